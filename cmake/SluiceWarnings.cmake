@@ -1,0 +1,15 @@
+# Every target of this project links sluice_options: warnings, sanitizers, feature macros.
+add_library(sluice_options INTERFACE)
+target_compile_definitions(sluice_options INTERFACE _GNU_SOURCE)
+target_compile_options(
+  sluice_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                           -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+                           -Wformat=2 -Wno-format-truncation -Wvla -fno-omit-frame-pointer)
+if(SLUICE_WERROR)
+  target_compile_options(sluice_options INTERFACE -Werror)
+endif()
+if(SLUICE_SANITIZE)
+  target_compile_options(sluice_options INTERFACE -fsanitize=address,undefined
+                                                  -fno-sanitize-recover=undefined)
+  target_link_options(sluice_options INTERFACE -fsanitize=address,undefined)
+endif()
