@@ -1,0 +1,85 @@
+#include "base/log.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+
+static enum sl_level least = SL_INFO;
+static enum sl_log_form chosen = SL_LOG_AUTO;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void sl_log_setup(enum sl_level level, enum sl_log_form form)
+{
+    least = level;
+    chosen = form;
+}
+
+const char *sl_log_text(const char *text)
+{
+    return text ? text : "";
+}
+
+static void add_json_text(struct sl_buf *line, const char *text)
+{
+    sl_buf_add_char(line, '"');
+    sl_buf_add_json(line, text, sl_str_of(text).length);
+    sl_buf_add_char(line, '"');
+}
+
+static void as_json(struct sl_buf *line, enum sl_level level, const char *message,
+                    const struct sl_field *fields)
+{
+    char now[SL_ISO_BYTES];
+    sl_iso_format(sl_wall_ms(), now);
+    sl_buf_printf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":", now, level_names[level]);
+    add_json_text(line, message);
+    for (; fields->name; fields++) {
+        sl_buf_printf(line, ",\"%s\":", fields->name);
+        if (fields->text)
+            add_json_text(line, fields->text);
+        else
+            sl_buf_printf(line, "%lld", (long long)fields->number);
+    }
+    sl_buf_add_text(line, "}\n");
+}
+
+static void as_text(struct sl_buf *line, enum sl_level level, const char *message,
+                    const struct sl_field *fields)
+{
+    static const char *const colors[] = {"\033[2m", "", "\033[33m", "\033[31m"};
+    char now[SL_ISO_BYTES];
+    sl_iso_format(sl_wall_ms(), now);
+    sl_buf_printf(line, "%.12s %s%-5s %s\033[0m", now + 11, colors[level], level_names[level],
+                  message);
+    for (; fields->name; fields++) {
+        sl_buf_printf(line, "  \033[2m%s=\033[0m", fields->name);
+        if (!fields->text)
+            sl_buf_printf(line, "%lld", (long long)fields->number);
+        else
+            sl_buf_add_json(line, fields->text, sl_str_of(fields->text).length);
+    }
+    sl_buf_add_char(line, '\n');
+}
+
+void sl_log_write(enum sl_level level, const char *message, const struct sl_field *fields)
+{
+    static int terminal = -1;
+    if (level < least)
+        return;
+    if (terminal < 0)
+        terminal = isatty(STDERR_FILENO);
+
+    struct sl_buf line;
+    sl_buf_init(&line);
+    if (chosen == SL_LOG_TEXT || (chosen == SL_LOG_AUTO && terminal))
+        as_text(&line, level, message, fields);
+    else
+        as_json(&line, level, message, fields);
+    /* One write a line, so that lines of several processes do not mix. */
+    ssize_t written = write(STDERR_FILENO, line.data, line.length);
+    (void)written; /* a log that cannot be written has nowhere to complain */
+    sl_buf_done(&line);
+}

@@ -1,0 +1,206 @@
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct sl_str sl_str_of(const char *text)
+{
+    return (struct sl_str){text ? text : "", text ? strlen(text) : 0};
+}
+
+bool sl_str_equal(struct sl_str a, struct sl_str b)
+{
+    return a.length == b.length && (!a.length || !memcmp(a.at, b.at, a.length));
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool sl_str_equal_nocase(struct sl_str a, struct sl_str b)
+{
+    if (a.length != b.length)
+        return false;
+    for (size_t i = 0; i < a.length; i++) /* strncasecmp would stop at a NUL */
+        if (lower(a.at[i]) != lower(b.at[i]))
+            return false;
+    return true;
+}
+
+bool sl_str_is(struct sl_str s, const char *text)
+{
+    return sl_str_equal(s, sl_str_of(text));
+}
+
+uint64_t sl_hash(const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3u;
+    return hash;
+}
+
+bool sl_equal_constant_time(struct sl_str a, struct sl_str b)
+{
+    unsigned char differ = a.length != b.length;
+    for (size_t i = 0; i < a.length; i++)
+        differ |= (unsigned char)(a.at[i] ^ (b.length ? b.at[i % b.length] : 0));
+    return !differ;
+}
+
+/* Length of the well-formed sequence at s (1-4), or 0. Unicode 15, table 3-7. */
+static size_t utf8_sequence(const unsigned char *s, size_t left)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t need = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
+                  : (s[0] & 0xf0) == 0xe0        ? 3
+                  : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                                 : 0;
+    if (!need || left < need)
+        return 0;
+    unsigned char low = 0x80, high = 0xbf;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < need; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    return need;
+}
+
+bool sl_utf8_valid(const char *at, size_t length)
+{
+    const unsigned char *s = (const unsigned char *)at;
+    size_t i = 0;
+    while (i < length) {
+        uint64_t word;
+        if (length - i >= 8 && (memcpy(&word, s + i, 8), !(word & 0x8080808080808080u))) {
+            i += 8;
+            continue;
+        }
+        size_t step = utf8_sequence(s + i, length - i);
+        if (!step)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
+void sl_buf_init(struct sl_buf *buf)
+{
+    memset(buf, 0, sizeof *buf);
+}
+
+void sl_buf_done(struct sl_buf *buf)
+{
+    free(buf->data);
+    sl_buf_init(buf);
+}
+
+void sl_buf_clear(struct sl_buf *buf)
+{
+    buf->length = 0;
+    if (buf->data)
+        buf->data[0] = 0;
+}
+
+char *sl_buf_reserve(struct sl_buf *buf, size_t size)
+{
+    if (buf->capacity - buf->length < size + 1 || !buf->data) {
+        size_t capacity = buf->capacity ? buf->capacity : 64;
+        while (capacity - buf->length < size + 1)
+            capacity *= 2;
+        buf->data = sl_realloc(buf->data, capacity);
+        buf->capacity = capacity;
+    }
+    return buf->data + buf->length;
+}
+
+void sl_buf_commit(struct sl_buf *buf, size_t size)
+{
+    buf->length += size;
+    buf->data[buf->length] = 0;
+}
+
+void sl_buf_add(struct sl_buf *buf, const void *bytes, size_t size)
+{
+    char *at = sl_buf_reserve(buf, size);
+    if (size)
+        memcpy(at, bytes, size);
+    sl_buf_commit(buf, size);
+}
+
+void sl_buf_add_text(struct sl_buf *buf, const char *text)
+{
+    sl_buf_add(buf, text, strlen(text));
+}
+
+void sl_buf_add_char(struct sl_buf *buf, char c)
+{
+    sl_buf_add(buf, &c, 1);
+}
+
+void sl_buf_printf(struct sl_buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (size >= 0) {
+        vsnprintf(sl_buf_reserve(buf, (size_t)size), (size_t)size + 1, format, again);
+        sl_buf_commit(buf, (size_t)size);
+    }
+    va_end(again);
+}
+
+void sl_buf_add_json(struct sl_buf *buf, const char *text, size_t length)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t plain = 0; /* start of the run that needs no escape */
+
+    for (size_t i = 0; i < length;) {
+        size_t step = utf8_sequence(s + i, length - i);
+        if (step && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\') {
+            i += step;
+            continue;
+        }
+        sl_buf_add(buf, text + plain, i - plain);
+        if (!step)
+            sl_buf_add_text(buf, "\xef\xbf\xbd");
+        else if (s[i] == '"' || s[i] == '\\')
+            sl_buf_printf(buf, "\\%c", s[i]);
+        else if (s[i] == '\n')
+            sl_buf_add_text(buf, "\\n");
+        else
+            sl_buf_printf(buf, "\\u%04x", s[i]);
+        plain = ++i;
+    }
+    sl_buf_add(buf, text + plain, length - plain);
+}
+
+char *sl_buf_take(struct sl_buf *buf)
+{
+    char *data = buf->data ? buf->data : sl_strdup("");
+    sl_buf_init(buf);
+    return data;
+}
+
+struct sl_str sl_buf_view(const struct sl_buf *buf)
+{
+    return (struct sl_str){buf->data ? buf->data : "", buf->length};
+}

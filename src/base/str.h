@@ -1,0 +1,58 @@
+/* Views of bytes, and a growing buffer. */
+#ifndef SL_BASE_STR_H
+#define SL_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A view: bytes that somebody else owns, not ended by NUL. */
+struct sl_str {
+    const char *at;
+    size_t length;
+};
+
+#define SL_STR_FORMAT "%.*s"
+#define SL_STR_ARGS(s) (int)(s).length, (s).at
+
+struct sl_str sl_str_of(const char *text); /* text may be NULL: the empty view */
+bool sl_str_equal(struct sl_str a, struct sl_str b);
+bool sl_str_equal_nocase(struct sl_str a, struct sl_str b); /* ASCII letters only */
+bool sl_str_is(struct sl_str s, const char *text);
+
+/* FNV-1a, 64 bits: for hash tables, not for security. */
+uint64_t sl_hash(const void *bytes, size_t size);
+
+/* True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms, no NUL check). */
+bool sl_utf8_valid(const char *at, size_t length);
+
+/* Compares in a time that does not depend on where they differ: for secrets. */
+bool sl_equal_constant_time(struct sl_str a, struct sl_str b);
+
+/* A growing buffer; data is always followed by a NUL that length does not count. */
+struct sl_buf {
+    char *data;
+    size_t length;
+    size_t capacity;
+};
+
+void sl_buf_init(struct sl_buf *buf);
+void sl_buf_done(struct sl_buf *buf);
+void sl_buf_clear(struct sl_buf *buf); /* keeps the memory */
+/* Makes room for size more bytes and returns where they go; sl_buf_commit counts what was written.
+ */
+char *sl_buf_reserve(struct sl_buf *buf, size_t size);
+void sl_buf_commit(struct sl_buf *buf, size_t size);
+void sl_buf_add(struct sl_buf *buf, const void *bytes, size_t size);
+void sl_buf_add_text(struct sl_buf *buf, const char *text);
+void sl_buf_add_char(struct sl_buf *buf, char c);
+void sl_buf_printf(struct sl_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Appends text as the inside of a JSON string (no quotes around it); bytes that are not UTF-8
+ * become U+FFFD. */
+void sl_buf_add_json(struct sl_buf *buf, const char *text, size_t length);
+/* Gives the bytes to the caller (free()); the buffer is empty afterwards. */
+char *sl_buf_take(struct sl_buf *buf);
+struct sl_str sl_buf_view(const struct sl_buf *buf);
+
+#endif
