@@ -1,0 +1,36 @@
+/* Names to addresses by c-ares, on the loop: no thread, no blocking call. /etc/hosts is honoured.
+ */
+#ifndef SL_LOOP_DNS_H
+#define SL_LOOP_DNS_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+enum { SL_ADDRESSES_MAX = 8 };
+
+struct sl_addresses {
+    size_t count;
+    struct {
+        struct sockaddr_storage address;
+        socklen_t length;
+    } item[SL_ADDRESSES_MAX];
+};
+
+/* Resolves host (a name or a literal IPv4/IPv6 address, without brackets) for port.
+ * Suspends the fiber, at most until deadline_ms; literals and cached answers do not suspend.
+ * Answers are kept for their time to live, at most 60 s. Fails with SL_CLOSED (no such name, server
+ * failure), SL_TIMEOUT or SL_CANCELED. */
+int sl_dns_resolve(const char *host, uint16_t port, uint64_t deadline_ms, struct sl_addresses *ret,
+                   struct sl_err *err);
+
+/* Writes the numeric form ("10.0.0.1" or "2001:db8::1") of an address. */
+void sl_address_text(const struct sockaddr *address, char *out, size_t size);
+
+/* Frees the resolver, at the end of the program. */
+void sl_dns_close(void);
+
+#endif

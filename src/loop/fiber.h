@@ -1,0 +1,92 @@
+/* Fibers: many jobs on one thread, each written as if its waits were blocking.
+ *
+ * A fiber runs until it waits; then the loop goes on. All waiting is built on one thing: park until
+ * woken, timed out or cancelled. A cancelled fiber's waits all fail at once with SL_CANCELED, which
+ * is how shutdown and timeouts work. Nothing here may be called from another thread. */
+#ifndef SL_LOOP_FIBER_H
+#define SL_LOOP_FIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+
+struct sl_fiber;
+
+#define SL_FOREVER UINT64_MAX /* a deadline that never comes */
+
+/* The one loop. Created at the first call. */
+uv_loop_t *sl_loop(void);
+
+/* Runs the loop until no fiber is left. */
+void sl_loop_run(void);
+
+/* Closes what the loop still holds; for the end of the program and of a test. Returns 0, or
+ * UV_EBUSY when handles are still open. */
+int sl_loop_close(void);
+
+/* Loop clock in milliseconds, brought up to date: what deadlines are measured against. */
+uint64_t sl_loop_now_ms(void);
+/* now + delay, without overflow. */
+uint64_t sl_deadline_in(uint64_t delay_ms);
+
+/* Starts fn(arg) as a fiber at the loop's next turn. name must outlive it (for logs). The pointer
+ * is valid until the fiber ends, or, when joinable, until sl_fiber_join. */
+struct sl_fiber *sl_fiber_spawn(const char *name, void (*fn)(void *), void *arg);
+struct sl_fiber *sl_fiber_spawn_joinable(const char *name, void (*fn)(void *), void *arg);
+
+/* The running fiber, or NULL on the loop itself. */
+struct sl_fiber *sl_fiber_self(void);
+const char *sl_fiber_name(const struct sl_fiber *fiber);
+
+/* Suspends until sl_fiber_wake, at most until deadline_ms (loop clock). A wake before the park is
+ * remembered. Returns SL_OK, SL_TIMEOUT or SL_CANCELED. */
+int sl_fiber_park(uint64_t deadline_ms);
+void sl_fiber_wake(struct sl_fiber *fiber);
+
+/* Lets everything else run once, then goes on. Returns SL_OK or SL_CANCELED. */
+int sl_fiber_yield(void);
+/* SL_OK after the time, SL_CANCELED when cancelled. */
+int sl_fiber_sleep(uint64_t ms);
+
+/* Makes every present and later wait of the fiber fail with SL_CANCELED. */
+void sl_fiber_cancel(struct sl_fiber *fiber);
+bool sl_fiber_cancelled(void);
+/* While shielded, the running fiber's waits ignore cancelling: for the last words of a shutdown
+ * (a final write), always with a deadline. Nests. */
+void sl_fiber_shield(bool on);
+
+/* Suspends until the fiber has ended, and frees it. Not interrupted by cancelling. */
+void sl_fiber_join(struct sl_fiber *fiber);
+
+unsigned sl_fiber_count(void);
+
+/* A list of fibers that wait for one condition. Zeroed = ready for use; no end needed.
+ * Use: while (!condition) { rc = sl_wait(&list, deadline); if (rc != SL_OK) … } */
+struct sl_waitlist {
+    struct sl_waiter *first, *last; /* private */
+};
+int sl_wait(struct sl_waitlist *list, uint64_t deadline_ms);
+void sl_wake_one(struct sl_waitlist *list);
+void sl_wake_all(struct sl_waitlist *list);
+
+/* Waits until fd is ready for events (UV_READABLE, UV_WRITABLE, …). The poll handle is the
+ * caller's, initialised on sl_loop(); its data field is used here. *ret_events may be NULL. */
+int sl_fiber_poll(uv_poll_t *poll, int events, uint64_t deadline_ms, int *ret_events);
+
+/* Several at once: SL_OK when at least one fired. */
+struct sl_pollset {
+    uv_poll_t *poll;
+    int events;
+};
+int sl_fiber_poll_any(struct sl_pollset *set, unsigned count, uint64_t deadline_ms);
+
+/* Frees a heap-allocated handle after uv_close: uv_close(h, sl_handle_free). */
+void sl_handle_free(uv_handle_t *handle);
+
+/* Runs after every switch back into a fiber; for libraries with per-thread state (OpenSSL's error
+ * queue). One hook. */
+void sl_fiber_on_resume(void (*hook)(void));
+
+#endif
