@@ -1,0 +1,17 @@
+/* Base64 (RFC 4648, section 4) for binary values. */
+#ifndef SL_FORMAT_BASE64_H
+#define SL_FORMAT_BASE64_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+/* Appends the text of size bytes, padded. */
+void sl_base64_encode(struct sl_buf *out, const void *bytes, size_t size);
+
+/* Appends the bytes of a text. False when it is no canonical base64 (a wrong character, length or
+ * padding, bits left over): out then has its old length. */
+bool sl_base64_decode(struct sl_buf *out, const char *text, size_t length);
+
+#endif

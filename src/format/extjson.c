@@ -1,0 +1,268 @@
+/* BSON to Extended JSON, straight into the buffer. */
+#include "format/extjson.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "format/base64.h"
+#include "format/bson_reader.h"
+
+#define YEAR_1_MS (-62135596800000)
+#define YEAR_10000_MS 253402300800000
+
+/* Which bytes cannot stand in a JSON text as they are. */
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* How many bytes from at on are plain: eight at a time where possible. */
+static size_t plain_run(const char *at, size_t length)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    size_t run = 0;
+    while (length - run >= 8) {
+        uint64_t word;
+        memcpy(&word, at + run, sizeof word);
+        uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+        uint64_t hit =
+            ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+        if (hit & tops)
+            break;
+        run += 8;
+    }
+    while (run < length && plain((unsigned char)at[run]))
+        run++;
+    return run;
+}
+
+static void write_escape(struct sl_buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *at = sl_buf_reserve(out, 6);
+    const char *found = memchr("\"\\\b\f\n\r\t", c, 7);
+    at[0] = '\\';
+    if (found && c) {
+        at[1] = "\"\\bfnrt"[found - "\"\\\b\f\n\r\t"];
+        sl_buf_commit(out, 2);
+        return;
+    }
+    memcpy(at + 1, "u00", 3);
+    at[4] = hex[c >> 4];
+    at[5] = hex[c & 15];
+    sl_buf_commit(out, 6);
+}
+
+bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length)
+{
+    if (!sl_utf8_valid(text, length))
+        return false;
+    char *start = sl_buf_reserve(out, length + 2);
+    *start = '"';
+    sl_buf_commit(out, 1);
+    for (size_t i = 0; i < length;) {
+        size_t run = plain_run(text + i, length - i);
+        sl_buf_add(out, text + i, run);
+        i += run;
+        if (i < length)
+            write_escape(out, (unsigned char)text[i++]);
+    }
+    sl_buf_add_char(out, '"');
+    return true;
+}
+
+static void two_digits(char *at, unsigned value)
+{
+    at[0] = (char)('0' + value / 10 % 10);
+    at[1] = (char)('0' + value % 10);
+}
+
+bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
+{
+    if (wall_ms < YEAR_1_MS || wall_ms >= YEAR_10000_MS)
+        return false;
+    /* Days since 0000-03-01, in eras of 400 years; a year begins in March (as in base/clock.c). */
+    int64_t day_ms = 86400000, days = wall_ms / day_ms - (wall_ms % day_ms < 0);
+    unsigned ms = (unsigned)(wall_ms - days * day_ms);
+    unsigned day = (unsigned)(days + 719468), era = day / 146097, of_era = day % 146097;
+    unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned month = (5 * of_year + 2) / 153;
+    unsigned year = year_of_era + era * 400 + (month >= 10);
+
+    char *at = sl_buf_reserve(out, 24);
+    memcpy(at, "0000-00-00T00:00:00.000Z", 24);
+    two_digits(at, year / 100);
+    two_digits(at + 2, year % 100);
+    two_digits(at + 5, month < 10 ? month + 3 : month - 9);
+    two_digits(at + 8, of_year - (153 * month + 2) / 5 + 1);
+    two_digits(at + 11, ms / 3600000);
+    two_digits(at + 14, ms / 60000 % 60);
+    two_digits(at + 17, ms / 1000 % 60);
+    at[20] = (char)('0' + ms / 100 % 10);
+    two_digits(at + 21, ms % 100);
+    sl_buf_commit(out, 24);
+    return true;
+}
+
+static void write_int64(struct sl_buf *out, int64_t value)
+{
+    sl_buf_commit(out, sl_int64_format(value, sl_buf_reserve(out, SL_NUMBER_BYTES)));
+}
+
+static void write_double(struct sl_buf *out, double value)
+{
+    if (isnan(value))
+        sl_buf_add_text(out, "{\"$numberDouble\":\"NaN\"}");
+    else if (isinf(value))
+        sl_buf_add_text(out, value < 0 ? "{\"$numberDouble\":\"-Infinity\"}"
+                                       : "{\"$numberDouble\":\"Infinity\"}");
+    else
+        sl_buf_commit(out, sl_double_format(value, sl_buf_reserve(out, SL_NUMBER_BYTES)));
+}
+
+static void write_date(struct sl_buf *out, int64_t wall_ms)
+{
+    sl_buf_add_text(out, "{\"$date\":");
+    size_t length = out->length;
+    sl_buf_add_char(out, '"');
+    if (sl_extjson_write_moment(out, wall_ms)) {
+        sl_buf_add_text(out, "\"}");
+        return;
+    }
+    out->length = length;
+    sl_buf_add_text(out, "{\"$numberLong\":\"");
+    write_int64(out, wall_ms);
+    sl_buf_add_text(out, "\"}}");
+}
+
+static void write_decimal(struct sl_buf *out, const char *at)
+{
+    struct sl_decimal value;
+    memcpy(&value.low, at, 8);
+    memcpy(&value.high, at + 8, 8);
+    sl_buf_add_text(out, "{\"$numberDecimal\":\"");
+    sl_buf_commit(out, sl_decimal_format(value, sl_buf_reserve(out, SL_NUMBER_BYTES)));
+    sl_buf_add_text(out, "\"}");
+}
+
+static void write_hex(struct sl_buf *out, const char *bytes, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *at = sl_buf_reserve(out, 2 * size);
+    for (size_t i = 0; i < size; i++) {
+        at[2 * i] = hex[(unsigned char)bytes[i] >> 4];
+        at[2 * i + 1] = hex[(unsigned char)bytes[i] & 15];
+    }
+    sl_buf_commit(out, 2 * size);
+}
+
+static void write_binary(struct sl_buf *out, struct sl_str value)
+{
+    sl_buf_add_text(out, "{\"$binary\":{\"base64\":\"");
+    sl_base64_encode(out, value.at + 5, value.length - 5);
+    sl_buf_add_text(out, "\",\"subType\":\"");
+    write_hex(out, value.at + 4, 1);
+    sl_buf_add_text(out, "\"}}");
+}
+
+static int write_doc(struct sl_buf *out, struct sl_str doc, bool array, unsigned depth,
+                     struct sl_err *err);
+
+static int write_value(struct sl_buf *out, const struct sl_bson_element *element, unsigned depth,
+                       struct sl_err *err)
+{
+    struct sl_str text;
+    switch ((enum sl_bson_type)element->type) {
+    case SL_BSON_UTF8:
+        text = sl_bson_text(element);
+        if (!sl_extjson_write_text(out, text.at, text.length))
+            return sl_err_set(err, SL_REJECTED, "field '%.60s' is not valid UTF-8",
+                              element->key.at);
+        break;
+    case SL_BSON_INT64:
+        write_int64(out, sl_bson_int64(element));
+        break;
+    case SL_BSON_DECIMAL:
+        write_decimal(out, element->value.at);
+        break;
+    case SL_BSON_DATE:
+        write_date(out, sl_bson_int64(element));
+        break;
+    case SL_BSON_BOOL:
+        sl_buf_add_text(out, *element->value.at ? "true" : "false");
+        break;
+    case SL_BSON_DOUBLE:
+        write_double(out, sl_bson_double(element));
+        break;
+    case SL_BSON_DOC:
+    case SL_BSON_ARRAY:
+        return write_doc(out, element->value, element->type == SL_BSON_ARRAY, depth + 1, err);
+    case SL_BSON_NULL:
+        sl_buf_add_text(out, "null");
+        break;
+    case SL_BSON_INT32:
+        sl_buf_add_text(out, "{\"$numberInt\":\"");
+        write_int64(out, sl_bson_int32(element));
+        sl_buf_add_text(out, "\"}");
+        break;
+    case SL_BSON_OID:
+        sl_buf_add_text(out, "{\"$oid\":\"");
+        write_hex(out, element->value.at, 12);
+        sl_buf_add_text(out, "\"}");
+        break;
+    case SL_BSON_BINARY:
+        write_binary(out, element->value);
+        break;
+    }
+    return SL_OK;
+}
+
+static int write_key(struct sl_buf *out, struct sl_str key, bool may_wrap, struct sl_err *err)
+{
+    if (may_wrap && sl_extjson_word_of(key.at, key.length))
+        return sl_err_set(err, SL_REJECTED,
+                          "a document that begins with '%s' cannot be told from a wrapped value",
+                          key.at);
+    if (!sl_extjson_write_text(out, key.at, key.length))
+        return sl_err_set(err, SL_REJECTED, "a field's name is not valid UTF-8");
+    sl_buf_add_char(out, ':');
+    return SL_OK;
+}
+
+static int write_doc(struct sl_buf *out, struct sl_str doc, bool array, unsigned depth,
+                     struct sl_err *err)
+{
+    struct sl_bson_reader reader;
+    struct sl_bson_element element;
+    if (depth > SL_EXTJSON_DEPTH_MAX)
+        return sl_err_set(err, SL_REJECTED, "documents nested deeper than %d levels",
+                          SL_EXTJSON_DEPTH_MAX);
+    int rc = sl_bson_open(&reader, doc, err);
+    sl_buf_add_char(out, array ? '[' : '{');
+    for (bool first = true; rc == SL_OK; first = false) {
+        rc = sl_bson_next(&reader, &element, err);
+        if (rc != SL_OK)
+            break;
+        if (!first)
+            sl_buf_add_char(out, ',');
+        if (!array)
+            rc = write_key(out, element.key, first && depth > 1, err);
+        if (rc == SL_OK)
+            rc = write_value(out, &element, depth, err);
+    }
+    sl_buf_add_char(out, array ? ']' : '}');
+    return rc == SL_END ? SL_OK : rc;
+}
+
+int sl_extjson_write(struct sl_buf *out, const void *bson, size_t size, struct sl_err *err)
+{
+    size_t length = out->length;
+    int rc = write_doc(out, (struct sl_str){bson, size}, false, 1, err);
+    if (rc != SL_OK) {
+        out->length = length;
+        out->data[length] = 0;
+    }
+    return rc;
+}

@@ -1,0 +1,401 @@
+/* The JSON tree: yajl finds the tokens, this file builds nodes from its events and knows their
+ * places. yajl tells only where a token ends; where it begins follows from the end of the token
+ * before, by stepping over blanks, commas, colons and comments. */
+#include "format/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "format/number.h"
+
+enum { MAX_BYTES = 64 * 1024 * 1024, FEW_KEYS = 16 };
+
+struct sl_json_doc {
+    struct sl_arena arena;
+    struct sl_json *root;
+};
+
+struct parse {
+    struct sl_json_doc *doc;
+    const struct sl_json_options *options;
+    const char *text;
+    size_t size;
+    yajl_handle yajl;
+    size_t end;                 /* where the last token ended */
+    bool finishing;             /* yajl's offsets no longer refer to text */
+    size_t place_offset;        /* what place says is true of this offset */
+    struct sl_json_place place; /* of the token last located */
+    struct sl_json *open[SL_JSON_DEPTH_MAX];
+    struct sl_json *last[SL_JSON_DEPTH_MAX]; /* the newest child of each */
+    uint32_t depth;
+    struct sl_str key;
+    struct sl_json_place key_at;
+    struct sl_err *err;
+    bool failed; /* err is set already */
+};
+
+static size_t skip_comment(const char *text, size_t size, size_t at)
+{
+    const char *end;
+    if (text[at + 1] == '/') {
+        end = memchr(text + at, '\n', size - at);
+        return end ? (size_t)(end - text) : size;
+    }
+    end = memmem(text + at + 2, size - at - 2, "*/", 2);
+    return end ? (size_t)(end - text) + 2 : size;
+}
+
+/* Where the next token begins, punctuation stepped over when asked. */
+static size_t token_start(const struct parse *p, size_t at, bool punctuation)
+{
+    while (at < p->size) {
+        char c = p->text[at];
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
+            (punctuation && (c == ',' || c == ':')))
+            at++;
+        else if (c == '/' && at + 1 < p->size && (p->text[at + 1] == '/' || p->text[at + 1] == '*'))
+            at = skip_comment(p->text, p->size, at);
+        else
+            break;
+    }
+    return at;
+}
+
+/* Moves place forward to offset; lines end at LF, columns count characters, not bytes. */
+static struct sl_json_place locate(struct parse *p, size_t offset)
+{
+    for (; p->place_offset < offset; p->place_offset++) {
+        unsigned char c = (unsigned char)p->text[p->place_offset];
+        if (c == '\n') {
+            p->place.line++;
+            p->place.column = 1;
+        } else if ((c & 0xc0) != 0x80) {
+            p->place.column++;
+        }
+    }
+    return p->place;
+}
+
+static int fail_at(struct parse *p, struct sl_json_place at, const char *text)
+{
+    const char *name = p->options && p->options->name ? p->options->name : NULL;
+    p->failed = true;
+    return sl_err_set(p->err, SL_REJECTED, "%s%s%u:%u: %s", name ? name : "", name ? ":" : "",
+                      at.line, at.column, text);
+}
+
+/* The place of the token whose event has just come; moves on past it. */
+static struct sl_json_place next_token(struct parse *p)
+{
+    struct sl_json_place at = locate(p, token_start(p, p->end, true));
+    p->end = p->finishing ? p->size : yajl_get_bytes_consumed(p->yajl);
+    return at;
+}
+
+static struct sl_json *add_node(struct parse *p, enum sl_json_kind kind)
+{
+    struct sl_json *node = sl_arena_alloc(&p->doc->arena, sizeof *node);
+    *node = (struct sl_json){
+        .kind = kind, .at = next_token(p), .key = p->key, .text = {"", 0}
+    };
+    node->key_at = p->key.length || p->key_at.line ? p->key_at : node->at;
+    p->key = (struct sl_str){"", 0};
+    p->key_at = (struct sl_json_place){0, 0};
+
+    if (!p->depth) {
+        p->doc->root = node;
+        return node;
+    }
+    struct sl_json *parent = p->open[p->depth - 1];
+    if (p->last[p->depth - 1])
+        p->last[p->depth - 1]->next = node;
+    else
+        parent->first = node;
+    p->last[p->depth - 1] = node;
+    parent->count++;
+    return node;
+}
+
+static bool set_text(struct parse *p, struct sl_json *node, const void *text, size_t length)
+{
+    if (node->kind == SL_JSON_TEXT && !sl_utf8_valid(text, length)) {
+        fail_at(p, node->at, "this text is not valid UTF-8");
+        return false;
+    }
+    node->text = (struct sl_str){sl_arena_text(&p->doc->arena, text, length), length};
+    return true;
+}
+
+static int on_null(void *ctx)
+{
+    add_node(ctx, SL_JSON_NULL);
+    return 1;
+}
+
+static int on_bool(void *ctx, int truth)
+{
+    add_node(ctx, SL_JSON_BOOL)->truth = truth != 0;
+    return 1;
+}
+
+static int on_number(void *ctx, const char *text, size_t length)
+{
+    return set_text(ctx, add_node(ctx, SL_JSON_NUMBER), text, length);
+}
+
+static int on_text(void *ctx, const unsigned char *text, size_t length)
+{
+    return set_text(ctx, add_node(ctx, SL_JSON_TEXT), text, length);
+}
+
+static int open_node(struct parse *p, enum sl_json_kind kind)
+{
+    struct sl_json *node = add_node(p, kind);
+    if (p->depth == SL_JSON_DEPTH_MAX) {
+        fail_at(p, node->at, "nested too deep (64 levels at most)");
+        return 0;
+    }
+    p->open[p->depth] = node;
+    p->last[p->depth++] = NULL;
+    return 1;
+}
+
+static int on_map(void *ctx)
+{
+    return open_node(ctx, SL_JSON_MAP);
+}
+
+static int on_list(void *ctx)
+{
+    return open_node(ctx, SL_JSON_LIST);
+}
+
+static int on_key(void *ctx, const unsigned char *text, size_t length)
+{
+    struct parse *p = ctx;
+    p->key_at = next_token(p);
+    if (!sl_utf8_valid((const char *)text, length)) {
+        fail_at(p, p->key_at, "this key is not valid UTF-8");
+        return 0;
+    }
+    p->key.at = sl_arena_text(&p->doc->arena, (const char *)text, length);
+    p->key.length = length;
+    return 1;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct sl_json *x = *(const struct sl_json *const *)a;
+    const struct sl_json *y = *(const struct sl_json *const *)b;
+    size_t shorter = x->key.length < y->key.length ? x->key.length : y->key.length;
+    int order = memcmp(x->key.at, y->key.at, shorter);
+    if (order)
+        return order;
+    if (x->key.length != y->key.length)
+        return x->key.length < y->key.length ? -1 : 1;
+    return x->key_at.line != y->key_at.line ? (x->key_at.line < y->key_at.line ? -1 : 1)
+                                            : (x->key_at.column < y->key_at.column ? -1 : 1);
+}
+
+/* The later one of two children with the same key, or NULL. */
+static const struct sl_json *repeated_few(const struct sl_json *map)
+{
+    for (const struct sl_json *a = map->first; a; a = a->next)
+        for (const struct sl_json *b = a->next; b; b = b->next)
+            if (sl_str_equal(a->key, b->key))
+                return b;
+    return NULL;
+}
+
+static const struct sl_json *repeated_many(const struct sl_json *map)
+{
+    const struct sl_json **sorted = sl_alloc(map->count * sizeof(struct sl_json *));
+    const struct sl_json *found = NULL;
+    uint32_t n = 0;
+    for (const struct sl_json *child = map->first; child; child = child->next)
+        sorted[n++] = child;
+    qsort(sorted, n, sizeof *sorted, compare_keys);
+    for (uint32_t i = 1; i < n && !found; i++)
+        if (sl_str_equal(sorted[i - 1]->key, sorted[i]->key))
+            found = sorted[i];
+    free(sorted);
+    return found;
+}
+
+static int on_end(void *ctx)
+{
+    struct parse *p = ctx;
+    next_token(p);
+    const struct sl_json *node = p->open[--p->depth];
+    if (node->kind != SL_JSON_MAP || node->count < 2)
+        return 1;
+    const struct sl_json *twice =
+        node->count <= FEW_KEYS ? repeated_few(node) : repeated_many(node);
+    if (!twice)
+        return 1;
+    char text[96];
+    snprintf(text, sizeof text, "the key \"%.40s\" appears twice in this object", twice->key.at);
+    fail_at(p, twice->key_at, text);
+    return 0;
+}
+
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_bool,
+    .yajl_number = on_number,
+    .yajl_string = on_text,
+    .yajl_start_map = on_map,
+    .yajl_map_key = on_key,
+    .yajl_end_map = on_end,
+    .yajl_start_array = on_list,
+    .yajl_end_array = on_end,
+};
+
+/* What yajl 2.1 says (its own words are part of its interface), and what to tell a person. */
+static const struct {
+    const char *theirs, *ours;
+} texts[] = {
+    {"invalid object key",       "expected a key in double quotes, or }"                   },
+    {"separated by a colon",     "expected ':' after the key"                              },
+    {"I expect ',' or '}'",      "expected ',' or '}' after the value"                     },
+    {"I expect ',' or ']'",      "expected ',' or ']' after the value"                     },
+    {"trailing garbage",         "expected the end of the text after the value"            },
+    {"unallowed token",          "expected a value (text, number, object, array, "
+                        "true, false or null)"                      },
+    {"comments are not enabled", "expected a value; comments are not allowed here"         },
+    {"comment found",            "expected a value; comments are not allowed here"         },
+    {"may not",                  "a text has a '\\' before a character that needs none"    },
+    {"invalid character inside", "a text holds a control character (write \\n, \\t …)"   },
+    {"non-hex",                  "expected four hexadecimal digits after \\u"              },
+    {"after the exponent",       "expected a digit after the exponent"                     },
+    {"after the decimal point",  "expected a digit after the decimal point"                },
+    {"after the minus",          "expected a digit after the minus sign"                   },
+    {"invalid char in json",     "expected a value, a key in double quotes, or punctuation"},
+    {"invalid string in json",   "expected a value (unquoted text is none)"                },
+};
+
+/* Where yajl stopped: the token it did not want, or the character inside one. */
+static size_t error_offset(struct parse *p, bool premature)
+{
+    if (premature || p->finishing)
+        return p->size;
+    size_t consumed = yajl_get_bytes_consumed(p->yajl);
+    size_t at = token_start(p, p->end, false);
+    while (at < p->size && at + 1 < consumed && (p->text[at] == ',' || p->text[at] == ':'))
+        at = token_start(p, at + 1, false);
+    return at > p->size ? p->size : at;
+}
+
+static int fail_yajl(struct parse *p, const char *text, size_t size)
+{
+    if (p->failed)
+        return SL_REJECTED;
+    unsigned char *theirs = yajl_get_error(p->yajl, 0, (const unsigned char *)text, size);
+    const char *ours = theirs ? (const char *)theirs : "no valid JSON";
+    bool premature = theirs && strstr((const char *)theirs, "premature EOF");
+
+    for (size_t i = 0; theirs && i < sizeof texts / sizeof *texts; i++)
+        if (strstr((const char *)theirs, texts[i].theirs)) {
+            ours = texts[i].ours;
+            break;
+        }
+    if (premature)
+        ours = p->depth ? "the text ends inside an object, an array or a text" : "no value here";
+    int rc = fail_at(p, locate(p, error_offset(p, premature)), ours);
+    if (theirs)
+        yajl_free_error(p->yajl, theirs);
+    return rc;
+}
+
+static int run(struct parse *p)
+{
+    const unsigned char *bytes = (const unsigned char *)p->text;
+    size_t skip = p->size >= 3 && !memcmp(p->text, "\xef\xbb\xbf", 3) ? 3 : 0;
+    p->text += skip;
+    p->size -= skip;
+    bytes += skip;
+
+    if (yajl_parse(p->yajl, bytes, p->size) != yajl_status_ok)
+        return fail_yajl(p, p->text, p->size);
+    p->finishing = true;
+    if (yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok ||
+        yajl_complete_parse(p->yajl) != yajl_status_ok)
+        return fail_yajl(p, "\n", 1);
+    return SL_OK;
+}
+
+int sl_json_parse(const char *text, size_t size, const struct sl_json_options *options,
+                  struct sl_json_doc **ret_doc, struct sl_err *err)
+{
+    struct parse p = {.options = options, .text = text, .size = size, .err = err};
+    p.place = (struct sl_json_place){1, 1};
+    p.key = (struct sl_str){"", 0};
+    size_t most = options && options->max_bytes ? options->max_bytes : MAX_BYTES;
+    if (size > most)
+        return sl_err_set(err, SL_REJECTED, "JSON of %zu bytes, but only %zu are accepted", size,
+                          most);
+
+    p.doc = SL_NEW(struct sl_json_doc);
+    sl_arena_init(&p.doc->arena, size < 4096 ? 4096 : 65536);
+    p.yajl = yajl_alloc(&callbacks, NULL, &p);
+    yajl_config(p.yajl, yajl_allow_comments, options && options->comments);
+    yajl_config(p.yajl, yajl_dont_validate_strings, 1); /* done here, more strictly */
+    int rc = run(&p);
+    yajl_free(p.yajl);
+    if (rc != SL_OK) {
+        sl_json_free(p.doc);
+        return rc;
+    }
+    *ret_doc = p.doc;
+    return SL_OK;
+}
+
+void sl_json_free(struct sl_json_doc *doc)
+{
+    if (!doc)
+        return;
+    sl_arena_done(&doc->arena);
+    free(doc);
+}
+
+const struct sl_json *sl_json_root(const struct sl_json_doc *doc)
+{
+    return doc->root;
+}
+
+const struct sl_json *sl_json_get(const struct sl_json *node, const char *key)
+{
+    if (!node || node->kind != SL_JSON_MAP)
+        return NULL;
+    struct sl_str wanted = sl_str_of(key);
+    for (const struct sl_json *child = node->first; child; child = child->next)
+        if (sl_str_equal(child->key, wanted))
+            return child;
+    return NULL;
+}
+
+const char *sl_json_text(const struct sl_json *node)
+{
+    if (!node || node->kind != SL_JSON_TEXT || memchr(node->text.at, 0, node->text.length))
+        return NULL;
+    return node->text.at;
+}
+
+bool sl_json_int(const struct sl_json *node, int64_t *ret)
+{
+    return node && node->kind == SL_JSON_NUMBER &&
+           sl_int64_parse(node->text.at, node->text.length, ret) == SL_NUMBER_OK;
+}
+
+const char *sl_json_kind_name(enum sl_json_kind kind)
+{
+    static const char *const names[] = {
+        [SL_JSON_NULL] = "null",   [SL_JSON_BOOL] = "true or false", [SL_JSON_NUMBER] = "a number",
+        [SL_JSON_TEXT] = "a text", [SL_JSON_LIST] = "an array",      [SL_JSON_MAP] = "an object",
+    };
+    return names[kind];
+}
