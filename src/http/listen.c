@@ -1,0 +1,128 @@
+#include "http/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int bad(const char *text, struct sl_err *err)
+{
+    return sl_err_set(err, SL_CONFIG,
+                      "cannot listen on '%s': write host:port, like 127.0.0.1:9464 or [::1]:9464",
+                      text);
+}
+
+static int fill_v4(const char *host, uint16_t port, struct sockaddr_storage *ret,
+                   socklen_t *ret_length)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    *ret_length = sizeof *v4;
+    return inet_pton(AF_INET, strcmp(host, "localhost") ? host : "127.0.0.1", &v4->sin_addr);
+}
+
+static int fill_v6(const char *host, uint16_t port, struct sockaddr_storage *ret,
+                   socklen_t *ret_length)
+{
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    *ret_length = sizeof *v6;
+    return inet_pton(AF_INET6, host, &v6->sin6_addr);
+}
+
+int sl_listen_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length,
+                    struct sl_err *err)
+{
+    struct sockaddr_storage address = {0};
+    char host[64], *end;
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon - text >= (ptrdiff_t)sizeof host || colon[1] < '0' || colon[1] > '9')
+        return bad(text, err);
+    size_t length = (size_t)(colon - text);
+    memcpy(host, text, length);
+    host[length] = 0;
+
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (*end || port > UINT16_MAX)
+        return bad(text, err);
+
+    int ok;
+    if (!length || !strcmp(host, "*")) {
+        ok = fill_v6("::", (uint16_t)port, &address, ret_length);
+    } else if (host[0] == '[' && host[length - 1] == ']') {
+        host[length - 1] = 0;
+        ok = fill_v6(host + 1, (uint16_t)port, &address, ret_length);
+    } else {
+        ok = fill_v4(host, (uint16_t)port, &address, ret_length);
+    }
+    if (ok != 1)
+        return bad(text, err);
+    *ret = address;
+    return SL_OK;
+}
+
+static int bind_to(const struct sockaddr_storage *address, socklen_t length)
+{
+    int on = 1, off = 0;
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->ss_family == AF_INET6) /* [::] takes IPv4 too */
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (!bind(fd, (const struct sockaddr *)address, length) && !listen(fd, SOMAXCONN))
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* ":8080" on a machine without IPv6: every IPv4 address. */
+static int bind_any_v4(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+    struct sockaddr_storage v4 = {0};
+    socklen_t length;
+    fill_v4("0.0.0.0", ntohs(v6->sin6_port), &v4, &length);
+    return bind_to(&v4, length);
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &length))
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int rc = sl_listen_parse(text, &address, &length, err);
+    if (rc != SL_OK)
+        return rc;
+
+    int fd = bind_to(&address, length);
+    if (fd < 0 && errno == EAFNOSUPPORT && (*text == ':' || *text == '*'))
+        fd = bind_any_v4(&address);
+    if (fd < 0) {
+        int cause = errno;
+        sl_err_set(err, SL_CONFIG, "cannot listen on '%s': %s", text,
+                   cause == EADDRINUSE ? "another program has this port" : strerror(cause));
+        if (err)
+            err->cause = cause;
+        return SL_CONFIG;
+    }
+    *ret_fd = fd;
+    *ret_port = port_of(fd);
+    return SL_OK;
+}

@@ -1,0 +1,28 @@
+/* libcurl's multi interface on the loop. Private to http/. */
+#ifndef SL_HTTP_MULTI_H
+#define SL_HTTP_MULTI_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include <curl/curl.h>
+
+#include "base/err.h"
+
+struct x509_store_st;
+struct sl_transfer;
+
+struct sl_http {
+    CURLM *multi;
+    uv_timer_t *timer;             /* libcurl's own timeouts */
+    struct x509_store_st *trusted; /* for every connection */
+    char *ca_file, *proxy;         /* or NULL */
+    char user_agent[64];
+    uint64_t connect_timeout_ms;
+};
+
+/* Makes multi and timer of a zeroed http; frees them. */
+int sl_multi_init(struct sl_http *http, struct sl_err *err);
+void sl_multi_done(struct sl_http *http);
+
+#endif

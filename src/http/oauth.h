@@ -1,0 +1,40 @@
+/* Tokens by the OAuth 2 client credentials grant of Microsoft Entra ID
+ * (Microsoft identity platform, "client credentials flow", shared secret). */
+#ifndef SL_HTTP_OAUTH_H
+#define SL_HTTP_OAUTH_H
+
+#include "base/err.h"
+#include "http/client.h"
+
+struct sl_oauth_settings {
+    const char
+        *authority;     /* NULL: https://login.microsoftonline.com; http only to a loopback host */
+    const char *tenant; /* "contoso.com" or a GUID */
+    const char *client_id;
+    const char *client_secret;
+    const char *scope; /* "https://contoso.operations.dynamics.com/.default" */
+};
+
+struct sl_oauth;
+
+/* Borrows http, which must outlive it; copies the settings. Does not suspend. Returns NULL and
+ * SL_CONFIG when something is missing or the authority is not https. */
+struct sl_oauth *sl_oauth_new(struct sl_http *http, const struct sl_oauth_settings *settings,
+                              struct sl_err *err);
+
+/* Wipes the secret and the token. No fiber may be waiting for a token. NULL is fine. */
+void sl_oauth_free(struct sl_oauth *oauth);
+
+/* Gives a token that is valid now. It lives until the next call that suspends (sl_http_request
+ * copies it before it does). Suspends only when a new one is needed; however many fibers ask, one
+ * request is made. A token is renewed before it expires, and the old one serves while that fails.
+ * Fails with SL_CONFIG (the authority refused: wrong secret, unknown app or tenant; the message
+ * begins with the AADSTS code), SL_THROTTLED, SL_CLOSED, SL_TIMEOUT or SL_CANCELED. A refusal is
+ * answered from memory for 1 s, doubling up to 5 min; then retry_after_ms says how long it still
+ * is. */
+int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err *err);
+
+/* The peer answered 401: the next call fetches a new token. */
+void sl_oauth_invalidate(struct sl_oauth *oauth);
+
+#endif

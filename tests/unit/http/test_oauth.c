@@ -1,0 +1,339 @@
+/* http/oauth: one request for many fibers, renewal before the end, and patience after a refusal. */
+#include "http/oauth.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "http/harness.h"
+#include "http/oauth_reply.h"
+#include "http/peer.h"
+
+/* What the token endpoint does now. */
+static struct {
+    atomic_int status;
+    atomic_int life_s;
+    atomic_int delay_ms;
+    _Atomic(const char *) body; /* NULL: a token, numbered */
+    _Atomic(const char *) header;
+} endpoint;
+
+static char last_request[4096];
+
+static void serve(struct peer_link *link)
+{
+    while (peer_read_request(link)) {
+        char text[2048], body[1024];
+        struct timespec delay = {0, atomic_load(&endpoint.delay_ms) * 1000000L};
+        snprintf(last_request, sizeof last_request, "%s", link->request);
+        snprintf(body, sizeof body,
+                 "{\"token_type\":\"Bearer\",\"expires_in\":%d,\"ext_expires_in\":9999,"
+                 "\"access_token\":\"token-%u\"}",
+                 atomic_load(&endpoint.life_s), atomic_load(&link->peer->requests));
+        if (atomic_load(&endpoint.body))
+            snprintf(body, sizeof body, "%s", atomic_load(&endpoint.body));
+        snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s",
+                 atomic_load(&endpoint.status),
+                 atomic_load(&endpoint.header) ? atomic_load(&endpoint.header) : "", strlen(body),
+                 body);
+        nanosleep(&delay, NULL);
+        if (!peer_say(link, text))
+            return;
+    }
+}
+
+static void answer_with(int status, const char *header, const char *body)
+{
+    atomic_store(&endpoint.status, status);
+    atomic_store(&endpoint.header, header);
+    atomic_store(&endpoint.body, body);
+}
+
+struct setup {
+    struct peer peer;
+    struct sl_http *http;
+    struct sl_oauth *oauth;
+};
+
+static unsigned requests(struct setup *setup)
+{
+    return atomic_load(&setup->peer.requests);
+}
+
+static void with_endpoint(void (*body)(void *), int life_s, int delay_ms)
+{
+    static struct setup setup;
+    const struct sl_http_options options = {0};
+    memset(&setup, 0, sizeof setup);
+    sl_log_setup(SL_ERROR, SL_LOG_TEXT);
+    answer_with(200, NULL, NULL);
+    atomic_store(&endpoint.life_s, life_s);
+    atomic_store(&endpoint.delay_ms, delay_ms);
+    peer_start(&setup.peer, serve, NULL);
+    char authority[100];
+    snprintf(authority, sizeof authority, "%s/", setup.peer.origin);
+    const struct sl_oauth_settings settings = {
+        .authority = authority,
+        .tenant = "contoso.com",
+        .client_id = "11-22",
+        .client_secret = "s&cr=t +~",
+        .scope = "https://contoso.operations.dynamics.com/.default",
+    };
+    setup.http = sl_http_new(&options, NULL);
+    setup.oauth = sl_oauth_new(setup.http, &settings, NULL);
+    assert_non_null(setup.oauth);
+    run_fiber(body, &setup);
+    peer_stop(&setup.peer);
+}
+
+static void done(struct setup *setup)
+{
+    sl_oauth_free(setup->oauth);
+    sl_http_free(setup->http);
+}
+
+static void expect_token(struct setup *setup, const char *wanted)
+{
+    const char *token = NULL;
+    struct sl_err err = {0};
+    int rc = sl_oauth_token(setup->oauth, &token, &err);
+    if (rc != SL_OK)
+        fprintf(stderr, "%s\n", err.message);
+    EXPECT_INT(rc, SL_OK);
+    EXPECT_TEXT(token, wanted);
+}
+
+/* --- one flight --- */
+
+struct crowd {
+    struct setup *setup;
+    unsigned done;
+};
+
+static void want_token(void *arg)
+{
+    struct crowd *crowd = arg;
+    expect_token(crowd->setup, "token-1");
+    crowd->done++;
+}
+
+static bool all_have_one(void *arg)
+{
+    return ((struct crowd *)arg)->done == 5;
+}
+
+static void one_request_for_many(void *arg)
+{
+    struct setup *setup = arg;
+    struct crowd crowd = {setup, 0};
+    for (int i = 0; i < 5; i++)
+        sl_fiber_spawn("want", want_token, &crowd);
+    EXPECT(wait_until(all_have_one, &crowd));
+    EXPECT_INT(requests(setup), 1);
+    EXPECT(strstr(last_request, "POST /contoso.com/oauth2/v2.0/token HTTP/1.1\r\n"));
+    EXPECT(strstr(last_request, "Content-Type: application/x-www-form-urlencoded\r\n"));
+    EXPECT(strstr(last_request, "\r\n\r\ngrant_type=client_credentials&client_id=11-22&"
+                                "scope=https%3A%2F%2Fcontoso.operations.dynamics.com%2F.default&"
+                                "client_secret=s%26cr%3Dt%20%2B~"));
+
+    expect_token(setup, "token-1");
+    EXPECT_INT(requests(setup), 1);
+    sl_oauth_invalidate(setup->oauth);
+    expect_token(setup, "token-2");
+    done(setup);
+}
+
+static void test_single_flight(void **state)
+{
+    (void)state;
+    with_endpoint(one_request_for_many, 3599, 50);
+}
+
+static void ask_and_be_cancelled(void *arg)
+{
+    struct setup *setup = arg;
+    const char *token;
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, NULL), SL_CANCELED);
+}
+
+static bool is_asked(void *arg)
+{
+    return requests(arg) == 1;
+}
+
+static void asker_is_cancelled(void *arg)
+{
+    struct setup *setup = arg;
+    struct sl_fiber *asker = sl_fiber_spawn_joinable("asker", ask_and_be_cancelled, setup);
+    EXPECT(wait_until(is_asked, setup));
+    sl_fiber_cancel(asker);
+    expect_token(setup, "token-2"); /* waits for the asker, then asks itself */
+    sl_fiber_join(asker);
+    done(setup);
+}
+
+static void test_cancelled_asker(void **state)
+{
+    (void)state;
+    with_endpoint(asker_is_cancelled, 3599, 100);
+}
+
+/* --- renewal --- */
+
+static void renew_in_time(void *arg)
+{
+    struct setup *setup = arg;
+    const char *token;
+    struct sl_err err;
+    expect_token(setup, "token-1"); /* lives 2 s: renewed from 1.6 s on */
+    sl_fiber_sleep(1300);
+    expect_token(setup, "token-1");
+    EXPECT_INT(requests(setup), 1);
+    sl_fiber_sleep(400);
+    expect_token(setup, "token-2");
+
+    answer_with(500, NULL, "oops");
+    sl_fiber_sleep(1700);
+    expect_token(setup, "token-2"); /* not renewed, still good */
+    EXPECT_INT(requests(setup), 3);
+    expect_token(setup, "token-2");
+    EXPECT_INT(requests(setup), 3); /* and the endpoint is left in peace */
+    sl_fiber_sleep(400);
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CLOSED);
+
+    answer_with(200, NULL, NULL);
+    sl_fiber_sleep(1000);
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_OK);
+    done(setup);
+}
+
+static void test_renewal(void **state)
+{
+    (void)state;
+    with_endpoint(renew_in_time, 2, 0);
+}
+
+/* --- refusals --- */
+
+static const char bad_secret[] =
+    "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret "
+    "provided. Trace ID: 11 Correlation ID: 22\",\"error_codes\":[7000215]}";
+
+static void be_patient(void *arg)
+{
+    struct setup *setup = arg;
+    const char *token;
+    struct sl_err err;
+    answer_with(401, NULL, bad_secret);
+    for (int i = 0; i < 20; i++) {
+        EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CONFIG);
+        EXPECT_TEXT(err.message, "AADSTS7000215: Invalid client secret provided.");
+    }
+    EXPECT_INT(requests(setup), 1);
+    EXPECT(err.retry_after_ms > 0 && err.retry_after_ms <= 1000);
+
+    sl_fiber_sleep(1050);
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CONFIG);
+    EXPECT_INT(requests(setup), 2);
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CONFIG);
+    EXPECT(err.retry_after_ms > 1000 && err.retry_after_ms <= 2000);
+
+    answer_with(200, NULL, NULL);
+    sl_fiber_sleep(2050);
+    expect_token(setup, "token-3");
+
+    sl_oauth_invalidate(setup->oauth);
+    answer_with(429, "Retry-After: 3\r\n", "slow down");
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_THROTTLED);
+    EXPECT_INT(err.retry_after_ms, 3000);
+    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_THROTTLED);
+    EXPECT(err.retry_after_ms > 2000 && err.retry_after_ms <= 3000);
+    EXPECT_INT(requests(setup), 4);
+    done(setup);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    with_endpoint(be_patient, 3599, 0);
+}
+
+static const struct {
+    int status;
+    const char *body;
+    int rc;
+    const char *text; /* the token, or the message */
+    int64_t life_s;
+} replies[] = {
+    {200, "{\"access_token\":\"abc\",\"expires_in\":3599,\"token_type\":\"Bearer\"}",         SL_OK,        "abc",
+     3599                                                                                                                                                                                },
+    {200, "{\"access_token\":\"abc\",\"expires_in\":\"60\"}",                                 SL_OK,        "abc",                                                                  60   },
+    {200, "{\"access_token\":\"abc\"}",                                                       SL_OK,        "abc",                                                                  300  },
+    {200, "{\"access_token\":\"abc\",\"expires_in\":-5}",                                     SL_OK,        "abc",                                                                  1    },
+    {200, "{\"access_token\":\"abc\",\"expires_in\":99999999}",                               SL_OK,        "abc",                                                                  86400},
+    {200, "{\"access_token\":\"\"}",                                                          SL_CLOSED,    "the token endpoint's answer has no access_token",
+     0                                                                                                                                                                                   },
+    {200, "{\"access_token\":7}",                                                             SL_CLOSED,    "the token endpoint's answer has no access_token",                      0    },
+    {200, "[]",                                                                               SL_CLOSED,    "the token endpoint's answer has no access_token",                      0    },
+    {200, "<html>",                                                                           SL_CLOSED,    "the token endpoint's answer is not JSON",                              0    },
+    {200, "{\"access_token\":\"abc\",\"token_type\":\"mac\"}",                                SL_CONFIG,
+     "the token endpoint gives no bearer tokens",                                                                                                                                   0    },
+    {400,
+     "{\"error\":\"invalid_scope\",\"error_description\":\"AADSTS70011: The scope is not "
+     "valid.\\r\\nTrace ID: 1\\r\\nCorrelation ID: 2\"}",                                     SL_CONFIG,    "AADSTS70011: The scope is not valid.",                                 0    },
+    {400, "{\"error\":\"unauthorized_client\"}",                                              SL_CONFIG,
+     "the token endpoint refused: unauthorized_client",                                                                                                                             0    },
+    {400, "{\"error\":\"temporarily_unavailable\",\"error_description\":\"AADSTS90033: x\"}",
+     SL_CLOSED,                                                                                             "the token endpoint is unavailable for a while",                        0    },
+    {404, "<html>",                                                                           SL_CONFIG,
+     "the token endpoint answered HTTP status 404: is the authority right?",                                                                                                        0    },
+    {302, "",                                                                                 SL_CONFIG,    "the token endpoint answered HTTP status 302: is the authority right?", 0    },
+    {429, "",                                                                                 SL_THROTTLED, "the token endpoint answered HTTP status 429",                          0    },
+    {503, "",                                                                                 SL_CLOSED,    "the token endpoint answered HTTP status 503",                          0    },
+};
+
+static void test_replies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+        const struct sl_http_response response = {.status = replies[i].status,
+                                                  .body = (char *)replies[i].body,
+                                                  .length = strlen(replies[i].body)};
+        char *token = NULL;
+        int64_t life_s = 0;
+        struct sl_err err = {0};
+        assert_int_equal(sl_oauth_reply_read(&response, &token, &life_s, &err), replies[i].rc);
+        assert_string_equal(token ? token : err.message, replies[i].text);
+        assert_int_equal(life_s, replies[i].life_s);
+        free(token);
+    }
+}
+
+static void test_settings(void **state)
+{
+    struct sl_err err = {0};
+    struct sl_oauth_settings settings = {.tenant = "t", .client_id = "c", .scope = "s"};
+    (void)state;
+    assert_null(sl_oauth_new(NULL, &settings, &err));
+    assert_int_equal(err.code, SL_CONFIG);
+    settings.client_secret = "x";
+    settings.authority = "http://login.example";
+    assert_null(sl_oauth_new(NULL, &settings, &err));
+    assert_string_equal(err.message,
+                        "auth.authority 'http://login.example/' must begin with https://");
+    settings.authority = NULL;
+    struct sl_oauth *oauth = sl_oauth_new(NULL, &settings, &err);
+    assert_non_null(oauth);
+    sl_oauth_free(oauth);
+    sl_oauth_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_single_flight), cmocka_unit_test(test_cancelled_asker),
+        cmocka_unit_test(test_renewal),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_replies),       cmocka_unit_test(test_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
