@@ -1,0 +1,327 @@
+#include "mongo/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mongoc/mongoc.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/fiber.h"
+#include "mongo/error.h"
+#include "mongo/fields.h"
+#include "mongo/stream.h"
+#include "mongo/uri.h"
+
+struct client {
+    struct client *next;
+    mongoc_client_t *driver;
+    struct sl_mongo_link link;
+};
+
+struct sl_mongo {
+    mongoc_uri_t *uri;
+    mongoc_ssl_opt_t tls; /* views into uri */
+    bool has_tls;
+    struct client *idle; /* the last used one first */
+    unsigned count, max_clients;
+    struct sl_waitlist waiting;
+    char trouble[sizeof((struct sl_err *)0)->message]; /* empty: none */
+};
+
+/* --- the driver as a whole --- */
+
+static void on_driver_log(mongoc_log_level_t level, const char *domain, const char *message,
+                          void *user_data)
+{
+    (void)user_data;
+    if (level > MONGOC_LOG_LEVEL_WARNING)
+        return;
+    char text[240];
+    snprintf(text, sizeof text, "%s", message);
+    sl_mongo_mask(text);
+    sl_log(SL_DEBUG, "the MongoDB driver says", SL_T("domain", domain), SL_T("text", text));
+}
+
+static void start_driver(void)
+{
+    static bool started;
+    if (started)
+        return;
+    started = true;
+    setenv("MONGOC_DISABLE_SHM", "1", 1); /* its counters would leave a file in /dev/shm */
+    mongoc_log_set_handler(on_driver_log, NULL);
+    mongoc_init();
+    atexit(mongoc_cleanup);
+}
+
+/* --- clients --- */
+
+static struct client *client_new(struct sl_mongo *mongo)
+{
+    struct client *client = SL_NEW(struct client);
+    client->link.tls = mongo->has_tls ? &mongo->tls : NULL;
+    client->driver = mongoc_client_new_from_uri(mongo->uri);
+    mongoc_client_set_error_api(client->driver, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_set_stream_initiator(client->driver, sl_mongo_connect, &client->link);
+    if (mongo->has_tls) /* setting the initiator has switched the handshake off: on again */
+        mongoc_client_set_ssl_opts(client->driver, &mongo->tls);
+    sl_mongo_usleep_install(client->driver);
+    mongo->count++;
+    return client;
+}
+
+/* The driver would say good-bye to the server and wait for the answer: it must not. */
+static void client_free(struct sl_mongo *mongo, struct client *client)
+{
+    sl_mongo_rush(true);
+    mongoc_client_destroy(client->driver);
+    sl_mongo_rush(false);
+    free(client);
+    mongo->count--;
+}
+
+static void drop_idle(struct sl_mongo *mongo)
+{
+    while (mongo->idle) {
+        struct client *client = mongo->idle;
+        mongo->idle = client->next;
+        client_free(mongo, client);
+    }
+}
+
+static bool available(const struct sl_mongo *mongo)
+{
+    return mongo->idle || mongo->count < mongo->max_clients;
+}
+
+static int take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct client **ret,
+                       struct sl_err *err)
+{
+    while (!available(mongo)) {
+        int rc = sl_wait(&mongo->waiting, deadline_ms);
+        if (rc == SL_OK)
+            continue;
+        if (available(mongo))
+            sl_wake_one(&mongo->waiting); /* the wake was ours; somebody else may use it */
+        return sl_err_set(err, rc, "waiting for one of %u connections to MongoDB, all busy",
+                          mongo->max_clients);
+    }
+    struct client *client = mongo->idle;
+    if (client)
+        mongo->idle = client->next;
+    else
+        client = client_new(mongo);
+    client->link.deadline_ms = deadline_ms;
+    client->link.timed_out = client->link.cancelled = false;
+    *ret = client;
+    return SL_OK;
+}
+
+/* After a failure of the connection or of the primary the idle clients are no better off. */
+static void give_client(struct sl_mongo *mongo, struct client *client, bool sound)
+{
+    if (sound) {
+        client->next = mongo->idle;
+        mongo->idle = client;
+    } else {
+        client_free(mongo, client);
+        drop_idle(mongo);
+    }
+    sl_wake_one(&mongo->waiting);
+}
+
+/* --- commands --- */
+
+static const char *command_name(const bson_t *command)
+{
+    bson_iter_t at;
+    return bson_iter_init(&at, command) && bson_iter_next(&at) ? bson_iter_key(&at) : "";
+}
+
+/* The server stops a little before us: its answer tells more than our silence. */
+static int64_t server_time_ms(uint64_t deadline_ms)
+{
+    if (deadline_ms == SL_FOREVER)
+        return 0;
+    uint64_t now_ms = sl_loop_now_ms();
+    uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    left_ms -= left_ms / 10;
+    return left_ms == 0 ? 1 : left_ms < INT32_MAX ? (int64_t)left_ms : INT32_MAX;
+}
+
+static bool wants_time_limit(const bson_t *command)
+{
+    const char *name = command_name(command);
+    return strcmp(name, "createIndexes") != 0 && !bson_has_field(command, "maxTimeMS");
+}
+
+static int explain(const struct client *client, const bson_t *command, const bson_error_t *error,
+                   const bson_t *reply, struct sl_err *err)
+{
+    const char *name = command_name(command);
+    if (client->link.cancelled)
+        return sl_err_set(err, SL_CANCELED, "MongoDB %s: cancelled", name);
+    if (client->link.timed_out)
+        return sl_err_set(err, SL_TIMEOUT, "MongoDB %s: no answer in time", name);
+
+    char message[sizeof error->message];
+    sl_mongo_row_reason((int32_t)error->code, error->message, message, sizeof message);
+    sl_mongo_mask(message);
+    int code = sl_mongo_error_code(error, reply);
+    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s", name, message);
+    if (err)
+        err->cause = (int)sl_field_int64(reply, "code", 0);
+    return code;
+}
+
+/* Did the server itself answer, and is it still the one to talk to? */
+static bool is_sound(int rc, const bson_t *reply)
+{
+    return rc == SL_OK || (bson_has_field(reply, "ok") && rc != SL_CLOSED && rc != SL_CANCELED);
+}
+
+static int run(struct sl_mongo *mongo, const char *database, const bson_t *command, bson_t *reply,
+               uint64_t deadline_ms, struct sl_err *err)
+{
+    struct client *client;
+    int rc = take_client(mongo, deadline_ms, &client, err);
+    if (rc != SL_OK) {
+        bson_init(reply);
+        return rc;
+    }
+
+    bson_t limited = BSON_INITIALIZER;
+    const bson_t *sent = command;
+    int64_t time_ms = server_time_ms(deadline_ms);
+    if (time_ms && wants_time_limit(command)) {
+        bson_concat(&limited, command);
+        BSON_APPEND_INT64(&limited, "maxTimeMS", time_ms);
+        sent = &limited;
+    }
+    bson_error_t error = {0};
+    if (!mongoc_client_command_simple(client->driver, database, sent, NULL, reply, &error))
+        rc = explain(client, command, &error, reply, err);
+    bson_destroy(&limited);
+    give_client(mongo, client, is_sound(rc, reply));
+    return rc;
+}
+
+static void remember(struct sl_mongo *mongo, int rc, const struct sl_err *err)
+{
+    if (rc == SL_OK || rc == SL_REJECTED)
+        mongo->trouble[0] = '\0';
+    else if (rc != SL_CANCELED)
+        memcpy(mongo->trouble, err->message, sizeof mongo->trouble);
+}
+
+int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                     bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
+{
+    struct sl_err local = {0};
+    struct sl_err *fault = err ? err : &local;
+    int rc = run(mongo, database, command, ret_reply, deadline_ms, fault);
+    remember(mongo, rc, fault);
+    return rc;
+}
+
+/* --- what callers ask most --- */
+
+/* The reply's writeErrors.0 or writeConcernError as a failure. */
+static int check_write(const bson_t *command, const bson_t *reply, struct sl_err *err)
+{
+    const char *path = NULL;
+    int code = SL_OK;
+    bson_t fault;
+    if (sl_field_document(reply, "writeErrors.0", &fault)) {
+        path = "writeErrors.0";
+        code = sl_mongo_server_code((int32_t)sl_field_int64(&fault, "code", 0));
+    } else if (sl_field_document(reply, "writeConcernError", &fault)) {
+        path = "writeConcernError"; /* written, but perhaps not for good: try again */
+        code = sl_mongo_server_code((int32_t)sl_field_int64(&fault, "code", 0));
+        if (!sl_code_transient(code))
+            code = SL_CLOSED;
+    }
+    if (!path)
+        return SL_OK;
+    char text[sizeof err->message], reason[sizeof err->message];
+    int32_t server_code = (int32_t)sl_field_int64(&fault, "code", 0);
+    sl_field_text(&fault, "errmsg", text, sizeof text);
+    sl_mongo_row_reason(server_code, text, reason, sizeof reason);
+    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s", command_name(command), reason);
+    if (err)
+        err->cause = server_code;
+    return code;
+}
+
+int sl_mongo_write(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                   bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
+{
+    int rc = sl_mongo_command(mongo, database, command, ret_reply, deadline_ms, err);
+    return rc == SL_OK ? check_write(command, ret_reply, err) : rc;
+}
+
+int sl_mongo_first(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                   bson_t *ret_document, uint64_t deadline_ms, struct sl_err *err)
+{
+    bson_t reply, first;
+    int rc = sl_mongo_command(mongo, database, command, &reply, deadline_ms, err);
+    if (rc == SL_OK) {
+        if (sl_field_document(&reply, "cursor.firstBatch.0", &first))
+            bson_copy_to(&first, ret_document);
+        else
+            rc = sl_err_set(err, SL_NOTFOUND, "MongoDB %s: nothing found", command_name(command));
+    }
+    bson_destroy(&reply);
+    return rc;
+}
+
+int sl_mongo_ping(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    BSON_APPEND_INT32(&command, "ping", 1);
+    int rc = sl_mongo_command(mongo, "admin", &command, &reply, deadline_ms, err);
+    bson_destroy(&command);
+    bson_destroy(&reply);
+    return rc;
+}
+
+void sl_mongo_append_durable(bson_t *command, uint64_t deadline_ms)
+{
+    bson_t concern;
+    BSON_APPEND_DOCUMENT_BEGIN(command, "writeConcern", &concern);
+    BSON_APPEND_UTF8(&concern, "w", "majority");
+    BSON_APPEND_BOOL(&concern, "j", true);
+    BSON_APPEND_INT64(&concern, "wtimeout", server_time_ms(deadline_ms));
+    bson_append_document_end(command, &concern);
+}
+
+const char *sl_mongo_trouble(const struct sl_mongo *mongo)
+{
+    return mongo->trouble[0] ? mongo->trouble : NULL;
+}
+
+/* --- life --- */
+
+struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct sl_err *err)
+{
+    start_driver();
+    mongoc_uri_t *uri = sl_mongo_uri_new(settings->url, err);
+    if (!uri)
+        return NULL;
+    struct sl_mongo *mongo = SL_NEW(struct sl_mongo);
+    mongo->uri = uri;
+    mongo->has_tls = sl_mongo_uri_tls(uri, &mongo->tls);
+    mongo->max_clients = settings->max_clients > 0 ? (unsigned)settings->max_clients : 1;
+    return mongo;
+}
+
+void sl_mongo_free(struct sl_mongo *mongo)
+{
+    if (!mongo)
+        return;
+    drop_idle(mongo);
+    mongoc_uri_destroy(mongo->uri);
+    free(mongo);
+}

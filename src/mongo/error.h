@@ -1,0 +1,29 @@
+/* What a failure of MongoDB means for the caller. */
+#ifndef SL_MONGO_ERROR_H
+#define SL_MONGO_ERROR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mongoc/mongoc.h>
+
+/* A server's error code as an enum sl_code:
+ * SL_TIMEOUT, SL_CLOSED  transient: time limits, elections, shutdown, network, sharding in motion;
+ * SL_REJECTED            the content of the operation is at fault, so only that row;
+ * SL_CONFIG              an operator must act: permissions, a view in place of a collection, and
+ *                        every code not known here, because holding a batch loses nothing.
+ * Numbers: src/mongo/base/error_codes.yml of the server. */
+int sl_mongo_server_code(int32_t server_code);
+
+/* The same for a failed call of the driver; reply may be NULL. A driver's own error (no stream, no
+ * server selected) is SL_CLOSED, a failed login SL_CONFIG. */
+int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply);
+
+/* A server's message about one row, fit for a dead letter: at most size - 1 bytes, cut between
+ * characters, and without the values of a duplicate key. */
+void sl_mongo_row_reason(int32_t server_code, const char *message, char *out, size_t size);
+
+/* Hides user and password of every mongodb:// address in text, in place. */
+void sl_mongo_mask(char *text);
+
+#endif

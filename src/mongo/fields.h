@@ -1,0 +1,23 @@
+/* Short ways to read a BSON document that was written by sluice or answered by the server. A
+ * missing field, or one of another type, reads as the fallback. Paths may be dotted: "value.epoch".
+ */
+#ifndef SL_MONGO_FIELDS_H
+#define SL_MONGO_FIELDS_H
+
+#include <bson/bson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t sl_field_int64(const bson_t *document, const char *path, int64_t fallback);
+bool sl_field_bool(const bson_t *document, const char *path);
+int64_t sl_field_date_ms(const bson_t *document, const char *path);
+
+/* Copies a text into out, cut to fit; empty when it is missing. */
+void sl_field_text(const bson_t *document, const char *path, char *out, size_t size);
+
+/* A view of an embedded document or array, as bson_init_static gives it; valid as long as document.
+ */
+bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_view);
+
+#endif

@@ -1,0 +1,20 @@
+/* The section "mongo" of the configuration. */
+#ifndef SL_MONGO_SETTINGS_H
+#define SL_MONGO_SETTINGS_H
+
+#include "base/setting.h"
+
+struct sl_mongo_settings {
+    char *url;                 /* mongodb://…; may hold a password */
+    char *database;            /* where the data goes */
+    char *state_database;      /* where sluice remembers its runs, leases and counters */
+    int64_t writers;           /* bulk writes in flight for each queue */
+    int64_t max_clients;       /* connections at most */
+    uint64_t write_timeout_ms; /* one command, its wait for a majority included */
+    uint64_t tombstone_ttl_ms; /* how long a deletion is remembered */
+};
+
+/* Ended by a NULL name. */
+extern const struct sl_setting sl_mongo_settings_table[];
+
+#endif

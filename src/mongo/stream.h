@@ -1,0 +1,39 @@
+/* libmongoc on fibers: a mongoc_stream_t over a non-blocking socket whose waits suspend the fiber.
+ */
+#ifndef SL_MONGO_STREAM_H
+#define SL_MONGO_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mongoc/mongoc.h>
+
+/* What the streams of one client share. Lives as long as the client. */
+struct sl_mongo_link {
+    uint64_t deadline_ms;        /* loop clock: no wait of any stream goes past it */
+    bool timed_out;              /* a wait reached the deadline */
+    bool cancelled;              /* a wait ended because the fiber was cancelled */
+    const mongoc_ssl_opt_t *tls; /* NULL: plain */
+};
+
+/* A mongoc_stream_initiator_t; user_data is the client's struct sl_mongo_link. Resolves the name
+ * and begins to connect; the driver's scanner finishes connecting and the TLS handshake. Suspends
+ * while the name is resolved. */
+mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
+                                  void *user_data, bson_error_t *error);
+
+/* A stream over fd (connected or connecting, non-blocking); takes fd. Borrows link, which must
+ * outlive it. NULL, with fd closed, when the loop cannot watch it. */
+mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link);
+
+/* While on, every wait fails at once, so that a client can be freed without waiting for its peer.
+ * Nothing suspends meanwhile. */
+void sl_mongo_rush(bool on);
+bool sl_mongo_rushing(void);
+
+/* Makes the driver's own sleeps suspend the fiber. Before 1.26 the driver offers no such setting
+ * and its exported function is replaced; then this only makes sure that the replacement is linked.
+ */
+void sl_mongo_usleep_install(mongoc_client_t *client);
+
+#endif
