@@ -1,0 +1,97 @@
+/* Leases: one owner at a time for a feed or a collection. Time is the server's, so that clocks of
+ * machines need not agree. The epoch rises whenever the owner changes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mongo/fields.h"
+#include "store/store_own.h"
+
+static const char LEASES[] = "leases";
+
+enum { OWNER_BYTES = 256 };
+
+/* The process, and who within it: "host:pid:random", or "host:pid:random/feed-fiber". */
+static void name_owner(const struct sl_store *store, const struct sl_lease *lease,
+                       char out[OWNER_BYTES])
+{
+    snprintf(out, OWNER_BYTES, "%s%s%s", store->owner, *lease->holder ? "/" : "", lease->holder);
+}
+
+/* One $set stage; every condition in it sees the document as it was before.
+ *   mine: I am the owner (perhaps too late, but nobody came in between);
+ *   vacant: there is no owner, or its time is over. */
+static bson_t *hold_pipeline(const char *owner, int64_t ttl_ms)
+{
+    // clang-format off
+    bson_t *mine = BCON_NEW("$eq", "[", "$owner", "{", "$literal", BCON_UTF8(owner), "}", "]");
+    bson_t *vacant = BCON_NEW(
+        "$lte", "[", "{", "$ifNull", "[", "$expires_at", BCON_DATE_TIME(0), "]", "}", "$$NOW", "]");
+    bson_t *taking = BCON_NEW(
+        "$and", "[", "{", "$not", "[", BCON_DOCUMENT(mine), "]", "}", BCON_DOCUMENT(vacant), "]");
+    bson_t *holding = BCON_NEW(
+        "$or", "[", BCON_DOCUMENT(mine), BCON_DOCUMENT(vacant), "]");
+    bson_t *pipeline = BCON_NEW(
+        "0", "{", "$set", "{",
+            "epoch", "{", "$add", "[",
+                "{", "$ifNull", "[", "$epoch", BCON_INT64(0), "]", "}",
+                "{", "$cond", "[", BCON_DOCUMENT(taking), BCON_INT64(1), BCON_INT64(0), "]", "}", "]", "}",
+            "owner", "{", "$cond", "[", BCON_DOCUMENT(holding),
+                "{", "$literal", BCON_UTF8(owner), "}", "$owner", "]", "}",
+            "expires_at", "{", "$cond", "[", BCON_DOCUMENT(holding),
+                "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "$expires_at", "]", "}",
+        "}", "}");
+    // clang-format on
+    bson_destroy(mine);
+    bson_destroy(vacant);
+    bson_destroy(taking);
+    bson_destroy(holding);
+    return pipeline;
+}
+
+int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
+                        struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    char me[OWNER_BYTES], owner[OWNER_BYTES];
+    name_owner(store, lease, me);
+    bson_t document;
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(lease->name));
+    bson_t *pipeline = hold_pipeline(me, (int64_t)ttl_ms);
+    int rc = sl_store_modify(store, LEASES, query, pipeline, true, &document, err);
+    bson_destroy(query);
+    bson_destroy(pipeline);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot hold the lease '%s'", lease->name);
+
+    sl_field_text(&document, "owner", owner, sizeof owner);
+    lease->held = strcmp(owner, me) == 0;
+    if (lease->held)
+        lease->epoch = sl_field_int64(&document, "epoch", 0);
+    bson_destroy(&document);
+    if (lease->held)
+        return SL_OK;
+    sl_err_set(err, SL_THROTTLED, "the lease '%s' is held by %s", lease->name, owner);
+    if (err)
+        err->retry_after_ms = (uint32_t)(ttl_ms < 60000 ? ttl_ms : 60000);
+    return SL_THROTTLED;
+}
+
+void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
+{
+    struct sl_store *store = sl_store_of(state);
+    struct sl_err err = {0};
+    if (!lease->held)
+        return;
+    lease->held = false;
+    char me[OWNER_BYTES];
+    name_owner(store, lease, me);
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(lease->name), "owner", BCON_UTF8(me));
+    bson_t *change =
+        BCON_NEW("$unset", "{", "owner", BCON_INT32(1), "expires_at", BCON_INT32(1), "}");
+    if (sl_store_update(store, LEASES, query, change, false, NULL, &err) != SL_OK)
+        sl_log(SL_INFO, "a lease was not given back and will expire", SL_T("lease", lease->name),
+               SL_T("error", err.message));
+    bson_destroy(query);
+    bson_destroy(change);
+}

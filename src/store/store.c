@@ -1,0 +1,219 @@
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/fiber.h"
+#include "mongo/fields.h"
+#include "store/store_own.h"
+
+uint64_t sl_store_deadline(const struct sl_store *store)
+{
+    return sl_deadline_in(store->timeout_ms);
+}
+
+/* --- commands --- */
+
+static void append_array_or_document(bson_t *to, const char *name, const bson_t *value)
+{
+    bson_iter_t at;
+    bool is_array = bson_iter_init(&at, value) && bson_iter_next(&at) && BSON_ITER_IS_KEY(&at, "0");
+    if (is_array)
+        BSON_APPEND_ARRAY(to, name, value);
+    else
+        BSON_APPEND_DOCUMENT(to, name, value);
+}
+
+static void append_majority_read(bson_t *command)
+{
+    bson_t concern;
+    BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
+    BSON_APPEND_UTF8(&concern, "level", "majority");
+    bson_append_document_end(command, &concern);
+}
+
+int sl_store_index(struct sl_store *store, bool *ready, const char *collection, const char *name,
+                   const bson_t *keys, int64_t ttl_s, struct sl_err *err)
+{
+    if (*ready)
+        return SL_OK;
+    bson_t command = BSON_INITIALIZER, indexes, index, reply;
+    uint64_t deadline_ms = sl_store_deadline(store);
+    BSON_APPEND_UTF8(&command, "createIndexes", collection);
+    BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &indexes);
+    BSON_APPEND_DOCUMENT_BEGIN(&indexes, "0", &index);
+    BSON_APPEND_DOCUMENT(&index, "key", keys);
+    BSON_APPEND_UTF8(&index, "name", name);
+    if (ttl_s)
+        BSON_APPEND_INT64(&index, "expireAfterSeconds", ttl_s);
+    bson_append_document_end(&indexes, &index);
+    bson_append_array_end(&command, &indexes);
+    sl_mongo_append_durable(&command, deadline_ms);
+
+    int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    *ready = rc == SL_OK;
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return rc == SL_OK ? rc
+                       : sl_err_wrap(err, "cannot make the index '%s' of '%s'", name, collection);
+}
+
+int sl_store_update(struct sl_store *store, const char *collection, const bson_t *query,
+                    const bson_t *change, bool upsert, int64_t *ret_matched, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER, updates, update, reply;
+    uint64_t deadline_ms = sl_store_deadline(store);
+    BSON_APPEND_UTF8(&command, "update", collection);
+    BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
+    BSON_APPEND_DOCUMENT_BEGIN(&updates, "0", &update);
+    BSON_APPEND_DOCUMENT(&update, "q", query);
+    append_array_or_document(&update, "u", change);
+    BSON_APPEND_BOOL(&update, "upsert", upsert);
+    bson_append_document_end(&updates, &update);
+    bson_append_array_end(&command, &updates);
+    sl_mongo_append_durable(&command, deadline_ms);
+
+    int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    if (rc == SL_OK && ret_matched)
+        *ret_matched = sl_field_int64(&reply, "n", 0);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return rc;
+}
+
+int sl_store_modify(struct sl_store *store, const char *collection, const bson_t *query,
+                    const bson_t *pipeline, bool upsert, bson_t *ret_document, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER, reply, value;
+    uint64_t deadline_ms = sl_store_deadline(store);
+    BSON_APPEND_UTF8(&command, "findAndModify", collection);
+    BSON_APPEND_DOCUMENT(&command, "query", query);
+    append_array_or_document(&command, "update", pipeline);
+    BSON_APPEND_BOOL(&command, "new", true);
+    BSON_APPEND_BOOL(&command, "upsert", upsert);
+    sl_mongo_append_durable(&command, deadline_ms);
+
+    int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    if (rc == SL_REJECTED && err && err->cause == 11000)
+        rc = err->code = SL_CLOSED; /* two processes made the document at once: try again */
+    if (rc == SL_OK) {
+        if (sl_field_document(&reply, "value", &value))
+            bson_copy_to(&value, ret_document);
+        else
+            rc = sl_err_set(err, SL_NOTFOUND, "nothing found in '%s'", collection);
+    }
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return rc;
+}
+
+int sl_store_find(struct sl_store *store, const char *collection, const bson_t *query,
+                  const bson_t *sort, bson_t *ret_document, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&command, "find", collection);
+    BSON_APPEND_DOCUMENT(&command, "filter", query);
+    if (sort)
+        BSON_APPEND_DOCUMENT(&command, "sort", sort);
+    BSON_APPEND_INT32(&command, "limit", 1);
+    BSON_APPEND_BOOL(&command, "singleBatch", true);
+    append_majority_read(&command);
+    int rc = sl_mongo_first(store->mongo, store->database, &command, ret_document,
+                            sl_store_deadline(store), err);
+    bson_destroy(&command);
+    return rc;
+}
+
+int sl_store_aggregate(struct sl_store *store, const char *database, const char *collection,
+                       const bson_t *pipeline, uint64_t deadline_ms, bson_t *ret_document,
+                       struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER, cursor;
+    BSON_APPEND_UTF8(&command, "aggregate", collection);
+    BSON_APPEND_ARRAY(&command, "pipeline", pipeline);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "cursor", &cursor);
+    bson_append_document_end(&command, &cursor);
+    append_majority_read(&command);
+    int rc = sl_mongo_first(store->mongo, database, &command, ret_document, deadline_ms, err);
+    bson_destroy(&command);
+    return rc;
+}
+
+/* --- the state --- */
+
+static int store_ping(struct sl_state *state, struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    return sl_mongo_ping(store->mongo, sl_store_deadline(store), err);
+}
+
+static void store_close(struct sl_state *state)
+{
+    struct sl_store *store = sl_store_of(state);
+    free(store->database);
+    free(store->data_database);
+    free(store);
+}
+
+static const struct sl_state_type type = {
+    .run_newest = sl_store_run_newest,
+    .run_save = sl_store_run_save,
+    .suspect_set = sl_store_suspect_set,
+    .suspect_get = sl_store_suspect_get,
+    .counter_take = sl_store_counter_take,
+    .lease_hold = sl_store_lease_hold,
+    .lease_drop = sl_store_lease_drop,
+    .ledger_put = sl_store_ledger_put,
+    .ledger_sum = sl_store_ledger_sum,
+    .dead_put = sl_store_dead_put,
+    .ping = store_ping,
+    .close = store_close,
+};
+
+static void make_owner(char *owner, size_t size)
+{
+    char host[64] = "unknown";
+    uint64_t chance = 0;
+    gethostname(host, sizeof host - 1);
+    if (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance)
+        chance = (uint64_t)getpid() ^ (uint64_t)sl_loop_now_ms();
+    snprintf(owner, size, "%s:%d:%016llx", host, (int)getpid(), (unsigned long long)chance);
+}
+
+/* Source: "Naming Restrictions" of the MongoDB manual; Unix. */
+static bool is_database_name(const char *name)
+{
+    return name && *name && strlen(name) < 64 && !strpbrk(name, "/\\. \"$");
+}
+
+struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
+                              struct sl_err *err)
+{
+    const char *names[] = {settings->database, settings->state_database};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!is_database_name(names[i])) {
+            sl_err_set(
+                err, SL_CONFIG,
+                "mongo.%s: '%s' cannot name a database: 1 to 63 bytes without / \\ . \" $ and "
+                "blanks",
+                i ? "state_database" : "database", names[i] ? names[i] : "");
+            return NULL;
+        }
+    struct sl_store *store = SL_NEW(struct sl_store);
+    store->state.type = &type;
+    store->mongo = mongo;
+    store->database = sl_strdup(settings->state_database);
+    store->data_database = sl_strdup(settings->database);
+    store->timeout_ms = settings->write_timeout_ms;
+    make_owner(store->owner, sizeof store->owner);
+    return &store->state;
+}
+
+const char *sl_store_owner(const struct sl_state *state)
+{
+    return ((const struct sl_store *)state)->owner;
+}

@@ -1,0 +1,76 @@
+/* What the files of store/ share; not for others. */
+#ifndef SL_STORE_STORE_OWN_H
+#define SL_STORE_STORE_OWN_H
+
+#include "store/store.h"
+
+struct sl_store {
+    struct sl_state state;
+    struct sl_mongo *mongo;
+    char *database;      /* of the state */
+    char *data_database; /* of the documents: counters resume above what is stored there */
+    uint64_t timeout_ms;
+    char owner[128];
+    bool runs_ready, ledger_ready, dead_ready; /* their indexes exist */
+};
+
+static inline struct sl_store *sl_store_of(struct sl_state *state)
+{
+    return (struct sl_store *)state;
+}
+
+/* When a call that begins now must have ended. */
+uint64_t sl_store_deadline(const struct sl_store *store);
+
+/* Makes one index, once: *ready tells whether it is done. keys is borrowed; ttl_s 0: none. */
+int sl_store_index(struct sl_store *store, bool *ready, const char *collection, const char *name,
+                   const bson_t *keys, int64_t ttl_s, struct sl_err *err);
+
+/* update {q: query, u: change, upsert}, durable. Borrows both documents; change is a document or,
+ * when its first key is "0", a pipeline. ret_matched may be NULL. */
+int sl_store_update(struct sl_store *store, const char *collection, const bson_t *query,
+                    const bson_t *change, bool upsert, int64_t *ret_matched, struct sl_err *err);
+
+/* findAndModify with a pipeline: ret_document gets the document as it is afterwards (initialised on
+ * SL_OK; the caller destroys it), SL_NOTFOUND when nothing matched and upsert is false. */
+int sl_store_modify(struct sl_store *store, const char *collection, const bson_t *query,
+                    const bson_t *pipeline, bool upsert, bson_t *ret_document, struct sl_err *err);
+
+/* find, sorted (sort may be NULL), the first document; readConcern majority. */
+int sl_store_find(struct sl_store *store, const char *collection, const bson_t *query,
+                  const bson_t *sort, bson_t *ret_document, struct sl_err *err);
+
+/* aggregate: the first document. Borrows pipeline. */
+int sl_store_aggregate(struct sl_store *store, const char *database, const char *collection,
+                       const bson_t *pipeline, uint64_t deadline_ms, bson_t *ret_document,
+                       struct sl_err *err);
+
+/* --- the table's entries, by file --- */
+
+/* runs.c */
+int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                        struct sl_err *err);
+int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                      struct sl_err *err);
+/* feeds.c */
+int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
+                         struct sl_err *err);
+int sl_store_suspect_get(struct sl_state *state, const char *feed, char ret_reason[240],
+                         struct sl_err *err);
+/* counters.c */
+int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
+                          struct sl_err *err);
+/* leases.c */
+int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
+                        struct sl_err *err);
+void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease);
+/* ledger.c */
+int sl_store_ledger_put(struct sl_state *state, const struct sl_batch *batch, uint32_t applied,
+                        uint32_t stale, uint32_t dead, struct sl_err *err);
+int sl_store_ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
+                        const char *entity, struct sl_ledger_sum *ret, struct sl_err *err);
+/* dead.c */
+int sl_store_dead_put(struct sl_state *state, const struct sl_origin *origin,
+                      const struct sl_dead *dead, uint32_t count, struct sl_err *err);
+
+#endif

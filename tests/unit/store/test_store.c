@@ -1,0 +1,369 @@
+/* The state against a real server. */
+#include "mongo/live.h"
+
+#include "store/store.h"
+
+static struct sl_state *open_store(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_mongo_settings settings = live_settings();
+    struct sl_state *state = sl_store_new(mongo, &settings, &err);
+    EXPECT(state != NULL);
+    return state;
+}
+
+/* --- runs --- */
+
+static void do_runs(struct sl_mongo *mongo)
+{
+    static struct sl_run run, back;
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    EXPECT_INT(state->type->run_newest(state, "vendors", &back, &err), SL_NOTFOUND);
+
+    for (int number = 1; number <= 11; number++) {
+        run = (struct sl_run){.feed = "vendors", .number = number, .attempt = 1, .entity_count = 1};
+        snprintf(run.id, sizeof run.id, "vendors-%06d", number);
+        snprintf(run.entities[0].name, sizeof run.entities[0].name, "VendorsV3");
+        EXPECT_OK(state->type->run_save(state, &run, 5, &err), &err);
+    }
+    EXPECT_OK(state->type->run_newest(state, "vendors", &back, &err), &err);
+    EXPECT(memcmp(&run, &back, sizeof run) == 0);
+    EXPECT_INT(state->type->run_newest(state, "customers", &back, &err), SL_NOTFOUND);
+
+    run.state = SL_RUN_DONE;
+    EXPECT_OK(state->type->run_save(state, &run, 5, &err), &err); /* same epoch */
+    EXPECT_OK(state->type->run_save(state, &run, 6, &err), &err); /* a new owner */
+    run.state = SL_RUN_FAILED;
+    EXPECT_INT(state->type->run_save(state, &run, 5, &err), SL_REJECTED); /* the old one */
+    EXPECT(strstr(err.message, "vendors-000011") != NULL);
+    EXPECT_OK(state->type->run_newest(state, "vendors", &back, &err), &err);
+    EXPECT_INT(back.state, SL_RUN_DONE);
+    EXPECT_OK(state->type->ping(state, &err), &err);
+    state->type->close(state);
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    live(do_runs);
+}
+
+static void do_suspects(struct sl_mongo *mongo)
+{
+    char reason[240];
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    EXPECT_INT(state->type->suspect_get(state, "vendors", reason, &err), SL_NOTFOUND);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", "$lost", &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", "lost again", &err), &err);
+    EXPECT_OK(state->type->suspect_get(state, "vendors", reason, &err), &err);
+    EXPECT(strcmp(reason, "lost again") == 0);
+    EXPECT_INT(state->type->suspect_get(state, "customers", reason, &err), SL_NOTFOUND);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, &err), &err);
+    EXPECT_INT(state->type->suspect_get(state, "vendors", reason, &err), SL_NOTFOUND);
+    state->type->close(state);
+}
+
+static void test_suspects(void **state)
+{
+    (void)state;
+    live(do_suspects);
+}
+
+/* --- counters --- */
+
+struct takers {
+    struct sl_state *state;
+    struct sl_waitlist done;
+    int left;
+    uint64_t seen; /* a bit for each counter taken */
+};
+
+static void run_taker(void *arg)
+{
+    struct takers *takers = arg;
+    for (int i = 0; i < 5; i++) {
+        struct sl_err err = {0};
+        int64_t counter = 0;
+        int rc;
+        while ((rc = takers->state->type->counter_take(takers->state, "crowded", &counter, &err)) ==
+               SL_CLOSED)
+            sl_fiber_yield(); /* two made the first one at once */
+        EXPECT_OK(rc, &err);
+        if (EXPECT(counter >= 1 && counter <= 40 && !(takers->seen >> counter & 1)))
+            takers->seen |= 1ULL << counter;
+    }
+    if (--takers->left == 0)
+        sl_wake_all(&takers->done);
+}
+
+static void do_counters(struct sl_mongo *mongo)
+{
+    int64_t counter = 0;
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    for (int64_t i = 1; i <= 3; i++) {
+        EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
+        EXPECT_INT(counter, i);
+    }
+    EXPECT_OK(state->type->counter_take(state, "customers", &counter, &err), &err);
+    EXPECT_INT(counter, 1);
+
+    /* Lost: it resumes above what is stored; a version that is no number does not count. */
+    live_run(
+        mongo, live_data,
+        "{\"insert\": \"vendors\", \"documents\": [{\"_id\": 1, \"_sluice\": {\"v\": 1677721605}}, "
+        "{\"_id\": 2, \"_sluice\": {\"v\": \"zzz\"}}, {\"_id\": 3}]}", /* 100 * 2^24 + 5 */
+        NULL);
+    live_run(mongo, live_state,
+             "{\"delete\": \"counters\", \"deletes\": [{\"q\": {}, \"limit\": 0}]}", NULL);
+    EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
+    EXPECT_INT(counter, 101);
+    EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
+    EXPECT_INT(counter, 102);
+
+    struct takers takers = {.state = state, .left = 8};
+    for (int i = 0; i < 8; i++)
+        sl_fiber_spawn("taker", run_taker, &takers);
+    while (takers.left)
+        sl_wait(&takers.done, SL_FOREVER);
+    EXPECT_INT(takers.seen, 0x1fffffffffe);
+    state->type->close(state);
+}
+
+static void test_counters(void **state)
+{
+    (void)state;
+    live(do_counters);
+}
+
+/* --- leases --- */
+
+static void do_leases(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_state *one = open_store(mongo), *two = open_store(mongo);
+    struct sl_lease mine = {.name = "feed:vendors"}, theirs = {.name = "feed:vendors"};
+    EXPECT(strcmp(sl_store_owner(one), sl_store_owner(two)) != 0);
+
+    EXPECT_OK(one->type->lease_hold(one, &mine, 20000, &err), &err);
+    EXPECT(mine.held && mine.epoch == 1);
+    EXPECT_OK(one->type->lease_hold(one, &mine, 20000, &err), &err); /* renewed */
+    EXPECT_INT(mine.epoch, 1);
+    EXPECT_INT(two->type->lease_hold(two, &theirs, 20000, &err), SL_THROTTLED);
+    EXPECT(!theirs.held && err.retry_after_ms > 0 && strstr(err.message, sl_store_owner(one)));
+
+    one->type->lease_drop(one, &mine);
+    EXPECT(!mine.held);
+    EXPECT_OK(two->type->lease_hold(two, &theirs, 300, &err), &err);
+    EXPECT(theirs.held && theirs.epoch == 2);
+    one->type->lease_drop(one, &mine); /* not its own any more: nothing happens */
+    EXPECT_INT(one->type->lease_hold(one, &mine, 20000, &err), SL_THROTTLED);
+
+    /* Expired: taken, and the old owner finds out. */
+    uint64_t deadline_ms = sl_deadline_in(10000);
+    while (one->type->lease_hold(one, &mine, 20000, &err) != SL_OK &&
+           sl_loop_now_ms() < deadline_ms)
+        sl_fiber_sleep(20);
+    EXPECT(mine.held && mine.epoch == 3);
+    EXPECT_INT(two->type->lease_hold(two, &theirs, 20000, &err), SL_THROTTLED);
+    EXPECT(!theirs.held);
+
+    /* Two fibers of one process are two holders. */
+    struct sl_lease left = {.name = "collection:v", .holder = "a"};
+    struct sl_lease right = {.name = "collection:v", .holder = "b"};
+    EXPECT_OK(one->type->lease_hold(one, &left, 20000, &err), &err);
+    EXPECT_INT(one->type->lease_hold(one, &right, 20000, &err), SL_THROTTLED);
+    one->type->lease_drop(one, &left);
+    EXPECT_OK(one->type->lease_hold(one, &right, 20000, &err), &err);
+    EXPECT_INT(right.epoch, 2);
+
+    /* An owner that was late, while nobody came in between, stays the owner. */
+    struct sl_lease late = {.name = "feed:late"};
+    EXPECT_OK(one->type->lease_hold(one, &late, 1, &err), &err);
+    sl_fiber_sleep(20);
+    EXPECT_OK(one->type->lease_hold(one, &late, 1, &err), &err);
+    EXPECT_INT(late.epoch, 1);
+    one->type->close(one);
+    two->type->close(two);
+}
+
+static void test_leases(void **state)
+{
+    (void)state;
+    live(do_leases);
+}
+
+/* --- ledger --- */
+
+static struct sl_batch *new_batch(uint32_t number, uint32_t rows, uint32_t superseded)
+{
+    struct sl_batch *batch = sl_batch_new(NULL, 0);
+    struct sl_origin origin = {.feed = "vendors",
+                               .entity = "V",
+                               .run = "vendors-1",
+                               .file = "",
+                               .attempt = 2,
+                               .number = number,
+                               .batches = -1};
+    sl_batch_set_origin(batch, &origin);
+    for (uint32_t i = 0; i < rows; i++)
+        memset(sl_batch_add(batch), 0, sizeof(struct sl_record));
+    batch->superseded = superseded;
+    return batch;
+}
+
+static void do_ledger(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_ledger_sum sum;
+    struct sl_state *state = open_store(mongo);
+    EXPECT_OK(state->type->ledger_sum(state, "vendors-1", 2, "V", &sum, &err), &err);
+    EXPECT_INT(sum.batches, 0);
+
+    for (uint32_t number = 0; number < 3; number++) {
+        struct sl_batch *batch = new_batch(number, 10 + number, 1);
+        EXPECT_OK(state->type->ledger_put(state, batch, 8 + number, 1, 1, &err), &err);
+        if (number == 1) /* delivered again: now all are stale */
+            EXPECT_OK(state->type->ledger_put(state, batch, 0, 10, 1, &err), &err);
+        sl_batch_free(batch);
+    }
+    struct sl_batch *other = new_batch(0, 99, 0);
+    other->origin.attempt = 1;
+    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    other->origin.attempt = 2;
+    other->origin.entity = "W";
+    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    other->origin.entity = "V";
+    other->origin.run = "vendors-10";
+    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    sl_batch_free(other);
+
+    EXPECT_OK(state->type->ledger_sum(state, "vendors-1", 2, "V", &sum, &err), &err);
+    EXPECT_INT(sum.batches, 3);
+    EXPECT_INT(sum.rows, 33);
+    EXPECT_INT(sum.applied, 18);
+    EXPECT_INT(sum.stale, 12);
+    EXPECT_INT(sum.dead, 3);
+    EXPECT_INT(sum.superseded, 3);
+    EXPECT_INT(sum.applied + sum.stale + sum.dead, (long long)sum.rows);
+    state->type->close(state);
+}
+
+static void test_ledger(void **state)
+{
+    (void)state;
+    live(do_ledger);
+}
+
+/* --- dead letters --- */
+
+static void do_dead(struct sl_mongo *mongo)
+{
+    enum { LETTERS = 2500 };
+    static struct sl_dead dead[LETTERS];
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    struct sl_origin origin = {
+        .feed = "vendors", .entity = "V", .run = "vendors-1", .file = "", .attempt = 1};
+    static char wide[2000];
+    memset(wide, 'x', sizeof wide);
+    for (uint32_t i = 0; i < LETTERS; i++)
+        dead[i] = (struct sl_dead){
+            .code = "untypable",
+            .reason = sl_str_of("not a number"),
+            .line = i + 2,
+            .row_number = i + 1,
+            .row = {wide, sizeof wide}
+        };
+    EXPECT_OK(state->type->dead_put(state, &origin, dead, LETTERS, &err), &err);
+    EXPECT_OK(state->type->dead_put(state, &origin, dead, LETTERS, &err), &err);
+    EXPECT_INT(live_count(mongo, live_state, "dead"), LETTERS);
+    EXPECT_OK(state->type->dead_put(state, &origin, dead, 0, &err), &err);
+
+    /* Rows that the server does not take as they are must not stay in the way. */
+    bson_t deep = BSON_INITIALIZER;
+    BSON_APPEND_INT32(&deep, "end", 1);
+    for (int i = 0; i < 220; i++) {
+        bson_t outer = BSON_INITIALIZER;
+        BSON_APPEND_DOCUMENT(&outer, "d", &deep);
+        bson_destroy(&deep);
+        bson_copy_to(&outer, &deep);
+        bson_destroy(&outer);
+    }
+    bson_t *odd = BCON_NEW("$add", BCON_INT32(1), "a.b", BCON_INT32(2));
+    struct sl_dead strange[] = {
+        {.code = "refused",
+         .id = sl_str_of("deep"),
+         .row_is_bson = true,
+         .row = {(const char *)bson_get_data(&deep), deep.len}},
+        {.code = "refused",
+         .id = sl_str_of("odd"),
+         .row_is_bson = true,
+         .row = {(const char *)bson_get_data(odd), odd->len}},
+        {.code = "refused", .id = sl_str_of("bad \xff key"), .row = sl_str_of("bad \xff text")},
+    };
+    EXPECT_OK(state->type->dead_put(state, &origin, strange, 3, &err), &err);
+    EXPECT_INT(live_count(mongo, live_state, "dead"), LETTERS + 3);
+    bson_destroy(&deep);
+    bson_destroy(odd);
+    state->type->close(state);
+}
+
+static void test_dead(void **state)
+{
+    (void)state;
+    live(do_dead);
+}
+
+/* --- the store is away --- */
+
+static void try_away(void *arg)
+{
+    (void)arg;
+    struct sl_err err = {0};
+    struct sl_mongo_settings settings = {.url = "mongodb://127.0.0.1:1/?replicaSet=rs0",
+                                         .max_clients = 1,
+                                         .database = "d",
+                                         .state_database = "s",
+                                         .write_timeout_ms = 2000};
+    struct sl_mongo *mongo = sl_mongo_new(&settings, &err);
+    struct sl_state *state = sl_store_new(mongo, &settings, &err);
+    struct sl_lease lease = {.name = "feed:x"};
+    int64_t counter;
+    EXPECT(sl_code_transient(state->type->lease_hold(state, &lease, 1000, &err)));
+    EXPECT(!lease.held);
+    EXPECT(sl_code_transient(state->type->counter_take(state, "c", &counter, &err)));
+    EXPECT(sl_code_transient(state->type->ping(state, &err)));
+    state->type->close(state);
+
+    static const char *const bad[] = {"", "a.b", "a b", "a$b", "a/b", NULL};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        settings.state_database = (char *)(uintptr_t)bad[i];
+        EXPECT(sl_store_new(mongo, &settings, &err) == NULL && err.code == SL_CONFIG);
+    }
+    sl_mongo_free(mongo);
+}
+
+static void test_away(void **state)
+{
+    (void)state;
+    failures = 0;
+    sl_fiber_spawn("away", try_away, NULL);
+    sl_loop_run();
+    assert_int_equal(sl_loop_close(), 0);
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_runs),     cmocka_unit_test(test_suspects),
+        cmocka_unit_test(test_counters), cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_ledger),   cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
