@@ -1,0 +1,192 @@
+#include "sink/amqp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "flow/message.h"
+#include "sink/amqp_link.h"
+
+enum { SILENCE_MAX_MS = 10000 }; /* no confirm for so long: the connection is doubtful */
+
+struct amqp_sink {
+    struct sl_sink sink;
+    struct sl_amqp_link link;
+    struct sl_metric *messages, *bytes, *confirm;
+    char trouble[256];
+};
+
+/* --- what travels with a message --- */
+
+struct labels {
+    char routing_key[512], message_id[512], traceparent[64], source[160], time[SL_ISO_BYTES];
+    struct sl_amqp_header headers[8];
+};
+
+/* W3C trace context: version, 16 bytes of trace id, 8 of span id, sampled. */
+static void make_traceparent(char *out, size_t size)
+{
+    uint64_t random[3];
+    arc4random_buf(random, sizeof random);
+    random[1] |= 1; /* all zeros would be invalid */
+    random[2] |= 1;
+    snprintf(out, size, "00-%016llx%016llx-%016llx-01", (unsigned long long)random[0],
+             (unsigned long long)random[1], (unsigned long long)random[2]);
+}
+
+/* docs/MESSAGE.md describes them for other consumers. The CloudEvents names are those of its AMQP
+ * binding. */
+static void make_labels(const struct sl_batch *batch, struct labels *ret)
+{
+    const struct sl_origin *origin = &batch->origin;
+    const char *lane = origin->lane == SL_LANE_FAST ? "fast" : "bulk";
+    snprintf(ret->routing_key, sizeof ret->routing_key, "%s.%s.%s", lane, origin->feed,
+             origin->entity);
+    snprintf(ret->message_id, sizeof ret->message_id, "%s/%u/%s/%u", origin->run, origin->attempt,
+             origin->entity, origin->number);
+    snprintf(ret->source, sizeof ret->source, "/sluice/%s", origin->feed);
+    make_traceparent(ret->traceparent, sizeof ret->traceparent);
+    sl_iso_format(batch->published_at_ms, ret->time);
+
+    const struct sl_amqp_header headers[] = {
+        {"traceparent",             ret->traceparent },
+        {"cloudEvents:specversion", "1.0"            },
+        {"cloudEvents:type",        "sluice.batch.v1"},
+        {"cloudEvents:source",      ret->source      },
+        {"cloudEvents:id",          ret->message_id  },
+        {"cloudEvents:time",        ret->time        },
+        {NULL,                      NULL             },
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        ret->headers[i] = headers[i];
+}
+
+/* --- writing --- */
+
+/* Waits until there is a connection and the lane may take one more message. */
+static int get_ready(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_ms,
+                     struct sl_err *err)
+{
+    do {
+        int rc = sl_amqp_link_open(&self->link, sl_deadline_in(budget_ms), err);
+        if (rc == SL_OK)
+            rc = sl_amqp_link_wait_turn(&self->link, lane, err);
+        if (rc != SL_OK)
+            return rc;
+    } while (!sl_amqp_link_ready(&self->link));
+    return SL_OK;
+}
+
+/* A failed publish says something about the connection too. */
+static int judge(struct amqp_sink *self, int rc, uint64_t waited_ms, struct sl_err *err)
+{
+    struct sl_amqp_link *link = &self->link;
+    if (rc == SL_NOTFOUND) { /* a queue was deleted: the next opening declares it again */
+        link->doubtful = true;
+        if (err)
+            err->code = SL_CLOSED;
+        return SL_CLOSED;
+    }
+    if (rc == SL_TIMEOUT && waited_ms >= SILENCE_MAX_MS && !sl_amqp_blocked(link->amqp))
+        link->doubtful = true;
+    return rc;
+}
+
+static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_content content,
+                   struct sl_str body, uint64_t budget_ms, struct sl_err *err)
+{
+    if (!sl_amqp_link_ready(&self->link))
+        return sl_err_set(err, SL_CLOSED, "the connection to RabbitMQ was lost");
+    struct labels *labels = SL_NEW(struct labels); /* too large for the stack of a fiber */
+    make_labels(batch, labels);
+    struct sl_publish message = {
+        .exchange = self->link.broker->settings->exchange,
+        .routing_key = labels->routing_key,
+        .content_type = sl_content_type(content),
+        .message_id = labels->message_id,
+        .headers = labels->headers,
+        .body = body,
+    };
+    uint64_t began_ms = sl_loop_now_ms();
+    int rc = sl_channel_publish(self->link.publish, &message, sl_deadline_in(budget_ms), err);
+    uint64_t waited_ms = sl_loop_now_ms() - began_ms;
+    free(labels);
+    if (rc != SL_OK)
+        return judge(self, rc, waited_ms, err);
+    sl_metric_add(self->messages, 1);
+    sl_metric_add(self->bytes, (int64_t)body.length);
+    sl_histogram_add(self->confirm->histogram, waited_ms * 1000, 1);
+    return SL_OK;
+}
+
+static int sink_write(struct sl_sink *sink, struct sl_batch *batch, uint64_t deadline_ms,
+                      struct sl_result *ret, struct sl_err *err)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    enum sl_content content = (enum sl_content)self->link.broker->settings->content;
+    uint64_t now_ms = sl_loop_now_ms();
+    uint64_t budget_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    int rc = get_ready(self, batch->origin.lane, budget_ms, err);
+    if (rc != SL_OK)
+        return rc;
+
+    struct sl_buf body;
+    sl_buf_init(&body);
+    batch->published_at_ms = sl_wall_ms();
+    rc = sl_message_encode(batch, content, &body, err);
+    if (rc == SL_OK)
+        rc = publish(self, batch, content, sl_buf_view(&body), budget_ms, err);
+    sl_buf_done(&body);
+    if (rc == SL_OK)
+        *ret = (struct sl_result){.applied = batch->count};
+    return rc;
+}
+
+static int sink_ping(struct sl_sink *sink, uint64_t deadline_ms, struct sl_err *err)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    return sl_amqp_link_open(&self->link, deadline_ms, err);
+}
+
+static void sink_close(struct sl_sink *sink)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    sl_amqp_link_done(&self->link);
+    free(self);
+}
+
+static const struct sl_sink_type type = {
+    .name = "amqp",
+    .summary = "RabbitMQ: batches as messages, confirmed",
+    .write = sink_write,
+    .ping = sink_ping,
+    .close = sink_close,
+};
+
+struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker)
+{
+    struct amqp_sink *self = SL_NEW(struct amqp_sink);
+    self->sink = (struct sl_sink){.type = &type, .name = broker->settings->exchange};
+    sl_amqp_link_init(&self->link, broker);
+    self->messages =
+        sl_counter("published_messages_total", "Messages RabbitMQ confirmed.", "%s", "");
+    self->bytes = sl_counter("published_bytes_total", "Bytes of confirmed messages.", "%s", "");
+    self->confirm = sl_histogram_metric("broker_confirm_seconds",
+                                        "Time from publishing a message to its confirm.", "%s", "");
+    return &self->sink;
+}
+
+const char *sl_sink_amqp_trouble(const struct sl_sink *sink)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    const struct sl_amqp_link *link = &self->link;
+    if (link->trouble.code != SL_OK)
+        return link->trouble.message;
+    const char *blocked = sl_amqp_blocked(link->amqp);
+    if (!blocked)
+        return NULL;
+    snprintf(self->trouble, sizeof self->trouble, "RabbitMQ blocks publishing: %s", blocked);
+    return self->trouble;
+}

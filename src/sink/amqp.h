@@ -1,0 +1,20 @@
+/* The sink that publishes batches to RabbitMQ: one connection, shared by all feeds of the process.
+ * It connects when the first batch comes and again whenever the connection was lost.
+ *
+ * A queue that is full (broker.max_backlog) and a broker that blocks publishing are backpressure,
+ * not failures: write waits for their end however long it takes; its deadline counts from then on.
+ */
+#ifndef SL_SINK_AMQP_H
+#define SL_SINK_AMQP_H
+
+#include "broker/settings.h"
+#include "flow/sink.h"
+
+/* broker must outlive the sink. Close it from a fiber, when no write is under way. */
+struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker);
+
+/* NULL when publishing works or has not been tried, else what is wrong, for /readyz. Valid until
+ * the fiber suspends. */
+const char *sl_sink_amqp_trouble(const struct sl_sink *sink);
+
+#endif

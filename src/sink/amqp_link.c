@@ -1,0 +1,201 @@
+#include "sink/amqp_link.h"
+
+#include "base/log.h"
+#include "base/metric.h"
+
+enum {
+    ASK_EVERY_MS = 200, /* for a queue's length, while publishing */
+    ASK_AGAIN_MS = 25,  /* when only our own publishing has filled it since */
+    ASK_TIMEOUT_MS = 10000,
+    CLOSE_TIMEOUT_MS = 2000,
+};
+
+static const char *const lane_names[] = {[SL_LANE_FAST] = "fast", [SL_LANE_BULK] = "bulk"};
+
+void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker)
+{
+    *link = (struct sl_amqp_link){.broker = broker};
+    link->amqp = sl_broker_amqp(broker, "sluice publisher");
+    link->blocked = sl_gauge("broker_blocked", "1 while RabbitMQ blocks publishing.", "%s", "");
+    for (unsigned i = 0; i < 2; i++) {
+        struct sl_backlog *lane = &link->lanes[i];
+        sl_topology_queue(broker->settings, lane_names[i], lane->queue);
+        lane->gauge = sl_gauge("broker_backlog_messages", "Messages waiting in the queue.",
+                               "queue=\"%s\"", lane->queue);
+    }
+}
+
+/* --- opening --- */
+
+static void free_channels(struct sl_amqp_link *link)
+{
+    sl_channel_free(link->publish);
+    sl_channel_free(link->watch);
+    link->publish = link->watch = NULL;
+}
+
+void sl_amqp_link_done(struct sl_amqp_link *link)
+{
+    sl_fiber_shield(true);
+    free_channels(link);
+    sl_amqp_close(link->amqp, sl_deadline_in(CLOSE_TIMEOUT_MS));
+    sl_fiber_shield(false);
+    sl_amqp_free(link->amqp);
+}
+
+bool sl_amqp_link_ready(const struct sl_amqp_link *link)
+{
+    return !link->opening && !link->doubtful && link->publish &&
+           sl_channel_is_open(link->publish) && link->watch && sl_channel_is_open(link->watch);
+}
+
+static int try_open(struct sl_amqp_link *link, struct sl_err *err)
+{
+    const struct sl_broker_settings *settings = link->broker->settings;
+    uint64_t deadline_ms = sl_deadline_in(settings->connect_timeout_ms);
+    free_channels(link);
+    sl_amqp_close(link->amqp, sl_deadline_in(CLOSE_TIMEOUT_MS));
+    link->doubtful = false;
+
+    int rc = sl_amqp_connect(link->amqp, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_topology_declare(link->amqp, settings, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_open(link->amqp, NULL, NULL, deadline_ms, &link->publish, err);
+    if (rc == SL_OK)
+        rc = sl_channel_confirm(link->publish, (unsigned)settings->window,
+                                (size_t)settings->window_bytes, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_open(link->amqp, NULL, NULL, deadline_ms, &link->watch, err);
+    if (rc != SL_OK)
+        link->doubtful = true;
+    return rc;
+}
+
+/* Opens as the only one; everybody else who needs the link waits for what comes of it. */
+static int open_alone(struct sl_amqp_link *link, struct sl_err *err)
+{
+    struct sl_err own = {0};
+    link->opening = true;
+    int rc = try_open(link, &own);
+    link->opening = false;
+    link->openings++;
+    if (rc == SL_OK) {
+        if (link->failures)
+            sl_log(SL_INFO, "publishing again", SL_T("server", link->broker->address.host));
+        link->failures = 0;
+        link->trouble = (struct sl_err){0};
+    } else if (rc != SL_CANCELED) {
+        link->failures++;
+        link->retry_ms = sl_deadline_in(sl_broker_backoff_ms(link->failures));
+        link->trouble = own;
+    }
+    sl_wake_all(&link->changed);
+    if (rc != SL_OK && err)
+        *err = own;
+    return rc;
+}
+
+int sl_amqp_link_open(struct sl_amqp_link *link, uint64_t deadline_ms, struct sl_err *err)
+{
+    unsigned before = link->openings;
+    while (!sl_amqp_link_ready(link)) {
+        if (link->openings != before && link->trouble.code != SL_OK) { /* another one tried */
+            if (err)
+                *err = link->trouble;
+            return link->trouble.code;
+        }
+        uint64_t now_ms = sl_loop_now_ms();
+        bool early = link->failures && now_ms < link->retry_ms;
+        if (!link->opening && !early)
+            return open_alone(link, err);
+
+        uint64_t until_ms =
+            !link->opening && link->retry_ms < deadline_ms ? link->retry_ms : deadline_ms;
+        int rc = sl_wait(&link->changed, until_ms);
+        if (rc == SL_CANCELED)
+            return sl_err_set(err, rc, "cancelled while connecting to RabbitMQ");
+        if (rc == SL_TIMEOUT && sl_loop_now_ms() >= deadline_ms) {
+            if (link->trouble.code == SL_OK)
+                return sl_err_set(err, SL_TIMEOUT, "RabbitMQ: no connection in time");
+            if (err)
+                *err = link->trouble;
+            return link->trouble.code;
+        }
+    }
+    return SL_OK;
+}
+
+/* --- waiting for one's turn --- */
+
+static bool is_full(const struct sl_amqp_link *link, const struct sl_backlog *lane)
+{
+    return lane->messages + lane->published >= link->broker->settings->max_backlog;
+}
+
+static uint64_t ask_due_ms(const struct sl_amqp_link *link, const struct sl_backlog *lane)
+{
+    bool by_us = is_full(link, lane) && lane->messages < link->broker->settings->max_backlog;
+    return lane->asked_ms ? lane->asked_ms + (by_us ? ASK_AGAIN_MS : ASK_EVERY_MS) : 0;
+}
+
+static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err *err)
+{
+    struct sl_queue_state state = {0};
+    uint32_t published = lane->published; /* those published while we ask may not be counted yet */
+    lane->asking = true;
+    int rc = sl_channel_queue_state(link->watch, lane->queue, sl_deadline_in(ASK_TIMEOUT_MS),
+                                    &state, err);
+    lane->asking = false;
+    lane->asked_ms = sl_loop_now_ms();
+    if (rc == SL_OK) {
+        lane->messages = state.messages;
+        lane->published -= published;
+        sl_metric_set(lane->gauge, state.messages);
+    } else if (rc != SL_CANCELED && !sl_amqp_blocked(link->amqp)) {
+        link->doubtful = true; /* the queue is gone, or the broker hangs */
+    }
+    sl_wake_all(&lane->changed);
+    return rc == SL_CANCELED ? rc : SL_OK;
+}
+
+static int wait_unblocked(struct sl_amqp_link *link, struct sl_err *err)
+{
+    if (!sl_amqp_blocked(link->amqp))
+        return SL_OK;
+    if (!link->blocked->value) /* the first who notices tells */
+        sl_log(SL_WARN, "RabbitMQ blocks publishing", SL_T("reason", sl_amqp_blocked(link->amqp)));
+    sl_metric_set(link->blocked, 1);
+    int rc = sl_amqp_wait_unblocked(link->amqp, SL_FOREVER);
+    if (rc != SL_OK)
+        return sl_err_set(err, rc, "cancelled while RabbitMQ blocks publishing");
+    if (link->blocked->value)
+        sl_log(SL_INFO, "RabbitMQ takes messages again",
+               SL_N("lost", !sl_amqp_is_open(link->amqp)));
+    sl_metric_set(link->blocked, 0);
+    return SL_OK;
+}
+
+int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct sl_err *err)
+{
+    struct sl_backlog *lane = &link->lanes[which];
+    for (;;) {
+        int rc = wait_unblocked(link, err);
+        if (rc != SL_OK || !sl_amqp_link_ready(link))
+            return rc;
+        uint64_t due_ms = ask_due_ms(link, lane);
+        if (!lane->asking && sl_loop_now_ms() >= due_ms) {
+            rc = ask(link, lane, err);
+            if (rc != SL_OK)
+                return rc;
+            continue;
+        }
+        if (!is_full(link, lane)) {
+            lane->published++;
+            return SL_OK;
+        }
+        rc = sl_wait(&lane->changed, lane->asking ? SL_FOREVER : due_ms);
+        if (rc == SL_CANCELED)
+            return sl_err_set(err, rc, "cancelled while queue '%s' is full", lane->queue);
+    }
+}

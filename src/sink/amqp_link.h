@@ -1,0 +1,52 @@
+/* The publishing connection of the AMQP sink: opened by whoever needs it first, one at a time, and
+ * kept away from for a while after a failure. Private to sink/amqp. */
+#ifndef SL_SINK_AMQP_LINK_H
+#define SL_SINK_AMQP_LINK_H
+
+#include "base/metric.h"
+#include "broker/topology.h"
+#include "flow/batch.h"
+#include "loop/fiber.h"
+
+/* How full a lane's queue is, as far as we know. */
+struct sl_backlog {
+    char queue[SL_QUEUE_NAME_MAX];
+    uint64_t asked_ms;  /* loop clock; 0: never */
+    uint32_t messages;  /* then */
+    uint32_t published; /* by us since */
+    bool asking;
+    struct sl_waitlist changed;
+    struct sl_metric *gauge;
+};
+
+struct sl_amqp_link {
+    const struct sl_broker *broker;
+    struct sl_amqp *amqp;
+    struct sl_channel *publish;
+    struct sl_channel *watch; /* asks for backlogs */
+    bool doubtful;            /* does not answer, or its queues are gone: open it anew */
+    bool opening;
+    unsigned openings; /* finished, whatever came of them */
+    unsigned failures; /* in a row */
+    uint64_t retry_ms; /* not before, loop clock */
+    struct sl_err trouble;
+    struct sl_waitlist changed;
+    struct sl_backlog lanes[2]; /* by enum sl_lane */
+    struct sl_metric *blocked;
+};
+
+void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker);
+
+/* Closes in order. Suspends for two seconds at most. */
+void sl_amqp_link_done(struct sl_amqp_link *link);
+
+bool sl_amqp_link_ready(const struct sl_amqp_link *link);
+
+/* Makes it ready. Suspends. Fails with what sl_amqp_connect and sl_topology_declare fail with. */
+int sl_amqp_link_open(struct sl_amqp_link *link, uint64_t deadline_ms, struct sl_err *err);
+
+/* Waits while the broker blocks publishing or the lane's queue is full. Returns SL_OK also when the
+ * link was lost meanwhile; SL_CANCELED. */
+int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane lane, struct sl_err *err);
+
+#endif

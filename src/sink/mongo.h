@@ -1,0 +1,20 @@
+/* The sink "mongo": batches become guarded bulk upserts (docs/STATE.md tells what a document
+ * holds). A record changes its document only when its version is above the stored one, so batches
+ * may come in any order and any number of times. */
+#ifndef SL_SINK_MONGO_H
+#define SL_SINK_MONGO_H
+
+#include "flow/sink.h"
+#include "mongo/client.h"
+
+/* The collection of a feed's entity, or NULL. Lives until the next call that suspends. */
+typedef const char *sl_route_fn(void *context, const char *feed, const char *entity);
+
+/* A sink that writes through mongo into settings->database. Borrows mongo and context, which must
+ * outlive it, and copies what it needs of settings. Its write fails, besides what flow/sink.h says,
+ * with SL_CONFIG when nothing is known of the batch's feed and entity, or when MongoDB refuses for
+ * a reason that only an operator can remove: the batch must then be held and tried again. */
+struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
+                                  sl_route_fn *route, void *context);
+
+#endif

@@ -1,0 +1,292 @@
+#include "sink/mongo_command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* BSON by hand: every length is known before the bytes are written, so each update is a run of
+ * copies. A piece is an element's type byte, its name and NUL. Source: bsonspec.org, version 1.1.
+ */
+#define PIECE(type, name) type name "\0"
+#define PIECE_BYTES(piece) ((uint32_t)(sizeof(piece) - 1))
+
+#define T_TEXT "\x02"
+#define T_DOCUMENT "\x03"
+#define T_ARRAY "\x04"
+#define T_BOOL "\x08"
+#define T_INT64 "\x12"
+
+enum { LENGTH = 4, END = 1 }; /* a document is its length, its elements and a NUL */
+
+static const char ID[] = PIECE(T_TEXT, "_id");
+static const char META[] = PIECE(T_DOCUMENT, "_sluice");
+static const char QUERY[] = PIECE(T_DOCUMENT, "q");
+static const char UPDATE[] = PIECE(T_ARRAY, "u");
+static const char FIRST[] = PIECE(T_DOCUMENT, "0");
+static const char REPLACE[] = PIECE(T_DOCUMENT, "$replaceWith");
+static const char COND[] = PIECE(T_ARRAY, "$cond");
+static const char SECOND[] = PIECE(T_DOCUMENT, "1");
+static const char LITERAL[] = PIECE(T_DOCUMENT, "$literal");
+static const char GT[] = PIECE(T_ARRAY, "$gt");
+static const char VERSION[] = PIECE(T_INT64, "0");
+static const char UPSERT[] = PIECE(T_BOOL, "upsert") "\1";
+
+static const char FLOOR[] = PIECE(T_TEXT, "$floor") "\x0b\0\0\0$_sluice.v\0";
+static const char UPDATES[] = PIECE(T_ARRAY, "updates");
+
+/* Of {$gt: [v, {$floor: "$_sluice.v"}]}, from the inside out. */
+#define FLOOR_BYTES (LENGTH + PIECE_BYTES(FLOOR) + END)
+#define GT_ARRAY_BYTES (LENGTH + PIECE_BYTES(VERSION) + 8 + PIECE_BYTES(SECOND) + FLOOR_BYTES + END)
+#define GT_BYTES (LENGTH + PIECE_BYTES(GT) + GT_ARRAY_BYTES + END)
+
+enum { META_VERSION_AT = 4 + 1 + 2 }; /* in a stamp: after the length, the type and "v" */
+
+/* --- writing --- */
+
+static char *put(char *to, const void *bytes, size_t size)
+{
+    memcpy(to, bytes, size);
+    return to + size;
+}
+
+static char *put_length(char *to, size_t length)
+{
+    uint32_t little = BSON_UINT32_TO_LE((uint32_t)length);
+    return put(to, &little, sizeof little);
+}
+
+static char *put_int64(char *to, int64_t value)
+{
+    uint64_t little = BSON_UINT64_TO_LE((uint64_t)value);
+    return put(to, &little, sizeof little);
+}
+
+#define PUT(to, piece) put(to, piece, sizeof(piece) - 1)
+
+static char *put_end(char *to, size_t count)
+{
+    memset(to, 0, count);
+    return to + count;
+}
+
+/* --- the stamp --- */
+
+static void keep_bytes(const bson_t *from, struct sl_buf *to)
+{
+    sl_buf_init(to);
+    sl_buf_add(to, bson_get_data(from), from->len);
+}
+
+static void stamp_document(struct sl_buf *out, const struct sl_origin *origin, int64_t at_ms)
+{
+    bson_t meta = BSON_INITIALIZER;
+    BSON_APPEND_INT64(&meta, "v", 0);
+    BSON_APPEND_UTF8(&meta, "feed", origin->feed);
+    BSON_APPEND_UTF8(&meta, "run", origin->run);
+    if (origin->full)
+        BSON_APPEND_UTF8(&meta, "seen", origin->run);
+    BSON_APPEND_DATE_TIME(&meta, "at", at_ms);
+    keep_bytes(&meta, out);
+    bson_destroy(&meta);
+}
+
+static void stamp_tombstone(struct sl_buf *out, const struct sl_origin *origin, int64_t at_ms,
+                            uint64_t ttl_ms)
+{
+    bson_t meta = BSON_INITIALIZER;
+    BSON_APPEND_INT64(&meta, "v", 0);
+    BSON_APPEND_UTF8(&meta, "feed", origin->feed);
+    BSON_APPEND_BOOL(&meta, "deleted", true);
+    BSON_APPEND_DATE_TIME(&meta, "at", at_ms);
+    BSON_APPEND_DATE_TIME(&meta, "expires_at", at_ms + (int64_t)ttl_ms);
+    keep_bytes(&meta, out);
+    bson_destroy(&meta);
+}
+
+/* "$$ROOT", or in a full read the same document with _sluice.seen set. */
+static void stamp_keep(struct sl_buf *out, const struct sl_origin *origin)
+{
+    bson_t element = BSON_INITIALIZER;
+    if (origin->full) {
+        // clang-format off
+        bson_t *seen = BCON_NEW(
+            "2", "{", "$mergeObjects", "[", "$$ROOT", "{",
+                "_sluice", "{", "$mergeObjects", "[", "$_sluice", "{",
+                    "seen", "{", "$literal", BCON_UTF8(origin->run), "}",
+                "}", "]", "}",
+            "}", "]", "}");
+        // clang-format on
+        bson_concat(&element, seen);
+        bson_destroy(seen);
+    } else {
+        BSON_APPEND_UTF8(&element, "2", "$$ROOT");
+    }
+    sl_buf_init(out);
+    sl_buf_add(out, bson_get_data(&element) + LENGTH, element.len - LENGTH - END);
+    bson_destroy(&element);
+}
+
+void sl_mongo_stamp_init(struct sl_mongo_stamp *stamp, const struct sl_origin *origin,
+                         int64_t at_ms, uint64_t tombstone_ttl_ms)
+{
+    stamp_document(&stamp->document, origin, at_ms);
+    stamp_tombstone(&stamp->tombstone, origin, at_ms, tombstone_ttl_ms);
+    stamp_keep(&stamp->keep, origin);
+}
+
+void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp)
+{
+    sl_buf_done(&stamp->document);
+    sl_buf_done(&stamp->tombstone);
+    sl_buf_done(&stamp->keep);
+}
+
+/* --- records --- */
+
+const char *sl_mongo_record_fault(const struct sl_record *record, const char **ret_reason)
+{
+    bson_iter_t at;
+    if (record->op == SL_DELETE)
+        return NULL;
+    *ret_reason = "the row's document is not valid BSON";
+    if (!bson_iter_init_from_data(&at, (const uint8_t *)record->doc.at, record->doc.length))
+        return "malformed";
+    while (bson_iter_next(&at)) {
+        const char *name = bson_iter_key_unsafe(&at);
+        if (name[0] != '_' || (strcmp(name, "_id") != 0 && strcmp(name, "_sluice") != 0))
+            continue;
+        *ret_reason = "the source has a column named _id or _sluice, which are sluice's own";
+        return "reserved_column";
+    }
+    return at.err_off ? "malformed" : NULL;
+}
+
+/* The columns' bytes, without length and NUL of the document around them. */
+static struct sl_str columns(const struct sl_record *record)
+{
+    if (record->op == SL_DELETE)
+        return (struct sl_str){NULL, 0};
+    return (struct sl_str){record->doc.at + LENGTH, record->doc.length - LENGTH - END};
+}
+
+/* Sizes of the nested parts of one update, from the inside out. */
+struct sizes {
+    size_t id;       /* the element _id */
+    size_t document; /* what is stored */
+    size_t literal;  /* {$literal: document} */
+    size_t cond;     /* the array of $cond */
+    size_t replace;  /* {$cond: …} */
+    size_t stage;    /* {$replaceWith: …} */
+    size_t pipeline;
+    size_t update; /* the whole update */
+};
+
+static struct sizes measure(const struct sl_mongo_stamp *stamp, const struct sl_buf *meta,
+                            const struct sl_record *record)
+{
+    struct sizes size;
+    size.id = PIECE_BYTES(ID) + LENGTH + record->id.length + END;
+    size.document =
+        LENGTH + size.id + columns(record).length + PIECE_BYTES(META) + meta->length + END;
+    size.literal = LENGTH + PIECE_BYTES(LITERAL) + size.document + END;
+    size.cond = LENGTH + PIECE_BYTES(FIRST) + GT_BYTES + PIECE_BYTES(SECOND) + size.literal +
+                stamp->keep.length + END;
+    size.replace = LENGTH + PIECE_BYTES(COND) + size.cond + END;
+    size.stage = LENGTH + PIECE_BYTES(REPLACE) + size.replace + END;
+    size.pipeline = LENGTH + PIECE_BYTES(FIRST) + size.stage + END;
+    size.update = LENGTH + PIECE_BYTES(QUERY) + LENGTH + size.id + END + PIECE_BYTES(UPDATE) +
+                  size.pipeline + PIECE_BYTES(UPSERT) + END;
+    return size;
+}
+
+static char *put_id(char *to, struct sl_str id)
+{
+    to = PUT(to, ID);
+    to = put_length(to, id.length + END);
+    to = put(to, id.at, id.length);
+    return put_end(to, END);
+}
+
+static char *put_guard(char *to, int64_t version)
+{
+    to = PUT(to, FIRST);
+    to = put_length(to, GT_BYTES);
+    to = PUT(to, GT);
+    to = put_length(to, GT_ARRAY_BYTES);
+    to = PUT(to, VERSION);
+    to = put_int64(to, version);
+    to = PUT(to, SECOND);
+    to = put_length(to, FLOOR_BYTES);
+    to = PUT(to, FLOOR);
+    return put_end(to, 3 * END); /* $floor, the array, $gt */
+}
+
+static char *put_document(char *to, const struct sizes *size, const struct sl_buf *meta,
+                          const struct sl_record *record)
+{
+    struct sl_str row = columns(record);
+    to = put_length(to, size->document);
+    to = put_id(to, record->id);
+    if (row.length)
+        to = put(to, row.at, row.length);
+    to = PUT(to, META);
+    put(to, meta->data, meta->length);
+    put_int64(to + META_VERSION_AT, record->version);
+    return put_end(to + meta->length, END);
+}
+
+void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
+                          const struct sl_record *record, uint32_t index)
+{
+    const struct sl_buf *meta = record->op == SL_DELETE ? &stamp->tombstone : &stamp->document;
+    struct sizes size = measure(stamp, meta, record);
+    char name[16];
+    int name_bytes = snprintf(name, sizeof name, T_DOCUMENT "%u", index) + 1;
+
+    char *start = sl_buf_reserve(out, (size_t)name_bytes + size.update);
+    char *to = put(start, name, (size_t)name_bytes);
+    to = put_length(to, size.update);
+    to = PUT(to, QUERY);
+    to = put_length(to, LENGTH + size.id + END);
+    to = put_id(to, record->id);
+    to = put_end(to, END);
+    to = PUT(to, UPDATE);
+    to = put_length(to, size.pipeline);
+    to = PUT(to, FIRST);
+    to = put_length(to, size.stage);
+    to = PUT(to, REPLACE);
+    to = put_length(to, size.replace);
+    to = PUT(to, COND);
+    to = put_length(to, size.cond);
+    to = put_guard(to, record->version);
+    to = PUT(to, SECOND);
+    to = put_length(to, size.literal);
+    to = PUT(to, LITERAL);
+    to = put_document(to, &size, meta, record);
+    to = put_end(to, END); /* {$literal: …} */
+    to = put(to, stamp->keep.data, stamp->keep.length);
+    to = put_end(to, 4 * END); /* the array, {$cond}, {$replaceWith}, the pipeline */
+    to = PUT(to, UPSERT);
+    to = put_end(to, END);
+    sl_buf_commit(out, (size_t)(to - start));
+}
+
+/* --- the command --- */
+
+void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head)
+{
+    sl_buf_clear(out);
+    sl_buf_add(out, bson_get_data(head), head->len - END);
+    sl_buf_add(out, UPDATES, sizeof UPDATES - 1);
+    sl_buf_add(out, "\0\0\0\0", LENGTH);
+}
+
+void sl_mongo_command_end(struct sl_buf *out)
+{
+    /* Until now the first length is still the head's own: it tells where the array begins. */
+    uint32_t head_bytes;
+    memcpy(&head_bytes, out->data, sizeof head_bytes);
+    size_t array_at = BSON_UINT32_FROM_LE(head_bytes) - END + sizeof UPDATES - 1;
+    sl_buf_add(out, "\0\0", 2 * END);
+    put_length(out->data + array_at, out->length - END - array_at);
+    put_length(out->data, out->length);
+}

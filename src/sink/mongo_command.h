@@ -1,0 +1,49 @@
+/* Builds the update command of a guarded bulk upsert, as BSON bytes, in one buffer:
+ *
+ *   {update: C, ordered: false, writeConcern: {…}, maxTimeMS: T, updates: [
+ *      {q: {_id: id}, u: [{$replaceWith: {$cond: [
+ *          {$gt: [v, {$floor: "$_sluice.v"}]}, {$literal: document}, "$$ROOT"]}}], upsert: true},
+ * …]}
+ *
+ * $floor gives null for a missing version, which is below every number, leaves whole numbers as
+ * they are, and fails for anything else: such a row is an error, not stale. In a full read the last
+ * branch marks the stored document as seen. */
+#ifndef SL_SINK_MONGO_COMMAND_H
+#define SL_SINK_MONGO_COMMAND_H
+
+#include <bson/bson.h>
+
+#include "flow/batch.h"
+
+enum {
+    SL_MONGO_COMMAND_BYTES = 2 * 1024 * 1024, /* a command closes at this size, one row at least */
+    SL_MONGO_COMMAND_ROWS = 100000,           /* the server's own limit */
+};
+
+/* What all rows of a batch share, in BSON. */
+struct sl_mongo_stamp {
+    struct sl_buf document;  /* _sluice of a document, v first */
+    struct sl_buf tombstone; /* _sluice of a tombstone, v first */
+    struct sl_buf keep;      /* the element "2" of $cond: what becomes of a row that is not newer */
+};
+
+/* at_ms: wall clock. Tombstones expire tombstone_ttl_ms later. */
+void sl_mongo_stamp_init(struct sl_mongo_stamp *stamp, const struct sl_origin *origin,
+                         int64_t at_ms, uint64_t tombstone_ttl_ms);
+void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp);
+
+/* Why a record cannot be written at all: a dead-letter code (a constant, with one sentence in
+ * ret_reason), or NULL when it can. */
+const char *sl_mongo_record_fault(const struct sl_record *record, const char **ret_reason);
+
+/* Begins a command in out (cleared first). head holds everything but the updates. */
+void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head);
+
+/* Appends record as update number index (from 0). */
+void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
+                          const struct sl_record *record, uint32_t index);
+
+/* Ends the command: out holds one whole BSON document. */
+void sl_mongo_command_end(struct sl_buf *out);
+
+#endif

@@ -1,0 +1,114 @@
+#include "sink/mongo_reply.h"
+
+#include "mongo/error.h"
+#include "mongo/fields.h"
+
+static uint32_t count_of(const bson_t *reply, const char *field)
+{
+    bson_t array;
+    return sl_field_document(reply, field, &array) ? bson_count_keys(&array) : 0;
+}
+
+/* Two upserts of one new key can collide on _id itself; the next try finds the other's document. */
+static bool is_race(const struct sl_mongo_refusal *refusal, const bson_t *fault)
+{
+    bson_t key;
+    return refusal->server_code == 11000 && sl_field_document(fault, "keyPattern", &key) &&
+           bson_count_keys(&key) == 1 && bson_has_field(&key, "_id");
+}
+
+static int check_refusals(const bson_t *reply, struct sl_err *err)
+{
+    struct sl_mongo_refusals walk = {0};
+    struct sl_mongo_refusal refusal;
+    while (sl_mongo_refusals_next(&walk, reply, &refusal)) {
+        const uint8_t *data;
+        uint32_t length;
+        bson_t fault;
+        bson_iter_document(&walk.at, &length, &data);
+        bson_init_static(&fault, data, length);
+        int code =
+            is_race(&refusal, &fault) ? SL_CLOSED : sl_mongo_server_code(refusal.server_code);
+        if (code == SL_REJECTED)
+            continue;
+        char reason[sizeof err->message];
+        sl_mongo_row_reason(refusal.server_code, refusal.message, reason, sizeof reason);
+        sl_err_set(err, (enum sl_code)code, "MongoDB refused a row (%d): %s", refusal.server_code,
+                   reason);
+        if (err)
+            err->cause = refusal.server_code;
+        return code;
+    }
+    return SL_OK;
+}
+
+static int check_concern(const bson_t *reply, struct sl_err *err)
+{
+    bson_t fault;
+    if (!sl_field_document(reply, "writeConcernError", &fault))
+        return SL_OK;
+    char text[sizeof err->message];
+    int32_t server_code = (int32_t)sl_field_int64(&fault, "code", 0);
+    sl_field_text(&fault, "errmsg", text, sizeof text);
+    int code = sl_mongo_server_code(server_code);
+    if (!sl_code_transient(code))
+        code = SL_CLOSED;
+    sl_err_set(err, (enum sl_code)code, "MongoDB wrote, but not durably (%d): %s", server_code,
+               text);
+    if (err)
+        err->cause = server_code;
+    return code;
+}
+
+int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tally *ret,
+                         struct sl_err *err)
+{
+    int rc = check_concern(reply, err);
+    if (rc == SL_OK)
+        rc = check_refusals(reply, err);
+    if (rc != SL_OK)
+        return rc;
+
+    struct sl_mongo_tally tally = {
+        .matched = (uint32_t)sl_field_int64(reply, "n", 0),
+        .modified = (uint32_t)sl_field_int64(reply, "nModified", 0),
+        .inserted = count_of(reply, "upserted"),
+        .refused = count_of(reply, "writeErrors"),
+    };
+    if (tally.matched + tally.refused != rows || tally.inserted + tally.modified > tally.matched)
+        return sl_err_set(
+            err, SL_CLOSED,
+            "MongoDB's answer does not add up: %u rows sent, %u matched, %u modified, "
+            "%u inserted, %u refused",
+            rows, tally.matched, tally.modified, tally.inserted, tally.refused);
+    *ret = tally;
+    return SL_OK;
+}
+
+bool sl_mongo_refusals_next(struct sl_mongo_refusals *walk, const bson_t *reply,
+                            struct sl_mongo_refusal *ret)
+{
+    if (!walk->started) {
+        bson_iter_t errors;
+        walk->started = true;
+        if (!bson_iter_init_find(&errors, reply, "writeErrors") ||
+            !BSON_ITER_HOLDS_ARRAY(&errors) || !bson_iter_recurse(&errors, &walk->at))
+            return false;
+    }
+    bson_iter_t field;
+    while (bson_iter_next(&walk->at)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(&walk->at) || !bson_iter_recurse(&walk->at, &field))
+            continue;
+        *ret = (struct sl_mongo_refusal){.message = ""};
+        while (bson_iter_next(&field)) {
+            if (BSON_ITER_IS_KEY(&field, "index"))
+                ret->index = (uint32_t)bson_iter_as_int64(&field);
+            else if (BSON_ITER_IS_KEY(&field, "code"))
+                ret->server_code = (int32_t)bson_iter_as_int64(&field);
+            else if (BSON_ITER_IS_KEY(&field, "errmsg") && BSON_ITER_HOLDS_UTF8(&field))
+                ret->message = bson_iter_utf8(&field, NULL);
+        }
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,399 @@
+/* Guarded upserts against a real server. */
+#include "mongo/live.h"
+
+#include <signal.h>
+
+#include "sink/mongo.h"
+
+/* --- helpers --- */
+
+static const char *route(void *context, const char *feed, const char *entity)
+{
+    (void)feed;
+    return strcmp(entity, "unknown") == 0 ? NULL : context;
+}
+
+static struct sl_sink *open_sink(struct sl_mongo *mongo, const char *collection)
+{
+    struct sl_mongo_settings settings = live_settings();
+    return sl_sink_mongo_new(mongo, &settings, route, (void *)(uintptr_t)collection);
+}
+
+static struct sl_batch *new_batch(const char *run, bool full)
+{
+    struct sl_batch *batch = sl_batch_new(NULL, 0);
+    struct sl_origin origin = {.feed = "vendors",
+                               .entity = "VendorsV3",
+                               .run = run,
+                               .file = "",
+                               .attempt = 1,
+                               .batches = -1,
+                               .full = full};
+    sl_batch_set_origin(batch, &origin);
+    return batch;
+}
+
+static void add(struct sl_batch *batch, const char *id, int64_t version, const bson_t *doc)
+{
+    struct sl_record *record = sl_batch_add(batch);
+    size_t length = strlen(id);
+    *record = (struct sl_record){.op = doc ? SL_UPSERT : SL_DELETE, .version = version};
+    record->id = (struct sl_str){sl_arena_text(&batch->arena, id, length), length};
+    if (doc)
+        record->doc =
+            (struct sl_str){sl_arena_copy(&batch->arena, bson_get_data(doc), doc->len), doc->len};
+}
+
+static void add_json(struct sl_batch *batch, const char *id, int64_t version, const char *json)
+{
+    bson_t *doc = json ? bson_new_from_json((const uint8_t *)json, -1, NULL) : NULL;
+    EXPECT(!json || doc);
+    add(batch, id, version, doc);
+    bson_destroy(doc);
+}
+
+static int write_batch(struct sl_sink *sink, struct sl_batch *batch, struct sl_result *ret,
+                       struct sl_err *err)
+{
+    return sink->type->write(sink, batch, sl_deadline_in(20000), ret, err);
+}
+
+/* --- newest wins --- */
+
+static void do_versions(struct sl_mongo *mongo)
+{
+    static const struct {
+        const char *what;
+        const char *stored; /* inserted beforehand, as the collection's only document */
+        int64_t version;
+        const char *doc; /* NULL: a deletion */
+        bool full;
+        uint32_t applied, stale, rejected;
+        const char *wanted; /* part of the stored document afterwards */
+        const char *absent; /* what must not be in it */
+    } rows[] = {
+        {"new",                   NULL,                                                                    5,                "{\"a\": 1}",                                       false, 1, 0, 0,
+         "\"_id\" : \"k\", \"a\" : 1, \"_sluice\" : { \"v\" : 5, "
+         "\"feed\" : \"vendors\", \"run\" : \"r-1\", \"at\"",                                                                                                                                                                     "seen"   },
+        {"newer",                 "\"a\": 1, \"gone\": 2, \"_sluice\": {\"v\": 5}",                        6,                "{\"a\": 3}",                                       false, 1, 0, 0,
+         "\"a\" : 3",                                                                                                                                                                                                             "gone"   },
+        {"equal",                 "\"a\": 1, \"_sluice\": {\"v\": 5}",                                     5,                "{\"a\": 3}",                                       false, 0, 1, 0, "\"a\" : 1",
+         "r-1"                                                                                                                                                                                                                             },
+        {"older",                 "\"a\": 1, \"_sluice\": {\"v\": 5}",                                     4,                "{\"a\": 3}",                                       false, 0, 1, 0, "\"a\" : 1",
+         "r-1"                                                                                                                                                                                                                             },
+        {"int stored as double",  "\"a\": 1, \"_sluice\": {\"v\": 5.0}",                                   6,                "{\"a\": 3}",                                       false, 1,
+         0,                                                                                                                                                                                   0, "\"a\" : 3",                     "5.0"    },
+        {"fraction below",        "\"a\": 1, \"_sluice\": {\"v\": 5.5}",                                   6,                "{\"a\": 3}",                                       false, 1, 0, 0,
+         "\"a\" : 3",                                                                                                                                                                                                             "5.5"    },
+        {"fraction above",        "\"a\": 1, \"_sluice\": {\"v\": 5.5}",                                   5,                "{\"a\": 3}",                                       false, 0, 1, 0,
+         "\"a\" : 1",                                                                                                                                                                                                             "r-1"    },
+        {"beyond 32 bits",        "\"a\": 1, \"_sluice\": {\"v\": 9007199254740990}",                      9007199254740991,
+         "{\"a\": 3}",                                                                                                                                                           false, 1, 0, 0, "9007199254740991",              "740990" },
+        {"foreign document",      "\"a\": 1",                                                              0,                "{\"b\": 3}",                                       false, 1, 0, 0, "\"b\" : 3",                     "\"a\""  },
+        {"null version",          "\"a\": 1, \"_sluice\": {\"v\": null}",                                  0,                "{\"b\": 3}",                                       false, 1, 0, 0,
+         "\"b\" : 3",                                                                                                                                                                                                             "\"a\""  },
+        {"string version",        "\"a\": 1, \"_sluice\": {\"v\": \"9\"}",                                 6,                "{\"a\": 3}",                                       false, 0, 0, 1,
+         "\"v\" : \"9\"",                                                                                                                                                                                                         "r-1"    },
+        {"date version",          "\"a\": 1, \"_sluice\": {\"v\": {\"$date\": {\"$numberLong\": \"1\"}}}", 6,
+         "{\"a\": 3}",                                                                                                                                                           false, 0, 0, 1, "\"a\" : 1",                     "r-1"    },
+        {"bool version",          "\"a\": 1, \"_sluice\": {\"v\": true}",                                  6,                "{\"a\": 3}",                                       false, 0, 0, 1,
+         "\"v\" : true",                                                                                                                                                                                                          "r-1"    },
+        {"array of versions",     "\"a\": 1, \"_sluice\": [{\"v\": 1}]",                                   6,                "{\"a\": 3}",                                       false, 0, 0,
+         1,                                                                                                                                                                                      "\"a\" : 1",                     "r-1"    },
+        {"delete newer",          "\"a\": 1, \"_sluice\": {\"v\": 5}",                                     6,                NULL,                                               false, 1, 0, 0,
+         "\"deleted\" : true",                                                                                                                                                                                                    "\"a\""  },
+        {"delete older",          "\"a\": 1, \"_sluice\": {\"v\": 5}",                                     4,                NULL,                                               false, 0, 1, 0, "\"a\" : 1",
+         "deleted"                                                                                                                                                                                                                         },
+        {"delete unknown",        NULL,                                                                    6,                NULL,                                               false, 1, 0, 0, "\"expires_at\"",                "\"run\""},
+        {"late row after delete", "\"_sluice\": {\"v\": 6, \"deleted\": true}",                            5,                "{\"a\": 3}",
+         false,                                                                                                                                                                         0, 1, 0, "deleted",                       "\"a\""  },
+        {"created again",         "\"_sluice\": {\"v\": 6, \"deleted\": true}",                            7,                "{\"a\": 3}",                                       false, 1,
+         0,                                                                                                                                                                                   0, "\"a\" : 3",                     "deleted"},
+        {"full new",              NULL,                                                                    5,                "{\"a\": 1}",                                       true,  1, 0, 0, "\"seen\" : \"r-1\"",            "deleted"},
+        {"full equal",            "\"a\": 1, \"_sluice\": {\"v\": 5, \"feed\": \"f\", \"run\": \"r-0\"}",  5,
+         "{\"a\": 3}",                                                                                                                                                           true,  1, 0, 0,
+         "\"a\" : 1, \"_sluice\" : { \"v\" : 5, \"feed\" : \"f\", \"run\" : \"r-0\", \"seen\" : "
+         "\"r-1\" }",                                                                                                                                                                                                             "\"at\"" },
+        {"full seen before",      "\"a\": 1, \"_sluice\": {\"v\": 5, \"seen\": \"r-1\"}",                  5,
+         "{\"a\": 3}",                                                                                                                                                           true,  0, 1, 0, "\"a\" : 1",                     "\"at\"" },
+        {"full older",            "\"a\": 1, \"_sluice\": {\"v\": 8, \"seen\": \"r-0\"}",                  5,                "{\"a\": 3}",
+         true,                                                                                                                                                                          1, 0, 0, "\"v\" : 8, \"seen\" : \"r-1\"", "\"at\"" },
+        {"dollars stay text",     NULL,                                                                    5,                "{\"a\": \"$b\", \"c\": {\"$add\": [\"$$ROOT\"]}}", false, 1,
+         0,                                                                                                                                                                                   0, "\"a\" : \"$b\"",                "seen"   },
+    };
+    struct sl_sink *sink = open_sink(mongo, "versions");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int before = failures;
+        struct sl_err err = {0};
+        struct sl_result result = {0};
+        live_run(mongo, live_data,
+                 "{\"delete\": \"versions\", \"deletes\": [{\"q\": {}, \"limit\": 0}]}", NULL);
+        if (rows[i].stored) {
+            char json[512];
+            snprintf(json, sizeof json,
+                     "{\"insert\": \"versions\", \"documents\": [{\"_id\": \"k\", %s}]}",
+                     rows[i].stored);
+            live_run(mongo, live_data, json, NULL);
+        }
+        struct sl_batch *batch = new_batch("r-1", rows[i].full);
+        add_json(batch, "k", rows[i].version, rows[i].doc);
+        EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+        EXPECT_INT(result.applied, rows[i].applied);
+        EXPECT_INT(result.stale, rows[i].stale);
+        EXPECT_INT(result.reject_count, rows[i].rejected);
+        char *json = live_document(mongo, live_data, "versions", "k");
+        EXPECT(strstr(json, rows[i].wanted) != NULL);
+        EXPECT(strstr(json, rows[i].absent) == NULL);
+        if (failures != before)
+            fprintf(stderr, "  in '%s': %s\n", rows[i].what, json);
+        bson_free(json);
+        sl_batch_free(batch);
+    }
+    sink->type->close(sink);
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    live(do_versions);
+}
+
+/* --- rejects, by index --- */
+
+static void do_rejects(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    live_run(mongo, live_data,
+             "{\"create\": \"strict\", \"validator\": {\"size\": {\"$not\": {\"$gt\": 100}}}}",
+             NULL);
+    live_run(mongo, live_data,
+             "{\"createIndexes\": \"strict\", \"indexes\": [{\"key\": {\"mail\": 1}, \"name\": "
+             "\"mail_1\", "
+             "\"unique\": true, \"partialFilterExpression\": {\"mail\": {\"$exists\": true}}}]}",
+             NULL);
+    struct sl_sink *sink = open_sink(mongo, "strict");
+    struct sl_batch *batch = new_batch("r-1", false);
+    add_json(batch, "a", 1, "{\"mail\": \"m4711\"}");
+    add_json(batch, "b", 1, "{\"mail\": \"m4711\"}"); /* not unique */
+    add_json(batch, "c", 1, "{\"size\": 1}");
+    add_json(batch, "d", 1, "{\"size\": 4711}"); /* against the validator */
+    add_json(batch, "e", 1, "{\"_id\": \"mine\"}");
+    add_json(batch, "f", 1, "{\"x\": 1, \"_sluice\": 2}");
+    add_json(batch, "g", 1, NULL);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, 3);
+    EXPECT_INT(result.stale, 0);
+    EXPECT_INT(result.reject_count, 4);
+    static const char *const codes[] = {
+        NULL, "refused", NULL, "refused", "reserved_column", "reserved_column", NULL};
+    unsigned seen = 0;
+    for (uint32_t i = 0; i < result.reject_count; i++) {
+        const struct sl_reject *one = &result.rejects[i];
+        if (!EXPECT(one->index < 7 && codes[one->index] && !strcmp(codes[one->index], one->code)))
+            continue;
+        seen |= 1U << one->index;
+        EXPECT(one->reason.length > 0 && !strstr(one->reason.at, "4711"));
+        if (one->index == 1)
+            EXPECT(strstr(one->reason.at, "mail_1") != NULL);
+    }
+    EXPECT_INT(seen, 0x3a);
+    sl_batch_free(batch);
+    sink->type->close(sink);
+}
+
+static void test_rejects(void **state)
+{
+    (void)state;
+    live(do_rejects);
+}
+
+/* A row nested deeper than the server takes makes it refuse the whole command. */
+static void do_deep(struct sl_mongo *mongo)
+{
+    enum { ROWS = 37, DEEP = 23, LEVELS = 210 };
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    bson_t deep = BSON_INITIALIZER;
+    BSON_APPEND_INT32(&deep, "end", 1);
+    for (int i = 0; i < LEVELS; i++) {
+        bson_t outer = BSON_INITIALIZER;
+        BSON_APPEND_DOCUMENT(&outer, "d", &deep);
+        bson_destroy(&deep);
+        bson_copy_to(&outer, &deep);
+        bson_destroy(&outer);
+    }
+    struct sl_sink *sink = open_sink(mongo, "deep");
+    struct sl_batch *batch = new_batch("r-1", false);
+    for (int i = 0; i < ROWS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "k%d", i);
+        if (i == DEEP)
+            add(batch, id, 1, &deep);
+        else
+            add_json(batch, id, 1, "{\"a\": 1}");
+    }
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied + result.stale, ROWS - 1);
+    if (EXPECT(result.reject_count == 1))
+        EXPECT_INT(result.rejects[0].index, DEEP);
+    EXPECT_INT(live_count(mongo, live_data, "deep"), ROWS - 1);
+    sl_batch_free(batch);
+    bson_destroy(&deep);
+    sink->type->close(sink);
+}
+
+static void test_deep(void **state)
+{
+    (void)state;
+    live(do_deep);
+}
+
+/* --- big batches --- */
+
+static void do_large(struct sl_mongo *mongo)
+{
+    enum { ROWS = 6000, WIDE = 3 };
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_sink *sink = open_sink(mongo, "large");
+    struct sl_batch *batch = new_batch("r-1", false);
+    static char text[3 * 1024 * 1024];
+    memset(text, 'x', sizeof text - 1);
+    bson_t wide = BSON_INITIALIZER, narrow = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&wide, "text", text);
+    text[700] = '\0';
+    BSON_APPEND_UTF8(&narrow, "text", text);
+    for (int i = 0; i < ROWS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "k%d", i);
+        add(batch, id, 1, i % (ROWS / WIDE) == 7 ? &wide : &narrow);
+    }
+    sl_loop_delay_watch(5);
+    live_worst_delay_ms();
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    uint64_t worst_ms = live_worst_delay_ms();
+    if (!EXPECT(worst_ms < 200)) /* sanitizers on a busy machine; alone it is a few */
+        fprintf(stderr, "  the loop stood still for %llu ms\n", (unsigned long long)worst_ms);
+    EXPECT_INT(result.applied, ROWS);
+    EXPECT_INT(live_count(mongo, live_data, "large"), ROWS);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.stale, ROWS);
+    sl_batch_free(batch);
+    bson_destroy(&wide);
+    bson_destroy(&narrow);
+    sink->type->close(sink);
+}
+
+static void test_large(void **state)
+{
+    (void)state;
+    live(do_large);
+}
+
+/* --- eight fibers, the same new keys --- */
+
+struct race {
+    struct sl_sink *sink;
+    struct sl_waitlist done;
+    int left;
+    int64_t version;
+    uint64_t applied, stale;
+};
+
+static void run_racer(void *arg)
+{
+    enum { KEYS = 300 };
+    struct race *race = arg;
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    char run[16], doc[64];
+    int64_t version = ++race->version;
+    snprintf(run, sizeof run, "r-%d", (int)version);
+    snprintf(doc, sizeof doc, "{\"version\": %d}", (int)version);
+    struct sl_batch *batch = new_batch(run, false);
+    for (int i = 0; i < KEYS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "k%d", version % 2 ? i : KEYS - 1 - i);
+        add_json(batch, id, version, doc);
+    }
+    EXPECT_OK(write_batch(race->sink, batch, &result, &err), &err);
+    EXPECT_INT(result.reject_count, 0);
+    race->applied += result.applied;
+    race->stale += result.stale;
+    sl_batch_free(batch);
+    if (--race->left == 0)
+        sl_wake_all(&race->done);
+}
+
+static void do_race(struct sl_mongo *mongo)
+{
+    enum { RACERS = 8, KEYS = 300 };
+    struct race race = {.sink = open_sink(mongo, "race"), .left = RACERS};
+    for (int i = 0; i < RACERS; i++)
+        sl_fiber_spawn("racer", run_racer, &race);
+    while (race.left)
+        sl_wait(&race.done, SL_FOREVER);
+    EXPECT_INT(race.applied + race.stale, RACERS * KEYS);
+    bson_t reply;
+    live_run(mongo, live_data,
+             "{\"count\": \"race\", \"query\": {\"version\": 8, \"_sluice.v\": 8}}", &reply);
+    EXPECT_INT(sl_field_int64(&reply, "n", -1), KEYS);
+    bson_destroy(&reply);
+    race.sink->type->close(race.sink);
+}
+
+static void test_race(void **state)
+{
+    (void)state;
+    live(do_race);
+}
+
+/* --- what is not the rows' fault --- */
+
+static void do_whole(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_sink *sink = open_sink(mongo, "plain");
+    struct sl_batch *batch = new_batch("r-1", false);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err); /* empty */
+    EXPECT_INT(result.applied, 0);
+    add_json(batch, "k", 1, "{\"a\": 1}");
+    EXPECT_OK(sink->type->ping(sink, sl_deadline_in(10000), &err), &err);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+
+    bson_t reply;
+    live_run(mongo, live_data, "{\"listIndexes\": \"plain\"}", &reply);
+    EXPECT_INT(sl_field_int64(&reply, "cursor.firstBatch.1.expireAfterSeconds", -1), 0);
+    bson_destroy(&reply);
+
+    batch->origin.entity = "unknown";
+    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_CONFIG);
+    EXPECT(strstr(err.message, "no route for entity 'unknown' of feed 'vendors'") != NULL);
+    batch->origin.entity = "VendorsV3";
+    sink->type->close(sink);
+
+    live_run(mongo, live_data,
+             "{\"create\": \"looking_glass\", \"viewOn\": \"plain\", \"pipeline\": []}", NULL);
+    sink = open_sink(mongo, "looking_glass");
+    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_CONFIG);
+    sink->type->close(sink);
+    sl_batch_free(batch);
+}
+
+static void test_whole(void **state)
+{
+    (void)state;
+    live(do_whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_rejects),
+        cmocka_unit_test(test_deep),     cmocka_unit_test(test_large),
+        cmocka_unit_test(test_race),     cmocka_unit_test(test_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
