@@ -1,0 +1,241 @@
+#include "source/dmf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/fiber.h"
+#include "source/dmf_feed.h"
+
+enum { PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30 * 1000 };
+
+void sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
+{
+    if (strcmp(dmf->trouble, text) && text[0])
+        sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", dmf->feed->name),
+               SL_T("run", dmf->run.id), SL_T("error", text));
+    else if (dmf->trouble[0] && !text[0])
+        sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
+    snprintf(dmf->trouble, sizeof dmf->trouble, "%s", text);
+}
+
+/* --- the lease --- */
+
+static bool another_owner(int rc)
+{
+    return rc == SL_THROTTLED;
+}
+
+/* Waits until this process owns the feed, and reads where its newest run stands. */
+static int take_over(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    int rc = state->type->lease_hold(state, &dmf->lease, SL_LEASE_TTL_MS, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
+    if (rc == SL_NOTFOUND) {
+        memset(&dmf->run, 0, sizeof dmf->run);
+        dmf->run.state = SL_RUN_DONE;
+        rc = SL_OK;
+    }
+    if (rc == SL_OK && dmf->run.number)
+        sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+               SL_T("state", sl_run_state_name(dmf->run.state)));
+    return rc;
+}
+
+/* Renews the leases; the runner notices a lost one at its next step. */
+static void keep_leases(void *arg)
+{
+    struct sl_dmf *dmf = arg;
+    struct sl_state *state = dmf->env.state;
+    while (sl_fiber_sleep(SL_LEASE_TTL_MS / 3) == SL_OK) {
+        struct sl_err err = {0};
+        if (!dmf->lease.held)
+            continue;
+        if (another_owner(state->type->lease_hold(state, &dmf->lease, SL_LEASE_TTL_MS, &err)))
+            dmf->lease.held = false;
+        for (size_t i = 0; i < dmf->exclusive_count; i++)
+            if (dmf->exclusive[i].held)
+                state->type->lease_hold(state, &dmf->exclusive[i], SL_LEASE_TTL_MS, &err);
+    }
+}
+
+/* --- the runner --- */
+
+static bool is_over(enum sl_run_state state)
+{
+    return state == SL_RUN_DONE || state == SL_RUN_FAILED;
+}
+
+static int advance(struct sl_dmf *dmf, struct sl_err *err)
+{
+    if (!dmf->lease.held)
+        return take_over(dmf, err);
+    return is_over(dmf->run.state) ? sl_dmf_plan(dmf, err) : sl_dmf_step(dmf, err);
+}
+
+static void run_feed(void *arg)
+{
+    struct sl_dmf *dmf = arg;
+    uint64_t pause_ms = PAUSE_MIN_MS;
+    for (;;) {
+        struct sl_err err = {0};
+        int rc = advance(dmf, &err);
+        if (rc == SL_CANCELED)
+            return;
+        if (rc == SL_OK) {
+            pause_ms = PAUSE_MIN_MS;
+            sl_dmf_trouble(dmf, "");
+            continue;
+        }
+        if (!dmf->lease.held && another_owner(rc)) {
+            sl_dmf_trouble(dmf, ""); /* a standby is no trouble */
+        } else {
+            if (rc == SL_CONFIG)
+                dmf->env.alert(dmf->feed->name, "feed needs an operator", err.message);
+            sl_dmf_trouble(dmf, err.message);
+        }
+        if (sl_fiber_sleep(err.retry_after_ms ? err.retry_after_ms : pause_ms) != SL_OK)
+            return;
+        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+    }
+}
+
+/* --- the source --- */
+
+static int dmf_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
+{
+    struct sl_dmf *dmf = (struct sl_dmf *)source;
+    return sl_batcher_take(dmf->batcher, SL_FOREVER, ret_batch, err);
+}
+
+static bool is_current(const struct sl_dmf *dmf, const struct sl_batch *batch)
+{
+    return batch->origin.attempt == dmf->run.attempt && !strcmp(batch->origin.run, dmf->run.id);
+}
+
+static void dmf_commit(struct sl_source *source, struct sl_batch *batch)
+{
+    struct sl_dmf *dmf = (struct sl_dmf *)source;
+    if (is_current(dmf, batch))
+        dmf->committed++;
+    sl_batch_free(batch);
+    sl_wake_all(&dmf->committed_changed);
+}
+
+static void dmf_release(struct sl_source *source, struct sl_batch *batch)
+{
+    struct sl_dmf *dmf = (struct sl_dmf *)source;
+    if (is_current(dmf, batch))
+        dmf->released = true;
+    sl_batch_free(batch);
+    sl_wake_all(&dmf->committed_changed);
+}
+
+static void dmf_close(struct sl_source *source)
+{
+    struct sl_dmf *dmf = (struct sl_dmf *)source;
+    sl_fiber_cancel(dmf->runner);
+    sl_fiber_cancel(dmf->keeper);
+    sl_fiber_join(dmf->runner);
+    sl_fiber_join(dmf->keeper);
+
+    struct sl_state *state = dmf->env.state;
+    sl_dmf_drop_collections(dmf);
+    if (dmf->lease.held)
+        state->type->lease_drop(state, &dmf->lease);
+    sl_batcher_free(dmf->batcher);
+    free(dmf->exclusive);
+    free(dmf);
+}
+
+static const struct sl_source_type dmf_type = {
+    .name = "dmf",
+    .summary = "Export packages of Dynamics 365 Finance & Operations",
+    .next = dmf_next,
+    .commit = dmf_commit,
+    .release = dmf_release,
+    .close = dmf_close,
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct sl_lease *)a)->name, ((const struct sl_lease *)b)->name);
+}
+
+/* One lease for each collection, in order of name: whoever needs several takes them in this order. */
+static void name_leases(struct sl_dmf *dmf)
+{
+    const struct sl_feed_config *feed = dmf->feed;
+    snprintf(dmf->lease.name, sizeof dmf->lease.name, "feed:%s", feed->name);
+    snprintf(dmf->lease.holder, sizeof dmf->lease.holder, "%s", feed->name);
+    dmf->exclusive = sl_calloc(feed->entity_count, sizeof *dmf->exclusive);
+    for (size_t i = 0; i < feed->entity_count; i++) {
+        struct sl_lease lease = {0};
+        snprintf(lease.name, sizeof lease.name, "collection:%s", feed->entities[i].collection);
+        snprintf(lease.holder, sizeof lease.holder, "%s", feed->name);
+        size_t at = 0;
+        while (at < dmf->exclusive_count && strcmp(dmf->exclusive[at].name, lease.name))
+            at++;
+        if (at == dmf->exclusive_count)
+            dmf->exclusive[dmf->exclusive_count++] = lease;
+    }
+    qsort(dmf->exclusive, dmf->exclusive_count, sizeof *dmf->exclusive, by_name);
+}
+
+struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct sl_feed_config *feed)
+{
+    struct sl_dmf *dmf = SL_NEW(struct sl_dmf);
+    dmf->source.type = &dmf_type;
+    dmf->source.name = feed->name;
+    dmf->env = *env;
+    dmf->feed = feed;
+    dmf->settings = feed->settings;
+    const struct sl_batcher_limits limits = {
+        .max_rows = (uint32_t)env->limits->batch_rows,
+        .max_bytes = env->limits->batch_bytes,
+        .linger_ms = env->limits->linger_ms,
+        .max_row_bytes = env->limits->max_row_bytes,
+    };
+    dmf->batcher = sl_batcher_new(&limits, env->credit);
+    name_leases(dmf);
+    dmf->runner = sl_fiber_spawn_joinable("dmf.run", run_feed, dmf);
+    dmf->keeper = sl_fiber_spawn_joinable("dmf.lease", keep_leases, dmf);
+    return &dmf->source;
+}
+
+const char *sl_source_dmf_trouble(const struct sl_source *source)
+{
+    const struct sl_dmf *dmf = (const struct sl_dmf *)source;
+    return dmf->trouble[0] ? dmf->trouble : NULL;
+}
+
+void sl_source_dmf_status(const struct sl_source *source, struct sl_buf *buf)
+{
+    const struct sl_dmf *dmf = (const struct sl_dmf *)source;
+    const struct sl_run *run = &dmf->run;
+    uint64_t read = 0, dead = 0, superseded = 0;
+    for (unsigned i = 0; i < run->entity_count; i++) {
+        read += run->entities[i].read;
+        dead += run->entities[i].dead;
+        superseded += run->entities[i].superseded;
+    }
+    char next[SL_ISO_BYTES] = "";
+    if (dmf->next_run_ms)
+        sl_iso_format(dmf->next_run_ms, next);
+    sl_buf_printf(buf,
+                  "{\"source\":\"dmf\",\"owner\":%s,\"run\":\"%s\",\"state\":\"%s\",\"attempt\":%u,"
+                  "\"full\":%s,\"read\":%llu,\"dead\":%llu,\"superseded\":%llu,\"next_run\":\"%s\","
+                  "\"trouble\":\"",
+                  dmf->lease.held ? "true" : "false", run->id,
+                  run->number ? sl_run_state_name(run->state) : "waiting", run->attempt,
+                  run->full ? "true" : "false", (unsigned long long)read, (unsigned long long)dead,
+                  (unsigned long long)superseded, next);
+    sl_buf_add_json(buf, dmf->trouble, strlen(dmf->trouble));
+    sl_buf_add_text(buf, "\"}");
+}

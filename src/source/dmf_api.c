@@ -1,0 +1,260 @@
+#include "source/dmf_api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "format/json.h"
+
+#define ACTIONS "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
+
+enum { REPLY_BYTES_MAX = 1024 * 1024, RETRY_AFTER_MS = 30 * 1000 };
+
+int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
+                       const struct sl_dmf_source_settings *settings, struct sl_err *err)
+{
+    const struct sl_dmf_auth_settings *auth = &settings->auth;
+    size_t length = strlen(settings->url);
+    while (length && settings->url[length - 1] == '/')
+        length--;
+    char scope[512];
+    if (auth->scope)
+        snprintf(scope, sizeof scope, "%s", auth->scope);
+    else
+        snprintf(scope, sizeof scope, "%.*s/.default", (int)length, settings->url);
+
+    struct sl_oauth_settings oauth = {
+        .authority = auth->authority,
+        .tenant = auth->tenant,
+        .client_id = auth->client_id,
+        .client_secret = auth->client_secret,
+        .scope = scope,
+    };
+    remote->http = http;
+    remote->settings = settings;
+    remote->oauth = sl_oauth_new(http, &oauth, err);
+    return remote->oauth ? SL_OK : err->code;
+}
+
+void sl_dmf_remote_done(struct sl_dmf_remote *remote)
+{
+    sl_oauth_free(remote->oauth);
+}
+
+/* --- replies --- */
+
+/* The sentence inside an error body: the innermost message there is. */
+static const char *error_text(const struct sl_json *root)
+{
+    const struct sl_json *error = sl_json_get(root, "error");
+    const char *text = sl_json_text(sl_json_get(sl_json_get(error, "innererror"), "message"));
+    if (!text)
+        text = sl_json_text(sl_json_get(error, "message"));
+    return text ? text : sl_json_text(sl_json_get(root, "Message"));
+}
+
+/* An answer other than 200. The body says more than the status does. */
+static int refused(const char *action, const struct sl_http_response *response,
+                   const struct sl_json *root, struct sl_err *err)
+{
+    int status = response->status;
+    const char *text = error_text(root);
+
+    if (status == 429 || status == 503) {
+        sl_err_set(err, SL_THROTTLED, "%s: the environment is busy (%d)", action, status);
+        err->retry_after_ms = response->retry_after_ms ? response->retry_after_ms : RETRY_AFTER_MS;
+    } else if (text && strstr(text, "xecution details were not found")) {
+        sl_err_set(err, SL_NOTFOUND, "%s: %s", action, text);
+    } else if (status == 401 || status == 403) {
+        sl_err_set(err, SL_CONFIG,
+                   "%s: %d: the environment does not accept the token; is the client id listed under "
+                   "\"Microsoft Entra applications\" and its user allowed to export?",
+                   action, status);
+    } else if (text) {
+        sl_err_set(err, SL_REJECTED, "%s: %s", action, text);
+    } else if (status >= 500 || status == 408) {
+        sl_err_set(err, SL_CLOSED, "%s: the environment answered %d", action, status);
+    } else {
+        sl_err_set(err, SL_REJECTED, "%s: the environment answered %d", action, status);
+    }
+    err->cause = status;
+    return err->code;
+}
+
+/* Documented as {"value":{"value":"…"}}, answered as {"value":"…"}: both are taken. */
+static const char *value_text(const struct sl_json *root)
+{
+    const struct sl_json *value = sl_json_get(root, "value");
+    const char *text = sl_json_text(value);
+    return text ? text : sl_json_text(sl_json_get(value, "value"));
+}
+
+/* --- calls --- */
+
+static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
+                struct sl_http_response *ret, struct sl_err *err)
+{
+    const char *token;
+    int rc = sl_oauth_token(remote->oauth, &token, err);
+    if (rc != SL_OK)
+        return rc;
+
+    char url[1024];
+    const char *base = remote->settings->url;
+    size_t length = strlen(base);
+    while (length && base[length - 1] == '/')
+        length--;
+    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", (int)length, base, action);
+    static const char *const headers[] = {"Content-Type: application/json",
+                                          "Accept: application/json", NULL};
+    struct sl_http_request request = {
+        .method = "POST",
+        .url = url,
+        .headers = headers,
+        .body = body,
+        .timeout_ms = remote->settings->request_timeout_ms,
+        .max_body_bytes = REPLY_BYTES_MAX,
+        .bearer = token,
+    };
+    return sl_http_request(remote->http, &request, ret, err);
+}
+
+/* Calls the action; gives the text of its value (free). */
+static int call(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
+                char **ret_value, struct sl_err *err)
+{
+    struct sl_http_response response = {0};
+    int rc = post(remote, action, body, &response, err);
+    if (rc == SL_OK && response.status == 401) { /* revoked, or our clock is wrong: once more */
+        sl_http_response_done(&response);
+        memset(&response, 0, sizeof response);
+        sl_oauth_invalidate(remote->oauth);
+        rc = post(remote, action, body, &response, err);
+    }
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "%s", action);
+
+    struct sl_json_doc *doc = NULL;
+    struct sl_err malformed = {0};
+    sl_json_parse(response.body, response.length, NULL, &doc, &malformed);
+    const struct sl_json *root = doc ? sl_json_root(doc) : NULL;
+    const char *value = value_text(root);
+
+    if (response.status != 200)
+        rc = refused(action, &response, root, err);
+    else if (!doc)
+        rc = sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", action, malformed.message);
+    else if (!value)
+        rc = sl_err_set(err, SL_CLOSED, "%s: the answer has no \"value\"", action);
+    else
+        *ret_value = sl_strdup(value);
+    sl_json_free(doc);
+    sl_http_response_done(&response);
+    return rc;
+}
+
+static void add_text(struct sl_buf *body, const char *name, const char *value)
+{
+    sl_buf_printf(body, "%s\"%s\":\"", body->length ? "," : "{", name);
+    sl_buf_add_json(body, value, strlen(value));
+    sl_buf_add_char(body, '"');
+}
+
+static int call_with_id(struct sl_dmf_remote *remote, const char *action, const char *execution_id,
+                        char **ret_value, struct sl_err *err)
+{
+    struct sl_buf body;
+    sl_buf_init(&body);
+    add_text(&body, "executionId", execution_id);
+    sl_buf_add_char(&body, '}');
+    int rc = call(remote, action, sl_buf_view(&body), ret_value, err);
+    sl_buf_done(&body);
+    return rc;
+}
+
+int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
+                  char ret_id[SL_DMF_ID_BYTES], struct sl_err *err)
+{
+    struct sl_buf body;
+    sl_buf_init(&body);
+    add_text(&body, "definitionGroupId", export->definition_group);
+    add_text(&body, "packageName", export->package_name);
+    add_text(&body, "executionId", export->execution_id);
+    sl_buf_add_text(&body, ",\"reExecute\":false");
+    add_text(&body, "legalEntityId", export->legal_entity);
+    sl_buf_add_char(&body, '}');
+
+    char *value = NULL;
+    int rc = call(remote, "ExportToPackage", sl_buf_view(&body), &value, err);
+    sl_buf_done(&body);
+    if (rc != SL_OK)
+        return rc;
+    if (strlen(value) >= SL_DMF_ID_BYTES)
+        rc = sl_err_set(err, SL_REJECTED, "ExportToPackage: the execution id is too long");
+    else
+        snprintf(ret_id, SL_DMF_ID_BYTES, "%s", value[0] ? value : export->execution_id);
+    free(value);
+    return rc;
+}
+
+int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum sl_dmf_status *ret,
+                  struct sl_err *err)
+{
+    static const struct {
+        const char *name;
+        enum sl_dmf_status status;
+    } known[] = {
+        {"Unknown",            SL_DMF_UNKNOWN  },
+        {"NotRun",             SL_DMF_NOT_RUN  },
+        {"Executing",          SL_DMF_EXECUTING},
+        {"Succeeded",          SL_DMF_SUCCEEDED},
+        {"PartiallySucceeded", SL_DMF_PARTIAL  },
+        {"Failed",             SL_DMF_FAILED   },
+        {"Canceled",           SL_DMF_CANCELED },
+    };
+    char *value = NULL;
+    int rc = call_with_id(remote, "GetExecutionSummaryStatus", execution_id, &value, err);
+    if (rc != SL_OK)
+        return rc;
+    *ret = SL_DMF_UNKNOWN;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].name, value))
+            *ret = known[i].status;
+    free(value);
+    return SL_OK;
+}
+
+int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, char **ret_url,
+                       struct sl_err *err)
+{
+    return call_with_id(remote, "GetExportedPackageUrl", execution_id, ret_url, err);
+}
+
+/* The first message of the list inside value; the list may be malformed (unescaped quotes), then
+ * its beginning has to do. */
+static void first_message(const char *value, char *out, size_t size)
+{
+    struct sl_json_doc *doc = NULL;
+    const char *text = NULL;
+    if (sl_json_parse(value, strlen(value), NULL, &doc, NULL) == SL_OK) {
+        const struct sl_json *root = sl_json_root(doc);
+        if (root->kind == SL_JSON_LIST && root->first)
+            text = sl_json_text(sl_json_get(root->first, "ErrorMessage"));
+        if (!text && root->kind == SL_JSON_LIST)
+            value = "";
+    }
+    snprintf(out, size, "%s", text ? text : value);
+    sl_json_free(doc);
+}
+
+void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size)
+{
+    char *value = NULL;
+    struct sl_err err = {0};
+    out[0] = 0;
+    if (call_with_id(remote, "GetExecutionErrors", execution_id, &value, &err) != SL_OK)
+        return;
+    first_message(value, out, size);
+    free(value);
+}

@@ -1,0 +1,56 @@
+/* The data management package API of Dynamics 365 Finance & Operations: the four actions sluice needs.
+ * Facts: "Data management package REST API" of Microsoft's documentation, and what clients met. */
+#ifndef SL_SOURCE_DMF_API_H
+#define SL_SOURCE_DMF_API_H
+
+#include "base/err.h"
+#include "http/client.h"
+#include "http/oauth.h"
+#include "source/dmf_settings.h"
+
+/* One environment, shared by all feeds that read from it. */
+struct sl_dmf_remote {
+    struct sl_http *http; /* borrowed */
+    const struct sl_dmf_source_settings *settings;
+    struct sl_oauth *oauth;
+};
+
+/* Fails with SL_CONFIG. Borrows http and settings. */
+int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
+                       const struct sl_dmf_source_settings *settings, struct sl_err *err);
+void sl_dmf_remote_done(struct sl_dmf_remote *remote);
+
+enum sl_dmf_status {
+    SL_DMF_UNKNOWN,
+    SL_DMF_NOT_RUN,
+    SL_DMF_EXECUTING,
+    SL_DMF_SUCCEEDED,
+    SL_DMF_PARTIAL, /* PartiallySucceeded: there is a package, but rows are missing */
+    SL_DMF_FAILED,
+    SL_DMF_CANCELED,
+};
+
+/* All calls suspend; transient codes are worth another try; SL_CONFIG: the login is refused;
+ * SL_REJECTED: the environment answered that it cannot do it, and why; SL_NOTFOUND: it does not know
+ * the execution; SL_CANCELED. */
+
+struct sl_dmf_export {
+    const char *definition_group, *package_name, *execution_id, *legal_entity;
+};
+enum { SL_DMF_ID_BYTES = 128 };
+/* Starts an export. ret_id gets the execution's id, which should be the one asked for. After a transient
+ * failure other than SL_THROTTLED it is not known whether the export was started. */
+int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
+                  char ret_id[SL_DMF_ID_BYTES], struct sl_err *err);
+
+int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum sl_dmf_status *ret,
+                  struct sl_err *err);
+
+/* Gives the package's signed URL (free; a secret), "" while there is none. */
+int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, char **ret_url,
+                       struct sl_err *err);
+
+/* What went wrong, clipped, for a person; "" when the environment does not say. */
+void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size);
+
+#endif

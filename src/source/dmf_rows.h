@@ -1,0 +1,24 @@
+/* One data file's rows into records: the header is matched with the configuration once, then every
+ * row goes cell by cell straight into BSON. */
+#ifndef SL_SOURCE_DMF_ROWS_H
+#define SL_SOURCE_DMF_ROWS_H
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "flow/batcher.h"
+#include "format/csv.h"
+
+struct sl_rows;
+
+/* file lives as long as the result. counter is the version base of this run. */
+struct sl_rows *sl_rows_new(const struct sl_entity_config *entity, const char *file,
+                            int64_t counter);
+void sl_rows_free(struct sl_rows *rows);
+
+/* Takes what the CSV parser gave: the header first, then rows, good or bad. Suspends as the batcher
+ * does. Fails with SL_CONFIG when the header lacks a configured column or names one twice, with
+ * SL_CANCELED; a bad row is no failure but a dead letter. */
+int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_result result,
+                 const struct sl_csv_row *row, struct sl_err *err);
+
+#endif

@@ -1,0 +1,196 @@
+#include "source/dmf_settings.h"
+
+#include <stddef.h>
+#include <strings.h>
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+#define AUTH(field) offsetof(struct sl_dmf_auth_settings, field)
+#define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
+#define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
+
+static const char *const HTTPS[] = {"https", NULL};
+static const char *const AUTH_TYPES[] = {"client_secret", NULL};
+static const char *const ENCODINGS[] = {"auto", "utf8", "utf16le", NULL};
+static const char *const DELIMITERS[] = {",", ";", "\t", "|", NULL};
+
+static const struct sl_setting AUTH_TABLE[] = {
+    {.name = "type",
+     .kind = SL_SET_CHOICE,
+     .offset = AUTH(type),
+     .fallback = "client_secret",
+     .choices = AUTH_TYPES,
+     .help = "how sluice proves who it is: by a secret of the Entra application"},
+    {.name = "tenant",
+     .kind = SL_SET_TEXT,
+     .offset = AUTH(tenant),
+     .required = true,
+     .help = "the Entra tenant: a domain name such as contoso.com, or its GUID"},
+    {.name = "client_id",
+     .kind = SL_SET_TEXT,
+     .offset = AUTH(client_id),
+     .required = true,
+     .help = "application (client) id of the Entra application"},
+    {.name = "client_secret",
+     .kind = SL_SET_SECRET,
+     .offset = AUTH(client_secret),
+     .required = true,
+     .help = "a secret of that application; best as ${VARIABLE} or ${file:/path}"},
+    {.name = "authority",
+     .kind = SL_SET_URL,
+     .offset = AUTH(authority),
+     .fallback = "https://login.microsoftonline.com",
+     .choices = HTTPS,
+     .help = "where tokens are asked for; another one for sovereign clouds"},
+    {.name = "scope",
+     .kind = SL_SET_TEXT,
+     .offset = AUTH(scope),
+     .help = "what the token is for; without it the source's URL followed by \"/.default\""},
+    {0                    },
+};
+
+const struct sl_setting sl_dmf_source_table[] = {
+    {.name = "url",
+     .kind = SL_SET_URL,
+     .offset = SOURCE(url),
+     .required = true,
+     .choices = HTTPS,
+     .help = "the environment, such as https://contoso.operations.dynamics.com"},
+    {.name = "auth",
+     .kind = SL_SET_SECTION,
+     .offset = SOURCE(auth),
+     .required = true,
+     .section = AUTH_TABLE,
+     .help = "how sluice signs in"},
+    {.name = "request_timeout",
+     .kind = SL_SET_DURATION,
+     .offset = SOURCE(request_timeout_ms),
+     .fallback = "5m",
+     .minimum = SECOND,
+     .maximum = 2 * HOUR,
+     .help = "how long one call may take; long, because an environment may export synchronously"},
+    {.name = "poll_interval",
+     .kind = SL_SET_DURATION,
+     .offset = SOURCE(poll_interval_ms),
+     .fallback = "2s",
+     .minimum = 10,
+     .maximum = HOUR,
+     .help = "pause before the first look at a running export; later ones grow"},
+    {.name = "poll_max",
+     .kind = SL_SET_DURATION,
+     .offset = SOURCE(poll_max_ms),
+     .fallback = "30s",
+     .minimum = 10,
+     .maximum = HOUR,
+     .help = "the longest pause between two looks at a running export"},
+    {.name = "stall_timeout",
+     .kind = SL_SET_DURATION,
+     .offset = SOURCE(stall_timeout_ms),
+     .fallback = "1m",
+     .minimum = SECOND,
+     .maximum = HOUR,
+     .help = "a download that brings no byte for this long is broken off and resumed"},
+    {0},
+};
+
+const struct sl_setting sl_dmf_feed_table[] = {
+    {.name = "definition_group",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(definition_group),
+     .required = true,
+     .help = "the data project (export) to run; one project serves one company and only sluice"},
+    {.name = "full_definition_group",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(full_definition_group),
+     .help = "a second project with the same entities and full push; it heals a lost increment"},
+    {.name = "legal_entity",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(legal_entity),
+     .required = true,
+     .help = "the company whose data is exported, such as USMF"},
+    {.name = "package_name",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(package_name),
+     .help = "name of the packages in the environment; without it the execution's id"},
+    {.name = "file_encoding",
+     .kind = SL_SET_CHOICE,
+     .offset = FEED(file_encoding),
+     .fallback = "auto",
+     .choices = ENCODINGS,
+     .help = "encoding of the data files; auto looks at their first bytes"},
+    {.name = "delimiter",
+     .kind = SL_SET_CHOICE,
+     .offset = FEED(delimiter),
+     .fallback = ",",
+     .choices = DELIMITERS,
+     .help = "the character between two cells, as the project's source data format has it"},
+    {.name = "start_grace",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(start_grace_ms),
+     .fallback = "2m",
+     .minimum = SECOND,
+     .maximum = HOUR,
+     .help = "how long a requested export may be unknown before it counts as never started"},
+    {.name = "execution_deadline",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(execution_deadline_ms),
+     .fallback = "2h",
+     .minimum = SECOND,
+     .maximum = 7 * DAY,
+     .help = "an export that takes longer has failed"},
+    {.name = "url_deadline",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(url_deadline_ms),
+     .fallback = "10m",
+     .minimum = SECOND,
+     .maximum = DAY,
+     .help = "how long the package's address may stay empty after the export succeeded"},
+    {.name = "ledger_deadline",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(ledger_deadline_ms),
+     .fallback = "10m",
+     .minimum = SECOND,
+     .maximum = 7 * DAY,
+     .help = "when the rows read and the rows applied differ for longer, the package is published "
+             "again"},
+    {.name = "max_package",
+     .kind = SL_SET_SIZE,
+     .offset = FEED(max_package_bytes),
+     .fallback = "20GiB",
+     .minimum = 1024,
+     .maximum = INT64_C(1) << 44,
+     .help = "a package that inflates to more than this is refused"},
+    {0                                                                   },
+};
+
+/* The watermark of an incremental export lives in the project: two feeds would steal each other's
+ * changes. */
+static const char *conflict(const void *feed_settings, const void *other_feed_settings)
+{
+    const struct sl_dmf_feed_settings *feed = feed_settings, *other = other_feed_settings;
+    if (!feed->definition_group || !other->definition_group ||
+        strcasecmp(feed->definition_group, other->definition_group) != 0)
+        return NULL;
+    return "run the same definition_group: each would miss the changes that the other one read; "
+           "make a data project for each";
+}
+
+const struct sl_config_type sl_dmf_type = {
+    .name = "dmf",
+    .summary = "Export packages of Dynamics 365 Finance & Operations (data management)",
+    .source_table = sl_dmf_source_table,
+    .source_bytes = sizeof(struct sl_dmf_source_settings),
+    .feed_table = sl_dmf_feed_table,
+    .feed_bytes = sizeof(struct sl_dmf_feed_settings),
+    .entities_required = true,
+    .schedule_required = true,
+    .conflict = conflict,
+};
+
+char sl_dmf_delimiter(const struct sl_dmf_feed_settings *settings)
+{
+    return DELIMITERS[settings->delimiter][0];
+}
