@@ -1,0 +1,119 @@
+#include "ops/ops.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "http/server.h"
+#include "ops/prometheus.h"
+
+const struct sl_setting sl_ops_settings[] = {
+    {.name = "listen",
+     .kind = SL_SET_TEXT,
+     .offset = offsetof(struct sl_ops_settings, listen),
+     .fallback = "127.0.0.1:9464",
+     .help = "host:port of /healthz, /readyz, /metrics and /status; empty: none"},
+    {0},
+};
+
+static void healthz(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
+static void readyz(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
+static void metrics(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
+static void status(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
+
+static const struct sl_http_route routes[] = {
+    {"GET", "/healthz", healthz, NULL, 0},
+    {"GET", "/readyz",  readyz,  NULL, 0},
+    {"GET", "/metrics", metrics, NULL, 0},
+    {"GET", "/status",  status,  NULL, 0},
+};
+enum { ROUTES = sizeof routes / sizeof *routes };
+
+struct sl_ops {
+    struct sl_http_server *server; /* NULL: none wanted */
+    struct sl_http_route routes[ROUTES];
+    struct sl_about about;
+    char *version, *role;
+};
+
+/* That it answers is the proof: the loop turns. */
+static void healthz(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    (void)ctx, (void)call;
+    sl_buf_add_text(&reply->body, "{\"healthy\":true}\n");
+}
+
+static void readyz(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    struct sl_buf trouble;
+    (void)ctx, (void)call;
+    sl_buf_init(&trouble);
+    if (sl_ready_ask(&trouble)) {
+        sl_buf_add_text(&reply->body, "{\"ready\":true}\n");
+    } else {
+        reply->status = 503;
+        sl_buf_printf(&reply->body, "{\"ready\":false,\"trouble\":%s}\n", trouble.data);
+    }
+    sl_buf_done(&trouble);
+}
+
+static void metrics(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    const struct sl_ops *ops = ctx;
+    (void)call;
+    reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    sl_buf_printf(&reply->body,
+                  "# HELP sluice_build_info Version and role of this process.\n"
+                  "# TYPE sluice_build_info gauge\n"
+                  "sluice_build_info{version=\"%s\",role=\"%s\"} 1\n",
+                  ops->about.version, ops->about.role);
+    sl_prometheus_metrics(&reply->body);
+    sl_prometheus_process(&reply->body);
+}
+
+static void status(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    const struct sl_ops *ops = ctx;
+    (void)call;
+    sl_status_write(&reply->body, &ops->about);
+}
+
+static int listen_on(struct sl_ops *ops, const char *listen, struct sl_err *err)
+{
+    for (unsigned i = 0; i < ROUTES; i++) {
+        ops->routes[i] = routes[i];
+        ops->routes[i].ctx = ops;
+    }
+    const struct sl_http_server_options options = {
+        .listen = listen, .routes = ops->routes, .route_count = ROUTES};
+    ops->server = sl_http_server_start(&options, err);
+    return ops->server ? SL_OK : sl_err_wrap(err, "ops.listen");
+}
+
+struct sl_ops *sl_ops_start(const struct sl_ops_settings *settings, const struct sl_about *about,
+                            struct sl_err *err)
+{
+    struct sl_ops *ops = SL_NEW(struct sl_ops);
+    ops->version = sl_strdup(about->version);
+    ops->role = sl_strdup(about->role);
+    ops->about = (struct sl_about){ops->version, ops->role, about->started_ms};
+    if (settings->listen && *settings->listen && listen_on(ops, settings->listen, err) != SL_OK) {
+        sl_ops_stop(ops);
+        return NULL;
+    }
+    return ops;
+}
+
+uint16_t sl_ops_port(const struct sl_ops *ops)
+{
+    return ops->server ? sl_http_server_port(ops->server) : 0;
+}
+
+void sl_ops_stop(struct sl_ops *ops)
+{
+    if (!ops)
+        return;
+    sl_http_server_stop(ops->server);
+    free(ops->version);
+    free(ops->role);
+    free(ops);
+}

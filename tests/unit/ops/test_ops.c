@@ -1,0 +1,214 @@
+/* ops/ops, ready and status through the listener. */
+#include "ops/ops.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/metric.h"
+#include "format/json.h"
+#include "http/client.h"
+#include "http/harness.h"
+
+struct setup {
+    struct sl_ops *ops;
+    struct sl_http *http;
+};
+
+static const char *trouble; /* of the check "mongo" */
+
+static const char *mongo_trouble(void *ctx)
+{
+    (void)ctx;
+    return trouble;
+}
+
+static const char *always_trouble(void *ctx)
+{
+    return ctx;
+}
+
+static void feeds(void *ctx, struct sl_buf *buf)
+{
+    sl_buf_printf(buf, "[{\"name\":\"%s\"}]", (const char *)ctx);
+}
+
+static struct sl_http_response ask(struct setup *setup, const char *path, int status)
+{
+    char url[100];
+    struct sl_http_response got = {0};
+    struct sl_err err = {0};
+    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", sl_ops_port(setup->ops), path);
+    struct sl_http_request request = {.url = url, .timeout_ms = 5000};
+    int rc = sl_http_request(setup->http, &request, &got, &err);
+    if (rc != SL_OK)
+        fprintf(stderr, "%s\n", err.message);
+    EXPECT_INT(rc, SL_OK);
+    EXPECT_INT(got.status, status);
+    return got;
+}
+
+static void expect_body(struct setup *setup, const char *path, int status, const char *body)
+{
+    struct sl_http_response got = ask(setup, path, status);
+    EXPECT_TEXT(got.body, body);
+    EXPECT_TEXT(got.content_type, "application/json");
+    sl_http_response_done(&got);
+}
+
+static void with_ops(void (*body)(void *))
+{
+    static struct setup setup;
+    struct sl_err err = {0};
+    const struct sl_ops_settings settings = {.listen = (char *)"127.0.0.1:0"};
+    const struct sl_about about = {"0.1.0", "all", sl_now_ms() - 5000};
+    const struct sl_http_options options = {0};
+    trouble = NULL;
+    setup.ops = sl_ops_start(&settings, &about, &err);
+    setup.http = sl_http_new(&options, &err);
+    assert_non_null(setup.ops);
+    run_fiber(body, &setup);
+    sl_ready_clear();
+    sl_status_clear();
+    sl_metric_free_all();
+}
+
+static void done(struct setup *setup)
+{
+    sl_http_free(setup->http);
+    sl_ops_stop(setup->ops);
+}
+
+static void be_ready_or_not(void *arg)
+{
+    struct setup *setup = arg;
+    static char why[] = "blocked: \"memory\"";
+    expect_body(setup, "/healthz", 200, "{\"healthy\":true}\n");
+    expect_body(setup, "/readyz", 200, "{\"ready\":true}\n");
+
+    sl_ready_register("mongo", mongo_trouble, NULL);
+    sl_ready_register("broker", always_trouble, why);
+    expect_body(setup, "/readyz", 503,
+                "{\"ready\":false,\"trouble\":[{\"what\":\"broker\",\"message\":\"blocked: "
+                "\\\"memory\\\"\"}]}\n");
+    trouble = "no primary";
+    expect_body(setup, "/readyz", 503,
+                "{\"ready\":false,\"trouble\":[{\"what\":\"mongo\",\"message\":\"no primary\"},"
+                "{\"what\":\"broker\",\"message\":\"blocked: \\\"memory\\\"\"}]}\n");
+    expect_body(setup, "/healthz", 200, "{\"healthy\":true}\n");
+
+    sl_ready_unregister(why);
+    trouble = NULL;
+    expect_body(setup, "/readyz", 200, "{\"ready\":true}\n");
+    EXPECT(sl_ready_ask(NULL));
+    done(setup);
+}
+
+static void test_ready(void **state)
+{
+    (void)state;
+    with_ops(be_ready_or_not);
+}
+
+static void show_status(void *arg)
+{
+    struct setup *setup = arg;
+    static char name[] = "vendors", other[] = "gone";
+    struct sl_metric *lag =
+        sl_histogram_metric("latency_seconds", "Latency.", "feed=\"v\",stage=\"applied\"");
+    sl_histogram_add(lag->histogram, 2000, 100);
+    sl_status_register("feeds", feeds, name);
+    sl_status_register("other", feeds, other);
+    sl_status_unregister(other);
+    sl_ready_register("mongo", mongo_trouble, NULL);
+    trouble = "no primary";
+
+    struct sl_http_response got = ask(setup, "/status", 200);
+    struct sl_json_doc *doc = NULL;
+    EXPECT_INT(sl_json_parse(got.body, got.length, NULL, &doc, NULL), SL_OK);
+    const struct sl_json *root = doc ? sl_json_root(doc) : NULL;
+    int64_t number = 0;
+    EXPECT_TEXT(sl_json_text(sl_json_get(root, "version")), "0.1.0");
+    EXPECT_TEXT(sl_json_text(sl_json_get(root, "role")), "all");
+    EXPECT(sl_json_int(sl_json_get(root, "pid"), &number) && number == getpid());
+    EXPECT(sl_json_int(sl_json_get(root, "uptime_s"), &number) && number >= 5 && number < 60);
+    EXPECT(!sl_json_get(root, "ready")->truth);
+    EXPECT_TEXT(sl_json_text(sl_json_get(sl_json_get(root, "trouble")->first, "what")), "mongo");
+    EXPECT_TEXT(sl_json_text(sl_json_get(sl_json_get(root, "feeds")->first, "name")), "vendors");
+    EXPECT(!sl_json_get(root, "other"));
+
+    const struct sl_json *latency = sl_json_get(root, "latency")->first;
+    EXPECT_TEXT(sl_json_text(sl_json_get(latency, "name")), "latency_seconds");
+    const struct sl_json *labels = sl_json_get(latency, "labels");
+    EXPECT_TEXT(sl_json_text(sl_json_get(labels, "feed")), "v");
+    EXPECT_TEXT(sl_json_text(sl_json_get(labels, "stage")), "applied");
+    EXPECT(sl_json_int(sl_json_get(latency, "count"), &number) && number == 100);
+    EXPECT_TEXT(sl_json_get(latency, "p50_ms") ? sl_json_get(latency, "p50_ms")->text.at : NULL,
+                "2.000");
+    EXPECT_TEXT(sl_json_get(latency, "max_ms") ? sl_json_get(latency, "max_ms")->text.at : NULL,
+                "2.000");
+    sl_json_free(doc);
+    sl_http_response_done(&got);
+    done(setup);
+}
+
+static void test_status(void **state)
+{
+    (void)state;
+    with_ops(show_status);
+}
+
+static void show_metrics(void *arg)
+{
+    struct setup *setup = arg;
+    sl_metric_add(sl_counter("rows_total", "Rows.", "%s", ""), 3);
+    struct sl_http_response got = ask(setup, "/metrics", 200);
+    EXPECT_TEXT(got.content_type, "text/plain");
+    EXPECT(strstr(got.body, "sluice_build_info{version=\"0.1.0\",role=\"all\"} 1\n"));
+    EXPECT(strstr(got.body, "\nsluice_rows_total 3\n"));
+    EXPECT(strstr(got.body, "\nprocess_resident_memory_bytes "));
+    sl_http_response_done(&got);
+    done(setup);
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    with_ops(show_metrics);
+}
+
+static void take_the_same_port(void *arg)
+{
+    struct setup *setup = arg;
+    char listen[64];
+    struct sl_err err = {0};
+    const struct sl_about about = {"0.1.0", "all", 0};
+    snprintf(listen, sizeof listen, "127.0.0.1:%u", sl_ops_port(setup->ops));
+    const struct sl_ops_settings settings = {.listen = listen};
+    EXPECT(!sl_ops_start(&settings, &about, &err));
+    EXPECT_INT(err.code, SL_CONFIG);
+    EXPECT(strstr(err.message, "ops.listen: cannot listen on '127.0.0.1:"));
+
+    const struct sl_ops_settings none = {.listen = (char *)""};
+    struct sl_ops *silent = sl_ops_start(&none, &about, &err);
+    EXPECT(silent && sl_ops_port(silent) == 0);
+    sl_ops_stop(silent);
+    done(setup);
+}
+
+static void test_listen(void **state)
+{
+    (void)state;
+    with_ops(take_the_same_port);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_listen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
