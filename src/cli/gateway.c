@@ -1,0 +1,225 @@
+#include "cli/gateway.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/topology.h"
+#include "cli/parts.h"
+#include "loop/delay.h"
+#include "sink/amqp.h"
+#include "sink/mongo.h"
+#include "source/amqp.h"
+#include "store/store.h"
+
+enum {
+    START_CHECK_MS = 3000,
+    INGEST_WINDOW = 8, /* batches of one feed on their way to the broker */
+    WRITE_TIMEOUT_MS = 60 * 1000,
+    RETRY_MIN_MS = 500,
+    RETRY_MAX_MS = 10 * 1000,
+    LOOP_DELAY_EVERY_MS = 10,
+    DRAIN_SHARE_MS = 1000, /* of the deadline, kept for closing connections */
+};
+
+bool sl_gateway_ingests(const struct sl_gateway *gateway)
+{
+    return gateway->config->role != SL_ROLE_APPLY;
+}
+
+bool sl_gateway_applies(const struct sl_gateway *gateway)
+{
+    return gateway->config->role != SL_ROLE_INGEST;
+}
+
+static const char *collection_of(void *context, const char *feed, const char *route)
+{
+    const struct sl_gateway *gateway = context;
+    const struct sl_entity_config *entity = sl_config_route(gateway->config, feed, route);
+    return entity ? entity->collection : NULL;
+}
+
+/* --- start --- */
+
+static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
+{
+    static const char *const roles[] = {"all", "ingest", "apply"};
+    const struct sl_settings *settings = gateway->settings;
+    struct sl_about about = {SLUICE_VERSION, roles[gateway->config->role], sl_now_ms()};
+    struct sl_http_options http = settings->http;
+    http.version = SLUICE_VERSION;
+
+    if (!(gateway->http = sl_http_new(&http, err)))
+        return err->code;
+    sl_alert_start(gateway->http, &settings->mail);
+    if (!(gateway->ops = sl_ops_start(&settings->ops, &about, err)))
+        return err->code;
+    if (!(gateway->mongo = sl_mongo_new(&settings->mongo, err)))
+        return err->code;
+    if (!(gateway->state = sl_store_new(gateway->mongo, &settings->mongo, err)))
+        return err->code;
+    if (!(gateway->broker = sl_broker_new(&settings->broker, err)))
+        return err->code;
+    return SL_OK;
+}
+
+/* A broker that is there and cannot be used is told at once; one that is away is waited for. */
+static int check_broker(struct sl_gateway *gateway, struct sl_err *err)
+{
+    int rc = sl_topology_check(gateway->broker, sl_deadline_in(START_CHECK_MS), err);
+    return rc == SL_CONFIG || rc == SL_CANCELED ? rc : SL_OK;
+}
+
+static struct sl_flow_options flow_options(const char *name)
+{
+    return (struct sl_flow_options){
+        .name = name,
+        .write_timeout_ms = WRITE_TIMEOUT_MS,
+        .retry_min_ms = RETRY_MIN_MS,
+        .retry_max_ms = RETRY_MAX_MS,
+    };
+}
+
+static void start_feed(struct sl_gateway *gateway, struct sl_feed *feed,
+                       const struct sl_feed_config *config)
+{
+    size_t source = (size_t)(config->source - gateway->config->sources);
+    const struct sl_dmf_env env = {
+        .remote = &gateway->remotes[source],
+        .state = gateway->state,
+        .credit = &gateway->ingest_credit,
+        .limits = &gateway->config->limits,
+        .alert = sl_alert,
+    };
+    struct sl_flow_options options = flow_options(config->name);
+    options.window = INGEST_WINDOW;
+    options.read_stage = "read";
+    options.write_stage = "published";
+    feed->config = config;
+    feed->source = sl_source_dmf_new(&env, config);
+    feed->flow = sl_flow_start(&options, feed->source, gateway->amqp_sink, gateway->state);
+}
+
+static int start_ingest(struct sl_gateway *gateway, struct sl_err *err)
+{
+    const struct sl_config *config = gateway->config;
+    gateway->amqp_sink = sl_sink_amqp_new(gateway->broker);
+    gateway->remotes = sl_calloc(config->source_count, sizeof *gateway->remotes);
+    for (size_t i = 0; i < config->source_count; i++) {
+        int rc = sl_dmf_remote_init(&gateway->remotes[i], gateway->http,
+                                    config->sources[i].settings, err);
+        if (rc != SL_OK)
+            return sl_err_wrap(err, "source '%s'", config->sources[i].name);
+    }
+    gateway->feeds = sl_calloc(config->feed_count, sizeof *gateway->feeds);
+    gateway->feed_count = config->feed_count;
+    for (size_t i = 0; i < config->feed_count; i++)
+        start_feed(gateway, &gateway->feeds[i], &config->feeds[i]);
+    return SL_OK;
+}
+
+static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
+{
+    static const char *const names[] = {[SL_LANE_FAST] = "fast", [SL_LANE_BULK] = "bulk"};
+    struct sl_flow_options options = flow_options(names[lane]);
+    options.window = (unsigned)gateway->settings->mongo.writers;
+    options.ledger = true;
+    options.read_stage = "consumed";
+    options.write_stage = "applied";
+    options.write_timeout_ms = gateway->settings->mongo.write_timeout_ms;
+    options.suspend_after_ms = gateway->settings->broker.consumer_timeout_ms / 4;
+
+    struct sl_lane_part *part = &gateway->lanes[lane];
+    part->source = sl_source_amqp_new(gateway->broker, lane, &gateway->apply_credit[lane],
+                                      gateway->config->limits.batch_bytes);
+    part->flow = sl_flow_start(&options, part->source, gateway->mongo_sink, gateway->state);
+}
+
+static void start_apply(struct sl_gateway *gateway)
+{
+    gateway->mongo_sink = sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo,
+                                            collection_of, gateway);
+    start_lane(gateway, SL_LANE_FAST);
+    start_lane(gateway, SL_LANE_BULK);
+}
+
+struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_err *err)
+{
+    struct sl_gateway *gateway = SL_NEW(struct sl_gateway);
+    gateway->config = config;
+    gateway->settings = config->settings;
+    sl_loop_delay_watch(LOOP_DELAY_EVERY_MS);
+    sl_credit_init(&gateway->ingest_credit, "ingest", config->limits.ingest_credit_bytes);
+    /* Each queue has its own share, so that a full read never holds up a live change. */
+    size_t apply_bytes = config->limits.apply_credit_bytes;
+    sl_credit_init(&gateway->apply_credit[SL_LANE_FAST], "apply_fast", apply_bytes / 4);
+    sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk", apply_bytes - apply_bytes / 4);
+
+    int rc = start_peers(gateway, err);
+    if (rc == SL_OK)
+        rc = check_broker(gateway, err);
+    if (rc == SL_OK && sl_gateway_ingests(gateway))
+        rc = start_ingest(gateway, err);
+    if (rc != SL_OK) {
+        sl_gateway_stop(gateway, sl_deadline_in(0));
+        return NULL;
+    }
+    if (sl_gateway_applies(gateway))
+        start_apply(gateway);
+    sl_watch_start(gateway);
+    return gateway;
+}
+
+/* --- stop --- */
+
+static void stop_reading(struct sl_gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->feed_count; i++)
+        if (gateway->feeds[i].flow)
+            sl_flow_stop_reading(gateway->feeds[i].flow);
+    for (size_t i = 0; i < 2; i++)
+        if (gateway->lanes[i].flow)
+            sl_flow_stop_reading(gateway->lanes[i].flow);
+}
+
+static void stop_flow(struct sl_flow *flow, uint64_t deadline_ms)
+{
+    if (!flow)
+        return;
+    sl_flow_stop(flow, deadline_ms);
+    sl_flow_free(flow);
+}
+
+static void close_sink(struct sl_sink *sink)
+{
+    if (sink)
+        sink->type->close(sink);
+}
+
+void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
+{
+    uint64_t drain_ms = deadline_ms > DRAIN_SHARE_MS ? deadline_ms - DRAIN_SHARE_MS : deadline_ms;
+    sl_watch_stop(gateway);
+    stop_reading(gateway);
+    for (size_t i = 0; i < gateway->feed_count; i++)
+        stop_flow(gateway->feeds[i].flow, drain_ms);
+    for (size_t i = 0; i < 2; i++)
+        stop_flow(gateway->lanes[i].flow, drain_ms);
+    close_sink(gateway->amqp_sink);
+    close_sink(gateway->mongo_sink);
+
+    for (size_t i = 0; gateway->remotes && i < gateway->config->source_count; i++)
+        sl_dmf_remote_done(&gateway->remotes[i]);
+    sl_alert_stop(deadline_ms);
+    if (gateway->state)
+        gateway->state->type->close(gateway->state);
+    sl_mongo_free(gateway->mongo);
+    sl_broker_free(gateway->broker);
+    sl_http_free(gateway->http);
+    sl_ops_stop(gateway->ops);
+    sl_loop_delay_watch(0);
+    free(gateway->remotes);
+    free(gateway->feeds);
+    free(gateway);
+}

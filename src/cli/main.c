@@ -1,0 +1,17 @@
+/* sluice carries the changes of Dynamics 365 through RabbitMQ into MongoDB. */
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+
+int main(int argc, char **argv)
+{
+    struct sl_options options;
+    struct sl_err err;
+
+    if (sl_options_parse(argc, argv, &options, &err) != SL_OK) {
+        fprintf(stderr, "sluice: %s; sluice --help lists the commands\n", err.message);
+        return SL_EXIT_USAGE;
+    }
+    return options.command->run(&options);
+}

@@ -1,0 +1,58 @@
+/* Inside of cli/: the parts of the gateway, shared by the files that build, watch and show them. */
+#ifndef SL_CLI_PARTS_H
+#define SL_CLI_PARTS_H
+
+#include "broker/settings.h"
+#include "cli/gateway.h"
+#include "cli/registry.h"
+#include "flow/flow.h"
+#include "loop/fiber.h"
+#include "mongo/client.h"
+#include "ops/ops.h"
+#include "source/dmf.h"
+
+struct sl_feed {
+    struct sl_source *source;
+    struct sl_flow *flow;
+    const struct sl_feed_config *config;
+};
+
+struct sl_lane_part {
+    struct sl_source *source;
+    struct sl_flow *flow;
+};
+
+/* A peer that is asked now and then whether it answers. */
+struct sl_peer {
+    const char *name;
+    char trouble[240]; /* "" when it answered */
+};
+
+struct sl_gateway {
+    const struct sl_config *config;
+    const struct sl_settings *settings;
+    struct sl_http *http;
+    struct sl_ops *ops;
+    struct sl_mongo *mongo;
+    struct sl_state *state;
+    struct sl_broker *broker;
+    struct sl_credit ingest_credit;
+    struct sl_credit apply_credit[2]; /* by enum sl_lane */
+    struct sl_sink *amqp_sink, *mongo_sink;
+    struct sl_dmf_remote *remotes; /* one for each source of the configuration */
+    struct sl_feed *feeds;
+    size_t feed_count;
+    struct sl_lane_part lanes[2]; /* by enum sl_lane */
+    struct sl_peer mongo_peer, broker_peer;
+    struct sl_fiber *watcher;
+};
+
+/* Which halves run. */
+bool sl_gateway_ingests(const struct sl_gateway *gateway);
+bool sl_gateway_applies(const struct sl_gateway *gateway);
+
+/* Readiness checks and status providers of all parts; the watcher asks the peers every two seconds. */
+void sl_watch_start(struct sl_gateway *gateway);
+void sl_watch_stop(struct sl_gateway *gateway);
+
+#endif

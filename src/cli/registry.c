@@ -1,0 +1,51 @@
+#include "cli/registry.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "source/dmf_settings.h"
+
+static const struct sl_config_section SECTIONS[] = {
+    {.name = "broker",
+     .help = "RabbitMQ, between the sources and the database",
+     .table = sl_broker_setting_table,
+     .offset = offsetof(struct sl_settings, broker),
+     .required = true},
+    {.name = "mongo",
+     .help = "MongoDB, where the documents and sluice's own state are kept",
+     .table = sl_mongo_settings_table,
+     .offset = offsetof(struct sl_settings, mongo),
+     .required = true},
+    {.name = "http",
+     .help = "calls to the sources, and downloads",
+     .table = sl_http_settings,
+     .offset = offsetof(struct sl_settings, http)},
+    {.name = "ops",
+     .help = "the pages for operators and their tools",
+     .table = sl_ops_settings,
+     .offset = offsetof(struct sl_settings, ops)},
+    {.name = "mail",
+     .help = "e-mail about runs that failed",
+     .table = sl_alert_settings,
+     .offset = offsetof(struct sl_settings, mail)},
+    {0                                 },
+};
+
+static const struct sl_config_type *const TYPES[] = {
+    &sl_dmf_type,
+    NULL,
+};
+
+const struct sl_config_shape sl_registry_shape = {
+    .sections = SECTIONS,
+    .types = TYPES,
+    .settings_bytes = sizeof(struct sl_settings),
+};
+
+const struct sl_config_section *sl_registry_section(const char *name)
+{
+    const struct sl_config_section *section = SECTIONS;
+    while (strcmp(section->name, name) != 0)
+        section++;
+    return section;
+}

@@ -1,0 +1,153 @@
+/* What the outside sees of the gateway: readiness, status, and a watcher that asks the peers now and
+ * then, so that a peer that went away while nothing was to do is known too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "cli/parts.h"
+#include "ops/ready.h"
+#include "ops/status.h"
+#include "sink/amqp.h"
+#include "source/amqp.h"
+
+enum { ASK_EVERY_MS = 2000, ANSWER_WITHIN_MS = 5000 };
+
+/* --- the peers --- */
+
+static void note(struct sl_peer *peer, int rc, const struct sl_err *err)
+{
+    if (rc == SL_CANCELED)
+        return;
+    const char *trouble = rc == SL_OK ? "" : err->message;
+    if (trouble[0] && !peer->trouble[0])
+        sl_log(SL_WARN, "peer away", SL_T("peer", peer->name), SL_T("error", trouble));
+    else if (!trouble[0] && peer->trouble[0])
+        sl_log(SL_INFO, "peer answers", SL_T("peer", peer->name));
+    snprintf(peer->trouble, sizeof peer->trouble, "%s", trouble);
+}
+
+static void watch(void *arg)
+{
+    struct sl_gateway *gateway = arg;
+    do {
+        struct sl_err err = {0};
+        int rc = sl_mongo_ping(gateway->mongo, sl_deadline_in(ANSWER_WITHIN_MS), &err);
+        note(&gateway->mongo_peer, rc, &err);
+        if (gateway->amqp_sink) {
+            rc = gateway->amqp_sink->type->ping(gateway->amqp_sink,
+                                                sl_deadline_in(ANSWER_WITHIN_MS), &err);
+            note(&gateway->broker_peer, rc, &err);
+        }
+    } while (sl_fiber_sleep(ASK_EVERY_MS) == SL_OK);
+}
+
+/* --- readiness --- */
+
+static const char *peer_trouble(void *ctx)
+{
+    const struct sl_peer *peer = ctx;
+    return peer->trouble[0] ? peer->trouble : NULL;
+}
+
+static const char *publish_trouble(void *ctx)
+{
+    return sl_sink_amqp_trouble(ctx);
+}
+
+static const char *consume_trouble(void *ctx)
+{
+    return sl_source_amqp_trouble(ctx);
+}
+
+static const char *flow_trouble(void *ctx)
+{
+    return sl_flow_trouble(ctx);
+}
+
+static const char *feed_trouble(void *ctx)
+{
+    return sl_source_dmf_trouble(ctx);
+}
+
+/* --- status --- */
+
+static void rows_of(struct sl_buf *buf, const char *feed)
+{
+    static const char *const stages[] = {"read",  "published", "consumed", "applied",
+                                         "stale", "superseded", "dead"};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        char part[300];
+        snprintf(part, sizeof part, "feed=\"%s\",stage=\"%s\"", feed, stages[i]);
+        sl_buf_printf(buf, "%s\"%s\":%lld", i ? "," : "", stages[i],
+                      (long long)sl_metric_sum("rows_total", part));
+    }
+}
+
+static void feeds_status(void *ctx, struct sl_buf *buf)
+{
+    const struct sl_gateway *gateway = ctx;
+    sl_buf_add_char(buf, '{');
+    for (size_t i = 0; i < gateway->config->feed_count; i++) {
+        const char *name = gateway->config->feeds[i].name;
+        sl_buf_printf(buf, "%s\"%s\":{\"rows\":{", i ? "," : "", name);
+        rows_of(buf, name);
+        sl_buf_add_text(buf, "},\"state\":");
+        if (i < gateway->feed_count)
+            sl_source_dmf_status(gateway->feeds[i].source, buf);
+        else
+            sl_buf_add_text(buf, "null");
+        sl_buf_add_char(buf, '}');
+    }
+    sl_buf_add_char(buf, '}');
+}
+
+static void credit_status(void *ctx, struct sl_buf *buf)
+{
+    const struct sl_gateway *gateway = ctx;
+    const struct sl_credit *pools[] = {&gateway->ingest_credit,
+                                       &gateway->apply_credit[SL_LANE_FAST],
+                                       &gateway->apply_credit[SL_LANE_BULK]};
+    for (size_t i = 0; i < 3; i++)
+        sl_buf_printf(buf, "%c\"%s\":{\"used_bytes\":%zu,\"total_bytes\":%zu}", i ? ',' : '{',
+                      pools[i]->name, pools[i]->used_bytes, pools[i]->total_bytes);
+    sl_buf_add_char(buf, '}');
+}
+
+void sl_watch_start(struct sl_gateway *gateway)
+{
+    gateway->mongo_peer = (struct sl_peer){.name = "mongo", .trouble = "not yet contacted"};
+    gateway->broker_peer = (struct sl_peer){.name = "broker", .trouble = "not yet contacted"};
+    sl_ready_register("mongo", peer_trouble, &gateway->mongo_peer);
+    if (gateway->amqp_sink) {
+        sl_ready_register("broker", peer_trouble, &gateway->broker_peer);
+        sl_ready_register("publishing", publish_trouble, gateway->amqp_sink);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const consume[] = {"queue fast", "queue bulk"};
+        static const char *const apply[] = {"apply fast", "apply bulk"};
+        if (!gateway->lanes[i].flow)
+            continue;
+        sl_ready_register(consume[i], consume_trouble, gateway->lanes[i].source);
+        sl_ready_register(apply[i], flow_trouble, gateway->lanes[i].flow);
+    }
+    for (size_t i = 0; i < gateway->feed_count; i++) {
+        char name[160];
+        snprintf(name, sizeof name, "feed %s", gateway->feeds[i].config->name);
+        sl_ready_register(name, feed_trouble, gateway->feeds[i].source);
+    }
+    sl_status_register("feeds", feeds_status, gateway);
+    sl_status_register("credit", credit_status, gateway);
+    gateway->watcher = sl_fiber_spawn_joinable("watch", watch, gateway);
+}
+
+void sl_watch_stop(struct sl_gateway *gateway)
+{
+    if (!gateway->watcher)
+        return;
+    sl_ready_clear();
+    sl_status_clear();
+    sl_fiber_cancel(gateway->watcher);
+    sl_fiber_join(gateway->watcher);
+    gateway->watcher = NULL;
+}
