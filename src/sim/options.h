@@ -1,0 +1,26 @@
+/* The command line of sluice-sim. */
+#ifndef SIM_OPTIONS_H
+#define SIM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_options {
+    char host[64];
+    uint16_t port; /* 0: a free one */
+    uint64_t seed;
+    const char *dir; /* NULL: a temporary one, removed at the end */
+    const char *tenant;
+    const char *client_id;
+    const char *client_secret;
+    int64_t token_seconds;
+    int64_t disk_mib; /* packages kept at most; older ones are gone */
+    const char *load; /* NULL: nothing */
+    const char *port_file;
+};
+
+/* Reads the command line; the strings live as long as argv. Returns -1 to go on, else the status
+ * to exit with: after --help and version (0), after a mistake (2), which it has explained. */
+int sim_options_read(struct sim_options *options, int argc, char **argv);
+
+#endif

@@ -1,0 +1,220 @@
+/* The token endpoint: client credentials, and the error bodies with their AADSTS codes.
+ * protocols: Tokens. The codes and statuses that no document names are guesses of this simulator,
+ * listed in docs/SIMULATOR.md. */
+#include "sim/token.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "sim/clock.h"
+#include "sim/random.h"
+
+/* Real tokens have about this length; a client's buffers should meet it here. */
+#define TOKEN_BYTES 1400
+#define TOKEN_HEAD 32 /* hexadecimal serial and end */
+
+static const struct aadsts {
+    int code;
+    unsigned status;
+    const char *error;
+    const char *text;
+} aadsts[] = {
+    {70003,   400, "unsupported_grant_type",  "The app requested a grant type that is not supported." },
+    {70011,   400, "invalid_scope",
+     "The provided value for the input parameter 'scope' is not valid."                               },
+    {90002,   400, "invalid_request",         "Tenant not found. Check that the tenant name is right."},
+    {500011,  400, "invalid_resource",        "The resource principal was not found in the tenant."   },
+    {700016,  400, "unauthorized_client",
+     "Application with this identifier was not found in the directory."                               },
+    {700027,  401, "invalid_client",          "The client assertion failed validation."               },
+    {900144,  400, "invalid_request",
+     "The request body must contain all of grant_type, client_id, client_secret, scope."              },
+    {7000215, 401, "invalid_client",          "Invalid client secret provided."                       },
+    {7000222, 401, "invalid_client",          "The provided client secret keys have expired."         },
+    {90033,   503, "temporarily_unavailable", "A transient error has occurred. Please try again."     },
+};
+
+static unsigned answer_error(struct sim *sim, int64_t code, struct sim_text *out)
+{
+    struct aadsts unknown = {(int)code, 400, "invalid_request", "The request was refused."};
+    const struct aadsts *found = &unknown;
+    for (size_t i = 0; i < sizeof(aadsts) / sizeof(aadsts[0]); i++)
+        if (aadsts[i].code == code)
+            found = &aadsts[i];
+
+    uint64_t trace = sim_mix(sim->secret + ++sim->token_serial);
+    char now[40];
+    sim_clock_iso(sim_clock_ms(), now, sizeof(now));
+    char trace_id[48];
+    snprintf(trace_id, sizeof(trace_id), "%08" PRIx32 "-0000-4000-8000-%012" PRIx64,
+             (uint32_t)trace, trace >> 16);
+    char description[512];
+    snprintf(description, sizeof(description),
+             "AADSTS%d: %s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", found->code,
+             found->text, trace_id, trace_id, now);
+    sim_text_char(out, '{');
+    sim_text_member(out, "error", found->error);
+    sim_text_member(out, "error_description", description);
+    sim_text_name(out, "error_codes");
+    sim_text_printf(out, "[%d]", found->code);
+    sim_text_member(out, "timestamp", now);
+    sim_text_member(out, "trace_id", trace_id);
+    sim_text_member(out, "correlation_id", trace_id);
+    sim_text_char(out, '}');
+    return found->status;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Decodes one form value of len bytes; out has room for size. */
+static void decode_value(const char *bytes, size_t len, char *out, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < len && at + 1 < size; i++) {
+        char c = bytes[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%' && i + 2 < len && hex_value(bytes[i + 1]) >= 0 &&
+                   hex_value(bytes[i + 2]) >= 0) {
+            c = (char)(hex_value(bytes[i + 1]) << 4 | hex_value(bytes[i + 2]));
+            i += 2;
+        }
+        out[at++] = c;
+    }
+    out[at] = '\0';
+}
+
+/* Finds a field of the form; out is empty when it is not there. */
+static void form_value(const struct sim_token_request *request, const char *name, char *out,
+                       size_t size)
+{
+    out[0] = '\0';
+    const char *at = request->form;
+    const char *end = at + request->form_len;
+    size_t name_len = strlen(name);
+    while (at < end) {
+        const char *stop = memchr(at, '&', (size_t)(end - at));
+        if (!stop)
+            stop = end;
+        if ((size_t)(stop - at) > name_len && at[name_len] == '=' &&
+            memcmp(at, name, name_len) == 0)
+            decode_value(at + name_len + 1, (size_t)(stop - at) - name_len - 1, out, size);
+        at = stop + 1;
+    }
+}
+
+/* The scope is this server's root and /.default: 0, or the code of what is wrong with it. */
+static int check_scope(const struct sim_token_request *request, const char *scope)
+{
+    static const char suffix[] = "/.default";
+    size_t len = strlen(scope);
+    if (len <= strlen(suffix) || strcmp(scope + len - strlen(suffix), suffix) != 0)
+        return 70011;
+    const char *host = strstr(scope, "://");
+    if (!host)
+        return 70011;
+    host += 3;
+    size_t host_len = len - (size_t)(host - scope) - strlen(suffix);
+    bool ours = host_len == strlen(request->authority) &&
+                strncasecmp(host, request->authority, host_len) == 0;
+    return ours ? 0 : 500011;
+}
+
+static int check_request(struct sim *sim, const struct sim_token_request *request)
+{
+    char grant[64];
+    char client[128];
+    char secret[256];
+    char scope[512];
+    form_value(request, "grant_type", grant, sizeof(grant));
+    form_value(request, "client_id", client, sizeof(client));
+    form_value(request, "client_secret", secret, sizeof(secret));
+    form_value(request, "scope", scope, sizeof(scope));
+    if (strcasecmp(request->tenant, sim->options.tenant) != 0)
+        return 90002;
+    if (!*grant || !*client || !*scope)
+        return 900144;
+    if (strcmp(grant, "client_credentials") != 0)
+        return 70003;
+    if (strcasecmp(client, sim->options.client_id) != 0)
+        return 700016;
+    if (strcmp(secret, sim->options.client_secret) != 0)
+        return 7000215;
+    return check_scope(request, scope);
+}
+
+/* Writes the token of this serial and end: TOKEN_BYTES and a NUL. */
+static void make_token(const struct sim *sim, uint64_t serial, uint64_t end_ms, char *out)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    snprintf(out, TOKEN_HEAD + 1, "%016" PRIx64 "%016" PRIx64, serial, end_ms);
+    uint64_t state = sim->secret ^ sim_mix(serial) ^ sim_mix(end_ms + 1);
+    for (size_t i = TOKEN_HEAD; i < TOKEN_BYTES; i++)
+        out[i] = letters[sim_random(&state) >> 58];
+    out[TOKEN_BYTES] = '\0';
+}
+
+unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *request,
+                          struct sim_text *out)
+{
+    struct sim_switch_view view = sim_switch_view(sim, NULL);
+    int64_t code = sim_switch_number(view, SW_TOKEN_ERROR);
+    if (code == 0)
+        code = check_request(sim, request);
+    if (code != 0)
+        return answer_error(sim, code, out);
+
+    int64_t seconds = sim_switch_number(view, SW_TOKEN_SECONDS);
+    char token[TOKEN_BYTES + 1];
+    make_token(sim, ++sim->token_serial, (uint64_t)(sim_clock_ms() + seconds * 1000), token);
+    sim->stats.tokens_issued++;
+    /* The real service names one second less than the life it was asked for. */
+    int64_t named = seconds > 1 ? seconds - 1 : seconds;
+    const char *quote = sim_switch_number(view, SW_TOKEN_STRING_NUMBERS) ? "\"" : "";
+    sim_text_printf(out,
+                    "{\"token_type\":\"Bearer\",\"expires_in\":%s%" PRId64
+                    "%s,\"ext_expires_in\":%s%" PRId64 "%s,\"access_token\":\"%s\"}",
+                    quote, named, quote, quote, named, quote, token);
+    return 200;
+}
+
+static bool read_hex16(const char *text, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 16; i++) {
+        int digit = hex_value(text[i]);
+        if (digit < 0)
+            return false;
+        value = value << 4 | (uint64_t)digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool sim_token_is_valid(struct sim *sim, const char *header)
+{
+    uint64_t serial;
+    uint64_t end_ms;
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return false;
+    const char *token = header + 7;
+    if (strlen(token) != TOKEN_BYTES || !read_hex16(token, &serial) ||
+        !read_hex16(token + 16, &end_ms))
+        return false;
+    char expected[TOKEN_BYTES + 1];
+    make_token(sim, serial, end_ms, expected);
+    return strcmp(token, expected) == 0 && serial > sim->token_revoked &&
+           (int64_t)end_ms > sim_clock_ms();
+}
