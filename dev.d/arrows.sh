@@ -1,0 +1,3 @@
+# The include graph of src/ against the layer rule.
+dev setup test
+exec "$python" dev.d/arrows.py src

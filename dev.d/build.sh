@@ -1,0 +1,4 @@
+# Builds one preset of CMakePresets.json.
+preset=${1:-release}
+dev setup build
+build_preset "$preset"

@@ -1,0 +1,3 @@
+# Rewrites every C file in the project's format.
+dev setup check
+c_files | xargs -r clang-format -i

@@ -1,0 +1,18 @@
+cat <<'END'
+usage: ./dev COMMAND [ARGUMENTS]
+
+  demo [--once]        watch an export travel from a simulated D365 through RabbitMQ to MongoDB
+  test                 build with sanitizers, run the unit and the integration tests
+  test unit [ARGS]     the unit tests alone; ARGS go to ctest (-R csv)
+  test integration [ARGS]
+  test ARGS            the integration tests alone; ARGS go to pytest (-k restart)
+  bench [ARGS]         measure against the limit; --quick ends within 3 minutes
+  build [PRESET]       release (default) or debug-asan, into build/PRESET
+  check                format, layers, clang-tidy, cppcheck
+  format               rewrite every C file as .clang-format says
+  arrows               print who includes whom in src/; fail on an upward arrow or a cycle
+  setup [GROUP ...]    install what the others need; they call it themselves
+
+build/ holds everything made here. A mongod that had to be fetched is kept in
+${XDG_CACHE_HOME:-~/.cache}/sluice for the next clone.
+END

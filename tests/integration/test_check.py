@@ -1,0 +1,266 @@
+"""The commands that need no server: check, help, schema, version, and status of nothing."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from process import ROOT, build_dir, free_port
+from programs import SANITIZER_ENV
+
+EXAMPLE = {
+    "broker": {"url": "amqp://guest:guest@127.0.0.1:5672/"},
+    "mongo": {"url": "mongodb://127.0.0.1:27017/?replicaSet=rs0", "database": "d365"},
+    "sources": {"fno": {"type": "dmf", "url": "https://contoso.operations.dynamics.com",
+                        "auth": {"type": "client_secret", "tenant": "contoso.com",
+                                 "client_id": "5f1c8bd0", "client_secret": "${FNO_SECRET}"}}},
+    "feeds": {"vendors": {"source": "fno", "definition_group": "VendorsExport",
+                          "legal_entity": "USMF", "every": "5m",
+                          "entities": {"Vendors V3": {
+                              "collection": "vendors",
+                              "key": ["dataAreaId", "VendorAccountNumber"],
+                              "types": {"CreditLimit": "decimal"}}}}},
+    "ops": {"listen": "127.0.0.1:9464"},
+}
+
+
+def sluice(*args, cwd=None, **env):
+    """Runs one command to its end."""
+    environment = {**os.environ, **SANITIZER_ENV, **env}
+    return subprocess.run([build_dir() / "src/sluice", *args], cwd=cwd, env=environment, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+
+def write(directory, text):
+    path = directory / "sluice.jsonc"
+    path.write_text(text if isinstance(text, str) else json.dumps(text, indent=2))
+    return path
+
+
+def without(path):
+    """The example without the member at the dotted path."""
+    config = json.loads(json.dumps(EXAMPLE))
+    *parents, last = path.split("/")
+    node = config
+    for name in parents:
+        node = node[name]
+    del node[last]
+    return config
+
+
+def test_the_example_of_the_design_is_fine(tmp_path):
+    write(tmp_path, EXAMPLE)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "sluice.jsonc: ok: 1 source, 1 feed, 1 entity\n"
+
+
+def test_the_shipped_example_is_fine():
+    result = sluice("check", "-c", "examples/sluice.jsonc", cwd=ROOT, FNO_SECRET="s",
+                    SMTP_PASSWORD="p")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "examples/sluice.jsonc: ok: 1 source, 3 feeds, 3 entities\n"
+
+
+def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
+    text = json.dumps(EXAMPLE, indent=2).replace('"collection"', '"collecton"')
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    line = text[:text.index('"collecton"')].count("\n") + 1
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert (f'sluice.jsonc:{line}:11: unknown key "collecton" in feeds.vendors.entities.'
+            '"Vendors V3": did you mean "collection"?\n') in result.stderr
+
+
+def test_run_refuses_what_check_refuses(tmp_path):
+    write(tmp_path, without("feeds/vendors/every"))
+    check = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    run = sluice("run", cwd=tmp_path, FNO_SECRET="s")
+    assert run.returncode == 1
+    assert run.stderr == check.stderr != ""
+
+
+def test_several_problems_are_told_at_once(tmp_path):
+    write(tmp_path, """{
+  "broker": {"url": "rabbit", "queue_type": "fast"},
+  "mongo": {"url": "mongodb://m/", "databse": "d"},
+  "sources": {"fno": {"type": "dfm"}},
+  "feeds": {"v": {"source": "fn"}},
+  "ops": {"listen": 9464}
+}
+""")
+    result = sluice("check", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        'sluice.jsonc:2:21: broker.url needs a URL that begins with "amqp://" or "amqps://"\n'
+        'sluice.jsonc:2:45: broker.queue_type must be "quorum" or "classic", not "fast"\n'
+        'sluice.jsonc:3:12: missing key "database" in mongo\n'
+        'sluice.jsonc:3:36: unknown key "databse" in mongo: did you mean "database"?\n'
+        'sluice.jsonc:4:15: warning: no feed uses the source "fno"\n'
+        'sluice.jsonc:4:31: there is no source type "dfm"; there is "dmf"\n'
+        'sluice.jsonc:5:29: feeds.v names the source "fn", which does not exist: did you mean "fno"?\n'
+        'sluice.jsonc:6:21: ops.listen needs a text, not 9464\n')
+
+
+@pytest.mark.parametrize("text, message", [
+    ('{"broker": }', "sluice.jsonc:1:12: "),
+    ('{"role": "all",\n "role": "all"}', "sluice.jsonc:2:2: "),
+    ("", "sluice.jsonc:1:1: "),
+    ("/* never ends", "sluice.jsonc:1:"),
+])
+def test_broken_json_is_shown_with_its_place(tmp_path, text, message):
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unset_variable_is_named_and_no_secret_is_shown(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "FNO_SECRET"}
+    write(tmp_path, EXAMPLE)
+    result = subprocess.run([build_dir() / "src/sluice", "check"], cwd=tmp_path, text=True,
+                            env={**environment, **SANITIZER_ENV}, capture_output=True, timeout=60)
+    assert result.returncode == 1
+    assert "sources.fno.auth.client_secret: the environment variable FNO_SECRET is not set" \
+        in result.stderr
+
+    config = json.loads(json.dumps(EXAMPLE))
+    config["broker"]["url"] = "http://guest:hunter2@rabbit/"
+    config["mongo"]["writers"] = "${FNO_SECRET}"
+    config["sources"]["fno"]["auth"]["client_secret"] = ["hunter2"]
+    write(tmp_path, config)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="hunter2")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 3
+    assert "hunter2" not in result.stdout + result.stderr
+
+
+def test_a_secret_file_that_everybody_may_read_is_a_warning(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    config = json.loads(json.dumps(EXAMPLE))
+    config["sources"]["fno"]["auth"]["client_secret"] = f"${{file:{secret}}}"
+    write(tmp_path, config)
+    secret.chmod(0o600)
+    assert sluice("check", cwd=tmp_path).stderr == ""
+    secret.chmod(0o644)
+    result = sluice("check", cwd=tmp_path)
+    assert result.returncode == 0
+    assert f'every user of this machine may read "{secret}"' in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_without_a_configuration_the_places_are_named(tmp_path):
+    if os.path.exists("/etc/sluice/sluice.jsonc"):
+        pytest.skip("this machine has a configuration of its own")
+    result = sluice("check", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "neither ./sluice.jsonc nor /etc/sluice/sluice.jsonc exists" in result.stderr
+    result = sluice("check", "-c", "nowhere.jsonc", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == ("nowhere.jsonc: cannot read the configuration: No such file or "
+                             "directory\n")
+
+
+@pytest.mark.parametrize("args, message", [
+    ((), "a command is missing"),
+    (("chek",), 'there is no command "chek": did you mean "check"?'),
+    (("wombat",), 'there is no command "wombat"'),
+    (("--role", "all"), "the command comes first"),
+    (("run", "--rol", "all"), 'run has no option "--rol": did you mean "--role"?'),
+    (("run", "--role", "aply"), '--role cannot be "aply": did you mean "apply"?'),
+    (("run", "--role"), "--role needs a ROLE behind it"),
+    (("check", "--json"), 'check has no option "--json"'),
+    (("status", "--json=1"), "--json takes no value"),
+    (("check", "x.jsonc"), 'check does not take "x.jsonc"'),
+    (("help", "conig"), 'there is no help on "conig": did you mean "config"?'),
+])
+def test_a_wrong_command_line_is_explained(args, message):
+    result = sluice(*args)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("args", [("--help",), ("-h",), ("help",)])
+def test_help_teaches(args):
+    result = sluice(*args)
+    assert (result.returncode, result.stderr) == (0, "")
+    for word in ("run", "check", "status", "schema", "version", "--config", "--role", "--log-level",
+                 "definition_group", "RabbitMQ"):
+        assert word in result.stdout
+
+
+def test_the_example_in_the_help_is_a_configuration(tmp_path):
+    text = sluice("--help").stdout
+    write(tmp_path, text[text.index("\n  {\n"):text.index("\n  }\n") + 5])
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_every_command_has_its_help():
+    for command in ("run", "check", "status", "schema", "version", "help"):
+        by_topic, by_option = sluice("help", command), sluice(command, "--help")
+        assert by_topic.returncode == by_option.returncode == 0
+        assert by_topic.stdout == by_option.stdout
+        assert by_topic.stdout.startswith(f"Usage: sluice {command}")
+
+
+def test_version_is_one_line():
+    by_command, by_option = sluice("version"), sluice("--version")
+    assert by_command.stdout == by_option.stdout
+    assert re.fullmatch(r"sluice \d+\.\d+\.\d+\n", by_command.stdout)
+
+
+def test_the_shipped_schema_is_the_one_that_sluice_prints():
+    printed = sluice("schema").stdout
+    assert (ROOT / "share/sluice.schema.json").read_text() == printed, \
+        "write it anew: sluice schema > share/sluice.schema.json"
+
+
+def names_of(schema):
+    """Every setting's name in a schema."""
+    for name, member in schema.get("properties", {}).items():
+        if name != "$schema":
+            yield name
+            yield from names_of(member)
+    more = schema.get("additionalProperties")
+    if isinstance(more, dict):
+        yield from names_of(more)
+        for choice in more.get("anyOf", []):
+            yield from names_of(choice)
+
+
+def test_the_documentation_knows_every_setting():
+    names = set(names_of(json.loads(sluice("schema").stdout)))
+    assert {"definition_group", "queue_type", "linger", "collection", "types"} <= names
+    text = (ROOT / "docs/CONFIGURATION.md").read_text()
+    printed = sluice("help", "config").stdout
+    for name in sorted(names):
+        assert f"`{name}`" in text or f".{name}`" in text, f"docs/CONFIGURATION.md lacks {name}"
+        assert re.search(rf"^ *{re.escape(name)} ", printed, re.MULTILINE), name
+
+
+def test_status_says_that_nobody_answers(tmp_path):
+    config = json.loads(json.dumps(EXAMPLE))
+    config["ops"]["listen"] = f"127.0.0.1:{free_port()}"
+    write(tmp_path, config)
+    environment = {name: value for name, value in os.environ.items() if name != "FNO_SECRET"}
+    result = subprocess.run([build_dir() / "src/sluice", "status"], cwd=tmp_path, text=True,
+                            env={**environment, **SANITIZER_ENV}, capture_output=True, timeout=60)
+    assert result.returncode == 1
+    assert f"nobody answers at http://{config['ops']['listen']}/status" in result.stderr
+    assert "is sluice running" in result.stderr
+
+
+def test_status_of_a_process_without_a_listener(tmp_path):
+    config = json.loads(json.dumps(EXAMPLE))
+    config["ops"]["listen"] = ""
+    write(tmp_path, config)
+    result = sluice("status", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "ops.listen of sluice.jsonc is empty" in result.stderr
