@@ -1,0 +1,88 @@
+#include "flow/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { BLOCK_BYTES = 256 * 1024 };
+
+struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes)
+{
+    struct sl_batch *batch = SL_NEW(struct sl_batch);
+    sl_arena_init(&batch->arena, BLOCK_BYTES);
+    batch->credit = credit;
+    batch->credit_bytes = credit_bytes;
+    batch->origin.batches = -1;
+    return batch;
+}
+
+void sl_batch_free(struct sl_batch *batch)
+{
+    if (!batch)
+        return;
+    if (batch->credit)
+        sl_credit_give(batch->credit, batch->credit_bytes);
+    sl_arena_done(&batch->arena);
+    free(batch->records);
+    free(batch->dead);
+    free(batch);
+}
+
+static const char *copy_text(struct sl_batch *batch, const char *text)
+{
+    return text ? sl_arena_text(&batch->arena, text, strlen(text)) : "";
+}
+
+void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin)
+{
+    batch->origin = *origin;
+    batch->origin.feed = copy_text(batch, origin->feed);
+    batch->origin.entity = copy_text(batch, origin->entity);
+    batch->origin.run = copy_text(batch, origin->run);
+    batch->origin.file = copy_text(batch, origin->file);
+}
+
+static uint32_t grown(uint32_t capacity)
+{
+    return capacity ? capacity * 2 : 64;
+}
+
+struct sl_record *sl_batch_add(struct sl_batch *batch)
+{
+    if (batch->count == batch->capacity) {
+        batch->capacity = grown(batch->capacity);
+        batch->records = sl_realloc(batch->records, batch->capacity * sizeof *batch->records);
+    }
+    struct sl_record *record = &batch->records[batch->count++];
+    memset(record, 0, sizeof *record);
+    return record;
+}
+
+struct sl_dead *sl_batch_add_dead(struct sl_batch *batch)
+{
+    if (batch->dead_count == batch->dead_capacity) {
+        batch->dead_capacity = grown(batch->dead_capacity);
+        batch->dead = sl_realloc(batch->dead, batch->dead_capacity * sizeof *batch->dead);
+    }
+    struct sl_dead *dead = &batch->dead[batch->dead_count++];
+    memset(dead, 0, sizeof *dead);
+    return dead;
+}
+
+uint32_t sl_batch_read(const struct sl_batch *batch)
+{
+    return batch->count + batch->dead_count + batch->superseded;
+}
+
+void sl_batch_settle_credit(struct sl_batch *batch)
+{
+    if (!batch->credit)
+        return;
+    size_t held = batch->arena.held_bytes;
+    if (held > batch->credit_bytes)
+        sl_credit_force(batch->credit, held - batch->credit_bytes);
+    else
+        sl_credit_give(batch->credit, batch->credit_bytes - held);
+    batch->credit_bytes = held;
+}

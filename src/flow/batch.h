@@ -1,0 +1,61 @@
+/* A batch: records of one entity in one arena, with where they came from. It has one owner at each
+ * moment; freeing it frees all and gives its credit back. */
+#ifndef SL_FLOW_BATCH_H
+#define SL_FLOW_BATCH_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "flow/credit.h"
+#include "flow/record.h"
+
+enum sl_lane { SL_LANE_FAST, SL_LANE_BULK }; /* which of the two queues */
+
+/* Where a batch comes from. The texts live in the batch's arena. */
+struct sl_origin {
+    const char *feed;
+    const char *entity; /* as configured, without blanks: "VendorsV3" */
+    const char *run;    /* "vendors-000042" */
+    const char *file;   /* file of the package the rows come from; "" when there is none */
+    uint32_t attempt;   /* counts from 1; a run published again has a new one */
+    uint32_t number;    /* the batch's number within (run, attempt, entity), from 0 */
+    bool last;          /* no batch of this entity follows in this attempt */
+    int64_t batches;    /* how many there are in all, known in the last one; else -1 */
+    bool full;          /* part of a full read: rows not in it may be swept later */
+    int64_t read_at_ms; /* wall clock, when its first row was read */
+    enum sl_lane lane;
+};
+
+struct sl_batch {
+    struct sl_arena arena;
+    struct sl_origin origin;
+    struct sl_record *records;
+    uint32_t count, capacity;
+    struct sl_dead *dead; /* rows read but not deliverable, found by the source */
+    uint32_t dead_count, dead_capacity;
+    uint32_t superseded; /* rows dropped because a newer one of the same key is in this batch */
+    size_t bytes;        /* ids and documents */
+    struct sl_credit *credit;
+    size_t credit_bytes;
+    uint64_t tag;         /* the source's own mark: a delivery tag */
+    uint64_t give_up_ms;  /* loop clock: past it, an undelivered batch is released; 0: never */
+    int64_t published_at_ms, consumed_at_ms; /* wall clock, for latency by stage; 0: not known */
+};
+
+/* A new batch holding credit_bytes already taken from credit (credit may be NULL). */
+struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes);
+void sl_batch_free(struct sl_batch *batch);
+
+/* Copies the origin's texts into the batch. */
+void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin);
+
+/* Appends an empty record or dead row and returns it; the pointer is valid until the next append. */
+struct sl_record *sl_batch_add(struct sl_batch *batch);
+struct sl_dead *sl_batch_add_dead(struct sl_batch *batch);
+
+/* Rows this batch accounts for: count + dead_count + superseded. */
+uint32_t sl_batch_read(const struct sl_batch *batch);
+
+/* Makes credit_bytes what the arena really holds: gives back the rest, or takes more by force. */
+void sl_batch_settle_credit(struct sl_batch *batch);
+
+#endif

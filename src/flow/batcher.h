@@ -1,0 +1,56 @@
+/* The batcher: one fiber adds rows, another takes batches. A batch closes at max_rows, max_bytes or
+ * linger_ms after its first row. One key appears once in a batch: the newest; older ones are
+ * counted as superseded. Adding suspends while credit is used up or the closed batch is not yet
+ * taken. */
+#ifndef SL_FLOW_BATCHER_H
+#define SL_FLOW_BATCHER_H
+
+#include "flow/batch.h"
+
+struct sl_batcher_limits {
+    uint32_t max_rows;
+    size_t max_bytes;
+    uint64_t linger_ms;
+    size_t max_row_bytes; /* larger rows are dead letters ("too_large") */
+};
+
+struct sl_batcher;
+
+struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits, struct sl_credit *credit);
+void sl_batcher_free(struct sl_batcher *batcher);
+
+/* From here on batches have this origin (number counts from 0, batches are numbered here).
+ * Closes the open batch first. */
+int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
+                     struct sl_err *err);
+
+/* The open batch, into whose arena the next row is built; suspends until there is room. Between
+ * this and the add that follows, the fiber must not suspend: a lingering batch may be taken
+ * meanwhile. */
+int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, struct sl_err *err);
+
+/* Counts the record or the dead row just built; its views must be in the open batch's arena.
+ * Suspends while the batch is full and the one before it is not yet taken. */
+int sl_batcher_add(struct sl_batcher *batcher, const struct sl_record *record, struct sl_err *err);
+int sl_batcher_add_dead(struct sl_batcher *batcher, const struct sl_dead *dead, struct sl_err *err);
+
+/* Closes the origin: its last batch (perhaps empty) carries last and batches. ret (may be NULL)
+ * gets the totals of this origin. */
+struct sl_batcher_totals {
+    uint64_t read, dead, superseded;
+    uint32_t batches;
+};
+int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, struct sl_err *err);
+
+/* Drops the open batch: its rows will be read again in another attempt. Does not suspend. */
+void sl_batcher_abandon(struct sl_batcher *batcher);
+
+/* No more batches after those that are there. With a code other than SL_OK the open batch is
+ * dropped, and the taker sees that error instead of SL_END. */
+void sl_batcher_finish(struct sl_batcher *batcher, const struct sl_err *err);
+
+/* Takes the next closed (or lingering) batch. Suspends. SL_END after finish. */
+int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_batch **ret_batch,
+                    struct sl_err *err);
+
+#endif

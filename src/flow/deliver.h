@@ -1,0 +1,51 @@
+/* Inside of flow/: the delivery of one batch, a fiber of its own. */
+#ifndef SL_FLOW_DELIVER_H
+#define SL_FLOW_DELIVER_H
+
+#include "base/metric.h"
+#include "flow/flow.h"
+#include "loop/fiber.h"
+
+struct sl_delivery {
+    struct sl_flow *flow;
+    struct sl_batch *batch;
+    struct sl_fiber *fiber;
+    struct sl_delivery *previous, *next;
+};
+
+struct sl_flow {
+    struct sl_flow_options options;
+    struct sl_source *source;
+    struct sl_sink *sink;
+    struct sl_state *state;
+    struct sl_fiber *reader;
+    bool reading;
+    unsigned in_flight;
+    struct sl_delivery *deliveries;
+    struct sl_waitlist changed; /* in_flight, away or reading changed */
+
+    bool away; /* the sink failed, and a probe waits for its return */
+    bool suspended;
+    unsigned books_waiting; /* deliveries whose dead letters or ledger could not be written yet */
+    uint64_t away_since_ms;
+    struct sl_fiber *probe;
+    char trouble[240];
+    struct sl_metric *retries;
+};
+
+/* Starts a fiber that brings the batch to the sink, and commits or releases it. Takes batch. */
+void sl_delivery_start(struct sl_flow *flow, struct sl_batch *batch);
+
+/* The sink failed: nothing more is read, and a probe waits until it answers again. */
+void sl_flow_sink_away(struct sl_flow *flow, const struct sl_err *err);
+void sl_flow_stop_probe(struct sl_flow *flow);
+
+/* The next pause of a backoff. */
+uint64_t sl_flow_longer(const struct sl_flow *flow, uint64_t pause_ms);
+
+/* Counting: rows by stage, latencies by stage. */
+void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch);
+void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
+                           const struct sl_result *result);
+
+#endif

@@ -1,0 +1,262 @@
+/* Reads the JSON form. yajl's events go, by where we are, to the envelope, to a row, to the
+ * document builder, or nowhere (inside a field that we do not know):
+ *
+ *     START ─{─► ENVELOPE ─rows:[─► ROWS ─{─► ROW ─doc:{─► DOC
+ *                   │ unknown                  │ unknown
+ *                   └──────────► SKIP ◄────────┘
+ */
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+#include "flow/envelope.h"
+#include "format/extjson.h"
+#include "format/number.h"
+
+enum { CHUNK_BYTES = 32 * 1024, SLICE_ROWS = 256, SLICE_BYTES = 128 * 1024 };
+
+enum place {
+    START,    /* before the outermost object */
+    ENVELOPE, /* in it */
+    ROWS,     /* in its array of rows */
+    ROW,      /* in one of them */
+    DOC,      /* in its document */
+    SKIP,     /* in a value that nobody asked for */
+    END,      /* after the outermost object */
+};
+
+struct reader {
+    struct sl_batch *batch;
+    struct sl_envelope *envelope;
+    struct sl_message_row row;
+    const struct sl_message_field *field; /* whose value comes next; NULL: unknown */
+    enum place place, back;               /* back: where SKIP returns to */
+    unsigned skipped;                     /* open objects and arrays in SKIP */
+    struct sl_extjson_builder builder;
+    struct sl_err *err;
+};
+
+static int stop(struct reader *r, const char *why)
+{
+    sl_err_set(r->err, SL_REJECTED, "%s", why);
+    return 0;
+}
+
+/* A scalar outside documents. */
+static int scalar(struct reader *r, const struct sl_message_value *value)
+{
+    int rc = SL_OK;
+    switch (r->place) {
+    case ENVELOPE:
+        if (r->field)
+            rc = sl_message_put(&r->batch->arena, r->field, r->envelope, &r->envelope->seen, value,
+                                r->err);
+        return rc == SL_OK;
+    case ROW:
+        if (r->field)
+            rc = sl_message_put(&r->batch->arena, r->field, &r->row, &r->row.seen, value, r->err);
+        return rc == SL_OK ? 1 : (sl_err_wrap(r->err, "row %u", r->batch->count), 0);
+    case SKIP:
+        return 1;
+    default:
+        return stop(r, "expected an object");
+    }
+}
+
+static int on_null(void *ctx)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_null(&r->builder);
+    if (r->place == START || r->place == ROWS)
+        return stop(r, "expected an object");
+    return 1; /* null is as good as absent */
+}
+
+static int on_bool(void *ctx, int truth)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_bool(&r->builder, truth != 0);
+    return scalar(r, &(struct sl_message_value){.kind = SL_VALUE_TRUTH, .truth = truth != 0});
+}
+
+static int on_number(void *ctx, const char *text, size_t length)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_number(&r->builder, text, length);
+    struct sl_message_value value = {.kind = SL_VALUE_WHOLE};
+    if (sl_int64_parse(text, length, &value.whole) != SL_NUMBER_OK)
+        value.kind = SL_VALUE_OTHER;
+    return scalar(r, &value);
+}
+
+static int on_string(void *ctx, const unsigned char *text, size_t length)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_string(&r->builder, (const char *)text, length);
+    return scalar(r, &(struct sl_message_value){
+                         .kind = SL_VALUE_TEXT, .text = {(const char *)text, length}
+    });
+}
+
+static int on_key(void *ctx, const unsigned char *text, size_t length)
+{
+    struct reader *r = ctx;
+    struct sl_str key = {(const char *)text, length};
+    if (r->place == DOC)
+        return sl_extjson_key(&r->builder, key.at, key.length);
+    if (r->place == ENVELOPE)
+        r->field = sl_envelope_field(key);
+    else if (r->place == ROW)
+        r->field = sl_row_field(key);
+    return 1;
+}
+
+static int open_skip(struct reader *r)
+{
+    if (r->place != SKIP) {
+        if (r->field)
+            return stop(r, "a field of the envelope or of a row has the wrong type");
+        r->back = r->place;
+        r->place = SKIP;
+        r->skipped = 0;
+    }
+    if (++r->skipped > SL_EXTJSON_DEPTH_MAX)
+        return stop(r, "nested deeper than 64 levels");
+    return 1;
+}
+
+static int close_skip(struct reader *r)
+{
+    if (!--r->skipped)
+        r->place = r->back;
+    return 1;
+}
+
+static int on_start_map(void *ctx)
+{
+    struct reader *r = ctx;
+    switch (r->place) {
+    case START:
+        r->place = ENVELOPE;
+        return 1;
+    case ROWS:
+        r->row = (struct sl_message_row){.op = ""};
+        r->place = ROW;
+        return 1;
+    case ROW:
+        if (!r->field || r->field->kind != SL_FIELD_DOC)
+            return open_skip(r);
+        r->place = DOC;
+        sl_extjson_begin(&r->builder, &r->batch->arena, r->err);
+        return sl_extjson_start_map(&r->builder);
+    case DOC:
+        return sl_extjson_start_map(&r->builder);
+    default:
+        return open_skip(r);
+    }
+}
+
+static int on_end_map(void *ctx)
+{
+    struct reader *r = ctx;
+    switch (r->place) {
+    case DOC:
+        if (!sl_extjson_end_map(&r->builder))
+            return 0;
+        if (sl_extjson_complete(&r->builder, &r->row.doc)) {
+            sl_message_mark(r->field, &r->row.seen);
+            r->place = ROW;
+        }
+        return 1;
+    case ROW:
+        r->place = ROWS;
+        return sl_message_add_row(r->batch, &r->row, r->err) == SL_OK;
+    case ENVELOPE:
+        r->place = END;
+        return 1;
+    default:
+        return close_skip(r);
+    }
+}
+
+static int on_start_array(void *ctx)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_start_array(&r->builder);
+    if (r->place == START || r->place == ROWS)
+        return stop(r, "expected an object");
+    if (r->place != ENVELOPE || !r->field || r->field->kind != SL_FIELD_ROWS)
+        return open_skip(r);
+    if (r->batch->count)
+        return stop(r, "'rows' appears twice");
+    sl_message_mark(r->field, &r->envelope->seen);
+    r->place = ROWS;
+    return 1;
+}
+
+static int on_end_array(void *ctx)
+{
+    struct reader *r = ctx;
+    if (r->place == DOC)
+        return sl_extjson_end_array(&r->builder);
+    if (r->place != ROWS)
+        return close_skip(r);
+    r->place = ENVELOPE;
+    r->field = NULL;
+    return 1;
+}
+
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_bool,
+    .yajl_number = on_number,
+    .yajl_string = on_string,
+    .yajl_start_map = on_start_map,
+    .yajl_map_key = on_key,
+    .yajl_end_map = on_end_map,
+    .yajl_start_array = on_start_array,
+    .yajl_end_array = on_end_array,
+};
+
+/* Feeds yajl piece by piece, so that a large message does not hold up the loop. */
+static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t size)
+{
+    size_t at = 0, breath = 0;
+    uint32_t rows = 0;
+    yajl_status status = yajl_status_ok;
+    while (at < size && status == yajl_status_ok) {
+        size_t part = size - at < CHUNK_BYTES ? size - at : CHUNK_BYTES;
+        status = yajl_parse(yajl, (const unsigned char *)bytes + at, part);
+        at += part;
+        if (r->batch->count - rows >= SLICE_ROWS || at - breath >= SLICE_BYTES) {
+            rows = r->batch->count;
+            breath = at;
+            if (sl_message_breathe(r->err) != SL_OK)
+                return SL_CANCELED;
+        }
+    }
+    if (status == yajl_status_ok)
+        status = yajl_complete_parse(yajl);
+    if (status == yajl_status_ok && r->place == END)
+        return SL_OK;
+    if (status != yajl_status_client_canceled)
+        sl_err_set(r->err, SL_REJECTED, "malformed JSON, at about byte %zu of %zu", at, size);
+    return SL_REJECTED;
+}
+
+int sl_message_read_json(struct sl_batch *batch, const char *bytes, size_t size,
+                         struct sl_envelope *ret, struct sl_err *err)
+{
+    struct reader reader = {.batch = batch, .envelope = ret, .err = err};
+    sl_extjson_builder_init(&reader.builder);
+    yajl_handle yajl = yajl_alloc(&callbacks, NULL, &reader);
+    yajl_config(yajl, yajl_dont_validate_strings, 1); /* each text that is kept is checked */
+    int rc = feed(yajl, &reader, bytes, size);
+    yajl_free(yajl);
+    sl_extjson_builder_done(&reader.builder);
+    return rc;
+}

@@ -1,0 +1,112 @@
+/* What sluice must remember: the journal of runs, the ledger, version counters, leases and dead
+ * letters. flow/ declares it, store/ keeps it in MongoDB. Every call suspends, waits for a durable
+ * (majority, journaled) write, and fails with a transient code when the store is away: callers retry. */
+#ifndef SL_FLOW_STATE_H
+#define SL_FLOW_STATE_H
+
+#include "flow/batch.h"
+
+/* States of a run, in order; see source/dmf.h for who moves it on. */
+enum sl_run_state {
+    SL_RUN_PLANNED,
+    SL_RUN_REQUESTED,
+    SL_RUN_EXECUTING,
+    SL_RUN_PACKAGED,
+    SL_RUN_STREAMING,
+    SL_RUN_PUBLISHED,
+    SL_RUN_DONE,
+    SL_RUN_FAILED,
+};
+const char *sl_run_state_name(enum sl_run_state state);
+
+enum { SL_RUN_ENTITIES_MAX = 64, SL_NAME_MAX = 128 };
+
+/* What one attempt read of one entity. */
+struct sl_run_entity {
+    char name[SL_NAME_MAX]; /* as in sl_origin.entity */
+    int64_t counter;        /* version base of its collection: version = counter * 2^24 + row */
+    uint64_t read;          /* rows read, the dead and superseded ones included */
+    uint64_t dead;          /* dead-lettered by the source */
+    uint64_t superseded;
+    uint32_t batches;       /* published in the current attempt */
+    bool finished;          /* its file was read to the end in the current attempt */
+};
+
+struct sl_run {
+    char id[SL_NAME_MAX];   /* "vendors-000042" */
+    char feed[SL_NAME_MAX];
+    int64_t number;
+    enum sl_run_state state;
+    bool full;
+    uint32_t attempt;
+    char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
+    char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
+    int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
+    char error[240];                         /* why it failed, for a person */
+    struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
+    unsigned entity_count;
+};
+
+/* What the ledger says of one entity in one attempt of a run. */
+struct sl_ledger_sum {
+    uint32_t batches; /* entries present */
+    uint64_t rows;    /* records in them */
+    uint64_t applied, stale, dead, superseded;
+};
+
+/* A lease: who owns a feed or a collection. epoch rises at each change of owner. */
+struct sl_lease {
+    char name[SL_NAME_MAX];   /* "feed:vendors" */
+    char holder[SL_NAME_MAX]; /* who within this process; the process itself is added by the store */
+    int64_t epoch;
+    bool held;
+};
+
+struct sl_state;
+
+struct sl_state_type {
+    /* The newest run of the feed, finished or not: SL_OK or SL_NOTFOUND. */
+    int (*run_newest)(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err);
+    /* Writes the run. Refused with SL_REJECTED when the lease was lost (a newer epoch wrote it). */
+    int (*run_save)(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                    struct sl_err *err);
+
+    /* Marks the feed suspect (its last delta is lost, reason tells why), or clears it (NULL). */
+    int (*suspect_set)(struct sl_state *state, const char *feed, const char *reason,
+                       struct sl_err *err);
+    /* SL_OK and the reason, or SL_NOTFOUND. */
+    int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[240],
+                       struct sl_err *err);
+
+    /* Takes the collection's next version counter; a lost counter resumes above what is stored. */
+    int (*counter_take)(struct sl_state *state, const char *collection, int64_t *ret,
+                        struct sl_err *err);
+
+    /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED when
+     * another owner holds it. */
+    int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
+                      struct sl_err *err);
+    void (*lease_drop)(struct sl_state *state, struct sl_lease *lease);
+
+    /* Ledger entry of one applied batch; a redelivery overwrites its own. dead counts the rejected
+     * records; superseded those dropped by the source. */
+    int (*ledger_put)(struct sl_state *state, const struct sl_batch *batch, uint32_t applied,
+                      uint32_t stale, uint32_t dead, struct sl_err *err);
+    int (*ledger_sum)(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
+                      struct sl_ledger_sum *ret, struct sl_err *err);
+
+    /* Writes dead letters of the origin; idempotent by (run, entity, row). */
+    int (*dead_put)(struct sl_state *state, const struct sl_origin *origin,
+                    const struct sl_dead *dead, uint32_t count, struct sl_err *err);
+
+    int (*ping)(struct sl_state *state, struct sl_err *err);
+    void (*close)(struct sl_state *state);
+};
+
+/* Embedded first in every state. */
+struct sl_state {
+    const struct sl_state_type *type;
+};
+
+#endif
