@@ -1,0 +1,114 @@
+/* The calls of a channel that are one method and its reply, and the acknowledgements. */
+#include "broker/internal.h"
+
+static const char consumer_tag[] = "sluice";
+
+int sl_channel_declare_exchange(struct sl_channel *channel, const char *name, const char *type,
+                                uint64_t deadline_ms, struct sl_err *err)
+{
+    amqp_exchange_declare_t method = {
+        .exchange = sl_codec_bytes(name), .type = sl_codec_bytes(type), .durable = 1};
+    return sl_channel_call(channel, AMQP_EXCHANGE_DECLARE_METHOD, &method,
+                           AMQP_EXCHANGE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+}
+
+static void add_text(amqp_table_t *table, const char *key, const char *text)
+{
+    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
+    entry->key = sl_codec_bytes(key);
+    entry->value.kind = AMQP_FIELD_KIND_UTF8;
+    entry->value.value.bytes = sl_codec_bytes(text);
+}
+
+static void add_number(amqp_table_t *table, const char *key, int32_t number)
+{
+    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
+    entry->key = sl_codec_bytes(key);
+    entry->value.kind = AMQP_FIELD_KIND_I32;
+    entry->value.value.i32 = number;
+}
+
+int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
+                             const struct sl_queue_options *options, uint64_t deadline_ms,
+                             struct sl_err *err)
+{
+    amqp_table_entry_t entries[3];
+    amqp_queue_declare_t method = {
+        .queue = sl_codec_bytes(name), .durable = 1, .arguments = {0, entries}
+    };
+    if (options->type)
+        add_text(&method.arguments, "x-queue-type", options->type);
+    if (options->dead_letter_exchange)
+        add_text(&method.arguments, "x-dead-letter-exchange", options->dead_letter_exchange);
+    if (options->no_delivery_limit)
+        add_number(&method.arguments, "x-delivery-limit", -1);
+    return sl_channel_call(channel, AMQP_QUEUE_DECLARE_METHOD, &method,
+                           AMQP_QUEUE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+}
+
+int sl_channel_queue_state(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
+                           struct sl_queue_state *ret, struct sl_err *err)
+{
+    struct sl_err own;
+    if (!err)
+        err = &own;
+    amqp_queue_declare_t method = {.queue = sl_codec_bytes(queue), .passive = 1};
+    int rc = sl_channel_call(channel, AMQP_QUEUE_DECLARE_METHOD, &method,
+                             AMQP_QUEUE_DECLARE_OK_METHOD, deadline_ms, ret, err);
+    if (rc == SL_CLOSED && err->cause == AMQP_NOT_FOUND)
+        rc = err->code = SL_NOTFOUND;
+    return rc;
+}
+
+int sl_channel_bind(struct sl_channel *channel, const char *queue, const char *exchange,
+                    const char *routing_key, uint64_t deadline_ms, struct sl_err *err)
+{
+    amqp_queue_bind_t method = {.queue = sl_codec_bytes(queue),
+                                .exchange = sl_codec_bytes(exchange),
+                                .routing_key = sl_codec_bytes(routing_key)};
+    return sl_channel_call(channel, AMQP_QUEUE_BIND_METHOD, &method, AMQP_QUEUE_BIND_OK_METHOD,
+                           deadline_ms, NULL, err);
+}
+
+int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadline_ms,
+                   struct sl_err *err)
+{
+    amqp_basic_qos_t method = {.prefetch_count = prefetch};
+    return sl_channel_call(channel, AMQP_BASIC_QOS_METHOD, &method, AMQP_BASIC_QOS_OK_METHOD,
+                           deadline_ms, NULL, err);
+}
+
+int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
+                       struct sl_err *err)
+{
+    amqp_basic_consume_t method = {.queue = sl_codec_bytes(queue),
+                                   .consumer_tag = sl_codec_bytes(consumer_tag)};
+    return sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
+                           AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
+}
+
+int sl_channel_cancel(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err)
+{
+    amqp_basic_cancel_t method = {.consumer_tag = sl_codec_bytes(consumer_tag)};
+    return sl_channel_call(channel, AMQP_BASIC_CANCEL_METHOD, &method, AMQP_BASIC_CANCEL_OK_METHOD,
+                           deadline_ms, NULL, err);
+}
+
+static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)
+{
+    if (channel->state == SL_CHANNEL_OPEN)
+        sl_codec_put_method(&channel->amqp->codec, channel->amqp->stream, channel->number, id,
+                            decoded, NULL);
+}
+
+void sl_channel_ack(struct sl_channel *channel, uint64_t tag)
+{
+    amqp_basic_ack_t method = {.delivery_tag = tag};
+    put(channel, AMQP_BASIC_ACK_METHOD, &method);
+}
+
+void sl_channel_nack(struct sl_channel *channel, uint64_t tag, bool requeue)
+{
+    amqp_basic_nack_t method = {.delivery_tag = tag, .requeue = requeue};
+    put(channel, AMQP_BASIC_NACK_METHOD, &method);
+}

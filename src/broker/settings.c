@@ -1,0 +1,163 @@
+#include "broker/settings.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { BACKOFF_MIN_MS = 500, BACKOFF_MAX_MS = 10000 };
+
+static const char *const queue_types[] = {"quorum", "classic", NULL};
+static const char *const contents[] = {"json", "bson", NULL};
+
+#define AT(field) offsetof(struct sl_broker_tls_settings, field)
+static const struct sl_setting tls_table[] = {
+    {.name = "ca_file",
+     .kind = SL_SET_TEXT,
+     .offset = AT(ca_file),
+     .help = "PEM file of the CAs that may sign the broker's certificate; default: the system's."},
+    {.name = "certificate",
+     .kind = SL_SET_TEXT,
+     .offset = AT(certificate),
+     .help = "PEM file of the certificate that sluice shows to the broker."},
+    {.name = "key",
+     .kind = SL_SET_TEXT,
+     .offset = AT(key),
+     .help = "PEM file of that certificate's key."},
+    {0  },
+};
+#undef AT
+
+#define AT(field) offsetof(struct sl_broker_settings, field)
+const struct sl_setting sl_broker_setting_table[] = {
+    {.name = "url",
+     .kind = SL_SET_URL,
+     .offset = AT(url),
+     .required = true,
+     .choices = (const char *const[]){"amqp", "amqps", NULL},
+     .help = "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost; the path is the vhost."},
+    {.name = "exchange",
+     .kind = SL_SET_TEXT,
+     .offset = AT(exchange),
+     .fallback = "sluice",
+     .help = "Topic exchange to publish to, and the prefix of the queues' names."},
+    {.name = "queue_type",
+     .kind = SL_SET_CHOICE,
+     .offset = AT(queue_type),
+     .fallback = "quorum",
+     .choices = queue_types,
+     .help = "Type of the queues; quorum survives the loss of a broker node."},
+    {.name = "content",
+     .kind = SL_SET_CHOICE,
+     .offset = AT(content),
+     .fallback = "json",
+     .choices = contents,
+     .help = "Form of the messages: json for any consumer, bson for the least CPU."},
+    {.name = "window",
+     .kind = SL_SET_INT,
+     .offset = AT(window),
+     .fallback = "64",
+     .minimum = 1,
+     .maximum = 65535,
+     .help = "Messages published and not yet confirmed, at most."},
+    {.name = "window_bytes",
+     .kind = SL_SET_SIZE,
+     .offset = AT(window_bytes),
+     .fallback = "16MiB",
+     .minimum = 1,
+     .maximum = INT64_MAX,
+     .help = "Bytes published and not yet confirmed, at most (a larger message goes alone)."},
+    {.name = "max_backlog",
+     .kind = SL_SET_INT,
+     .offset = AT(max_backlog),
+     .fallback = "64",
+     .minimum = 1,
+     .maximum = INT32_MAX,
+     .help = "Messages waiting in a queue above which publishing to it pauses."},
+    {.name = "heartbeat",
+     .kind = SL_SET_DURATION,
+     .offset = AT(heartbeat_ms),
+     .fallback = "30s",
+     .minimum = 0,
+     .maximum = 3600 * 1000,
+     .help = "Heartbeat interval asked of the broker; silence of two intervals ends a connection."},
+    {.name = "connect_timeout",
+     .kind = SL_SET_DURATION,
+     .offset = AT(connect_timeout_ms),
+     .fallback = "10s",
+     .minimum = 100,
+     .maximum = 600 * 1000,
+     .help = "Time for connecting, login and declaring the queues."},
+    {.name = "consumer_timeout",
+     .kind = SL_SET_DURATION,
+     .offset = AT(consumer_timeout_ms),
+     .fallback = "30m",
+     .minimum = 1000,
+     .maximum = (int64_t)30 * 24 * 3600 * 1000,
+     .help = "The broker's own consumer_timeout; deliveries are handed back before half of it."},
+    {.name = "max_message",
+     .kind = SL_SET_SIZE,
+     .offset = AT(max_message_bytes),
+     .fallback = "64MiB",
+     .minimum = 1024,
+     .maximum = 512 * 1024 * 1024,
+     .help = "Larger messages are not read but sent to the unreadable queue."},
+    {.name = "tls",
+     .kind = SL_SET_SECTION,
+     .offset = AT(tls),
+     .section = tls_table,
+     .help = "TLS of amqps:// connections."},
+    {0                                                     },
+};
+#undef AT
+
+struct sl_broker *sl_broker_new(const struct sl_broker_settings *settings, struct sl_err *err)
+{
+    struct sl_broker *broker = SL_NEW(struct sl_broker);
+    broker->settings = settings;
+    if (sl_amqp_address_parse(settings->url, &broker->address, err) != SL_OK) {
+        free(broker);
+        return NULL;
+    }
+    if (!broker->address.tls)
+        return broker;
+
+    struct sl_tls_options options = {.ca_file = settings->tls.ca_file,
+                                     .certificate = settings->tls.certificate,
+                                     .key = settings->tls.key};
+    broker->tls = sl_tls_new(&options, err);
+    if (broker->tls)
+        return broker;
+    sl_err_wrap(err, "broker.tls");
+    sl_broker_free(broker);
+    return NULL;
+}
+
+void sl_broker_free(struct sl_broker *broker)
+{
+    if (!broker)
+        return;
+    sl_amqp_address_done(&broker->address);
+    sl_tls_free(broker->tls);
+    free(broker);
+}
+
+struct sl_amqp *sl_broker_amqp(const struct sl_broker *broker, const char *name)
+{
+    struct sl_amqp_options options = {
+        .address = &broker->address,
+        .tls = broker->tls,
+        .heartbeat_ms = broker->settings->heartbeat_ms,
+        .name = name,
+        .max_body_bytes = (size_t)broker->settings->max_message_bytes,
+    };
+    return sl_amqp_new(&options);
+}
+
+uint64_t sl_broker_backoff_ms(unsigned failures)
+{
+    unsigned doublings = failures ? failures - 1 : 0;
+    uint32_t full_ms = doublings < 5 ? BACKOFF_MIN_MS << doublings : BACKOFF_MAX_MS;
+    if (full_ms > BACKOFF_MAX_MS)
+        full_ms = BACKOFF_MAX_MS;
+    return full_ms / 2 + arc4random_uniform(full_ms / 2 + 1);
+}
