@@ -11,7 +11,7 @@ esac
 
 run_unit() {
     say "unit tests"
-    ctest --test-dir build/$preset --output-on-failure --no-tests=error --parallel "$jobs" "$@"
+    "$python" dev.d/with_mongo.py ctest --test-dir build/$preset --output-on-failure --no-tests=error --parallel "$jobs" "$@"
 }
 
 run_integration() {
