@@ -6,6 +6,10 @@
 
 struct sl_arena_block;
 
+enum {
+    SL_ARENA_BLOCK_BYTES = 256 * 1024
+}; /* the size to choose for large arenas: these are reused */
+
 struct sl_arena {
     struct sl_arena_block *blocks; /* private: newest first */
     size_t block_bytes;            /* private: size of the next block */

@@ -56,9 +56,15 @@ bool sl_code_transient(int code)
 const char *sl_code_name(int code)
 {
     static const char *const names[] = {
-        [SL_OK] = "ok",           [SL_END] = "end",           [SL_TIMEOUT] = "timeout",
-        [SL_THROTTLED] = "throttled", [SL_CLOSED] = "closed", [SL_REJECTED] = "rejected",
-        [SL_NOTFOUND] = "not_found", [SL_CONFIG] = "config",  [SL_CANCELED] = "canceled",
+        [SL_OK] = "ok",
+        [SL_END] = "end",
+        [SL_TIMEOUT] = "timeout",
+        [SL_THROTTLED] = "throttled",
+        [SL_CLOSED] = "closed",
+        [SL_REJECTED] = "rejected",
+        [SL_NOTFOUND] = "not_found",
+        [SL_CONFIG] = "config",
+        [SL_CANCELED] = "canceled",
     };
     if (code < 0 || (size_t)code >= sizeof names / sizeof *names)
         return "unknown";

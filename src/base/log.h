@@ -19,8 +19,8 @@ struct sl_field {
 #define SL_N(name, number) ((struct sl_field){name, NULL, (int64_t)(number)})
 
 /* sl_log(SL_INFO, "package published", SL_T("feed", feed), SL_N("rows", rows)); never suspends. */
-#define sl_log(level, message, ...)                                                               \
-    sl_log_write(level, message, (const struct sl_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
+#define sl_log(level, message, ...)                                                                \
+    sl_log_write(level, message, &((const struct sl_field[]){{0}, ##__VA_ARGS__, {0}})[1])
 
 void sl_log_write(enum sl_level level, const char *message, const struct sl_field *fields);
 const char *sl_log_text(const char *text);

@@ -36,12 +36,12 @@ static struct sl_metric *find_or_make(enum sl_metric_kind kind, const char *name
     return metric;
 }
 
-#define FIND_OR_MAKE(kind)                                                                        \
-    char text[256];                                                                               \
-    va_list args;                                                                                 \
-    va_start(args, labels);                                                                       \
-    vsnprintf(text, sizeof text, labels, args);                                                   \
-    va_end(args);                                                                                 \
+#define FIND_OR_MAKE(kind)                                                                         \
+    char text[256];                                                                                \
+    va_list args;                                                                                  \
+    va_start(args, labels);                                                                        \
+    vsnprintf(text, sizeof text, labels, args);                                                    \
+    va_end(args);                                                                                  \
     return find_or_make(kind, name, help, text)
 
 struct sl_metric *sl_counter(const char *name, const char *help, const char *labels, ...)

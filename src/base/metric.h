@@ -1,6 +1,7 @@
 /* Metrics: counters, gauges and histograms, counted here and shown by ops/.
  *
- * A series is found or made once, kept as a pointer, and then costs an addition. All live for ever. */
+ * A series is found or made once, kept as a pointer, and then costs an addition. All live for ever.
+ */
 #ifndef SL_BASE_METRIC_H
 #define SL_BASE_METRIC_H
 
@@ -21,7 +22,8 @@ struct sl_metric {
 };
 
 /* Find or make a series. name and help must live for ever; labels is printf-formatted and copied.
- * Label values come from the configuration, which refuses quotes, backslashes and newlines in names. */
+ * Label values come from the configuration, which refuses quotes, backslashes and newlines in
+ * names. */
 struct sl_metric *sl_counter(const char *name, const char *help, const char *labels, ...)
     __attribute__((format(printf, 3, 4)));
 struct sl_metric *sl_gauge(const char *name, const char *help, const char *labels, ...)

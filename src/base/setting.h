@@ -7,28 +7,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sl_setting_kind {          /* the field it fills */
-    SL_SET_TEXT,                /* char *  */
-    SL_SET_SECRET,              /* char *, never shown */
-    SL_SET_URL,                 /* char *, has a scheme and a host; may hold a password, never shown whole */
-    SL_SET_BOOL,                /* bool */
-    SL_SET_INT,                 /* int64_t, within minimum and maximum */
-    SL_SET_DURATION,            /* uint64_t milliseconds: "500ms", "5s", "10m", "8h", "7d" */
-    SL_SET_SIZE,                /* uint64_t bytes: "64KiB", "1MiB", "5GB", or a plain number */
-    SL_SET_CHOICE,              /* int: index into choices */
-    SL_SET_LIST,                /* char **, ended by NULL: a list of texts (or one text) */
-    SL_SET_SECTION,             /* an embedded struct, filled by its own table */
+enum sl_setting_kind {                /* the field it fills */
+                       SL_SET_TEXT,   /* char *  */
+                       SL_SET_SECRET, /* char *, never shown */
+                       SL_SET_URL,    /* char *, has a scheme and a host; may hold a password, never
+                                         shown whole */
+                       SL_SET_BOOL,   /* bool */
+                       SL_SET_INT,    /* int64_t, within minimum and maximum */
+                       SL_SET_DURATION, /* uint64_t milliseconds: "500ms", "5s", "10m", "8h", "7d"
+                                         */
+                       SL_SET_SIZE, /* uint64_t bytes: "64KiB", "1MiB", "5GB", or a plain number */
+                       SL_SET_CHOICE,  /* int: index into choices */
+                       SL_SET_LIST,    /* char **, ended by NULL: a list of texts (or one text) */
+                       SL_SET_SECTION, /* an embedded struct, filled by its own table */
 };
 
 struct sl_setting {
     const char *name;
     enum sl_setting_kind kind;
-    size_t offset;               /* of the field in the struct */
-    const char *fallback;        /* default, as it would be written; NULL: none (NULL, 0, false) */
-    const char *help;            /* one sentence, with the unit */
+    size_t offset;        /* of the field in the struct */
+    const char *fallback; /* default, as it would be written; NULL: none (NULL, 0, false) */
+    const char *help;     /* one sentence, with the unit */
     bool required;
-    int64_t minimum, maximum;    /* INT; DURATION and SIZE too; both 0: no bounds */
-    const char *const *choices;  /* CHOICE: ended by NULL; URL: the schemes, likewise (NULL: any) */
+    int64_t minimum, maximum;   /* INT; DURATION and SIZE too; both 0: no bounds */
+    const char *const *choices; /* CHOICE: ended by NULL; URL: the schemes, likewise (NULL: any) */
     const struct sl_setting *section; /* SECTION: its table, ended by a NULL name */
 };
 

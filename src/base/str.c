@@ -82,20 +82,29 @@ static size_t utf8_sequence(const unsigned char *s, size_t left)
     return need;
 }
 
+/* How many ASCII bytes s begins with. */
+static size_t ascii_run(const unsigned char *s, size_t length)
+{
+    size_t i = 0;
+    uint64_t word;
+    while (length - i >= 8 && (memcpy(&word, s + i, 8), !(word & 0x8080808080808080u)))
+        i += 8;
+    while (i < length && s[i] < 0x80)
+        i++;
+    return i;
+}
+
 bool sl_utf8_valid(const char *at, size_t length)
 {
     const unsigned char *s = (const unsigned char *)at;
-    size_t i = 0;
+    size_t i = ascii_run(s, length);
     while (i < length) {
-        uint64_t word;
-        if (length - i >= 8 && (memcpy(&word, s + i, 8), !(word & 0x8080808080808080u))) {
-            i += 8;
-            continue;
-        }
         size_t step = utf8_sequence(s + i, length - i);
         if (!step)
             return false;
         i += step;
+        if (i < length && s[i] < 0x80)
+            i += ascii_run(s + i, length - i);
     }
     return true;
 }
@@ -118,40 +127,18 @@ void sl_buf_clear(struct sl_buf *buf)
         buf->data[0] = 0;
 }
 
-char *sl_buf_reserve(struct sl_buf *buf, size_t size)
+void sl_buf_grow(struct sl_buf *buf, size_t size)
 {
-    if (buf->capacity - buf->length < size + 1 || !buf->data) {
-        size_t capacity = buf->capacity ? buf->capacity : 64;
-        while (capacity - buf->length < size + 1)
-            capacity *= 2;
-        buf->data = sl_realloc(buf->data, capacity);
-        buf->capacity = capacity;
-    }
-    return buf->data + buf->length;
-}
-
-void sl_buf_commit(struct sl_buf *buf, size_t size)
-{
-    buf->length += size;
-    buf->data[buf->length] = 0;
-}
-
-void sl_buf_add(struct sl_buf *buf, const void *bytes, size_t size)
-{
-    char *at = sl_buf_reserve(buf, size);
-    if (size)
-        memcpy(at, bytes, size);
-    sl_buf_commit(buf, size);
+    size_t capacity = buf->capacity ? buf->capacity : 64;
+    while (capacity - buf->length < size + 1)
+        capacity *= 2;
+    buf->data = sl_realloc(buf->data, capacity);
+    buf->capacity = capacity;
 }
 
 void sl_buf_add_text(struct sl_buf *buf, const char *text)
 {
     sl_buf_add(buf, text, strlen(text));
-}
-
-void sl_buf_add_char(struct sl_buf *buf, char c)
-{
-    sl_buf_add(buf, &c, 1);
 }
 
 void sl_buf_printf(struct sl_buf *buf, const char *format, ...)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A view: bytes that somebody else owns, not ended by NUL. */
 struct sl_str {
@@ -38,14 +39,39 @@ struct sl_buf {
 
 void sl_buf_init(struct sl_buf *buf);
 void sl_buf_done(struct sl_buf *buf);
-void sl_buf_clear(struct sl_buf *buf); /* keeps the memory */
+void sl_buf_clear(struct sl_buf *buf);             /* keeps the memory */
+void sl_buf_grow(struct sl_buf *buf, size_t size); /* private: for sl_buf_reserve */
+
 /* Makes room for size more bytes and returns where they go; sl_buf_commit counts what was written.
- */
-char *sl_buf_reserve(struct sl_buf *buf, size_t size);
-void sl_buf_commit(struct sl_buf *buf, size_t size);
-void sl_buf_add(struct sl_buf *buf, const void *bytes, size_t size);
+ * These four are on the path of every field of every row. */
+static inline char *sl_buf_reserve(struct sl_buf *buf, size_t size)
+{
+    if (buf->capacity - buf->length <= size)
+        sl_buf_grow(buf, size);
+    return buf->data + buf->length;
+}
+
+static inline void sl_buf_commit(struct sl_buf *buf, size_t size)
+{
+    buf->length += size;
+    buf->data[buf->length] = 0;
+}
+
+static inline void sl_buf_add(struct sl_buf *buf, const void *bytes, size_t size)
+{
+    char *at = sl_buf_reserve(buf, size);
+    if (size)
+        memcpy(at, bytes, size);
+    sl_buf_commit(buf, size);
+}
+
+static inline void sl_buf_add_char(struct sl_buf *buf, char c)
+{
+    *sl_buf_reserve(buf, 1) = c;
+    sl_buf_commit(buf, 1);
+}
+
 void sl_buf_add_text(struct sl_buf *buf, const char *text);
-void sl_buf_add_char(struct sl_buf *buf, char c);
 void sl_buf_printf(struct sl_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Appends text as the inside of a JSON string (no quotes around it); bytes that are not UTF-8

@@ -1,4 +1,5 @@
 /* sluice run: the configuration, the gateway, and the signals that end or reload it. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,7 +12,10 @@
 #include "loop/dns.h"
 #include "loop/fiber.h"
 
-enum { DRAIN_MS = 9000 }; /* SIGTERM drains within 10 s */
+enum {
+    DRAIN_MS = 9000, /* SIGTERM drains within 10 s */
+    LARGE_BYTES = 512 * 1024,
+};
 
 struct running {
     const struct sl_options *options;
@@ -125,6 +129,11 @@ int sl_cmd_run(const struct sl_options *options)
         return SL_EXIT_FAILED;
 
     signal(SIGPIPE, SIG_IGN);
+    /* Large buffers come and go: they return to the system at once, instead of raising glibc's
+     * threshold until they fragment the heap. */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+    mallopt(M_ARENA_MAX, 1);
     running.fiber = sl_fiber_spawn("main", run, &running);
     sl_loop_run();
 

@@ -138,8 +138,8 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
 
 static void start_apply(struct sl_gateway *gateway)
 {
-    gateway->mongo_sink = sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo,
-                                            collection_of, gateway);
+    gateway->mongo_sink =
+        sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo, collection_of, gateway);
     start_lane(gateway, SL_LANE_FAST);
     start_lane(gateway, SL_LANE_BULK);
 }
@@ -154,7 +154,8 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     /* Each queue has its own share, so that a full read never holds up a live change. */
     size_t apply_bytes = config->limits.apply_credit_bytes;
     sl_credit_init(&gateway->apply_credit[SL_LANE_FAST], "apply_fast", apply_bytes / 4);
-    sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk", apply_bytes - apply_bytes / 4);
+    sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk",
+                   apply_bytes - apply_bytes / 4);
 
     int rc = start_peers(gateway, err);
     if (rc == SL_OK)

@@ -51,7 +51,8 @@ struct sl_gateway {
 bool sl_gateway_ingests(const struct sl_gateway *gateway);
 bool sl_gateway_applies(const struct sl_gateway *gateway);
 
-/* Readiness checks and status providers of all parts; the watcher asks the peers every two seconds. */
+/* Readiness checks and status providers of all parts; the watcher asks the peers every two seconds.
+ */
 void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
 

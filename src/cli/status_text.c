@@ -95,10 +95,12 @@ static void print_runs(const struct sl_json *feeds, FILE *out)
         if (!some)
             fprintf(out, "\n%-*s %-10s %-24s %s\n", width, "runs", "state", "run", "next");
         some = true;
+        bool trouble_free = !strcmp(text_of(node, "trouble", trouble), "-");
+        bool elsewhere = trouble_free && !truth_of(node, "owner");
         fprintf(out, "%-*s %-10s %-24s %s%s\n", width, feed->key.at, text_of(node, "state", state),
                 text_of(node, "run", run), text_of(node, "next_run", next),
-                truth_of(node, "owner") ? "" : " (another process runs this feed)");
-        if (strcmp(text_of(node, "trouble", trouble), "-") != 0)
+                elsewhere ? " (another process runs this feed)" : "");
+        if (!trouble_free)
             fprintf(out, "  %s\n", trouble);
     }
 }

@@ -1,5 +1,5 @@
-/* What the outside sees of the gateway: readiness, status, and a watcher that asks the peers now and
- * then, so that a peer that went away while nothing was to do is known too. */
+/* What the outside sees of the gateway: readiness, status, and a watcher that asks the peers now
+ * and then, so that a peer that went away while nothing was to do is known too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +74,7 @@ static const char *feed_trouble(void *ctx)
 
 static void rows_of(struct sl_buf *buf, const char *feed)
 {
-    static const char *const stages[] = {"read",  "published", "consumed", "applied",
+    static const char *const stages[] = {"read",  "published",  "consumed", "applied",
                                          "stale", "superseded", "dead"};
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
         char part[300];

@@ -5,12 +5,10 @@
 
 #include "base/mem.h"
 
-enum { BLOCK_BYTES = 256 * 1024 };
-
 struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes)
 {
     struct sl_batch *batch = SL_NEW(struct sl_batch);
-    sl_arena_init(&batch->arena, BLOCK_BYTES);
+    sl_arena_init(&batch->arena, SL_ARENA_BLOCK_BYTES);
     batch->credit = credit;
     batch->credit_bytes = credit_bytes;
     batch->origin.batches = -1;

@@ -36,8 +36,8 @@ struct sl_batch {
     size_t bytes;        /* ids and documents */
     struct sl_credit *credit;
     size_t credit_bytes;
-    uint64_t tag;         /* the source's own mark: a delivery tag */
-    uint64_t give_up_ms;  /* loop clock: past it, an undelivered batch is released; 0: never */
+    uint64_t tag;        /* the source's own mark: a delivery tag */
+    uint64_t give_up_ms; /* loop clock: past it, an undelivered batch is released; 0: never */
     int64_t published_at_ms, consumed_at_ms; /* wall clock, for latency by stage; 0: not known */
 };
 
@@ -48,7 +48,8 @@ void sl_batch_free(struct sl_batch *batch);
 /* Copies the origin's texts into the batch. */
 void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin);
 
-/* Appends an empty record or dead row and returns it; the pointer is valid until the next append. */
+/* Appends an empty record or dead row and returns it; the pointer is valid until the next append.
+ */
 struct sl_record *sl_batch_add(struct sl_batch *batch);
 struct sl_dead *sl_batch_add_dead(struct sl_batch *batch);
 

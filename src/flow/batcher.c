@@ -148,7 +148,7 @@ static int move_to_own_batch(struct sl_batcher *batcher, const struct sl_record 
     /* The row's bytes lie in the batch that is about to go. */
     char *id = sl_strndup(record->id.at, record->id.length);
     char *doc = sl_strndup(record->doc.at, record->doc.length);
-    struct sl_batch *batch;
+    struct sl_batch *batch = NULL;
     int rc = close_when_possible(batcher, err);
     if (rc == SL_OK)
         rc = sl_batcher_open(batcher, &batch, err);

@@ -1,6 +1,7 @@
 /* What sluice must remember: the journal of runs, the ledger, version counters, leases and dead
  * letters. flow/ declares it, store/ keeps it in MongoDB. Every call suspends, waits for a durable
- * (majority, journaled) write, and fails with a transient code when the store is away: callers retry. */
+ * (majority, journaled) write, and fails with a transient code when the store is away: callers
+ * retry. */
 #ifndef SL_FLOW_STATE_H
 #define SL_FLOW_STATE_H
 
@@ -28,12 +29,12 @@ struct sl_run_entity {
     uint64_t read;          /* rows read, the dead and superseded ones included */
     uint64_t dead;          /* dead-lettered by the source */
     uint64_t superseded;
-    uint32_t batches;       /* published in the current attempt */
-    bool finished;          /* its file was read to the end in the current attempt */
+    uint32_t batches; /* published in the current attempt */
+    bool finished;    /* its file was read to the end in the current attempt */
 };
 
 struct sl_run {
-    char id[SL_NAME_MAX];   /* "vendors-000042" */
+    char id[SL_NAME_MAX]; /* "vendors-000042" */
     char feed[SL_NAME_MAX];
     int64_t number;
     enum sl_run_state state;
@@ -56,8 +57,9 @@ struct sl_ledger_sum {
 
 /* A lease: who owns a feed or a collection. epoch rises at each change of owner. */
 struct sl_lease {
-    char name[SL_NAME_MAX];   /* "feed:vendors" */
-    char holder[SL_NAME_MAX]; /* who within this process; the process itself is added by the store */
+    char name[SL_NAME_MAX]; /* "feed:vendors" */
+    char
+        holder[SL_NAME_MAX]; /* who within this process; the process itself is added by the store */
     int64_t epoch;
     bool held;
 };
@@ -83,8 +85,8 @@ struct sl_state_type {
     int (*counter_take)(struct sl_state *state, const char *collection, int64_t *ret,
                         struct sl_err *err);
 
-    /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED when
-     * another owner holds it. */
+    /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED
+     * when another owner holds it. */
     int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                       struct sl_err *err);
     void (*lease_drop)(struct sl_state *state, struct sl_lease *lease);

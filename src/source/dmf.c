@@ -168,7 +168,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct sl_lease *)a)->name, ((const struct sl_lease *)b)->name);
 }
 
-/* One lease for each collection, in order of name: whoever needs several takes them in this order. */
+/* One lease for each collection, in order of name: whoever needs several takes them in this order.
+ */
 static void name_leases(struct sl_dmf *dmf)
 {
     const struct sl_feed_config *feed = dmf->feed;

@@ -21,7 +21,8 @@ struct sl_dmf_env {
 };
 
 /* Starts the feed's fibers. Close it from a fiber. */
-struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct sl_feed_config *feed);
+struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env,
+                                    const struct sl_feed_config *feed);
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_dmf_trouble(const struct sl_source *source);

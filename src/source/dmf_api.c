@@ -67,10 +67,11 @@ static int refused(const char *action, const struct sl_http_response *response,
     } else if (text && strstr(text, "xecution details were not found")) {
         sl_err_set(err, SL_NOTFOUND, "%s: %s", action, text);
     } else if (status == 401 || status == 403) {
-        sl_err_set(err, SL_CONFIG,
-                   "%s: %d: the environment does not accept the token; is the client id listed under "
-                   "\"Microsoft Entra applications\" and its user allowed to export?",
-                   action, status);
+        sl_err_set(
+            err, SL_CONFIG,
+            "%s: %d: the environment does not accept the token; is the client id listed under "
+            "\"Microsoft Entra applications\" and its user allowed to export?",
+            action, status);
     } else if (text) {
         sl_err_set(err, SL_REJECTED, "%s: %s", action, text);
     } else if (status >= 500 || status == 408) {
@@ -92,6 +93,7 @@ static const char *value_text(const struct sl_json *root)
 
 /* --- calls --- */
 
+/* Never sent twice by itself: a second ExportToPackage would be a second export. */
 static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
                 struct sl_http_response *ret, struct sl_err *err)
 {
@@ -116,6 +118,7 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
         .timeout_ms = remote->settings->request_timeout_ms,
         .max_body_bytes = REPLY_BYTES_MAX,
         .bearer = token,
+        .once = true,
     };
     return sl_http_request(remote->http, &request, ret, err);
 }
@@ -144,7 +147,8 @@ static int call(struct sl_dmf_remote *remote, const char *action, struct sl_str 
     if (response.status != 200)
         rc = refused(action, &response, root, err);
     else if (!doc)
-        rc = sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", action, malformed.message);
+        rc =
+            sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", action, malformed.message);
     else if (!value)
         rc = sl_err_set(err, SL_CLOSED, "%s: the answer has no \"value\"", action);
     else

@@ -1,5 +1,6 @@
-/* The data management package API of Dynamics 365 Finance & Operations: the four actions sluice needs.
- * Facts: "Data management package REST API" of Microsoft's documentation, and what clients met. */
+/* The data management package API of Dynamics 365 Finance & Operations: the four actions sluice
+ * needs. Facts: "Data management package REST API" of Microsoft's documentation, and what clients
+ * met. */
 #ifndef SL_SOURCE_DMF_API_H
 #define SL_SOURCE_DMF_API_H
 
@@ -31,15 +32,15 @@ enum sl_dmf_status {
 };
 
 /* All calls suspend; transient codes are worth another try; SL_CONFIG: the login is refused;
- * SL_REJECTED: the environment answered that it cannot do it, and why; SL_NOTFOUND: it does not know
- * the execution; SL_CANCELED. */
+ * SL_REJECTED: the environment answered that it cannot do it, and why; SL_NOTFOUND: it does not
+ * know the execution; SL_CANCELED. */
 
 struct sl_dmf_export {
     const char *definition_group, *package_name, *execution_id, *legal_entity;
 };
 enum { SL_DMF_ID_BYTES = 128 };
-/* Starts an export. ret_id gets the execution's id, which should be the one asked for. After a transient
- * failure other than SL_THROTTLED it is not known whether the export was started. */
+/* Starts an export. ret_id gets the execution's id, which should be the one asked for. After a
+ * transient failure other than SL_THROTTLED it is not known whether the export was started. */
 int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
                   char ret_id[SL_DMF_ID_BYTES], struct sl_err *err);
 

@@ -218,8 +218,7 @@ int sl_blob_probe(struct sl_blob *blob, struct sl_err *err)
     }
 }
 
-int sl_blob_read(struct sl_blob *blob, const void **ret_bytes, size_t *ret_size,
-                 struct sl_err *err)
+int sl_blob_read(struct sl_blob *blob, const void **ret_bytes, size_t *ret_size, struct sl_err *err)
 {
     for (;;) {
         int rc = SL_OK;

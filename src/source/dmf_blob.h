@@ -17,14 +17,15 @@ struct sl_blob;
 /* Asks for a fresh URL of the same blob; gives it (free). Suspends. */
 typedef int (*sl_blob_url_fn)(void *ctx, char **ret_url, struct sl_err *err);
 
-/* Nothing is fetched yet. Borrows http. A transfer that brings no byte for stall_ms is broken off. */
+/* Nothing is fetched yet. Borrows http. A transfer that brings no byte for stall_ms is broken off.
+ */
 struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url_fn url, void *ctx);
 void sl_blob_free(struct sl_blob *blob);
 
 /* Finds out size and whether ranges work, by asking for the first byte. Suspends. SL_NOTFOUND: the
  * blob is gone. */
 int sl_blob_probe(struct sl_blob *blob, struct sl_err *err);
-int64_t sl_blob_size(const struct sl_blob *blob);   /* bytes; -1: not known */
+int64_t sl_blob_size(const struct sl_blob *blob); /* bytes; -1: not known */
 bool sl_blob_has_ranges(const struct sl_blob *blob);
 
 /* Starts reading at offset; a running transfer is broken off. Does not suspend. */

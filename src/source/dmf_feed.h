@@ -55,8 +55,8 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err);
 int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err);
 void sl_dmf_drop_collections(struct sl_dmf *dmf);
 
-/* Downloads the run's package and gives its rows to the batcher; waits until every batch is committed,
- * and fills the run's entities. */
+/* Downloads the run's package and gives its rows to the batcher; waits until every batch is
+ * committed, and fills the run's entities. */
 int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err);
 
 /* The feed is in trouble (logged once for each text), or no longer. */

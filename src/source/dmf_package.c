@@ -120,7 +120,8 @@ static bool is_file_of(const char *file, const char *name)
 {
     size_t length = strlen(name);
     return !strncasecmp(file, name, length) &&
-           (!file[length] || !strcasecmp(file + length, ".csv") || !strcasecmp(file + length, ".txt"));
+           (!file[length] || !strcasecmp(file + length, ".csv") ||
+            !strcasecmp(file + length, ".txt"));
 }
 
 static const char *entity_name_of(const struct package *package, const char *file)
@@ -160,7 +161,6 @@ struct reader {
     struct sl_rows *rows;
     struct sl_utf16 utf16;
     enum sl_encoding encoding;
-    bool sniffed;
 };
 
 /* Work is cut into slices, so that the loop serves everybody else in between. */
@@ -189,21 +189,12 @@ static int take_rows(struct reader *reader, struct sl_err *err)
     }
 }
 
-static int feed_utf8(struct reader *reader, const char *bytes, size_t size, struct sl_err *err)
+/* Only for the first piece, which the parser has room for. */
+static void feed_utf8(struct reader *reader, const char *bytes, size_t size)
 {
-    while (size) {
-        size_t room;
-        char *space = sl_csv_space(reader->csv, &room);
-        size_t part = size < room ? size : room;
-        memcpy(space, bytes, part);
-        sl_csv_filled(reader->csv, part);
-        bytes += part;
-        size -= part;
-        int rc = take_rows(reader, err);
-        if (rc != SL_OK)
-            return rc;
-    }
-    return SL_OK;
+    size_t room;
+    memcpy(sl_csv_space(reader->csv, &room), bytes, size);
+    sl_csv_filled(reader->csv, size);
 }
 
 static int feed_utf16(struct reader *reader, const char *bytes, size_t size, struct sl_err *err)
@@ -229,9 +220,8 @@ static void sniff(struct reader *reader, const char *bytes, size_t size)
         [SL_DMF_ENCODING_UTF16LE] = SL_ENCODING_UTF16LE,
     };
     int setting = reader->package->dmf->settings->file_encoding;
-    reader->encoding = setting == SL_DMF_ENCODING_AUTO ? sl_encoding_sniff(bytes, size)
-                                                       : configured[setting];
-    reader->sniffed = true;
+    reader->encoding =
+        setting == SL_DMF_ENCODING_AUTO ? sl_encoding_sniff(bytes, size) : configured[setting];
 }
 
 static int finish_file(struct reader *reader, struct sl_err *err)
@@ -245,21 +235,51 @@ static int finish_file(struct reader *reader, struct sl_err *err)
     return take_rows(reader, err);
 }
 
+/* UTF-8 is unzipped to where the parser reads it. */
+static int read_utf8(struct reader *reader, struct sl_unzip *unzip, struct sl_err *err)
+{
+    for (;;) {
+        size_t room, size;
+        char *space = sl_csv_space(reader->csv, &room);
+        int rc = sl_unzip_read(unzip, space, room, &size, err);
+        if (rc != SL_OK)
+            return rc;
+        sl_csv_filled(reader->csv, size);
+        rc = take_rows(reader, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+}
+
+static int read_utf16(struct reader *reader, struct sl_unzip *unzip, char *chunk,
+                      struct sl_err *err)
+{
+    for (;;) {
+        size_t size;
+        int rc = sl_unzip_read(unzip, chunk, CHUNK_BYTES, &size, err);
+        if (rc == SL_OK)
+            rc = feed_utf16(reader, chunk, size, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+}
+
+/* The first piece tells the encoding. It is small, so that it costs little to copy. */
 static int read_file(struct reader *reader, struct sl_unzip *unzip, struct sl_err *err)
 {
     char *chunk = sl_alloc(CHUNK_BYTES);
-    int rc;
-    for (;;) {
-        size_t size;
-        rc = sl_unzip_read(unzip, chunk, CHUNK_BYTES, &size, err);
-        if (rc != SL_OK)
-            break;
-        if (!reader->sniffed)
-            sniff(reader, chunk, size);
-        rc = reader->encoding == SL_ENCODING_UTF16LE ? feed_utf16(reader, chunk, size, err)
-                                                     : feed_utf8(reader, chunk, size, err);
-        if (rc != SL_OK)
-            break;
+    size_t size = 0;
+    int rc = sl_unzip_read(unzip, chunk, SL_ENCODING_SNIFF_BYTES, &size, err);
+    if (rc == SL_OK) {
+        sniff(reader, chunk, size);
+        if (reader->encoding == SL_ENCODING_UTF16LE) {
+            rc = feed_utf16(reader, chunk, size, err);
+            if (rc == SL_OK)
+                rc = read_utf16(reader, unzip, chunk, err);
+        } else {
+            feed_utf8(reader, chunk, size);
+            rc = read_utf8(reader, unzip, err);
+        }
     }
     free(chunk);
     return rc == SL_END ? finish_file(reader, err) : explain(reader->package, rc, err);
@@ -321,7 +341,7 @@ static int take_entry(struct package *package, struct sl_unzip *unzip,
         if (!is_package_file(entry->name))
             sl_log(SL_INFO, "file passed over", SL_T("feed", dmf->feed->name),
                    SL_T("run", dmf->run.id), SL_T("file", entry->name),
-                   SL_T("why", index < 0                  ? "the configuration does not name it"
+                   SL_T("why", index < 0                ? "the configuration does not name it"
                                : entry->size_bytes == 0 ? "it is empty"
                                                         : "its entity was read already"));
         return SL_OK;
@@ -337,8 +357,7 @@ static int take_entry(struct package *package, struct sl_unzip *unzip,
 static int take_all(struct package *package, struct sl_err *err)
 {
     sl_blob_seek(package->blob, 0);
-    struct sl_unzip *unzip =
-        sl_unzip_new(pull, package, package->dmf->settings->max_package_bytes);
+    struct sl_unzip *unzip = sl_unzip_new(pull, package, package->dmf->settings->max_package_bytes);
     struct sl_unzip_entry entry;
     int rc;
     while ((rc = sl_unzip_next(unzip, &entry, err)) == SL_OK) {

@@ -1,5 +1,5 @@
-/* When the next run of a feed is due, and what it is: an increment, or a full export because the feed
- * is suspect (an increment was lost). Also the order of runs into one collection. */
+/* When the next run of a feed is due, and what it is: an increment, or a full export because the
+ * feed is suspect (an increment was lost). Also the order of runs into one collection. */
 #include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -54,9 +54,9 @@ static void name_execution(const struct sl_dmf *dmf, struct sl_run *run)
 {
     unsigned char noise[6] = {0};
     RAND_bytes(noise, sizeof noise);
-    snprintf(run->execution_id, sizeof run->execution_id, "sluice-%.60s-%06" PRId64 "-%02x%02x%02x%02x%02x%02x",
-             dmf->feed->name, run->number, noise[0], noise[1], noise[2], noise[3], noise[4],
-             noise[5]);
+    snprintf(run->execution_id, sizeof run->execution_id,
+             "sluice-%.60s-%06" PRId64 "-%02x%02x%02x%02x%02x%02x", dmf->feed->name, run->number,
+             noise[0], noise[1], noise[2], noise[3], noise[4], noise[5]);
     snprintf(run->returned_execution_id, sizeof run->returned_execution_id, "%s",
              run->execution_id);
 }

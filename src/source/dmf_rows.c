@@ -20,7 +20,7 @@ struct sl_rows {
     const struct sl_entity_config *entity;
     const char *file;
     int64_t counter;
-    struct sl_arena arena; /* the header's names */
+    struct sl_arena arena;  /* the header's names */
     struct column *columns; /* NULL until the header came */
     uint32_t column_count;
     struct sl_key_part key_parts[KEY_PARTS_MAX];
@@ -103,8 +103,9 @@ static int check_name(const struct sl_rows *rows, const struct sl_csv_row *heade
 {
     struct sl_str name = header->cells[at];
     if (!name.length || memchr(name.at, 0, name.length) || !sl_utf8_valid(name.at, name.length))
-        return sl_err_set(err, SL_REJECTED, "file '%s': the name of column %u is empty or not UTF-8",
-                          rows->file, at + 1);
+        return sl_err_set(err, SL_REJECTED,
+                          "file '%s': the name of column %u is empty or not UTF-8", rows->file,
+                          at + 1);
     for (uint32_t i = 0; i < at; i++)
         if (sl_str_equal(header->cells[i], name))
             return sl_err_set(err, SL_REJECTED, "file '%s' has two columns '" SL_STR_FORMAT "'",
@@ -138,15 +139,15 @@ static int bury(struct sl_rows *rows, struct sl_batcher *batcher, const struct s
         return rc;
     struct sl_arena *arena = &batch->arena;
     size_t length = strlen(reason);
-    size_t raw = row->raw.length < SL_CSV_EXCERPT_BYTES * 16 ? row->raw.length
-                                                             : SL_CSV_EXCERPT_BYTES * 16;
+    size_t raw =
+        row->raw.length < SL_CSV_EXCERPT_BYTES * 16 ? row->raw.length : SL_CSV_EXCERPT_BYTES * 16;
     struct sl_dead dead = {
         .code = code,
-        .reason = {sl_arena_text(arena, reason, length), length},
+        .reason = {sl_arena_text(arena, reason,      length), length},
         .file = batch->origin.file,
         .line = row->line,
         .row_number = rows->row_number,
-        .row = {sl_arena_copy(arena, row->raw.at, raw), raw},
+        .row = {sl_arena_copy(arena, row->raw.at, raw),    raw   },
     };
     return sl_batcher_add_dead(batcher, &dead, err);
 }

@@ -4,11 +4,10 @@
  *   planned    the execution id is chosen; nothing was asked for
  *   requested  the export may have been asked for: only the environment knows
  *   executing  the environment knows the execution
- *   packaged   it has succeeded: the change-tracking watermark has moved, the package is all there is
- *   streaming  attempt N of bringing the package to the broker
- *   published  every batch is confirmed; the ledger must close
- *   done       read = applied + stale + superseded + dead
- *   failed     it will bring nothing; the feed is suspect if changes may be lost with it */
+ *   packaged   it has succeeded: the change-tracking watermark has moved, the package is all there
+ * is streaming  attempt N of bringing the package to the broker published  every batch is
+ * confirmed; the ledger must close done       read = applied + stale + superseded + dead failed it
+ * will bring nothing; the feed is suspect if changes may be lost with it */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,11 +75,14 @@ static int fail_run(struct sl_dmf *dmf, enum loss loss, const char *why, struct 
 
     dmf->failures++;
     sl_metric_add(sl_counter("runs_total", "Runs by how they ended.", "feed=\"%s\",end=\"failed\"",
-                             dmf->feed->name), 1);
-    const char *next = !lost_changes                          ? "it will be started anew"
-                       : dmf->settings->full_definition_group ? "a full export follows"
-                       : "changes may be missing: configure full_definition_group, so that a full "
-                         "export can follow";
+                             dmf->feed->name),
+                  1);
+    const char *next =
+        !lost_changes ? "it will be started anew"
+        : dmf->settings->full_definition_group
+            ? "a full export follows"
+            : "changes may be missing: configure full_definition_group, so that a full "
+              "export can follow";
     sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_T("error", text), SL_T("next", next));
     char mail[600];
@@ -99,7 +101,8 @@ static void log_done(const struct sl_dmf *dmf, const struct sl_ledger_sum *sum)
         superseded += dmf->run.entities[i].superseded;
     }
     sl_metric_add(sl_counter("runs_total", "Runs by how they ended.", "feed=\"%s\",end=\"done\"",
-                             dmf->feed->name), 1);
+                             dmf->feed->name),
+                  1);
     sl_log(SL_INFO, "run done", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_N("attempt", dmf->run.attempt), SL_N("read", read), SL_N("applied", sum->applied),
            SL_N("stale", sum->stale), SL_N("superseded", superseded), SL_N("dead", dead),
@@ -189,8 +192,8 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
         if (rc != SL_NOTFOUND)
             return rc;
         if (age_ms(dmf) >= dmf->settings->start_grace_ms)
-            return fail_run(dmf, LOST_NOTHING, "the environment does not know the export: it never started",
-                            err);
+            return fail_run(dmf, LOST_NOTHING,
+                            "the environment does not know the export: it never started", err);
         rc = pause_poll(dmf, &pause_ms, err);
         if (rc != SL_OK)
             return rc;
@@ -274,8 +277,8 @@ static int no_changes(struct sl_dmf *dmf, struct sl_err *err)
     return sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err);
 }
 
-/* The URL stays empty for a while after the success. The one seen here is not kept: the download asks
- * for its own, which is fresher. */
+/* The URL stays empty for a while after the success. The one seen here is not kept: the download
+ * asks for its own, which is fresher. */
 static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
@@ -370,8 +373,8 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
     return rc;
 }
 
-/* Waits until the ledger closes. One that stands still for long heals itself: the package is fetched
- * and published again, which the guarded writes make harmless. */
+/* Waits until the ledger closes. One that stands still for long heals itself: the package is
+ * fetched and published again, which the guarded writes make harmless. */
 static int step_published(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = LEDGER_POLL_MIN_MS, moved_ms = sl_loop_now_ms();

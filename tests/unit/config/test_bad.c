@@ -69,7 +69,7 @@ static void check_cases(const struct bad_case *cases, size_t count)
     }
 }
 
-#define CHECK(cases) check_cases(cases, sizeof cases / sizeof cases[0])
+#define CHECK(cases) check_cases((cases), sizeof(cases) / sizeof((cases)[0]))
 
 static void good_lines_say_nothing(void **state)
 {

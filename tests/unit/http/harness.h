@@ -61,7 +61,7 @@ static inline void run_fiber(void (*fn)(void *), void *arg)
 /* Suspends until condition(arg), at most 10 s. */
 static inline bool wait_until(bool (*condition)(void *), void *arg)
 {
-    uint64_t deadline_ms = sl_deadline_in(10 * 1000);
+    uint64_t deadline_ms = sl_deadline_in(10000);
     while (!condition(arg)) {
         if (sl_loop_now_ms() >= deadline_ms || sl_fiber_sleep(2) != SL_OK)
             return false;

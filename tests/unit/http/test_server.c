@@ -90,7 +90,9 @@ static unsigned threads(void)
 {
     DIR *tasks = opendir("/proc/self/task");
     unsigned count_of = 0;
-    while (tasks && readdir(tasks))
+    if (!tasks)
+        return 0;
+    while (readdir(tasks))
         count_of++;
     closedir(tasks);
     return count_of - 2;

@@ -80,7 +80,7 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *connection, cons
     struct MHD_Response *response =
         strcmp(url, "/big")
             ? MHD_create_response_from_buffer(5, (void *)"hello", MHD_RESPMEM_PERSISTENT)
-            : MHD_create_response_from_callback(BIG_BYTES, 64 * 1024, big_piece, NULL, NULL);
+            : MHD_create_response_from_callback(BIG_BYTES, 65536, big_piece, NULL, NULL);
     enum MHD_Result queued = MHD_queue_response(connection, 200, response);
     MHD_destroy_response(response);
     return queued;

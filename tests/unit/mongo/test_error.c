@@ -75,17 +75,19 @@ static void test_reasons(void **state)
         int32_t code;
         const char *message, *wanted;
     } rows[] = {
-        {121,   "Document failed validation",                                                   "Document failed validation"                              },
+        {121,   "Document failed validation",                                                        "Document failed validation"                              },
         {11000,
-         "E11000 duplicate key error collection: d.c index: mail_1 dup key: { mail: \"a@b\" }", "E11000 duplicate key error collection: d.c index: mail_1"},
+         "E11000 duplicate key error collection: d.c index: mail_1 dup key: { mail: \"a@b\" }",      "E11000 duplicate key error collection: d.c index: mail_1"},
+        {13,    "not authorized on d to execute command { insert: \"c\", documents: [ { x: 0 } ] }",
+         "not authorized on d to execute command"                                                                                                              },
         {9,     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaä",
-         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"                                                                                  },
-        {9,     "",                                                                             ""                                                        },
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"                                                                                       },
+        {9,     "",                                                                                  ""                                                        },
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char reason[63];
-        sl_mongo_row_reason(rows[i].code, rows[i].message, reason, sizeof reason);
+        sl_mongo_reason(rows[i].code, rows[i].message, reason, sizeof reason);
         assert_string_equal(reason, rows[i].wanted);
     }
 }

@@ -102,7 +102,7 @@ static void test_refused(void **state)
 {
     static struct setup setup = {
         .smtp = {.refuse = "RCPT", .refusal = "550 no"},
-        .settings = {.min_interval_ms = 3600 * 1000               }
+          .settings = {.min_interval_ms = 3600000               }
     };
     (void)state;
     with_server(&setup, refused_then_taken);
@@ -128,7 +128,7 @@ static void stop_while_away(void *arg)
 
 static void test_stop(void **state)
 {
-    static struct setup setup = {.settings = {.min_interval_ms = 3600 * 1000}};
+    static struct setup setup = {.settings = {.min_interval_ms = 3600000}};
     (void)state;
     with_server(&setup, stop_while_away);
 }

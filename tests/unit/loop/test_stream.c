@@ -1,0 +1,390 @@
+/* Streams against a server in a thread: plain and TLS, large writes, pause, refusals. */
+#include "loop/stream.h"
+
+#include <arpa/inet.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "loop/dns.h"
+#include "loop/fiber.h"
+
+#include <cmocka.h>
+
+enum { TIMEOUT_MS = 20000, BIG_BYTES = 5 * 1000 * 1000 };
+
+/* --- an echo server for one connection, in a thread --- */
+
+struct server {
+    int listener;
+    uint16_t port;
+    bool tls;
+    pthread_t thread;
+    size_t echoed;
+};
+
+static struct {
+    char ca_path[64];
+    EVP_PKEY *key;
+    X509 *certificate;
+} authority;
+
+static void add_extension(X509 *certificate, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+/* A certificate for localhost alone, signed by itself, and a file with it as the trusted CA. */
+static int make_authority(void **state)
+{
+    (void)state;
+    authority.key = EVP_RSA_gen(2048);
+    X509 *certificate = authority.certificate = X509_new();
+    X509_set_version(certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, authority.key);
+    X509_NAME *name = X509_get_subject_name(certificate);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(certificate, name);
+    add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
+    add_extension(certificate, NID_subject_alt_name, "DNS:localhost");
+    X509_sign(certificate, authority.key, EVP_sha256());
+
+    snprintf(authority.ca_path, sizeof authority.ca_path, "/tmp/sluice-ca-XXXXXX");
+    int fd = mkstemp(authority.ca_path);
+    FILE *file = fdopen(fd, "w");
+    PEM_write_X509(file, certificate);
+    fclose(file);
+    return 0;
+}
+
+static int drop_authority(void **state)
+{
+    (void)state;
+    unlink(authority.ca_path);
+    X509_free(authority.certificate);
+    EVP_PKEY_free(authority.key);
+    sl_dns_close();
+    return sl_loop_close();
+}
+
+static void echo_plain(struct server *server, int fd)
+{
+    char buffer[32768];
+    for (ssize_t got; (got = read(fd, buffer, sizeof buffer)) > 0;) {
+        for (ssize_t used = 0; used < got;) {
+            ssize_t sent = send(fd, buffer + used, (size_t)(got - used), MSG_NOSIGNAL);
+            if (sent <= 0)
+                return;
+            used += sent;
+        }
+        server->echoed += (size_t)got;
+        if (memchr(buffer, 'Q', (size_t)got)) /* quit */
+            return;
+    }
+}
+
+static void echo_tls(struct server *server, int fd)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_use_certificate(context, authority.certificate);
+    SSL_CTX_use_PrivateKey(context, authority.key);
+    SSL *ssl = SSL_new(context);
+    SSL_set_fd(ssl, fd);
+    char buffer[32768];
+    if (SSL_accept(ssl) == 1)
+        for (int got; (got = SSL_read(ssl, buffer, sizeof buffer)) > 0;) {
+            if (SSL_write(ssl, buffer, got) <= 0)
+                break;
+            server->echoed += (size_t)got;
+            if (memchr(buffer, 'Q', (size_t)got)) {
+                SSL_shutdown(ssl);
+                break;
+            }
+        }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+}
+
+static void *serve(void *arg)
+{
+    struct server *server = arg;
+    int fd = accept(server->listener, NULL, NULL);
+    if (fd < 0)
+        return NULL;
+    if (server->tls)
+        echo_tls(server, fd);
+    else
+        echo_plain(server, fd);
+    close(fd);
+    return NULL;
+}
+
+static void start_server(struct server *server, bool tls)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    *server = (struct server){.listener = socket(AF_INET, SOCK_STREAM, 0), .tls = tls};
+    assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(server->listener, 1), 0);
+    getsockname(server->listener, (struct sockaddr *)&address, &size);
+    server->port = ntohs(address.sin_port);
+    pthread_create(&server->thread, NULL, serve, server);
+}
+
+static void stop_server(struct server *server)
+{
+    shutdown(server->listener, SHUT_RDWR);
+    pthread_join(server->thread, NULL);
+    close(server->listener);
+}
+
+/* --- the client --- */
+
+struct client {
+    const char *host;
+    struct server *server;
+    struct sl_tls *tls;
+    struct sl_stream *stream;
+    size_t received, mismatches;
+    bool closed, pause_once;
+    int rc;
+    struct sl_err err, why;
+    struct sl_waitlist changed;
+};
+
+static char pattern(size_t at)
+{
+    return (char)('a' + at % 13);
+}
+
+static void on_data(void *ctx, const uint8_t *bytes, size_t size)
+{
+    struct client *client = ctx;
+    for (size_t i = 0; i < size; i++)
+        client->mismatches += bytes[i] != (uint8_t)pattern(client->received + i);
+    client->received += size;
+    if (client->pause_once)
+        sl_stream_pause(client->stream);
+    sl_wake_all(&client->changed);
+}
+
+static void on_close(void *ctx, const struct sl_err *why)
+{
+    struct client *client = ctx;
+    client->closed = true;
+    client->why = *why;
+    sl_wake_all(&client->changed);
+}
+
+static const struct sl_stream_handler handler = {on_data, on_close};
+
+static void wait_received(struct client *client, size_t size)
+{
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    while (client->received < size && !client->closed)
+        if (sl_wait(&client->changed, deadline_ms) != SL_OK)
+            break;
+}
+
+static int open_client(struct client *client)
+{
+    client->rc =
+        sl_stream_connect(client->host, client->server->port, client->tls, &handler, client,
+                          sl_deadline_in(TIMEOUT_MS), &client->stream, &client->err);
+    return client->rc;
+}
+
+static void echo_big(void *arg)
+{
+    struct client *client = arg;
+    if (open_client(client) != SL_OK)
+        return;
+    char *bytes = malloc(BIG_BYTES);
+    for (size_t i = 0; i < BIG_BYTES; i++)
+        bytes[i] = pattern(i);
+    size_t half = BIG_BYTES / 2;
+    sl_stream_write_ref(client->stream, bytes, half);
+    sl_fiber_yield();
+    sl_fiber_yield();
+    sl_stream_disown(client->stream, bytes, half); /* what is not written is copied now */
+    memset(bytes, '!', half);
+    for (size_t used = half; used < BIG_BYTES; used += 1000)
+        sl_stream_write(client->stream, bytes + used, 1000);
+    free(bytes);
+    wait_received(client, BIG_BYTES);
+    sl_stream_close(client->stream);
+}
+
+static void run(struct client *client, bool tls, void (*fn)(void *))
+{
+    struct server server;
+    start_server(&server, tls);
+    client->server = &server;
+    sl_fiber_spawn("test", fn, client);
+    sl_loop_run();
+    stop_server(&server);
+}
+
+static void big_data_comes_back_whole(void **state)
+{
+    (void)state;
+    struct client client = {.host = "127.0.0.1"};
+    run(&client, false, echo_big);
+    assert_int_equal(client.rc, SL_OK);
+    assert_int_equal(client.received, BIG_BYTES);
+    assert_int_equal(client.mismatches, 0);
+    assert_false(client.closed);
+}
+
+static void big_data_comes_back_whole_through_tls(void **state)
+{
+    (void)state;
+    struct sl_tls_options options = {.ca_file = authority.ca_path};
+    struct client client = {.host = "localhost", .tls = sl_tls_new(&options, NULL)};
+    run(&client, true, echo_big);
+    assert_string_equal(client.err.message, "");
+    assert_int_equal(client.received, BIG_BYTES);
+    assert_int_equal(client.mismatches, 0);
+    sl_tls_free(client.tls);
+}
+
+static void untrusted_certificate_is_refused(void **state)
+{
+    (void)state;
+    struct sl_tls_options options = {0};
+    struct client client = {.host = "localhost", .tls = sl_tls_new(&options, NULL)};
+    run(&client, true, echo_big);
+    assert_int_equal(client.rc, SL_CONFIG);
+    assert_non_null(strstr(client.err.message, "certificate is not accepted"));
+    sl_tls_free(client.tls);
+}
+
+static void certificate_for_another_host_is_refused(void **state)
+{
+    (void)state;
+    struct sl_tls_options options = {.ca_file = authority.ca_path};
+    struct client client = {.host = "127.0.0.1", .tls = sl_tls_new(&options, NULL)};
+    run(&client, true, echo_big);
+    assert_int_equal(client.rc, SL_CONFIG);
+    assert_non_null(strstr(client.err.message, "IP address mismatch"));
+    sl_tls_free(client.tls);
+}
+
+static void missing_ca_file_is_named(void **state)
+{
+    (void)state;
+    struct sl_tls_options options = {.ca_file = "/does/not/exist.pem"};
+    struct sl_err err;
+    assert_null(sl_tls_new(&options, &err));
+    assert_int_equal(err.code, SL_CONFIG);
+    assert_string_equal(err.message,
+                        "cannot use CA file /does/not/exist.pem: No such file or directory");
+}
+
+static void end_by_peer(void *arg)
+{
+    struct client *client = arg;
+    if (open_client(client) != SL_OK)
+        return;
+    sl_stream_write(client->stream, "Q", 1);
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    while (!client->closed && sl_wait(&client->changed, deadline_ms) == SL_OK)
+        ;
+    sl_stream_write(client->stream, "lost", 4); /* harmless */
+    sl_stream_close(client->stream);
+}
+
+static void end_by_the_peer_is_told(void **state)
+{
+    (void)state;
+    struct sl_tls_options options = {.ca_file = authority.ca_path};
+    for (int tls = 0; tls < 2; tls++) {
+        struct client client = {.host = "localhost"};
+        client.tls = tls ? sl_tls_new(&options, NULL) : NULL;
+        run(&client, tls, end_by_peer);
+        assert_true(client.closed);
+        assert_int_equal(client.why.code, SL_CLOSED);
+        assert_string_equal(client.why.message, "the peer closed the connection");
+        sl_tls_free(client.tls);
+    }
+}
+
+static void pause_a_while(void *arg)
+{
+    struct client *client = arg;
+    if (open_client(client) != SL_OK)
+        return;
+    char byte = pattern(0), next = pattern(1);
+    sl_stream_write(client->stream, &byte, 1);
+    wait_received(client, 1); /* on_data pauses */
+    sl_stream_write(client->stream, &next, 1);
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    while (client->server->echoed < 2 && sl_loop_now_ms() < deadline_ms)
+        sl_fiber_sleep(1);
+    for (int i = 0; i < 100; i++) /* it is on its way, and nobody may see it */
+        sl_fiber_yield();
+    assert_int_equal(client->received, 1);
+    client->pause_once = false;
+    sl_stream_resume(client->stream);
+    wait_received(client, 2);
+    sl_stream_close(client->stream);
+}
+
+static void nothing_arrives_while_paused(void **state)
+{
+    (void)state;
+    struct client client = {.host = "127.0.0.1", .pause_once = true};
+    run(&client, false, pause_a_while);
+    assert_int_equal(client.received, 2);
+}
+
+static void only_connect(void *arg)
+{
+    struct client *client = arg;
+    if (open_client(client) == SL_OK)
+        sl_stream_close(client->stream);
+}
+
+static void refused_connection_is_told(void **state)
+{
+    (void)state;
+    struct server server;
+    start_server(&server, false);
+    stop_server(&server); /* the port is free now */
+    struct client client = {.host = "127.0.0.1", .server = &server};
+    sl_fiber_spawn("test", only_connect, &client);
+    sl_loop_run();
+    assert_int_equal(client.rc, SL_CLOSED);
+    assert_non_null(strstr(client.err.message, "connection refused"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(big_data_comes_back_whole),
+        cmocka_unit_test(big_data_comes_back_whole_through_tls),
+        cmocka_unit_test(untrusted_certificate_is_refused),
+        cmocka_unit_test(certificate_for_another_host_is_refused),
+        cmocka_unit_test(missing_ca_file_is_named),
+        cmocka_unit_test(end_by_the_peer_is_told),
+        cmocka_unit_test(nothing_arrives_while_paused),
+        cmocka_unit_test(refused_connection_is_told),
+    };
+    return cmocka_run_group_tests(tests, make_authority, drop_authority);
+}
