@@ -18,8 +18,7 @@
 
 #define KEPT_PREFIX "full-"
 
-struct export
-{
+struct export_job {
     struct sim *sim;
     struct sim_execution *execution;
     struct sim_snapshot snapshots[SIM_PROJECT_ENTITIES_MAX];
@@ -60,7 +59,7 @@ static bool is_failure(enum sim_state outcome)
     return outcome == STATE_FAILED || outcome == STATE_CANCELED;
 }
 
-static void read_switches(struct export *job, struct sim_switch_view view,
+static void read_switches(struct export_job *job, struct sim_switch_view view,
                           const struct sim_project *project)
 {
     struct sim_package_plan *plan = &job->plan;
@@ -85,7 +84,8 @@ static void read_switches(struct export *job, struct sim_switch_view view,
 }
 
 /* Takes the snapshots and moves the watermarks. */
-static void read_data(struct export *job, struct sim_switch_view view, struct sim_project *project)
+static void read_data(struct export_job *job, struct sim_switch_view view,
+                      struct sim_project *project)
 {
     struct sim *sim = job->sim;
     struct sim_execution *execution = job->execution;
@@ -120,7 +120,7 @@ static void read_data(struct export *job, struct sim_switch_view view, struct si
 }
 
 /* Reads everything that the export depends on. False when the project is gone by now. */
-static bool begin(struct export *job)
+static bool begin(struct export_job *job)
 {
     struct sim *sim = job->sim;
     sim_lock(sim);
@@ -137,7 +137,7 @@ static bool begin(struct export *job)
 }
 
 /* Flips some bytes, or cuts the file, in the middle of the first data file. */
-static int damage(const struct export *job, const char *path, struct sim_package *package)
+static int damage(const struct export_job *job, const char *path, struct sim_package *package)
 {
     if (job->cut) {
         if (truncate(path, (off_t)package->damage_at) != 0)
@@ -158,7 +158,7 @@ static int damage(const struct export *job, const char *path, struct sim_package
 }
 
 /* A whole export of the same data is served from the file that is already there. */
-static bool reuse(struct export *job, const char *path)
+static bool reuse(struct export_job *job, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -167,7 +167,7 @@ static bool reuse(struct export *job, const char *path)
     return true;
 }
 
-static int build(struct export *job, char *path, size_t path_size, bool *ret_reused)
+static int build(struct export_job *job, char *path, size_t path_size, bool *ret_reused)
 {
     const struct sim_execution *execution = job->execution;
     bool whole = !job->corrupt && !job->cut;
@@ -225,7 +225,7 @@ static void keep_small(struct sim *sim)
     }
 }
 
-static void finish(struct export *job, bool ok, const char *path, bool reused)
+static void finish(struct export_job *job, bool ok, const char *path, bool reused)
 {
     struct sim *sim = job->sim;
     struct sim_execution *execution = job->execution;
@@ -255,7 +255,7 @@ static void finish(struct export *job, bool ok, const char *path, bool reused)
 
 void sim_export_job(struct sim *sim, void *arg)
 {
-    struct export *job = sim_alloc(sizeof(*job));
+    struct export_job *job = sim_alloc(sizeof(*job));
     job->sim = sim;
     job->execution = arg;
 

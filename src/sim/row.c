@@ -108,7 +108,7 @@ static void add_phone(struct sim_text *out, uint64_t h)
 static void add_guid(struct sim_text *out, uint64_t h)
 {
     static const char hex[] = "0123456789abcdef";
-    uint64_t halves[2] = {sim_mix(h), sim_mix(h + 1)};
+    const uint64_t halves[2] = {sim_mix(h), sim_mix(h + 1)};
     for (int i = 0; i < 32; i++) {
         if (i == 8 || i == 12 || i == 16 || i == 20)
             sim_text_char(out, '-');

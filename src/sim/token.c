@@ -21,19 +21,16 @@ static const struct aadsts {
     const char *error;
     const char *text;
 } aadsts[] = {
-    {70003,   400, "unsupported_grant_type",  "The app requested a grant type that is not supported." },
-    {70011,   400, "invalid_scope",
-     "The provided value for the input parameter 'scope' is not valid."                               },
-    {90002,   400, "invalid_request",         "Tenant not found. Check that the tenant name is right."},
-    {500011,  400, "invalid_resource",        "The resource principal was not found in the tenant."   },
-    {700016,  400, "unauthorized_client",
-     "Application with this identifier was not found in the directory."                               },
-    {700027,  401, "invalid_client",          "The client assertion failed validation."               },
-    {900144,  400, "invalid_request",
-     "The request body must contain all of grant_type, client_id, client_secret, scope."              },
-    {7000215, 401, "invalid_client",          "Invalid client secret provided."                       },
-    {7000222, 401, "invalid_client",          "The provided client secret keys have expired."         },
-    {90033,   503, "temporarily_unavailable", "A transient error has occurred. Please try again."     },
+    {70003,   400, "unsupported_grant_type",  "The requested grant type is not supported."   },
+    {70011,   400, "invalid_scope",           "The value of 'scope' is not valid."           },
+    {90002,   400, "invalid_request",         "Tenant not found."                            },
+    {90033,   503, "temporarily_unavailable", "A transient error has occurred. Try again."   },
+    {500011,  400, "invalid_resource",        "The resource was not found in the tenant."    },
+    {700016,  400, "unauthorized_client",     "Application not found in the directory."      },
+    {700027,  401, "invalid_client",          "The client assertion failed validation."      },
+    {900144,  400, "invalid_request",         "The body lacks one of its parameters."        },
+    {7000215, 401, "invalid_client",          "Invalid client secret provided."              },
+    {7000222, 401, "invalid_client",          "The provided client secret keys have expired."},
 };
 
 static unsigned answer_error(struct sim *sim, int64_t code, struct sim_text *out)

@@ -146,19 +146,22 @@ int sim_zip_begin(struct sim_zip *zip, const char *name, uint64_t max_size)
     return give(zip, header, len);
 }
 
+/* Deflates what the stream was given, straight into the bytes that wait for the disk. */
 static int pump(struct sim_zip *zip, int mode)
 {
     struct sim_zip_entry *entry = &zip->entries[zip->entry_count - 1];
-    unsigned char out[64 * 1024];
     int rc;
     do {
-        zip->stream.next_out = out;
-        zip->stream.avail_out = sizeof(out);
-        rc = deflate(&zip->stream, mode);
-        size_t len = sizeof(out) - zip->stream.avail_out;
-        entry->packed += len;
-        if (give(zip, out, len) != 0)
+        if (zip->waiting_len == WAITING_BYTES && flush(zip) != 0)
             return -1;
+        size_t room = WAITING_BYTES - zip->waiting_len;
+        zip->stream.next_out = zip->waiting + zip->waiting_len;
+        zip->stream.avail_out = (uInt)room;
+        rc = deflate(&zip->stream, mode);
+        size_t len = room - zip->stream.avail_out;
+        zip->waiting_len += len;
+        zip->position += len;
+        entry->packed += len;
     } while (mode == Z_FINISH ? rc != Z_STREAM_END : zip->stream.avail_out == 0);
     return 0;
 }
