@@ -13,6 +13,8 @@ struct sl_amqp *sl_amqp_new(const struct sl_amqp_options *options)
     struct sl_amqp *amqp = SL_NEW(struct sl_amqp);
     amqp->options = *options;
     amqp->options.name = sl_strdup(options->name ? options->name : "sluice");
+    amqp->blocked_metric = sl_gauge("broker_blocked", "1 while RabbitMQ blocks publishing.",
+                                    "connection=\"%s\"", amqp->options.name);
     sl_frame_reader_init(&amqp->reader);
     sl_codec_init(&amqp->codec);
     amqp->tick = SL_NEW(uv_timer_t);
@@ -38,13 +40,19 @@ void sl_amqp_free(struct sl_amqp *amqp)
     free(amqp);
 }
 
+void sl_amqp_set_blocked(struct sl_amqp *amqp, bool blocked)
+{
+    amqp->blocked = blocked;
+    sl_metric_set(amqp->blocked_metric, blocked);
+}
+
 void sl_amqp_lost(struct sl_amqp *amqp, const struct sl_err *why)
 {
     if (amqp->state == SL_AMQP_CLOSED)
         return;
     amqp->state = SL_AMQP_CLOSED;
     amqp->why = *why;
-    amqp->blocked = false;
+    sl_amqp_set_blocked(amqp, false);
     uv_timer_stop(amqp->tick);
     sl_stream_close(amqp->stream);
     amqp->stream = NULL;

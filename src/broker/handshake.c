@@ -3,6 +3,7 @@
  *   header ► start ► start-ok ► tune ► tune-ok, open ► open-ok … close ► close-ok */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/internal.h"
 
@@ -183,12 +184,20 @@ static int on_close(struct sl_amqp *amqp, const amqp_connection_close_t *close, 
 
 /* --- alarms --- */
 
-static void set_blocked(struct sl_amqp *amqp, bool blocked, struct sl_str reason)
+static void note_blocked(struct sl_amqp *amqp, struct sl_str reason)
 {
     size_t size = reason.length < SL_SHORT_MAX ? reason.length : SL_SHORT_MAX;
     memcpy(amqp->blocked_reason, reason.at, size);
     amqp->blocked_reason[size] = 0;
-    amqp->blocked = blocked;
+    sl_amqp_set_blocked(amqp, true);
+    sl_log(SL_WARN, "RabbitMQ blocks publishing", SL_T("connection", amqp->options.name),
+           SL_T("reason", amqp->blocked_reason));
+}
+
+static void note_unblocked(struct sl_amqp *amqp)
+{
+    sl_amqp_set_blocked(amqp, false);
+    sl_log(SL_INFO, "RabbitMQ takes messages again", SL_T("connection", amqp->options.name));
     for (unsigned i = 1; i <= SL_CHANNELS_MAX; i++)
         if (amqp->channels[i])
             sl_publish_pump(amqp->channels[i]);
@@ -199,11 +208,11 @@ static int while_open(struct sl_amqp *amqp, const struct sl_method *method, stru
 {
     if (method->id == AMQP_CONNECTION_BLOCKED_METHOD) {
         const amqp_connection_blocked_t *blocked = method->decoded;
-        set_blocked(amqp, true, sl_codec_view(blocked->reason));
+        note_blocked(amqp, sl_codec_view(blocked->reason));
         return SL_OK;
     }
     if (method->id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
-        set_blocked(amqp, false, sl_str_of(""));
+        note_unblocked(amqp);
         return SL_OK;
     }
     return sl_err_set(err, SL_CLOSED, "unexpected %s", amqp_method_name(method->id));

@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "base/metric.h"
 #include "broker/amqp.h"
 #include "broker/codec.h"
 #include "loop/fiber.h"
@@ -38,6 +39,7 @@ struct sl_amqp {
     struct sl_waitlist changed;
     struct sl_err why;
     bool blocked;
+    struct sl_metric *blocked_metric;
     char blocked_reason[SL_SHORT_MAX + 1];
     char version[32];
     uint16_t channel_max;
@@ -107,6 +109,9 @@ struct sl_channel {
 /* amqp.c: the connection is over; fails everything on it. Never from inside a frame's handling:
  * that returns a code instead. */
 void sl_amqp_lost(struct sl_amqp *amqp, const struct sl_err *why);
+
+/* amqp.c: notes it, and shows it as a metric. */
+void sl_amqp_set_blocked(struct sl_amqp *amqp, bool blocked);
 
 /* handshake.c: a method on channel 0. */
 int sl_amqp_handshake(struct sl_amqp *amqp, const struct sl_method *method, struct sl_err *err);

@@ -227,6 +227,15 @@ static int check(const struct sl_channel *channel, const struct sl_publish *mess
     return SL_OK;
 }
 
+static void queue(struct sl_channel *channel, struct sl_sending *sending)
+{
+    if (channel->last_queued)
+        channel->last_queued->next = sending;
+    else
+        channel->first_queued = sending;
+    channel->last_queued = sending;
+}
+
 static void unqueue(struct sl_channel *channel, struct sl_sending *sending)
 {
     struct sl_sending *previous = NULL;
@@ -260,11 +269,7 @@ int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *mess
     if (rc != SL_OK)
         return rc;
     struct sl_sending sending = {.message = message};
-    if (channel->last_queued)
-        channel->last_queued->next = &sending;
-    else
-        channel->first_queued = &sending;
-    channel->last_queued = &sending;
+    queue(channel, &sending);
     sl_publish_pump(channel);
 
     while (!sending.done) {

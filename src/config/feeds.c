@@ -141,7 +141,8 @@ static void read_schedule(struct sl_feed_config *feed, const struct sl_feed_sche
                          "%s does not say when it runs: add \"every\" (like \"5m\") or \"cron\" "
                          "(like \"0 3 * * *\")",
                          path);
-    else if (said->cron && sl_schedule_parse_cron(said->cron, &feed->schedule, &err) != SL_OK)
+    else if (cron && said->cron &&
+             sl_schedule_parse_cron(said->cron, &feed->schedule, &err) != SL_OK)
         sl_problem_error(problems, cron->at.line, cron->at.column, "%s.cron: %s", path,
                          err.message);
     if (every)

@@ -44,9 +44,9 @@ char *sl_path_text(const struct sl_path *path, char out[SL_PATH_BYTES])
 /* " in feeds.vendors", or nothing at the top. */
 static const char *in_path(const struct sl_path *where, char out[SL_PATH_BYTES + 4])
 {
-    memcpy(out, " in ", 4);
-    sl_path_text(where, out + 4);
-    return out[4] ? out : "";
+    char path[SL_PATH_BYTES];
+    snprintf(out, SL_PATH_BYTES + 4, " in %s", sl_path_text(where, path));
+    return *path ? out : "";
 }
 
 void sl_fill_missing(const struct sl_json *object, const struct sl_path *where, const char *key,

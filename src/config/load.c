@@ -81,11 +81,13 @@ static void wipe_tree(const struct sl_json *node)
 /* Moves "12:9: message" of a failed parse into the list. */
 static void add_parse_error(struct sl_problems *problems, const char *message)
 {
-    unsigned line = 0, column = 0;
-    int skip = 0;
-    if (sscanf(message, "%u:%u: %n", &line, &column, &skip) < 2 || !skip)
-        line = column = 0, skip = 0;
-    sl_problem_error(problems, line, column, "%s", message + skip);
+    char *end, *after = NULL;
+    unsigned long line = strtoul(message, &end, 10);
+    unsigned long column = *end == ':' ? strtoul(end + 1, &after, 10) : 0;
+    if (line && column && !strncmp(after, ": ", 2))
+        sl_problem_error(problems, (unsigned)line, (unsigned)column, "%s", after + 2);
+    else
+        sl_problem_error(problems, 0, 0, "%s", message);
 }
 
 static void name_file(struct sl_problems *problems, const char *file)

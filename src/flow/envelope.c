@@ -80,7 +80,7 @@ static int put_text(struct sl_arena *arena, const struct sl_message_field *field
     if (!sl_utf8_valid(text.at, text.length))
         return refuse(err, field, "valid UTF-8");
     if (field->kind == SL_FIELD_NAME) {
-        if (text.length >= SL_NAME_MAX * 2 || memchr(text.at, 0, text.length))
+        if (text.length >= (size_t)SL_NAME_MAX * 2 || memchr(text.at, 0, text.length))
             return refuse(err, field, "a short text without NUL");
         const char *name = sl_arena_text(arena, text.at, text.length);
         memcpy(place, &name, sizeof name);

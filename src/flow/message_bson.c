@@ -36,7 +36,7 @@ static void value_of(const struct sl_bson_element *element, struct sl_message_va
 static int read_row(struct sl_batch *batch, struct sl_str bytes, struct sl_err *err)
 {
     struct sl_message_row row = {.op = ""};
-    struct sl_bson_reader reader;
+    struct sl_bson_reader reader = {0};
     struct sl_bson_element element;
     int rc = sl_bson_open(&reader, bytes, err);
     while (rc == SL_OK && (rc = sl_bson_next(&reader, &element, err)) == SL_OK) {
@@ -61,7 +61,7 @@ static int read_row(struct sl_batch *batch, struct sl_str bytes, struct sl_err *
 
 static int read_rows(struct sl_batch *batch, struct sl_str bytes, struct sl_err *err)
 {
-    struct sl_bson_reader reader;
+    struct sl_bson_reader reader = {0};
     struct sl_bson_element element;
     size_t since = 0;
     if (batch->count)
@@ -83,7 +83,7 @@ static int read_rows(struct sl_batch *batch, struct sl_str bytes, struct sl_err 
 int sl_message_read_bson(struct sl_batch *batch, const char *bytes, size_t size,
                          struct sl_envelope *ret, struct sl_err *err)
 {
-    struct sl_bson_reader reader;
+    struct sl_bson_reader reader = {0};
     struct sl_bson_element element;
     int rc = sl_bson_open(&reader, (struct sl_str){bytes, size}, err);
     while (rc == SL_OK && (rc = sl_bson_next(&reader, &element, err)) == SL_OK) {

@@ -57,3 +57,22 @@ bool sl_base64_decode(struct sl_buf *out, const char *text, size_t length)
     sl_buf_commit(out, length / 4 * 3 - padding);
     return true;
 }
+
+void sl_hex_encode(struct sl_buf *out, const void *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *in = bytes;
+    char *at = sl_buf_reserve(out, 2 * size);
+    for (size_t i = 0; i < size; i++) {
+        at[2 * i] = digits[in[i] >> 4];
+        at[2 * i + 1] = digits[in[i] & 15];
+    }
+    sl_buf_commit(out, 2 * size);
+}
+
+int sl_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}

@@ -46,7 +46,7 @@ static size_t value_size(uint8_t type, const char *at, size_t left)
         return left >= 5 && length && length <= left - 4 && !at[4 + length - 1] ? 4 + (size_t)length
                                                                                 : 0;
     case SL_BSON_BINARY:
-        return left >= 5 ? 5 + (size_t)length : 0;
+        return left >= 5 && at[4] != SL_BSON_OLD_BINARY ? 5 + (size_t)length : 0;
     case SL_BSON_DOC:
     case SL_BSON_ARRAY:
         return length >= 5 ? length : 0;
@@ -83,7 +83,7 @@ int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, str
 
 static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
 {
-    struct sl_bson_reader reader;
+    struct sl_bson_reader reader = {0};
     struct sl_bson_element element;
     if (depth > SL_BSON_DEPTH_MAX)
         return sl_err_set(err, SL_REJECTED, "documents nested deeper than %d levels",

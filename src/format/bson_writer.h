@@ -17,7 +17,10 @@
 #include "base/str.h"
 #include "format/number.h"
 
-enum { SL_BSON_DEPTH_MAX = 64 }; /* documents inside documents; more is the caller's mistake */
+enum {
+    SL_BSON_DEPTH_MAX = 64, /* documents inside documents; more is the caller's mistake */
+    SL_BSON_OLD_BINARY = 2, /* an obsolete subtype of binary, with a second length: not carried */
+};
 
 /* Type bytes of the format. */
 enum sl_bson_type {

@@ -124,7 +124,7 @@ char *sl_csv_space(struct sl_csv *csv, size_t *ret_size)
         compact(csv);
     if (csv->capacity - csv->length < SL_CSV_SPACE_BYTES) {
         /* An unfinished row is at most max_row long here: that and some space is all it takes. */
-        size_t most = (csv->max_row / BLOCK + 2) * BLOCK + 2 * SL_CSV_SPACE_BYTES;
+        size_t most = (csv->max_row / BLOCK + 2) * BLOCK + (size_t)2 * SL_CSV_SPACE_BYTES;
         bool enough = most >= csv->length + SL_CSV_SPACE_BYTES && most < csv->capacity * 2;
         csv->capacity = enough ? most : csv->capacity * 2;
         csv->buf = sl_realloc(csv->buf, csv->capacity + BLOCK);

@@ -27,7 +27,7 @@ void sl_csv_scan_portable(const char *bytes, size_t blocks, char delimiter, uint
     const uint64_t delimiters = EVERY(delimiter);
     for (size_t b = 0; b < blocks; b++, bytes += 64) {
         uint64_t mask = 0;
-        for (unsigned i = 0; i < 8; i++) {
+        for (size_t i = 0; i < 8; i++) {
             uint64_t word;
             memcpy(&word, bytes + 8 * i, 8);
             uint64_t other = nonzero(word ^ delimiters) & nonzero(word ^ EVERY('"')) &

@@ -39,37 +39,61 @@ static size_t plain_run(const char *at, size_t length)
 
 static void write_escape(struct sl_buf *out, unsigned char c)
 {
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     static const char hex[] = "0123456789abcdef";
-    char *at = sl_buf_reserve(out, 6);
-    const char *found = memchr("\"\\\b\f\n\r\t", c, 7);
-    at[0] = '\\';
-    if (found && c) {
-        at[1] = "\"\\bfnrt"[found - "\"\\\b\f\n\r\t"];
-        sl_buf_commit(out, 2);
+    char letter = c < sizeof letters ? letters[c] : (char)c;
+    if (letter) {
+        sl_buf_add(out, (const char[]){'\\', letter}, 2);
         return;
     }
-    memcpy(at + 1, "u00", 3);
-    at[4] = hex[c >> 4];
-    at[5] = hex[c & 15];
-    sl_buf_commit(out, 6);
+    sl_buf_add(out, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
-bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length)
+/* Text that has something to escape, from its first run of plain bytes on. */
+static void write_escaped(struct sl_buf *out, const char *text, size_t length, size_t run)
 {
-    if (!sl_utf8_valid(text, length))
-        return false;
-    char *start = sl_buf_reserve(out, length + 2);
-    *start = '"';
-    sl_buf_commit(out, 1);
-    for (size_t i = 0; i < length;) {
-        size_t run = plain_run(text + i, length - i);
+    sl_buf_add_char(out, '"');
+    for (size_t i = 0; i < length; run = plain_run(text + i, length - i)) {
         sl_buf_add(out, text + i, run);
         i += run;
         if (i < length)
             write_escape(out, (unsigned char)text[i++]);
     }
     sl_buf_add_char(out, '"');
+}
+
+/* Appends before, the text in quotes, after (either may be 0: none); in one go when nothing in the
+ * text needs an escape, which is nearly always. */
+static bool write_between(struct sl_buf *out, char before, const char *text, size_t length,
+                          char after)
+{
+    if (!sl_utf8_valid(text, length))
+        return false;
+    size_t run = plain_run(text, length);
+    char *at = sl_buf_reserve(out, length + 4), *start = at;
+    if (before)
+        *at++ = before;
+    if (run < length) {
+        sl_buf_commit(out, (size_t)(at - start));
+        write_escaped(out, text, length, run);
+        if (after)
+            sl_buf_add_char(out, after);
+        return true;
+    }
+    *at++ = '"';
+    memcpy(at, text, length);
+    at += length;
+    *at++ = '"';
+    if (after)
+        *at++ = after;
+    sl_buf_commit(out, (size_t)(at - start));
     return true;
+}
+
+bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length)
+{
+    return write_between(out, 0, text, length, 0);
 }
 
 static void two_digits(char *at, unsigned value)
@@ -91,8 +115,9 @@ bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
     unsigned month = (5 * of_year + 2) / 153;
     unsigned year = year_of_era + era * 400 + (month >= 10);
 
-    char *at = sl_buf_reserve(out, 24);
-    memcpy(at, "0000-00-00T00:00:00.000Z", 24);
+    static const char zeros[24] = "0000-00-00T00:00:00.000Z";
+    char *at = sl_buf_reserve(out, sizeof zeros);
+    memcpy(at, zeros, sizeof zeros);
     two_digits(at, year / 100);
     two_digits(at + 2, year % 100);
     two_digits(at + 5, month < 10 ? month + 3 : month - 9);
@@ -102,7 +127,7 @@ bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
     two_digits(at + 17, ms / 1000 % 60);
     at[20] = (char)('0' + ms / 100 % 10);
     two_digits(at + 21, ms % 100);
-    sl_buf_commit(out, 24);
+    sl_buf_commit(out, sizeof zeros);
     return true;
 }
 
@@ -147,23 +172,12 @@ static void write_decimal(struct sl_buf *out, const char *at)
     sl_buf_add_text(out, "\"}");
 }
 
-static void write_hex(struct sl_buf *out, const char *bytes, size_t size)
-{
-    static const char hex[] = "0123456789abcdef";
-    char *at = sl_buf_reserve(out, 2 * size);
-    for (size_t i = 0; i < size; i++) {
-        at[2 * i] = hex[(unsigned char)bytes[i] >> 4];
-        at[2 * i + 1] = hex[(unsigned char)bytes[i] & 15];
-    }
-    sl_buf_commit(out, 2 * size);
-}
-
 static void write_binary(struct sl_buf *out, struct sl_str value)
 {
     sl_buf_add_text(out, "{\"$binary\":{\"base64\":\"");
     sl_base64_encode(out, value.at + 5, value.length - 5);
     sl_buf_add_text(out, "\",\"subType\":\"");
-    write_hex(out, value.at + 4, 1);
+    sl_hex_encode(out, value.at + 4, 1);
     sl_buf_add_text(out, "\"}}");
 }
 
@@ -209,7 +223,7 @@ static int write_value(struct sl_buf *out, const struct sl_bson_element *element
         break;
     case SL_BSON_OID:
         sl_buf_add_text(out, "{\"$oid\":\"");
-        write_hex(out, element->value.at, 12);
+        sl_hex_encode(out, element->value.at, 12);
         sl_buf_add_text(out, "\"}");
         break;
     case SL_BSON_BINARY:
@@ -219,39 +233,39 @@ static int write_value(struct sl_buf *out, const struct sl_bson_element *element
     return SL_OK;
 }
 
-static int write_key(struct sl_buf *out, struct sl_str key, bool may_wrap, struct sl_err *err)
+static int write_key(struct sl_buf *out, struct sl_str key, bool first, unsigned depth,
+                     struct sl_err *err)
 {
-    if (may_wrap && sl_extjson_word_of(key.at, key.length))
+    if (first && depth > 1 && sl_extjson_word_of(key.at, key.length))
         return sl_err_set(err, SL_REJECTED,
                           "a document that begins with '%s' cannot be told from a wrapped value",
                           key.at);
-    if (!sl_extjson_write_text(out, key.at, key.length))
+    if (!write_between(out, first ? '{' : ',', key.at, key.length, ':'))
         return sl_err_set(err, SL_REJECTED, "a field's name is not valid UTF-8");
-    sl_buf_add_char(out, ':');
     return SL_OK;
 }
 
 static int write_doc(struct sl_buf *out, struct sl_str doc, bool array, unsigned depth,
                      struct sl_err *err)
 {
-    struct sl_bson_reader reader;
+    struct sl_bson_reader reader = {0};
     struct sl_bson_element element;
     if (depth > SL_EXTJSON_DEPTH_MAX)
         return sl_err_set(err, SL_REJECTED, "documents nested deeper than %d levels",
                           SL_EXTJSON_DEPTH_MAX);
     int rc = sl_bson_open(&reader, doc, err);
-    sl_buf_add_char(out, array ? '[' : '{');
-    for (bool first = true; rc == SL_OK; first = false) {
-        rc = sl_bson_next(&reader, &element, err);
-        if (rc != SL_OK)
-            break;
-        if (!first)
-            sl_buf_add_char(out, ',');
-        if (!array)
-            rc = write_key(out, element.key, first && depth > 1, err);
+    bool first = true;
+    while (rc == SL_OK && (rc = sl_bson_next(&reader, &element, err)) == SL_OK) {
+        if (array)
+            sl_buf_add_char(out, first ? '[' : ',');
+        else
+            rc = write_key(out, element.key, first, depth, err);
         if (rc == SL_OK)
             rc = write_value(out, &element, depth, err);
+        first = false;
     }
+    if (first)
+        sl_buf_add_char(out, array ? '[' : '{');
     sl_buf_add_char(out, array ? ']' : '}');
     return rc == SL_END ? SL_OK : rc;
 }
@@ -260,7 +274,7 @@ int sl_extjson_write(struct sl_buf *out, const void *bson, size_t size, struct s
 {
     size_t length = out->length;
     int rc = write_doc(out, (struct sl_str){bson, size}, false, 1, err);
-    if (rc != SL_OK) {
+    if (rc != SL_OK && out->data) {
         out->length = length;
         out->data[length] = 0;
     }

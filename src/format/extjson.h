@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "format/bson_writer.h"
+#include "format/extjson_value.h"
 
 enum { SL_EXTJSON_DEPTH_MAX = 64 };
 
@@ -28,19 +29,6 @@ bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length);
 
 /* Appends a moment as "2026-11-22T03:10:00.120Z" (no quotes); false outside the years 1 to 9999. */
 bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms);
-
-/* The keys that wrap a value when they are the only one of an embedded object. */
-enum sl_extjson_word {
-    SL_EXTJSON_NO_WORD,
-    SL_EXTJSON_DECIMAL, /* $numberDecimal */
-    SL_EXTJSON_DATE,    /* $date */
-    SL_EXTJSON_LONG,    /* $numberLong */
-    SL_EXTJSON_DOUBLE,  /* $numberDouble */
-    SL_EXTJSON_INT,     /* $numberInt */
-    SL_EXTJSON_OID,     /* $oid */
-    SL_EXTJSON_BINARY,  /* $binary */
-};
-enum sl_extjson_word sl_extjson_word_of(const char *key, size_t length);
 
 /* The way back: a builder that is fed the events of any JSON parser, for a whole text or for one
  * object inside a larger one. Its fields are private. */

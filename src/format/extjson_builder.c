@@ -11,11 +11,10 @@
  */
 #include "format/extjson.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "format/base64.h"
+#include "format/extjson_value.h"
 
 enum state {
     NOTHING,     /* before the outermost { */
@@ -27,37 +26,6 @@ enum state {
     UNWRAPPED,   /* the value is there: only } may follow */
     COMPLETE,
 };
-
-static const struct {
-    const char *key;
-    enum sl_extjson_word word;
-} words[] = {
-    {"$numberDecimal", SL_EXTJSON_DECIMAL},
-    {"$date",          SL_EXTJSON_DATE   },
-    {"$numberLong",    SL_EXTJSON_LONG   },
-    {"$numberDouble",  SL_EXTJSON_DOUBLE },
-    {"$numberInt",     SL_EXTJSON_INT    },
-    {"$oid",           SL_EXTJSON_OID    },
-    {"$binary",        SL_EXTJSON_BINARY },
-};
-
-enum sl_extjson_word sl_extjson_word_of(const char *key, size_t length)
-{
-    if (!length || *key != '$')
-        return SL_EXTJSON_NO_WORD;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (sl_str_is((struct sl_str){key, length}, words[i].key))
-            return words[i].word;
-    return SL_EXTJSON_NO_WORD;
-}
-
-static const char *word_key(enum sl_extjson_word word)
-{
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (words[i].word == word)
-            return words[i].key;
-    return "";
-}
 
 void sl_extjson_builder_init(struct sl_extjson_builder *builder)
 {
@@ -89,7 +57,7 @@ static bool refuse(struct sl_extjson_builder *b, const char *why)
 
 static bool refuse_word(struct sl_extjson_builder *b, const char *why)
 {
-    sl_err_set(b->err, SL_REJECTED, "Extended JSON: %s %s", word_key(b->word), why);
+    sl_err_set(b->err, SL_REJECTED, "Extended JSON: %s %s", sl_extjson_word_key(b->word), why);
     return false;
 }
 
@@ -260,88 +228,6 @@ bool sl_extjson_key(struct sl_extjson_builder *builder, const char *text, size_t
     return set_key(builder, text, length);
 }
 
-static bool wrapped_double(struct sl_extjson_builder *b, struct sl_bson_key key, struct sl_str text)
-{
-    double value;
-    if (sl_str_is(text, "NaN"))
-        value = (double)NAN;
-    else if (sl_str_is(text, "Infinity"))
-        value = (double)INFINITY;
-    else if (sl_str_is(text, "-Infinity"))
-        value = -(double)INFINITY;
-    else if (sl_double_parse(text.at, text.length, &value) != SL_NUMBER_OK)
-        return refuse_word(b, "holds no double");
-    sl_bson_add_double(&b->writer, key, value);
-    return true;
-}
-
-static bool wrapped_decimal(struct sl_extjson_builder *b, struct sl_bson_key key,
-                            struct sl_str text)
-{
-    struct sl_decimal value;
-    if (sl_str_is(text, "NaN"))
-        value = (struct sl_decimal){0, 0x7c00000000000000u};
-    else if (sl_str_is(text, "Infinity"))
-        value = (struct sl_decimal){0, 0x7800000000000000u};
-    else if (sl_str_is(text, "-Infinity"))
-        value = (struct sl_decimal){0, 0xf800000000000000u};
-    else if (sl_decimal_parse(text.at, text.length, &value) != SL_NUMBER_OK)
-        return refuse_word(b, "holds no exact decimal of 34 digits");
-    sl_bson_add_decimal(&b->writer, key, value);
-    return true;
-}
-
-static bool wrapped_oid(struct sl_extjson_builder *b, struct sl_bson_key key, struct sl_str text)
-{
-    uint8_t oid[12] = {0};
-    for (size_t i = 0; i < text.length && i < 24; i++) {
-        char c = text.at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0)
-            return refuse_word(b, "holds no lower-case hexadecimal digits");
-        oid[i / 2] = (uint8_t)(oid[i / 2] << 4 | digit);
-    }
-    if (text.length != 24)
-        return refuse_word(b, "needs 24 hexadecimal digits");
-    sl_bson_add_oid(&b->writer, key, oid);
-    return true;
-}
-
-/* The text of a wrapped value. */
-static bool wrapped(struct sl_extjson_builder *b, struct sl_str text)
-{
-    char storage[16];
-    struct sl_bson_key key = pending_key(b, storage);
-    int64_t whole;
-    b->state = UNWRAPPED;
-    switch (b->word) {
-    case SL_EXTJSON_DECIMAL:
-        return wrapped_decimal(b, key, text);
-    case SL_EXTJSON_DOUBLE:
-        return wrapped_double(b, key, text);
-    case SL_EXTJSON_OID:
-        return wrapped_oid(b, key, text);
-    case SL_EXTJSON_DATE:
-        if (!sl_iso_parse(text.at, text.length, &whole))
-            return refuse_word(b, "holds no ISO 8601 moment");
-        sl_bson_add_date(&b->writer, key, whole);
-        return true;
-    case SL_EXTJSON_LONG:
-    case SL_EXTJSON_INT:
-        if (sl_int64_parse(text.at, text.length, &whole) != SL_NUMBER_OK)
-            return refuse_word(b, "holds no whole number of 64 bits");
-        if (b->word == SL_EXTJSON_LONG)
-            sl_bson_add_int64(&b->writer, key, whole);
-        else if (whole < INT32_MIN || whole > INT32_MAX)
-            return refuse_word(b, "holds no whole number of 32 bits");
-        else
-            sl_bson_add_int32(&b->writer, key, (int32_t)whole);
-        return true;
-    default:
-        return refuse_word(b, "takes an object");
-    }
-}
-
 static bool inner_text(struct sl_extjson_builder *b, struct sl_str text)
 {
     char storage[16];
@@ -362,20 +248,25 @@ static bool inner_text(struct sl_extjson_builder *b, struct sl_str text)
     }
     b->subtype = 0;
     for (size_t i = 0; i < text.length; i++) {
-        char c = text.at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int digit = sl_hex_digit(text.at[i]);
         if (digit < 0 || i == 2)
             return refuse_word(b, "has a bad subType");
         b->subtype = b->subtype << 4 | digit;
     }
-    return text.length ? true : refuse_word(b, "has a bad subType");
+    if (!text.length || b->subtype == SL_BSON_OLD_BINARY)
+        return refuse_word(b, "has a bad subType");
+    return true;
 }
 
 bool sl_extjson_string(struct sl_extjson_builder *builder, const char *text, size_t length)
 {
     char storage[16];
-    if (builder->state == WRAPPED)
-        return wrapped(builder, (struct sl_str){text, length});
+    if (builder->state == WRAPPED) {
+        builder->state = UNWRAPPED;
+        const char *why = sl_extjson_unwrap(&builder->writer, pending_key(builder, storage),
+                                            builder->word, (struct sl_str){text, length});
+        return why ? refuse_word(builder, why) : true;
+    }
     if (builder->state == INNER_VALUE)
         return inner_text(builder, (struct sl_str){text, length});
     if (!at_value(builder))

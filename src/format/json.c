@@ -10,7 +10,6 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "format/number.h"
 
 enum { MAX_BYTES = 64 * 1024 * 1024, FEW_KEYS = 16 };
 
@@ -21,7 +20,8 @@ struct sl_json_doc {
 
 struct parse {
     struct sl_json_doc *doc;
-    const struct sl_json_options *options;
+    const char *name; /* for messages; may be NULL */
+    bool comments;
     const char *text;
     size_t size;
     yajl_handle yajl;
@@ -57,7 +57,8 @@ static size_t token_start(const struct parse *p, size_t at, bool punctuation)
         if (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
             (punctuation && (c == ',' || c == ':')))
             at++;
-        else if (c == '/' && at + 1 < p->size && (p->text[at + 1] == '/' || p->text[at + 1] == '*'))
+        else if (p->comments && c == '/' && at + 1 < p->size &&
+                 (p->text[at + 1] == '/' || p->text[at + 1] == '*'))
             at = skip_comment(p->text, p->size, at);
         else
             break;
@@ -82,10 +83,9 @@ static struct sl_json_place locate(struct parse *p, size_t offset)
 
 static int fail_at(struct parse *p, struct sl_json_place at, const char *text)
 {
-    const char *name = p->options && p->options->name ? p->options->name : NULL;
     p->failed = true;
-    return sl_err_set(p->err, SL_REJECTED, "%s%s%u:%u: %s", name ? name : "", name ? ":" : "",
-                      at.line, at.column, text);
+    return sl_err_set(p->err, SL_REJECTED, "%s%s%u:%u: %s", p->name ? p->name : "",
+                      p->name ? ":" : "", at.line, at.column, text);
 }
 
 /* The place of the token whose event has just come; moves on past it. */
@@ -187,10 +187,15 @@ static int on_key(void *ctx, const unsigned char *text, size_t length)
     return 1;
 }
 
+struct child {
+    const struct sl_json *node;
+};
+
+/* By key; the same ones by place. */
 static int compare_keys(const void *a, const void *b)
 {
-    const struct sl_json *x = *(const struct sl_json *const *)a;
-    const struct sl_json *y = *(const struct sl_json *const *)b;
+    const struct sl_json *x = ((const struct child *)a)->node;
+    const struct sl_json *y = ((const struct child *)b)->node;
     size_t shorter = x->key.length < y->key.length ? x->key.length : y->key.length;
     int order = memcmp(x->key.at, y->key.at, shorter);
     if (order)
@@ -213,15 +218,15 @@ static const struct sl_json *repeated_few(const struct sl_json *map)
 
 static const struct sl_json *repeated_many(const struct sl_json *map)
 {
-    const struct sl_json **sorted = sl_alloc(map->count * sizeof(struct sl_json *));
+    struct child *sorted = sl_alloc(map->count * sizeof *sorted);
     const struct sl_json *found = NULL;
     uint32_t n = 0;
     for (const struct sl_json *child = map->first; child; child = child->next)
-        sorted[n++] = child;
+        sorted[n++].node = child;
     qsort(sorted, n, sizeof *sorted, compare_keys);
     for (uint32_t i = 1; i < n && !found; i++)
-        if (sl_str_equal(sorted[i - 1]->key, sorted[i]->key))
-            found = sorted[i];
+        if (sl_str_equal(sorted[i - 1].node->key, sorted[i].node->key))
+            found = sorted[i].node;
     free(sorted);
     return found;
 }
@@ -281,9 +286,9 @@ static const struct {
 /* Where yajl stopped: the token it did not want, or the character inside one. */
 static size_t error_offset(struct parse *p, bool premature)
 {
-    if (premature || p->finishing)
+    if (premature)
         return p->size;
-    size_t consumed = yajl_get_bytes_consumed(p->yajl);
+    size_t consumed = p->finishing ? p->size : yajl_get_bytes_consumed(p->yajl);
     size_t at = token_start(p, p->end, false);
     while (at < p->size && at + 1 < consumed && (p->text[at] == ',' || p->text[at] == ':'))
         at = token_start(p, at + 1, false);
@@ -296,7 +301,9 @@ static int fail_yajl(struct parse *p, const char *text, size_t size)
         return SL_REJECTED;
     unsigned char *theirs = yajl_get_error(p->yajl, 0, (const unsigned char *)text, size);
     const char *ours = theirs ? (const char *)theirs : "no valid JSON";
-    bool premature = theirs && strstr((const char *)theirs, "premature EOF");
+    size_t start = token_start(p, p->end, true);
+    bool open_text = p->finishing && start < p->size && p->text[start] == '"';
+    bool premature = open_text || (theirs && strstr((const char *)theirs, "premature EOF"));
 
     for (size_t i = 0; theirs && i < sizeof texts / sizeof *texts; i++)
         if (strstr((const char *)theirs, texts[i].theirs)) {
@@ -304,7 +311,8 @@ static int fail_yajl(struct parse *p, const char *text, size_t size)
             break;
         }
     if (premature)
-        ours = p->depth ? "the text ends inside an object, an array or a text" : "no value here";
+        ours = p->depth || open_text ? "the text ends inside an object, an array or a text"
+                                     : "no value here";
     int rc = fail_at(p, locate(p, error_offset(p, premature)), ours);
     if (theirs)
         yajl_free_error(p->yajl, theirs);
@@ -331,7 +339,9 @@ static int run(struct parse *p)
 int sl_json_parse(const char *text, size_t size, const struct sl_json_options *options,
                   struct sl_json_doc **ret_doc, struct sl_err *err)
 {
-    struct parse p = {.options = options, .text = text, .size = size, .err = err};
+    struct parse p = {.text = text, .size = size, .err = err};
+    p.name = options ? options->name : NULL;
+    p.comments = options && options->comments;
     p.place = (struct sl_json_place){1, 1};
     p.key = (struct sl_str){"", 0};
     size_t most = options && options->max_bytes ? options->max_bytes : MAX_BYTES;
@@ -342,7 +352,7 @@ int sl_json_parse(const char *text, size_t size, const struct sl_json_options *o
     p.doc = SL_NEW(struct sl_json_doc);
     sl_arena_init(&p.doc->arena, size < 4096 ? 4096 : 65536);
     p.yajl = yajl_alloc(&callbacks, NULL, &p);
-    yajl_config(p.yajl, yajl_allow_comments, options && options->comments);
+    yajl_config(p.yajl, yajl_allow_comments, p.comments);
     yajl_config(p.yajl, yajl_dont_validate_strings, 1); /* done here, more strictly */
     int rc = run(&p);
     yajl_free(p.yajl);
@@ -365,37 +375,4 @@ void sl_json_free(struct sl_json_doc *doc)
 const struct sl_json *sl_json_root(const struct sl_json_doc *doc)
 {
     return doc->root;
-}
-
-const struct sl_json *sl_json_get(const struct sl_json *node, const char *key)
-{
-    if (!node || node->kind != SL_JSON_MAP)
-        return NULL;
-    struct sl_str wanted = sl_str_of(key);
-    for (const struct sl_json *child = node->first; child; child = child->next)
-        if (sl_str_equal(child->key, wanted))
-            return child;
-    return NULL;
-}
-
-const char *sl_json_text(const struct sl_json *node)
-{
-    if (!node || node->kind != SL_JSON_TEXT || memchr(node->text.at, 0, node->text.length))
-        return NULL;
-    return node->text.at;
-}
-
-bool sl_json_int(const struct sl_json *node, int64_t *ret)
-{
-    return node && node->kind == SL_JSON_NUMBER &&
-           sl_int64_parse(node->text.at, node->text.length, ret) == SL_NUMBER_OK;
-}
-
-const char *sl_json_kind_name(enum sl_json_kind kind)
-{
-    static const char *const names[] = {
-        [SL_JSON_NULL] = "null",   [SL_JSON_BOOL] = "true or false", [SL_JSON_NUMBER] = "a number",
-        [SL_JSON_TEXT] = "a text", [SL_JSON_LIST] = "an array",      [SL_JSON_MAP] = "an object",
-    };
-    return names[kind];
 }

@@ -27,7 +27,7 @@ const struct sl_setting sl_http_settings[] = {
      .fallback = "10s",
      .help = "how long finding and reaching a host, TLS included, may take",
      .minimum = 100,
-     .maximum = 300 * 1000},
+     .maximum = 300000},
     {0                                                                     },
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,36 +85,37 @@ static int bind_to(const struct sockaddr_storage *address, socklen_t length)
 }
 
 /* ":8080" on a machine without IPv6: every IPv4 address. */
-static int bind_any_v4(const struct sockaddr_storage *address)
-{
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    struct sockaddr_storage v4 = {0};
-    socklen_t length;
-    fill_v4("0.0.0.0", ntohs(v6->sin6_port), &v4, &length);
-    return bind_to(&v4, length);
-}
-
-static uint16_t port_of(int fd)
+static int bind_any_v4(const char *text)
 {
     struct sockaddr_storage address = {0};
+    socklen_t length = 0;
+    char v4[64];
+    snprintf(v4, sizeof v4, "0.0.0.0%s", strrchr(text, ':'));
+    sl_listen_parse(v4, &address, &length, NULL);
+    return bind_to(&address, length);
+}
+
+/* The port lies at the same place in an IPv4 address. */
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_in6 address = {0};
     socklen_t length = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &length))
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.sin6_port);
 }
 
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err)
 {
-    struct sockaddr_storage address;
-    socklen_t length;
+    struct sockaddr_storage address = {0};
+    socklen_t length = 0;
     int rc = sl_listen_parse(text, &address, &length, err);
     if (rc != SL_OK)
         return rc;
 
     int fd = bind_to(&address, length);
     if (fd < 0 && errno == EAFNOSUPPORT && (*text == ':' || *text == '*'))
-        fd = bind_any_v4(&address);
+        fd = bind_any_v4(text);
     if (fd < 0) {
         int cause = errno;
         sl_err_set(err, SL_CONFIG, "cannot listen on '%s': %s", text,

@@ -170,10 +170,20 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **re
 
 static void on_timer(uv_timer_t *timer);
 
+static unsigned count_connections(struct MHD_Daemon *daemon)
+{
+    return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
 static void turn(struct sl_http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms;
+    unsigned before = count_connections(server->daemon);
     MHD_run(server->daemon);
+    /* At its connection limit the library stops to accept, and begins again only in the next run
+     * after one has gone, which nothing else would bring about. */
+    if (count_connections(server->daemon) < before)
+        MHD_run(server->daemon);
     if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES) {
         uv_timer_stop(server->timer);
         return;

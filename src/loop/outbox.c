@@ -99,7 +99,7 @@ void sl_outbox_drop(struct sl_outbox *box, size_t size)
             box->last = NULL;
         free(piece);
     }
-    if (size) {
+    if (box->first) {
         box->first->at += size;
         box->first->size -= size;
     }

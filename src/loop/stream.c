@@ -10,38 +10,27 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "loop/dns.h"
-#include "loop/fiber.h"
+#include "loop/stream_own.h"
 
 enum {
     READ_BYTES = 64 * 1024,
-    HELD_BYTES = 32 * 1024,  /* handed to uv_write at once */
     WIRE_BYTES = 256 * 1024, /* encrypted ahead of the kernel */
     GATHER_MAX = 64,         /* pieces in one writev */
-    KEEPALIVE_S = 60,
 };
 
-struct sl_stream {
-    uv_tcp_t tcp;
-    uv_check_t flusher; /* active while bytes were queued in this turn */
-    uv_idle_t awake;    /* active with flusher: keeps the loop from sleeping before it */
-    uv_connect_t connecting;
-    uv_write_t writing;
-    unsigned handles; /* not yet closed */
-
-    struct sl_tls_session *tls; /* NULL: plain */
-    struct sl_outbox plain, wire;
-    char held[HELD_BYTES]; /* what uv_write is busy with */
-    size_t held_bytes;     /* how much of it */
-    bool busy;             /* uv_write is under way */
-    char *input;
-
-    const struct sl_stream_handler *handler;
-    void *ctx;
-    struct sl_waitlist changed; /* for the fiber that connects */
-    bool connected, handshaken, open, paused, broken, closed;
-    struct sl_err why;
-};
+struct sl_stream *sl_stream_make(void)
+{
+    /* libuv writes without MSG_NOSIGNAL; a broken pipe shall be an error code. */
+    signal(SIGPIPE, SIG_IGN);
+    struct sl_stream *stream = SL_NEW(struct sl_stream);
+    uv_tcp_init(sl_loop(), &stream->tcp);
+    uv_check_init(sl_loop(), &stream->flusher);
+    uv_idle_init(sl_loop(), &stream->awake);
+    stream->tcp.data = stream->flusher.data = stream->awake.data = stream;
+    stream->handles = 3;
+    stream->input = sl_alloc(READ_BYTES);
+    return stream;
+}
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -76,7 +65,7 @@ static void fail(struct sl_stream *stream)
         stream->handler->on_close(stream->ctx, &stream->why);
 }
 
-static void fail_uv(struct sl_stream *stream, const char *doing, int status)
+void sl_stream_broke(struct sl_stream *stream, const char *doing, int status)
 {
     if (status == UV_EOF)
         sl_err_set(&stream->why, SL_CLOSED, "the peer closed the connection");
@@ -126,7 +115,7 @@ static void wait_for_room(struct sl_stream *stream)
     uv_buf_t buffer = uv_buf_init(stream->held, (unsigned)size);
     int status = uv_write(&stream->writing, (uv_stream_t *)&stream->tcp, &buffer, 1, on_written);
     if (status < 0)
-        fail_uv(stream, "writing", status);
+        sl_stream_broke(stream, "writing", status);
     else
         stream->busy = true;
     stream->held_bytes = stream->busy ? size : 0;
@@ -150,7 +139,7 @@ static void flush(struct sl_stream *stream)
         if (written == UV_EAGAIN)
             wait_for_room(stream);
         else if (written < 0)
-            fail_uv(stream, "writing", written);
+            sl_stream_broke(stream, "writing", written);
         else
             sl_outbox_drop(box, (size_t)written);
     }
@@ -164,7 +153,7 @@ static void on_written(uv_write_t *request, int status)
     if (status == UV_ECANCELED || stream->closed)
         return;
     if (status < 0)
-        fail_uv(stream, "writing", status);
+        sl_stream_broke(stream, "writing", status);
     else
         flush(stream);
 }
@@ -185,7 +174,7 @@ static void ignore_idle(uv_idle_t *idle)
     (void)idle;
 }
 
-static void flush_this_turn(struct sl_stream *stream)
+void sl_stream_flush_soon(struct sl_stream *stream)
 {
     if (stream->broken || stream->closed || uv_is_active((uv_handle_t *)&stream->flusher))
         return;
@@ -198,7 +187,7 @@ void sl_stream_write(struct sl_stream *stream, const void *bytes, size_t size)
     if (stream->broken)
         return;
     sl_outbox_add(&stream->plain, bytes, size);
-    flush_this_turn(stream);
+    sl_stream_flush_soon(stream);
 }
 
 void sl_stream_write_ref(struct sl_stream *stream, const void *bytes, size_t size)
@@ -206,7 +195,7 @@ void sl_stream_write_ref(struct sl_stream *stream, const void *bytes, size_t siz
     if (stream->broken)
         return;
     sl_outbox_add_ref(&stream->plain, bytes, size);
-    flush_this_turn(stream);
+    sl_stream_flush_soon(stream);
 }
 
 void sl_stream_disown(struct sl_stream *stream, const void *bytes, size_t size)
@@ -262,7 +251,7 @@ static void arrived_tls(struct sl_stream *stream, const char *bytes, size_t size
     }
     if (stream->open)
         read_tls(stream);
-    flush_this_turn(stream); /* TLS answers by itself: key updates */
+    sl_stream_flush_soon(stream); /* TLS answers by itself: key updates */
 }
 
 static void on_read(uv_stream_t *tcp, ssize_t size, const uv_buf_t *buffer)
@@ -271,7 +260,7 @@ static void on_read(uv_stream_t *tcp, ssize_t size, const uv_buf_t *buffer)
     if (size == 0 || stream->broken || stream->closed)
         return;
     if (size < 0)
-        fail_uv(stream, "reading", (int)size);
+        sl_stream_broke(stream, "reading", (int)size);
     else if (stream->tls)
         arrived_tls(stream, buffer->base, (size_t)size);
     else
@@ -291,140 +280,7 @@ void sl_stream_resume(struct sl_stream *stream)
         return;
     uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read);
     if (stream->tls)
-        flush_this_turn(stream);
-}
-
-/* --- connecting --- */
-
-static struct sl_stream *make(void)
-{
-    signal(SIGPIPE,
-           SIG_IGN); /* libuv writes without MSG_NOSIGNAL; a broken pipe is an error code */
-    struct sl_stream *stream = SL_NEW(struct sl_stream);
-    uv_tcp_init(sl_loop(), &stream->tcp);
-    uv_check_init(sl_loop(), &stream->flusher);
-    uv_idle_init(sl_loop(), &stream->awake);
-    stream->tcp.data = stream->flusher.data = stream->awake.data = stream;
-    stream->handles = 3;
-    stream->input = sl_alloc(READ_BYTES);
-    return stream;
-}
-
-static void on_connect(uv_connect_t *request, int status)
-{
-    struct sl_stream *stream = request->handle->data;
-    if (stream->closed)
-        return;
-    if (status < 0) {
-        fail_uv(stream, "connecting", status);
-        return;
-    }
-    stream->connected = true;
-    sl_wake_all(&stream->changed);
-}
-
-static int wait_until(struct sl_stream *stream, const bool *condition, uint64_t deadline_ms,
-                      struct sl_err *err)
-{
-    while (!*condition) {
-        if (stream->broken) {
-            if (err)
-                *err = stream->why;
-            return stream->why.code;
-        }
-        int rc = sl_wait(&stream->changed, deadline_ms);
-        if (rc != SL_OK)
-            return sl_err_set(err, rc, rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
-    }
-    return SL_OK;
-}
-
-static int open_tcp(struct sl_stream *stream, const struct sockaddr *address, uint64_t deadline_ms,
-                    struct sl_err *err)
-{
-    int status = uv_tcp_connect(&stream->connecting, &stream->tcp, address, on_connect);
-    if (status < 0)
-        return sl_err_set(err, SL_CLOSED, "%s", uv_strerror(status));
-    int rc = wait_until(stream, &stream->connected, deadline_ms, err);
-    if (rc != SL_OK)
-        return rc;
-    uv_tcp_nodelay(&stream->tcp, 1);
-    uv_tcp_keepalive(&stream->tcp, 1, KEEPALIVE_S);
-    return SL_OK;
-}
-
-static int open_tls(struct sl_stream *stream, struct sl_tls *tls, const char *host,
-                    uint64_t deadline_ms, struct sl_err *err)
-{
-    stream->tls = sl_tls_session_new(tls, host, err);
-    if (!stream->tls)
-        return SL_CONFIG;
-    bool done;
-    int rc = sl_tls_handshake(stream->tls, &done, err); /* says hello */
-    if (rc != SL_OK)
-        return rc;
-    flush_this_turn(stream);
-    sl_stream_resume(stream);
-    return wait_until(stream, &stream->handshaken, deadline_ms, err);
-}
-
-/* One try with one address; *ret_connected tells whether it answered at all. */
-static int attempt(const char *host, const struct sockaddr *address, struct sl_tls *tls,
-                   uint64_t connect_by_ms, uint64_t deadline_ms, struct sl_stream **ret,
-                   bool *ret_connected, struct sl_err *err)
-{
-    struct sl_stream *stream = make();
-    int rc = open_tcp(stream, address, connect_by_ms, err);
-    *ret_connected = rc == SL_OK;
-    if (rc == SL_OK && tls)
-        rc = open_tls(stream, tls, host, deadline_ms, err);
-    if (rc != SL_OK) {
-        sl_stream_close(stream);
-        return rc;
-    }
-    *ret = stream;
-    return SL_OK;
-}
-
-/* Tries the addresses in turn, each with its share of the time that is left. */
-static int try_all(const char *host, const struct sl_addresses *addresses, struct sl_tls *tls,
-                   uint64_t deadline_ms, struct sl_stream **ret, struct sl_err *err)
-{
-    if (!addresses->count)
-        return sl_err_set(err, SL_CLOSED, "the name has no address");
-    int rc = SL_CLOSED;
-    for (size_t i = 0; i < addresses->count; i++) {
-        const struct sockaddr *address = (const struct sockaddr *)&addresses->item[i].address;
-        uint64_t now = sl_loop_now_ms();
-        uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
-        uint64_t by = deadline_ms == SL_FOREVER ? deadline_ms : now + left / (addresses->count - i);
-        bool connected = false;
-        rc = attempt(host, address, tls, by, deadline_ms, ret, &connected, err);
-        if (rc == SL_OK || rc == SL_CANCELED || connected || sl_loop_now_ms() >= deadline_ms)
-            return rc; /* TLS would fail on the others too */
-    }
-    return rc;
-}
-
-int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
-                      const struct sl_stream_handler *handler, void *ctx, uint64_t deadline_ms,
-                      struct sl_stream **ret, struct sl_err *err)
-{
-    struct sl_addresses addresses;
-    struct sl_stream *stream = NULL;
-    int rc = sl_dns_resolve(host, port, deadline_ms, &addresses, err);
-    if (rc == SL_OK)
-        rc = try_all(host, &addresses, tls, deadline_ms, &stream, err);
-    if (rc != SL_OK) {
-        sl_err_wrap(err, "cannot connect to %s:%u", host, (unsigned)port);
-        return rc;
-    }
-    stream->handler = handler;
-    stream->ctx = ctx;
-    stream->open = true;
-    sl_stream_resume(stream);
-    *ret = stream;
-    return SL_OK;
+        sl_stream_flush_soon(stream);
 }
 
 void sl_stream_close(struct sl_stream *stream)

@@ -18,7 +18,8 @@ struct sl_tls_session {
     BIO *departing; /* owned by ssl: bytes for the peer */
 };
 
-/* The first reason OpenSSL noted, which is the root of the others; its queue is empty afterwards. */
+/* The first reason OpenSSL noted, which is the root of the others; its queue is empty afterwards.
+ */
 static const char *reason(void)
 {
     unsigned long code = ERR_peek_error();

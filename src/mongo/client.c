@@ -67,7 +67,7 @@ static struct client *client_new(struct sl_mongo *mongo)
     mongoc_client_set_stream_initiator(client->driver, sl_mongo_connect, &client->link);
     if (mongo->has_tls) /* setting the initiator has switched the handshake off: on again */
         mongoc_client_set_ssl_opts(client->driver, &mongo->tls);
-    sl_mongo_usleep_install(client->driver);
+    sl_mongo_hook(client->driver);
     mongo->count++;
     return client;
 }
@@ -167,10 +167,12 @@ static int explain(const struct client *client, const bson_t *command, const bso
         return sl_err_set(err, SL_TIMEOUT, "MongoDB %s: no answer in time", name);
 
     char message[sizeof error->message];
-    sl_mongo_row_reason((int32_t)error->code, error->message, message, sizeof message);
+    sl_mongo_reason((int32_t)error->code, error->message, message, sizeof message);
     sl_mongo_mask(message);
     int code = sl_mongo_error_code(error, reply);
-    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s", name, message);
+    bool login = error->domain == MONGOC_ERROR_CLIENT && code == SL_CONFIG;
+    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s%s", name, message,
+               login ? " Check user, password and authSource in mongo.url." : "");
     if (err)
         err->cause = (int)sl_field_int64(reply, "code", 0);
     return code;
@@ -185,7 +187,7 @@ static bool is_sound(int rc, const bson_t *reply)
 static int run(struct sl_mongo *mongo, const char *database, const bson_t *command, bson_t *reply,
                uint64_t deadline_ms, struct sl_err *err)
 {
-    struct client *client;
+    struct client *client = NULL;
     int rc = take_client(mongo, deadline_ms, &client, err);
     if (rc != SL_OK) {
         bson_init(reply);
@@ -248,7 +250,7 @@ static int check_write(const bson_t *command, const bson_t *reply, struct sl_err
     char text[sizeof err->message], reason[sizeof err->message];
     int32_t server_code = (int32_t)sl_field_int64(&fault, "code", 0);
     sl_field_text(&fault, "errmsg", text, sizeof text);
-    sl_mongo_row_reason(server_code, text, reason, sizeof reason);
+    sl_mongo_reason(server_code, text, reason, sizeof reason);
     sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s", command_name(command), reason);
     if (err)
         err->cause = server_code;

@@ -27,7 +27,9 @@ static mongoc_stream_t *refuse(bson_error_t *error, uint32_t code, const char *w
 static void unix_target(const mongoc_host_list_t *host, struct target *ret)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strncpy(address.sun_path, host->host, sizeof address.sun_path - 1);
+    size_t length = strnlen(host->host, sizeof address.sun_path - 1);
+    memcpy(address.sun_path, host->host,
+           length); /* a longer path does not exist: connect says so */
     memcpy(&ret->address, &address, sizeof address);
     ret->length = sizeof address;
 }

@@ -112,12 +112,14 @@ static size_t cut_at(const char *text, size_t length, size_t limit)
     return limit;
 }
 
-void sl_mongo_row_reason(int32_t server_code, const char *message, char *out, size_t size)
+void sl_mongo_reason(int32_t server_code, const char *message, char *out, size_t size)
 {
-    size_t length = strlen(message);
-    const char *values = server_code == 11000 ? strstr(message, " dup key") : NULL;
-    if (values)
-        length = (size_t)(values - message);
+    size_t length = strcspn(message, "{"); /* what follows is a document: a key, or the command */
+    const char *key = server_code == 11000 ? strstr(message, " dup key") : NULL;
+    if (key)
+        length = (size_t)(key - message);
+    while (length && strchr(" :", message[length - 1]))
+        length--;
     length = cut_at(message, length, size - 1);
     memcpy(out, message, length);
     out[length] = '\0';

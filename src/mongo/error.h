@@ -19,9 +19,9 @@ int sl_mongo_server_code(int32_t server_code);
  * server selected) is SL_CLOSED, a failed login SL_CONFIG. */
 int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply);
 
-/* A server's message about one row, fit for a dead letter: at most size - 1 bytes, cut between
- * characters, and without the values of a duplicate key. */
-void sl_mongo_row_reason(int32_t server_code, const char *message, char *out, size_t size);
+/* A server's message, fit for a log and for a dead letter: at most size - 1 bytes, cut between
+ * characters, and without what it quotes of the row: the values of a duplicate key, the command. */
+void sl_mongo_reason(int32_t server_code, const char *message, char *out, size_t size);
 
 /* Hides user and password of every mongodb:// address in text, in place. */
 void sl_mongo_mask(char *text);

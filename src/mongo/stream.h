@@ -31,9 +31,7 @@ mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link);
 void sl_mongo_rush(bool on);
 bool sl_mongo_rushing(void);
 
-/* Makes the driver's own sleeps suspend the fiber. Before 1.26 the driver offers no such setting
- * and its exported function is replaced; then this only makes sure that the replacement is linked.
- */
-void sl_mongo_usleep_install(mongoc_client_t *client);
+/* Makes the driver's own sleeps and key derivation let other fibers run (hooks.c). */
+void sl_mongo_hook(mongoc_client_t *client);
 
 #endif

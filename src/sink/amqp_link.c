@@ -16,7 +16,6 @@ void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker
 {
     *link = (struct sl_amqp_link){.broker = broker};
     link->amqp = sl_broker_amqp(broker, "sluice publisher");
-    link->blocked = sl_gauge("broker_blocked", "1 while RabbitMQ blocks publishing.", "%s", "");
     for (unsigned i = 0; i < 2; i++) {
         struct sl_backlog *lane = &link->lanes[i];
         sl_topology_queue(broker->settings, lane_names[i], lane->queue);
@@ -161,19 +160,8 @@ static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err
 
 static int wait_unblocked(struct sl_amqp_link *link, struct sl_err *err)
 {
-    if (!sl_amqp_blocked(link->amqp))
-        return SL_OK;
-    if (!link->blocked->value) /* the first who notices tells */
-        sl_log(SL_WARN, "RabbitMQ blocks publishing", SL_T("reason", sl_amqp_blocked(link->amqp)));
-    sl_metric_set(link->blocked, 1);
     int rc = sl_amqp_wait_unblocked(link->amqp, SL_FOREVER);
-    if (rc != SL_OK)
-        return sl_err_set(err, rc, "cancelled while RabbitMQ blocks publishing");
-    if (link->blocked->value)
-        sl_log(SL_INFO, "RabbitMQ takes messages again",
-               SL_N("lost", !sl_amqp_is_open(link->amqp)));
-    sl_metric_set(link->blocked, 0);
-    return SL_OK;
+    return rc == SL_OK ? rc : sl_err_set(err, rc, "cancelled while RabbitMQ blocks publishing");
 }
 
 int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct sl_err *err)

@@ -32,7 +32,6 @@ struct sl_amqp_link {
     struct sl_err trouble;
     struct sl_waitlist changed;
     struct sl_backlog lanes[2]; /* by enum sl_lane */
-    struct sl_metric *blocked;
 };
 
 void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker);

@@ -180,7 +180,7 @@ static int count_reply(struct writing *writing, const bson_t *reply, uint32_t fi
         char reason[240];
         if (refusal.index >= count)
             return sl_err_set(err, SL_CLOSED, "MongoDB refused row %u of %u", refusal.index, count);
-        sl_mongo_row_reason(refusal.server_code, refusal.message, reason, sizeof reason);
+        sl_mongo_reason(refusal.server_code, refusal.message, reason, sizeof reason);
         reject(writing, writing->rows[first + refusal.index], "refused", reason);
     }
     writing->result.applied += tally.inserted + tally.modified;

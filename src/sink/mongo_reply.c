@@ -32,7 +32,7 @@ static int check_refusals(const bson_t *reply, struct sl_err *err)
         if (code == SL_REJECTED)
             continue;
         char reason[sizeof err->message];
-        sl_mongo_row_reason(refusal.server_code, refusal.message, reason, sizeof reason);
+        sl_mongo_reason(refusal.server_code, refusal.message, reason, sizeof reason);
         sl_err_set(err, (enum sl_code)code, "MongoDB refused a row (%d): %s", refusal.server_code,
                    reason);
         if (err)

@@ -180,7 +180,8 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
 
 /* --- requested, executing --- */
 
-/* After a crash or a lost answer: did the export start? */
+/* After a crash or a lost answer: did the export start? If not, it is asked for again under the same
+ * id, so that one which starts very late is found out instead of moving the watermark unseen. */
 static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;

@@ -210,6 +210,7 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
     store->data_database = sl_strdup(settings->database);
     store->timeout_ms = settings->write_timeout_ms;
     make_owner(store->owner, sizeof store->owner);
+    sl_process_mark(store->process);
     return &store->state;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SL_STORE_STORE_OWN_H
 #define SL_STORE_STORE_OWN_H
 
+#include "store/process.h"
 #include "store/store.h"
 
 struct sl_store {
@@ -11,6 +12,7 @@ struct sl_store {
     char *data_database; /* of the documents: counters resume above what is stored there */
     uint64_t timeout_ms;
     char owner[128];
+    char process[SL_PROCESS_BYTES];
     bool runs_ready, ledger_ready, dead_ready; /* their indexes exist */
 };
 

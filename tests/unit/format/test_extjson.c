@@ -39,10 +39,11 @@ static const char *const mirrors[] = {
     "{\"a\":{\"$numberDecimal\":\"1500.50\"},\"b\":{\"$numberDecimal\":\"-1E+400\"}}",
     "{\"a\":{\"$numberDecimal\":\"NaN\"},\"b\":{\"$numberDecimal\":\"-Infinity\"}}",
     "{\"a\":{\"$date\":\"2026-11-22T03:10:00.120Z\"}}",
-    "{\"a\":{\"$date\":\"0001-01-01T00:00:00.000Z\"},\"b\":{\"$date\":\"9999-12-31T23:59:59.999Z\"}"
-    "}",
-    "{\"a\":{\"$date\":\"1899-12-31T23:59:59.999Z\"},\"b\":{\"$date\":\"2000-02-29T00:00:00.000Z\"}"
-    "}",
+    "{\"a\":{\"$date\":\"0001-01-01T00:00:00.000Z\"}}",
+    "{\"a\":{\"$date\":\"9999-12-31T23:59:59.999Z\"}}",
+    "{\"a\":{\"$date\":\"1899-12-31T23:59:59.999Z\"}}",
+    "{\"a\":{\"$date\":\"1900-03-01T00:00:00.000Z\"}}",
+    "{\"a\":{\"$date\":\"2000-02-29T00:00:00.000Z\"}}",
     "{\"a\":{\"$date\":{\"$numberLong\":\"253402300800000\"}}}",
     "{\"a\":{\"$date\":{\"$numberLong\":\"-62135596800001\"}}}",
     "{\"a\":{\"$numberDouble\":\"NaN\"},\"b\":{\"$numberDouble\":\"-Infinity\"}}",
@@ -206,8 +207,7 @@ static size_t random_text(char out[64])
     size_t length = 0;
     for (int i = rand() % 5; i; i--) {
         const char *piece = pieces[rand() % 13];
-        memcpy(out + length, piece, strlen(piece));
-        length += strlen(piece);
+        length += (size_t)snprintf(out + length, 64 - length, "%s", piece);
     }
     return length;
 }

@@ -57,7 +57,7 @@ static void test_utf16_at_every_chunk_and_room(void **state)
                 struct sl_buf out = {0};
                 for (size_t at = 0; at < utf16[i].size;) {
                     size_t part = utf16[i].size - at < chunk ? utf16[i].size - at : chunk, used;
-                    char *exact = malloc(part);
+                    char *exact = malloc(part ? part : 1);
                     memcpy(exact, utf16[i].in + at, part);
                     char *to = malloc(room);
                     size_t got = sl_utf16_decode(&converter, exact, part, &used, to, room);

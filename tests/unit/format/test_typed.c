@@ -154,8 +154,9 @@ static void test_a_reason_is_short_and_printable(void **state)
     char cell[500];
     sl_arena_init(&arena, 1000);
     memset(cell, 'x', sizeof cell);
-    memcpy(cell, "a\r\n\x1b[1m\t", 8);
-    memcpy(cell + 39, "€", 3);
+    static const char begin[8] = "a\r\n\x1b[1m\t", euro[3] = "€";
+    memcpy(cell, begin, sizeof begin);
+    memcpy(cell + 39, euro, sizeof euro);
     typed(&arena, SL_TYPE_INT, (struct sl_str){cell, sizeof cell}, NULL, &err);
     assert_string_equal(err.message, "column 'c': 'a   [1m xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' is "
                                      "no int: expected digits with an optional sign");
@@ -182,6 +183,13 @@ static uint64_t random64(void)
     return (uint64_t)rand() << 62 ^ (uint64_t)rand() << 31 ^ (uint64_t)rand();
 }
 
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 static void check_double(double value)
 {
     char text[SL_NUMBER_BYTES];
@@ -190,7 +198,7 @@ static void check_double(double value)
     assert_int_equal(length, strlen(text));
     assert_non_null(strpbrk(text, ".e"));
     assert_int_equal(sl_double_parse(text, length, &again), SL_NUMBER_OK);
-    if (memcmp(&value, &again, sizeof value) != 0 || strtod(text, NULL) != value)
+    if (bits_of(value) != bits_of(again) || strtod(text, NULL) != value)
         fail_msg("%.17g became %s", value, text);
 }
 
@@ -243,7 +251,7 @@ static void test_doubles_are_read_as_libc_reads_them(void **state)
                  1 + rand() % 10, rand() % 1000, rand() % 60 - 30);
         assert_int_equal(sl_double_parse(text, strlen(text), &value), SL_NUMBER_OK);
         double wanted = strtod(text, NULL);
-        if (memcmp(&value, &wanted, sizeof value) != 0)
+        if (bits_of(value) != bits_of(wanted))
             fail_msg("%s was read as %.17g", text, value);
     }
 }

@@ -116,7 +116,7 @@ static void disowned_bytes_are_copied(void **state)
 static void others_are_not_disowned(void **state)
 {
     (void)state;
-    char a[100], b[100];
+    char a[100] = "", b[100] = "";
     struct sl_outbox box = {0};
     sl_outbox_add_ref(&box, a, sizeof a);
     sl_outbox_add_ref(&box, b, sizeof b);

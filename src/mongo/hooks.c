@@ -1,0 +1,75 @@
+/* Two places where the driver itself would hold the loop: its sleeps, up to half a second between
+ * two looks around for a primary, and the derivation of the SCRAM key, 15,000 rounds in one go.
+ * Older versions let nobody in there, but call both through exported functions of their own, and a
+ * program's definition of the same name comes first. */
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop/fiber.h"
+#include "mongo/stream.h"
+
+static void rest(int64_t usec)
+{
+    if (sl_mongo_rushing() || usec <= 0)
+        return;
+    if (sl_fiber_self())
+        sl_fiber_sleep((uint64_t)(usec + 999) / 1000);
+    else
+        usleep((useconds_t)usec);
+}
+
+#if MONGOC_CHECK_VERSION(1, 26, 0)
+
+static void rest_for(int64_t usec, void *user_data)
+{
+    (void)user_data;
+    rest(usec);
+}
+
+void sl_mongo_hook(mongoc_client_t *client)
+{
+    mongoc_client_set_usleep_impl(client, rest_for, NULL);
+}
+
+#else
+
+void _mongoc_usleep(int64_t usec); // NOLINT(bugprone-reserved-identifier,cert-dcl37-c)
+
+void _mongoc_usleep(int64_t usec) // NOLINT(bugprone-reserved-identifier,cert-dcl37-c)
+{
+    rest(usec);
+}
+
+void sl_mongo_hook(mongoc_client_t *client)
+{
+    (void)client; /* the call makes sure that this file is linked */
+}
+
+#endif
+
+#if !MONGOC_CHECK_VERSION(1, 28, 0) /* from there on OpenSSL derives the key, six times faster */
+
+typedef void hmac_fn(void *crypto, const void *key, int key_bytes, const unsigned char *data,
+                     int data_bytes, unsigned char *hmac_out);
+
+hmac_fn mongoc_crypto_hmac;
+
+/* One round of the derivation. */
+void mongoc_crypto_hmac(void *crypto, const void *key, int key_bytes, const unsigned char *data,
+                        int data_bytes, unsigned char *hmac_out)
+{
+    enum { SLICE_ROUNDS = 500 }; /* below a millisecond */
+    static hmac_fn *driver_hmac;
+    static unsigned rounds;
+
+    if (!driver_hmac) {
+        void *symbol = dlsym(RTLD_NEXT, "mongoc_crypto_hmac");
+        memcpy(&driver_hmac, &symbol, sizeof driver_hmac);
+    }
+    driver_hmac(crypto, key, key_bytes, data, data_bytes, hmac_out);
+    if (++rounds % SLICE_ROUNDS == 0 && sl_fiber_self() && !sl_mongo_rushing())
+        sl_fiber_yield(); /* cancelled: the next wait says so */
+}
+
+#endif
