@@ -38,19 +38,19 @@ struct step {
     }
 #define METHOD(channel, literal)                                                                   \
     {                                                                                              \
-        STEP_METHOD, 0, channel, literal, sizeof literal - 1                                       \
+        STEP_METHOD, 0, channel, (literal), sizeof(literal) - 1                                    \
     }
 #define HEADER(channel, literal)                                                                   \
     {                                                                                              \
-        STEP_HEADER, 0, channel, literal, sizeof literal - 1                                       \
+        STEP_HEADER, 0, channel, (literal), sizeof(literal) - 1                                    \
     }
 #define BODY(channel, literal)                                                                     \
     {                                                                                              \
-        STEP_BODY, 0, channel, literal, sizeof literal - 1                                         \
+        STEP_BODY, 0, channel, (literal), sizeof(literal) - 1                                      \
     }
 #define RAW(literal)                                                                               \
     {                                                                                              \
-        STEP_RAW, 0, 0, literal, sizeof literal - 1                                                \
+        STEP_RAW, 0, 0, (literal), sizeof(literal) - 1                                             \
     }
 #define QUIET                                                                                      \
     {                                                                                              \

@@ -16,7 +16,7 @@ struct bytes {
 };
 #define BYTES(literal)                                                                             \
     {                                                                                              \
-        literal, sizeof literal - 1                                                                \
+        (literal), sizeof(literal) - 1                                                             \
     }
 
 /* --- tables --- */

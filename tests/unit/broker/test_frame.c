@@ -17,7 +17,7 @@ struct bytes {
 };
 #define BYTES(literal)                                                                             \
     {                                                                                              \
-        literal, sizeof literal - 1                                                                \
+        (literal), sizeof(literal) - 1                                                             \
     }
 
 static const struct {
