@@ -96,8 +96,8 @@ static bool available(const struct sl_mongo *mongo)
     return mongo->idle || mongo->count < mongo->max_clients;
 }
 
-static int take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct client **ret,
-                       struct sl_err *err)
+/* NULL when none became free in time, or when cancelled: err tells. */
+static struct client *take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
 {
     while (!available(mongo)) {
         int rc = sl_wait(&mongo->waiting, deadline_ms);
@@ -105,8 +105,9 @@ static int take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct clie
             continue;
         if (available(mongo))
             sl_wake_one(&mongo->waiting); /* the wake was ours; somebody else may use it */
-        return sl_err_set(err, rc, "waiting for one of %u connections to MongoDB, all busy",
-                          mongo->max_clients);
+        sl_err_set(err, (enum sl_code)rc, "waiting for one of %u connections to MongoDB, all busy",
+                   mongo->max_clients);
+        return NULL;
     }
     struct client *client = mongo->idle;
     if (client)
@@ -115,8 +116,8 @@ static int take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct clie
         client = client_new(mongo);
     client->link.deadline_ms = deadline_ms;
     client->link.timed_out = client->link.cancelled = false;
-    *ret = client;
-    return SL_OK;
+    client->link.trouble[0] = '\0';
+    return client;
 }
 
 /* After a failure of the connection or of the primary the idle clients are no better off. */
@@ -173,6 +174,8 @@ static int explain(const struct client *client, const bson_t *command, const bso
     bool login = error->domain == MONGOC_ERROR_CLIENT && code == SL_CONFIG;
     sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s%s", name, message,
                login ? " Check user, password and authSource in mongo.url." : "");
+    if (code == SL_CLOSED && *client->link.trouble)
+        sl_err_set(err, SL_CLOSED, "MongoDB %s: %s (%s)", name, client->link.trouble, message);
     if (err)
         err->cause = (int)sl_field_int64(reply, "code", 0);
     return code;
@@ -187,12 +190,12 @@ static bool is_sound(int rc, const bson_t *reply)
 static int run(struct sl_mongo *mongo, const char *database, const bson_t *command, bson_t *reply,
                uint64_t deadline_ms, struct sl_err *err)
 {
-    struct client *client = NULL;
-    int rc = take_client(mongo, deadline_ms, &client, err);
-    if (rc != SL_OK) {
+    struct client *client = take_client(mongo, deadline_ms, err);
+    if (!client) {
         bson_init(reply);
-        return rc;
+        return (int)err->code;
     }
+    int rc = SL_OK;
 
     bson_t limited = BSON_INITIALIZER;
     const bson_t *sent = command;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,12 +17,13 @@ struct target {
     socklen_t length;
 };
 
-static mongoc_stream_t *refuse(bson_error_t *error, uint32_t code, const char *what,
-                               const mongoc_host_list_t *host, const char *why)
+/* A stream that fails at once; its reason waits in the link for the client's message. */
+static mongoc_stream_t *refuse(struct sl_mongo_link *link, const mongoc_host_list_t *host,
+                               const char *why)
 {
-    bson_set_error(error, MONGOC_ERROR_STREAM, code, "cannot %s %s: %s", what, host->host_and_port,
-                   why);
-    return NULL;
+    snprintf(link->trouble, sizeof link->trouble, "cannot connect to %s: %s", host->host_and_port,
+             why);
+    return sl_mongo_stream_new(-1, link);
 }
 
 static void unix_target(const mongoc_host_list_t *host, struct target *ret)
@@ -77,39 +79,41 @@ static int begin_connect(const struct target *target)
     return fd;
 }
 
+static uint64_t connect_end(const mongoc_uri_t *uri, const struct sl_mongo_link *link)
+{
+    int32_t limit_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
+    uint64_t end_ms = sl_deadline_in(limit_ms > 0 ? (uint64_t)limit_ms : 2000);
+    return link->deadline_ms < end_ms ? link->deadline_ms : end_ms;
+}
+
+/* Takes stream. */
+static mongoc_stream_t *wrap_tls(mongoc_stream_t *stream, struct sl_mongo_link *link,
+                                 const mongoc_host_list_t *host)
+{
+    /* The options are not written to; the driver's declaration only lacks the const. */
+    mongoc_stream_t *secure = mongoc_stream_tls_new_with_hostname(
+        stream, host->host, (mongoc_ssl_opt_t *)(uintptr_t)link->tls, 1);
+    if (secure)
+        return secure;
+    mongoc_stream_destroy(stream);
+    return refuse(link, host, "are tlsCAFile and tlsCertificateKeyFile readable and valid?");
+}
+
 mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
                                   void *user_data, bson_error_t *error)
 {
     struct sl_mongo_link *link = user_data;
-    if (sl_mongo_rushing() || sl_fiber_cancelled())
-        return refuse(error, MONGOC_ERROR_STREAM_CONNECT, "connect to", host, "shutting down");
-
-    int32_t limit_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-    uint64_t end_ms = sl_deadline_in(limit_ms > 0 ? (uint64_t)limit_ms : 2000);
-    if (link->deadline_ms < end_ms)
-        end_ms = link->deadline_ms;
-
     struct target target;
     struct sl_err err = {0};
-    if (find_target(host, end_ms, &target, &err) != SL_OK)
-        return refuse(error, MONGOC_ERROR_STREAM_NAME_RESOLUTION, "connect to", host, err.message);
+    (void)error;
+
+    if (sl_mongo_rushing() || sl_fiber_cancelled())
+        return refuse(link, host, "shutting down");
+    if (find_target(host, connect_end(uri, link), &target, &err) != SL_OK)
+        return refuse(link, host, err.message);
     int fd = begin_connect(&target);
     if (fd < 0)
-        return refuse(error, MONGOC_ERROR_STREAM_CONNECT, "connect to", host, strerror(errno));
-
+        return refuse(link, host, strerror(errno));
     mongoc_stream_t *stream = sl_mongo_stream_new(fd, link);
-    if (!stream)
-        return refuse(error, MONGOC_ERROR_STREAM_SOCKET, "watch the socket to", host,
-                      "the loop refused it");
-    if (!link->tls)
-        return stream;
-    /* The options are not written to; the driver's declaration only lacks the const. */
-    mongoc_stream_t *secure = mongoc_stream_tls_new_with_hostname(
-        stream, host->host, (mongoc_ssl_opt_t *)(uintptr_t)link->tls, 1);
-    if (!secure) {
-        mongoc_stream_destroy(stream);
-        return refuse(error, MONGOC_ERROR_STREAM_SOCKET, "prepare TLS to", host,
-                      "are tlsCAFile and tlsCertificateKeyFile readable and valid?");
-    }
-    return secure;
+    return link->tls ? wrap_tls(stream, link, host) : stream;
 }

@@ -137,7 +137,7 @@ void sl_mongo_mask(char *text)
         if (hidden < 3) {
             memset(at, '*', hidden);
         } else {
-            memcpy(at, "***", 3);
+            memset(at, '*', 3);
             memmove(at + 3, sign, strlen(sign) + 1);
         }
     }

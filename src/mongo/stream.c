@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -298,14 +299,21 @@ static ssize_t stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t 
     return poll_now(streams, count);
 }
 
+static uv_poll_t *watch(int fd)
+{
+    if (fd < 0)
+        return NULL;
+    uv_poll_t *handle = SL_NEW(uv_poll_t);
+    if (uv_poll_init(sl_loop(), handle, fd) == 0)
+        return handle;
+    free(handle);
+    close(fd);
+    return NULL;
+}
+
 mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link)
 {
-    uv_poll_t *poll_handle = SL_NEW(uv_poll_t);
-    if (uv_poll_init(sl_loop(), poll_handle, fd) != 0) {
-        sl_handle_free((uv_handle_t *)poll_handle);
-        close(fd);
-        return NULL;
-    }
+    uv_poll_t *handle = watch(fd);
     struct stream *stream = bson_malloc0(sizeof *stream);
     *stream = (struct stream){
         .driver = {.type = STREAM_TYPE,
@@ -321,8 +329,8 @@ mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link)
                    .timed_out = stream_timed_out,
                    .should_retry = stream_should_retry},
         .link = link,
-        .poll = poll_handle,
-        .fd = fd,
+        .poll = handle,
+        .fd = handle ? fd : -1,
     };
     return &stream->driver;
 }

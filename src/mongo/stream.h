@@ -14,6 +14,7 @@ struct sl_mongo_link {
     bool timed_out;              /* a wait reached the deadline */
     bool cancelled;              /* a wait ended because the fiber was cancelled */
     const mongoc_ssl_opt_t *tls; /* NULL: plain */
+    char trouble[160];           /* why the last connection could not even begin; empty: none */
 };
 
 /* A mongoc_stream_initiator_t; user_data is the client's struct sl_mongo_link. Resolves the name
@@ -23,7 +24,7 @@ mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_lis
                                   void *user_data, bson_error_t *error);
 
 /* A stream over fd (connected or connecting, non-blocking); takes fd. Borrows link, which must
- * outlive it. NULL, with fd closed, when the loop cannot watch it. */
+ * outlive it. With fd -1, or one that the loop cannot watch, every operation on it fails. */
 mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link);
 
 /* While on, every wait fails at once, so that a client can be freed without waiting for its peer.

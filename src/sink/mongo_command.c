@@ -217,7 +217,7 @@ static char *put_guard(char *to, int64_t version)
     to = PUT(to, SECOND);
     to = put_length(to, FLOOR_BYTES);
     to = PUT(to, FLOOR);
-    return put_end(to, 3 * END); /* $floor, the array, $gt */
+    return put_end(to, 3); /* $floor, the array, $gt */
 }
 
 static char *put_document(char *to, const struct sizes *size, const struct sl_buf *meta,
@@ -264,7 +264,7 @@ void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp
     to = put_document(to, &size, meta, record);
     to = put_end(to, END); /* {$literal: …} */
     to = put(to, stamp->keep.data, stamp->keep.length);
-    to = put_end(to, 4 * END); /* the array, {$cond}, {$replaceWith}, the pipeline */
+    to = put_end(to, 4); /* the array, {$cond}, {$replaceWith}, the pipeline */
     to = PUT(to, UPSERT);
     to = put_end(to, END);
     sl_buf_commit(out, (size_t)(to - start));
@@ -286,7 +286,7 @@ void sl_mongo_command_end(struct sl_buf *out)
     uint32_t head_bytes;
     memcpy(&head_bytes, out->data, sizeof head_bytes);
     size_t array_at = BSON_UINT32_FROM_LE(head_bytes) - END + sizeof UPDATES - 1;
-    sl_buf_add(out, "\0\0", 2 * END);
+    sl_buf_add(out, "\0\0", 2);
     put_length(out->data + array_at, out->length - END - array_at);
     put_length(out->data, out->length);
 }

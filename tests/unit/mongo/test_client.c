@@ -217,7 +217,7 @@ static void do_usleep(void *arg)
     sl_fiber_sleep(20);
     live_worst_delay_ms();
     uint64_t start_ms = sl_loop_now_ms();
-    driver_usleep(400 * 1000);
+    driver_usleep(400000);
     EXPECT(sl_loop_now_ms() - start_ms >= 399);
     EXPECT(live_worst_delay_ms() < 200);
     sl_loop_delay_watch(0);

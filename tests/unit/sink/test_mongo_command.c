@@ -182,8 +182,7 @@ static void test_faults(void **state)
     }
 
     static const char *const broken[] = {"", "\5\0\0\0", "\5\0\0\0\1", "\6\0\0\0\2\0",
-                                         "\x0c\0\0\0\x10"
-                                         "a\0\1\0\0\0\0"};
+                                         "\x0c\0\0\0\020a\0\1\0\0\0\0"};
     static const size_t sizes[] = {0, 4, 5, 6, 11};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const char *reason = NULL;
@@ -196,48 +195,33 @@ static void test_faults(void **state)
 
 static void test_replies(void **state)
 {
+// clang-format off
+#define MATCHED(n, m) "{\"n\": " #n ", \"nModified\": " #m
+#define REFUSED(code) ", \"writeErrors\": [{\"index\": 1, \"code\": " #code ", \"errmsg\": \"x\"}]}"
+#define DUPLICATE(key) ", \"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"x\", " \
+                       "\"keyPattern\": {\"" key "\": 1}}]}"
+#define CONCERN(code) ", \"writeConcernError\": {\"code\": " #code ", \"errmsg\": \"x\"}}"
     static const struct {
         const char *json;
         uint32_t rows;
         int code;
         struct sl_mongo_tally tally;
     } rows[] = {
-        {"{\"n\": 3, \"nModified\": 1, \"upserted\": [{\"index\": 0, \"_id\": \"a\"}], \"ok\": 1}",
-         3,                                                                                            SL_OK,
-         {3, 1, 1, 0}                                                                                                                                                                                      },
-        {"{\"n\": 2, \"nModified\": 0, \"ok\": 1}",                                                 2, SL_OK,                         {2, 0, 0, 0}                                                         },
-        {"{\"n\": 1, \"nModified\": 1, \"writeErrors\": [{\"index\": 1, \"code\": 121, \"errmsg\": "
-         "\"x\"}]}",                                                                                          2,
-         SL_OK,                      {1, 1, 0, 1}                                                                                                                                                                                             },
-        {"{\"n\": 1, \"nModified\": 1}",                                                                                         2,                                                             SL_CLOSED, {0}},
-        {"{\"n\": 1, \"nModified\": 2}",                                                                                         1,                                                             SL_CLOSED, {0}                                                                                                                                                                                             },
-        {"{\"n\": 1, \"nModified\": 1, \"writeErrors\": [{\"index\": 1, \"code\": 112, \"errmsg\": "
-         "\"x\"}]}",                                                                                         2,
-         SL_CLOSED,                                                                                                                  {0}                                                                                             },
-        {"{\"n\": 1, \"nModified\": 1, \"writeErrors\": [{\"index\": 1, \"code\": 50, \"errmsg\": "
-         "\"x\"}]}",                                                                                      2,
-         SL_TIMEOUT,    {0}                                                                                                                                                                                        },
-        {"{\"n\": 1, \"nModified\": 1, \"writeErrors\": [{\"index\": 1, \"code\": 13, \"errmsg\": "
-         "\"x\"}]}",                                                                                2,
-         SL_CONFIG,                                                                                                        {0}},
-        {"{\"n\": 0, \"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"x\", "
-         "\"keyPattern\": "
-         "{\"_id\": 1}}]}",         1,
-         SL_CLOSED,       {0}                                                                                      },
-        {"{\"n\": 0, \"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"x\", "
-         "\"keyPattern\": "
-         "{\"mail\": 1}}]}",                                                                         1,
-         SL_OK,                                                                                                                   {0, 0, 0, 1}                                                                                                                                                                              },
-        {"{\"n\": 1, \"nModified\": 1, \"writeConcernError\": {\"code\": 64, \"errmsg\": \"x\"}}",
-         1,                                                                           SL_TIMEOUT,
-         {0}                                                                                                                                                                                             },
-        {"{\"n\": 1, \"nModified\": 1, \"writeConcernError\": {\"code\": 91, \"errmsg\": \"x\"}}",
-         1,   SL_CLOSED,
-         {0}                                                                                                           },
-        {"{\"n\": 1, \"nModified\": 1, \"writeConcernError\": {\"code\": 2, \"errmsg\": \"x\"}}",
-         1,   SL_CLOSED,
-         {0}                                                                                                                                                                                    },
+        {MATCHED(3, 1) ", \"upserted\": [{\"index\": 0, \"_id\": \"a\"}]}", 3, SL_OK, {3, 1, 1, 0}},
+        {MATCHED(2, 0) "}",                2, SL_OK,      {2, 0, 0, 0}},
+        {MATCHED(1, 1) REFUSED(121),       2, SL_OK,      {1, 1, 0, 1}},
+        {MATCHED(1, 1) "}",                2, SL_CLOSED,  {0}},
+        {MATCHED(1, 2) "}",                1, SL_CLOSED,  {0}},
+        {MATCHED(1, 1) REFUSED(112),       2, SL_CLOSED,  {0}},
+        {MATCHED(1, 1) REFUSED(50),        2, SL_TIMEOUT, {0}},
+        {MATCHED(1, 1) REFUSED(13),        2, SL_CONFIG,  {0}},
+        {MATCHED(0, 0) DUPLICATE("_id"),   1, SL_CLOSED,  {0}},
+        {MATCHED(0, 0) DUPLICATE("mail"),  1, SL_OK,      {0, 0, 0, 1}},
+        {MATCHED(1, 1) CONCERN(64),        1, SL_TIMEOUT, {0}},
+        {MATCHED(1, 1) CONCERN(91),        1, SL_CLOSED,  {0}},
+        {MATCHED(1, 1) CONCERN(2),         1, SL_CLOSED,  {0}},
     };
+    // clang-format on
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct sl_err err = {0};
