@@ -13,7 +13,8 @@
 #include "loop/fiber.h"
 
 enum {
-    DRAIN_MS = 9000, /* SIGTERM drains within 10 s */
+    DRAIN_MS = 9000, /* SIGTERM drains within 10 s … */
+    GIVE_UP_S = 10,  /* … and if a library should hang, it ends all the same */
     LARGE_BYTES = 512 * 1024,
 };
 
@@ -26,6 +27,16 @@ struct running {
     int status;
 };
 
+/* Only what a signal handler may do. Nothing is lost: the journal and the broker hold it. */
+static void give_up(int number)
+{
+    (void)number;
+    static const char text[] = "sluice: did not end in time; what was in flight will come again\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    _exit(SL_EXIT_FAILED);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct running *running = handle->data;
@@ -36,6 +47,7 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(SL_EXIT_FAILED);
     } else {
         running->end = true;
+        alarm(GIVE_UP_S);
     }
     sl_fiber_wake(running->fiber);
 }
@@ -129,6 +141,7 @@ int sl_cmd_run(const struct sl_options *options)
         return SL_EXIT_FAILED;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, give_up);
     /* Large buffers come and go: they return to the system at once, instead of raising glibc's
      * threshold until they fragment the heap. */
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/topology.h"
-#include "cli/parts.h"
+#include "cli/gateway_own.h"
 #include "loop/delay.h"
 #include "sink/amqp.h"
 #include "sink/mongo.h"
@@ -44,9 +44,8 @@ static const char *collection_of(void *context, const char *feed, const char *ro
 
 static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
 {
-    static const char *const roles[] = {"all", "ingest", "apply"};
     const struct sl_settings *settings = gateway->settings;
-    struct sl_about about = {SLUICE_VERSION, roles[gateway->config->role], sl_now_ms()};
+    struct sl_about about = {SLUICE_VERSION, sl_role_names[gateway->config->role], sl_now_ms()};
     struct sl_http_options http = settings->http;
     http.version = SLUICE_VERSION;
 
@@ -121,8 +120,7 @@ static int start_ingest(struct sl_gateway *gateway, struct sl_err *err)
 
 static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
 {
-    static const char *const names[] = {[SL_LANE_FAST] = "fast", [SL_LANE_BULK] = "bulk"};
-    struct sl_flow_options options = flow_options(names[lane]);
+    struct sl_flow_options options = flow_options(sl_lane_name(lane));
     options.window = (unsigned)gateway->settings->mongo.writers;
     options.ledger = true;
     options.read_stage = "consumed";
@@ -157,6 +155,7 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk",
                    apply_bytes - apply_bytes / 4);
 
+    sl_watch_begin(gateway);
     int rc = start_peers(gateway, err);
     if (rc == SL_OK)
         rc = check_broker(gateway, err);
@@ -179,7 +178,7 @@ static void stop_reading(struct sl_gateway *gateway)
     for (size_t i = 0; i < gateway->feed_count; i++)
         if (gateway->feeds[i].flow)
             sl_flow_stop_reading(gateway->feeds[i].flow);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SL_LANES; i++)
         if (gateway->lanes[i].flow)
             sl_flow_stop_reading(gateway->lanes[i].flow);
 }
@@ -205,7 +204,7 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
     stop_reading(gateway);
     for (size_t i = 0; i < gateway->feed_count; i++)
         stop_flow(gateway->feeds[i].flow, drain_ms);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SL_LANES; i++)
         stop_flow(gateway->lanes[i].flow, drain_ms);
     close_sink(gateway->amqp_sink);
     close_sink(gateway->mongo_sink);

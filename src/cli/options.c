@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "config/config.h"
 #include "config/nearest.h"
 
 const struct sl_option sl_option_table[] = {
@@ -16,9 +17,6 @@ const struct sl_option sl_option_table[] = {
     {"--json",                                                                NULL, NULL, SL_OPT_JSON, "print the answer as JSON"},
     {0                                                                },
 };
-
-static const char *const ROLES[] = {"all", "ingest", "apply", NULL};
-static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
 
 /* A word of the command line; what --help and --version stand for. */
 static const char *alias_of(const char *word)
@@ -76,9 +74,9 @@ static int apply(const struct sl_option *option, const char *value, struct sl_op
         ret->config_path = value;
         return SL_OK;
     case SL_OPT_ROLE:
-        return read_word(option->name, ROLES, value, &ret->role, err);
+        return read_word(option->name, sl_role_names, value, &ret->role, err);
     case SL_OPT_LOG_LEVEL:
-        return read_word(option->name, LEVELS, value, &ret->log_level, err);
+        return read_word(option->name, sl_level_names, value, &ret->log_level, err);
     default:
         ret->json = true;
         return SL_OK;

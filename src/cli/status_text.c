@@ -13,9 +13,7 @@ static const char *text_of(const struct sl_json *node, const char *key, char out
 {
     const char *text = sl_json_text(sl_json_get(node, key));
     snprintf(out, TEXT_MAX, "%s", text && *text ? text : "-");
-    for (char *c = out; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
+    sl_text_clean(out);
     return out;
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "cli/parts.h"
+#include "cli/gateway_own.h"
 #include "ops/ready.h"
 #include "ops/status.h"
 #include "sink/amqp.h"
@@ -15,12 +15,15 @@ enum { ASK_EVERY_MS = 2000, ANSWER_WITHIN_MS = 5000 };
 
 /* --- the peers --- */
 
+#define NOT_YET "not yet contacted"
+
 static void note(struct sl_peer *peer, int rc, const struct sl_err *err)
 {
     if (rc == SL_CANCELED)
         return;
     const char *trouble = rc == SL_OK ? "" : err->message;
-    if (trouble[0] && !peer->trouble[0])
+    bool known = strcmp(peer->trouble, NOT_YET) != 0;
+    if (trouble[0] && (!peer->trouble[0] || !known))
         sl_log(SL_WARN, "peer away", SL_T("peer", peer->name), SL_T("error", trouble));
     else if (!trouble[0] && peer->trouble[0])
         sl_log(SL_INFO, "peer answers", SL_T("peer", peer->name));
@@ -114,25 +117,37 @@ static void credit_status(void *ctx, struct sl_buf *buf)
     sl_buf_add_char(buf, '}');
 }
 
+static const char *still_starting(void *ctx)
+{
+    const struct sl_gateway *gateway = ctx;
+    return gateway->watcher ? NULL : "still starting";
+}
+
+void sl_watch_begin(struct sl_gateway *gateway)
+{
+    sl_ready_register("start", still_starting, gateway);
+}
+
 void sl_watch_start(struct sl_gateway *gateway)
 {
-    gateway->mongo_peer = (struct sl_peer){.name = "mongo", .trouble = "not yet contacted"};
-    gateway->broker_peer = (struct sl_peer){.name = "broker", .trouble = "not yet contacted"};
+    sl_ready_clear(); /* from here on the parts speak for themselves */
+    gateway->mongo_peer = (struct sl_peer){.name = "mongo", .trouble = NOT_YET};
+    gateway->broker_peer = (struct sl_peer){.name = "broker", .trouble = NOT_YET};
     sl_ready_register("mongo", peer_trouble, &gateway->mongo_peer);
     if (gateway->amqp_sink) {
         sl_ready_register("broker", peer_trouble, &gateway->broker_peer);
         sl_ready_register("publishing", publish_trouble, gateway->amqp_sink);
     }
-    for (size_t i = 0; i < 2; i++) {
-        static const char *const consume[] = {"queue fast", "queue bulk"};
-        static const char *const apply[] = {"apply fast", "apply bulk"};
+    char name[160];
+    for (unsigned i = 0; i < SL_LANES; i++) {
         if (!gateway->lanes[i].flow)
             continue;
-        sl_ready_register(consume[i], consume_trouble, gateway->lanes[i].source);
-        sl_ready_register(apply[i], flow_trouble, gateway->lanes[i].flow);
+        snprintf(name, sizeof name, "queue %s", sl_lane_name((enum sl_lane)i));
+        sl_ready_register(name, consume_trouble, gateway->lanes[i].source);
+        snprintf(name, sizeof name, "apply %s", sl_lane_name((enum sl_lane)i));
+        sl_ready_register(name, flow_trouble, gateway->lanes[i].flow);
     }
     for (size_t i = 0; i < gateway->feed_count; i++) {
-        char name[160];
         snprintf(name, sizeof name, "feed %s", gateway->feeds[i].config->name);
         sl_ready_register(name, feed_trouble, gateway->feeds[i].source);
     }
@@ -143,10 +158,10 @@ void sl_watch_start(struct sl_gateway *gateway)
 
 void sl_watch_stop(struct sl_gateway *gateway)
 {
-    if (!gateway->watcher)
-        return;
     sl_ready_clear();
     sl_status_clear();
+    if (!gateway->watcher)
+        return;
     sl_fiber_cancel(gateway->watcher);
     sl_fiber_join(gateway->watcher);
     gateway->watcher = NULL;

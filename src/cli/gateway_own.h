@@ -1,6 +1,7 @@
-/* Inside of cli/: the parts of the gateway, shared by the files that build, watch and show them. */
-#ifndef SL_CLI_PARTS_H
-#define SL_CLI_PARTS_H
+/* Inside of the gateway: its parts, shared by gateway.c, which builds them, and watch.c, which
+ * shows them. */
+#ifndef SL_CLI_GATEWAY_OWN_H
+#define SL_CLI_GATEWAY_OWN_H
 
 #include "broker/settings.h"
 #include "cli/gateway.h"
@@ -25,7 +26,7 @@ struct sl_lane_part {
 /* A peer that is asked now and then whether it answers. */
 struct sl_peer {
     const char *name;
-    char trouble[240]; /* "" when it answered */
+    char trouble[SL_ERR_TEXT_BYTES]; /* "" when it answered */
 };
 
 struct sl_gateway {
@@ -37,12 +38,12 @@ struct sl_gateway {
     struct sl_state *state;
     struct sl_broker *broker;
     struct sl_credit ingest_credit;
-    struct sl_credit apply_credit[2]; /* by enum sl_lane */
+    struct sl_credit apply_credit[SL_LANES]; /* by enum sl_lane */
     struct sl_sink *amqp_sink, *mongo_sink;
     struct sl_dmf_remote *remotes; /* one for each source of the configuration */
     struct sl_feed *feeds;
     size_t feed_count;
-    struct sl_lane_part lanes[2]; /* by enum sl_lane */
+    struct sl_lane_part lanes[SL_LANES]; /* by enum sl_lane */
     struct sl_peer mongo_peer, broker_peer;
     struct sl_fiber *watcher;
 };
@@ -53,6 +54,7 @@ bool sl_gateway_applies(const struct sl_gateway *gateway);
 
 /* Readiness checks and status providers of all parts; the watcher asks the peers every two seconds.
  */
+void sl_watch_begin(struct sl_gateway *gateway); /* not ready yet, whatever the parts say */
 void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
 
