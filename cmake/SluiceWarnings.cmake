@@ -4,7 +4,7 @@ target_compile_definitions(sluice_options INTERFACE _GNU_SOURCE)
 target_compile_options(
   sluice_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                            -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
-                           -Wformat=2 -Wno-format-truncation -Wvla -fno-omit-frame-pointer)
+                           -Wformat=2 -Wno-format-truncation -Wno-format-zero-length -Wvla -fno-omit-frame-pointer)
 # A waiter lives on its fiber's stack and is unlinked before the function returns; GCC cannot see that.
 include(CheckCCompilerFlag)
 check_c_compiler_flag(-Wdangling-pointer SLUICE_HAS_DANGLING_POINTER)

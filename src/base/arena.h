@@ -6,9 +6,8 @@
 
 struct sl_arena_block;
 
-enum {
-    SL_ARENA_BLOCK_BYTES = 256 * 1024
-}; /* the size to choose for large arenas: these are reused */
+/* The block size to choose for large arenas: these blocks are used again. */
+enum { SL_ARENA_BLOCK_BYTES = 256 * 1024 };
 
 struct sl_arena {
     struct sl_arena_block *blocks; /* private: newest first */

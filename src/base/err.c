@@ -4,12 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void clean(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-}
+#include "base/str.h"
 
 int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
 {
@@ -21,7 +16,7 @@ int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    clean(message);
+    sl_text_clean(message);
 
     err->code = code;
     err->cause = 0;
@@ -40,7 +35,7 @@ int sl_err_wrap(struct sl_err *err, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    clean(message);
+    sl_text_clean(message);
 
     if (used >= 0 && (size_t)used + 2 < sizeof message)
         snprintf(message + used, sizeof message - (size_t)used, ": %s", err->message);

@@ -17,11 +17,13 @@ enum sl_code {
     SL_CANCELED,  /* shutting down */
 };
 
+enum { SL_ERR_TEXT_BYTES = 240 }; /* of a message, its NUL included */
+
 struct sl_err {
     enum sl_code code;
-    int cause;               /* uv, errno or HTTP status beneath; 0 for none */
-    uint32_t retry_after_ms; /* 0 when the peer named no delay */
-    char message[240];       /* outermost context first */
+    int cause;                       /* uv, errno or HTTP status beneath; 0 for none */
+    uint32_t retry_after_ms;         /* 0 when the peer named no delay */
+    char message[SL_ERR_TEXT_BYTES]; /* outermost context first */
 };
 
 /* Fills err (may be NULL) and returns code, so that a failure is one statement. Control characters

@@ -9,7 +9,7 @@
 static enum sl_level least = SL_INFO;
 static enum sl_log_form chosen = SL_LOG_AUTO;
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+const char *const sl_level_names[] = {"debug", "info", "warn", "error", NULL};
 
 void sl_log_setup(enum sl_level level, enum sl_log_form form)
 {
@@ -22,24 +22,17 @@ const char *sl_log_text(const char *text)
     return text ? text : "";
 }
 
-static void add_json_text(struct sl_buf *line, const char *text)
-{
-    sl_buf_add_char(line, '"');
-    sl_buf_add_json(line, text, sl_str_of(text).length);
-    sl_buf_add_char(line, '"');
-}
-
 static void as_json(struct sl_buf *line, enum sl_level level, const char *message,
                     const struct sl_field *fields)
 {
     char now[SL_ISO_BYTES];
     sl_iso_format(sl_wall_ms(), now);
-    sl_buf_printf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":", now, level_names[level]);
-    add_json_text(line, message);
+    sl_buf_printf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":", now, sl_level_names[level]);
+    sl_buf_add_json_text(line, message);
     for (; fields->name; fields++) {
         sl_buf_printf(line, ",\"%s\":", fields->name);
         if (fields->text)
-            add_json_text(line, fields->text);
+            sl_buf_add_json_text(line, fields->text);
         else
             sl_buf_printf(line, "%lld", (long long)fields->number);
     }
@@ -52,7 +45,7 @@ static void as_text(struct sl_buf *line, enum sl_level level, const char *messag
     static const char *const colors[] = {"\033[2m", "", "\033[33m", "\033[31m"};
     char now[SL_ISO_BYTES];
     sl_iso_format(sl_wall_ms(), now);
-    sl_buf_printf(line, "%.12s %s%-5s %s\033[0m", now + 11, colors[level], level_names[level],
+    sl_buf_printf(line, "%.12s %s%-5s %s\033[0m", now + 11, colors[level], sl_level_names[level],
                   message);
     for (; fields->name; fields++) {
         sl_buf_printf(line, "  \033[2m%s=\033[0m", fields->name);

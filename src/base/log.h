@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum sl_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR };
+extern const char *const sl_level_names[]; /* "debug" …, ended by NULL */
 
 struct sl_field {
     const char *name; /* NULL ends a list */

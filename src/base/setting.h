@@ -7,19 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sl_setting_kind {                /* the field it fills */
-                       SL_SET_TEXT,   /* char *  */
-                       SL_SET_SECRET, /* char *, never shown */
-                       SL_SET_URL,    /* char *, has a scheme and a host; may hold a password, never
-                                         shown whole */
-                       SL_SET_BOOL,   /* bool */
-                       SL_SET_INT,    /* int64_t, within minimum and maximum */
-                       SL_SET_DURATION, /* uint64_t milliseconds: "500ms", "5s", "10m", "8h", "7d"
-                                         */
-                       SL_SET_SIZE, /* uint64_t bytes: "64KiB", "1MiB", "5GB", or a plain number */
-                       SL_SET_CHOICE,  /* int: index into choices */
-                       SL_SET_LIST,    /* char **, ended by NULL: a list of texts (or one text) */
-                       SL_SET_SECTION, /* an embedded struct, filled by its own table */
+/* What a setting is, and the field that it fills. */
+enum sl_setting_kind {
+    SL_SET_TEXT,     /* char * */
+    SL_SET_SECRET,   /* char *, never shown */
+    SL_SET_URL,      /* char *, has a scheme and a host; may hold a password, never shown whole */
+    SL_SET_BOOL,     /* bool */
+    SL_SET_INT,      /* int64_t, within minimum and maximum */
+    SL_SET_DURATION, /* uint64_t milliseconds: "500ms", "5s", "10m", "8h", "7d" */
+    SL_SET_SIZE,     /* uint64_t bytes: "64KiB", "1MiB", "5GB", or a plain number */
+    SL_SET_CHOICE,   /* int: index into choices */
+    SL_SET_LIST,     /* char **, ended by NULL: a list of texts (or one text) */
+    SL_SET_SECTION,  /* an embedded struct, filled by its own table */
 };
 
 struct sl_setting {
@@ -33,5 +32,14 @@ struct sl_setting {
     const char *const *choices; /* CHOICE: ended by NULL; URL: the schemes, likewise (NULL: any) */
     const struct sl_setting *section; /* SECTION: its table, ended by a NULL name */
 };
+
+/* Units for minimum and maximum. */
+#define SL_SECOND_MS INT64_C(1000)
+#define SL_MINUTE_MS (60 * SL_SECOND_MS)
+#define SL_HOUR_MS (60 * SL_MINUTE_MS)
+#define SL_DAY_MS (24 * SL_HOUR_MS)
+#define SL_KIB (INT64_C(1) << 10)
+#define SL_MIB (INT64_C(1) << 20)
+#define SL_GIB (INT64_C(1) << 30)
 
 #endif

@@ -46,12 +46,11 @@ uint64_t sl_hash(const void *bytes, size_t size)
     return hash;
 }
 
-bool sl_equal_constant_time(struct sl_str a, struct sl_str b)
+void sl_text_clean(char *text)
 {
-    unsigned char differ = a.length != b.length;
-    for (size_t i = 0; i < a.length; i++)
-        differ |= (unsigned char)(a.at[i] ^ (b.length ? b.at[i % b.length] : 0));
-    return !differ;
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
 }
 
 /* Length of the well-formed sequence at s (1-4), or 0. Unicode 15, table 3-7. */
@@ -107,6 +106,21 @@ bool sl_utf8_valid(const char *at, size_t length)
             i += ascii_run(s + i, length - i);
     }
     return true;
+}
+
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+size_t sl_utf8_cut(const char *text, size_t length, size_t limit)
+{
+    if (length <= limit)
+        return length;
+    size_t cut = limit;
+    while (cut && limit - cut < 3 && continues(text[cut]))
+        cut--;
+    return continues(text[cut]) ? limit : cut; /* no character is longer: it is not UTF-8 */
 }
 
 void sl_buf_init(struct sl_buf *buf)
@@ -178,6 +192,13 @@ void sl_buf_add_json(struct sl_buf *buf, const char *text, size_t length)
         plain = ++i;
     }
     sl_buf_add(buf, text + plain, length - plain);
+}
+
+void sl_buf_add_json_text(struct sl_buf *buf, const char *text)
+{
+    sl_buf_add_char(buf, '"');
+    sl_buf_add_json(buf, text, strlen(text));
+    sl_buf_add_char(buf, '"');
 }
 
 char *sl_buf_take(struct sl_buf *buf)

@@ -27,8 +27,11 @@ uint64_t sl_hash(const void *bytes, size_t size);
 /* True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms, no NUL check). */
 bool sl_utf8_valid(const char *at, size_t length);
 
-/* Compares in a time that does not depend on where they differ: for secrets. */
-bool sl_equal_constant_time(struct sl_str a, struct sl_str b);
+/* How long text may stay to be at most limit bytes, without a character cut in two. */
+size_t sl_utf8_cut(const char *text, size_t length, size_t limit);
+
+/* Control characters become spaces: for messages to a person. */
+void sl_text_clean(char *text);
 
 /* A growing buffer; data is always followed by a NUL that length does not count. */
 struct sl_buf {
@@ -77,6 +80,8 @@ void sl_buf_printf(struct sl_buf *buf, const char *format, ...)
 /* Appends text as the inside of a JSON string (no quotes around it); bytes that are not UTF-8
  * become U+FFFD. */
 void sl_buf_add_json(struct sl_buf *buf, const char *text, size_t length);
+/* The whole JSON string: the same, in quotes. */
+void sl_buf_add_json_text(struct sl_buf *buf, const char *text);
 /* Gives the bytes to the caller (free()); the buffer is empty afterwards. */
 char *sl_buf_take(struct sl_buf *buf);
 struct sl_str sl_buf_view(const struct sl_buf *buf);

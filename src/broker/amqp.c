@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 enum { TICKS_SILENT_MAX = 4 }; /* two heartbeat intervals */
 
@@ -191,21 +191,6 @@ void sl_amqp_close(struct sl_amqp *amqp, uint64_t deadline_ms)
 
 /* --- state --- */
 
-bool sl_amqp_is_open(const struct sl_amqp *amqp)
-{
-    return amqp->state == SL_AMQP_OPEN;
-}
-
-int sl_amqp_wait_closed(struct sl_amqp *amqp, uint64_t deadline_ms)
-{
-    while (amqp->state != SL_AMQP_CLOSED) {
-        int rc = sl_wait(&amqp->changed, deadline_ms);
-        if (rc != SL_OK)
-            return rc;
-    }
-    return SL_OK;
-}
-
 int sl_amqp_wait_unblocked(struct sl_amqp *amqp, uint64_t deadline_ms)
 {
     while (amqp->state == SL_AMQP_OPEN && amqp->blocked) {
@@ -214,11 +199,6 @@ int sl_amqp_wait_unblocked(struct sl_amqp *amqp, uint64_t deadline_ms)
             return rc;
     }
     return SL_OK;
-}
-
-const struct sl_err *sl_amqp_why(const struct sl_amqp *amqp)
-{
-    return &amqp->why;
 }
 
 const char *sl_amqp_blocked(const struct sl_amqp *amqp)

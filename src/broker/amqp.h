@@ -60,14 +60,6 @@ int sl_amqp_connect(struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *e
  * when this returns before deadline_ms. Suspends; does not fail. All channels are closed. */
 void sl_amqp_close(struct sl_amqp *amqp, uint64_t deadline_ms);
 
-bool sl_amqp_is_open(const struct sl_amqp *amqp);
-
-/* Suspends until the connection is closed. SL_OK, SL_TIMEOUT or SL_CANCELED. */
-int sl_amqp_wait_closed(struct sl_amqp *amqp, uint64_t deadline_ms);
-
-/* Why it was lost last; code SL_OK when it never was. Valid until the next call. */
-const struct sl_err *sl_amqp_why(const struct sl_amqp *amqp);
-
 /* The server's reason while it does not read what we publish (an alarm), else NULL. */
 const char *sl_amqp_blocked(const struct sl_amqp *amqp);
 
@@ -168,8 +160,6 @@ int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadl
 /* Starts the channel's consumer; deliveries may come before this returns. */
 int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
                        struct sl_err *err);
-/* Ends it; what was delivered stays unacknowledged. */
-int sl_channel_cancel(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err);
 
 /* Queued, never suspend; on a closed channel they do nothing (the server requeues by itself).
  * nack with requeue false sends the message to the dead-letter exchange. */

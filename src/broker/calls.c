@@ -1,5 +1,5 @@
 /* The calls of a channel that are one method and its reply, and the acknowledgements. */
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 static const char consumer_tag[] = "sluice";
 
@@ -85,13 +85,6 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
                                    .consumer_tag = sl_codec_bytes(consumer_tag)};
     return sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
                            AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
-}
-
-int sl_channel_cancel(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err)
-{
-    amqp_basic_cancel_t method = {.consumer_tag = sl_codec_bytes(consumer_tag)};
-    return sl_channel_call(channel, AMQP_BASIC_CANCEL_METHOD, &method, AMQP_BASIC_CANCEL_OK_METHOD,
-                           deadline_ms, NULL, err);
 }
 
 static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 void sl_short_set(struct sl_short *ret, amqp_bytes_t bytes)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 int sl_content_begin(struct sl_channel *channel, const struct sl_method *method, struct sl_err *err)
 {

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 enum { HEARTBEAT_MAX_S = 65535 };
 

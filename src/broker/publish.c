@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "broker/internal.h"
+#include "broker/amqp_own.h"
 
 enum { HEADERS_MAX = 32, HEADER_NAME_MAX = 128, DELIVERY_PERSISTENT = 2 };
 
@@ -190,6 +190,9 @@ void sl_publish_lost(struct sl_channel *channel)
         struct sl_sending *sending = slot_of(channel, tag)->sending;
         if (!sending)
             continue;
+        if (channel->amqp && channel->amqp->stream) /* a channel alone ended: its bytes still go */
+            sl_stream_disown(channel->amqp->stream, sending->message->body.at,
+                             sending->message->body.length);
         sending->err = channel->why;
         finish(sending);
     }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/mem.h"
 
 enum { BACKOFF_MIN_MS = 500, BACKOFF_MAX_MS = 10000 };
@@ -14,99 +15,99 @@ static const struct sl_setting tls_table[] = {
     {.name = "ca_file",
      .kind = SL_SET_TEXT,
      .offset = AT(ca_file),
-     .help = "PEM file of the CAs that may sign the broker's certificate; default: the system's."},
+     .help = "PEM file of the CAs that may sign the broker's certificate; default: the system's"},
     {.name = "certificate",
      .kind = SL_SET_TEXT,
      .offset = AT(certificate),
-     .help = "PEM file of the certificate that sluice shows to the broker."},
+     .help = "PEM file of the certificate that sluice shows to the broker"},
     {.name = "key",
      .kind = SL_SET_TEXT,
      .offset = AT(key),
-     .help = "PEM file of that certificate's key."},
+     .help = "PEM file of that certificate's key"},
     {0  },
 };
 #undef AT
 
 #define AT(field) offsetof(struct sl_broker_settings, field)
-const struct sl_setting sl_broker_setting_table[] = {
+const struct sl_setting sl_broker_table[] = {
     {.name = "url",
      .kind = SL_SET_URL,
      .offset = AT(url),
      .required = true,
      .choices = (const char *const[]){"amqp", "amqps", NULL},
-     .help = "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost; the path is the vhost."},
+     .help = "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost; the path is the vhost"},
     {.name = "exchange",
      .kind = SL_SET_TEXT,
      .offset = AT(exchange),
      .fallback = "sluice",
-     .help = "Topic exchange to publish to, and the prefix of the queues' names."},
+     .help = "topic exchange to publish to, and the prefix of the queues' names"},
     {.name = "queue_type",
      .kind = SL_SET_CHOICE,
      .offset = AT(queue_type),
      .fallback = "quorum",
      .choices = queue_types,
-     .help = "Type of the queues; quorum survives the loss of a broker node."},
+     .help = "type of the queues; quorum survives the loss of a broker node"},
     {.name = "content",
      .kind = SL_SET_CHOICE,
      .offset = AT(content),
      .fallback = "json",
      .choices = contents,
-     .help = "Form of the messages: json for any consumer, bson for the least CPU."},
+     .help = "form of the messages: json for any consumer, bson for the least CPU"},
     {.name = "window",
      .kind = SL_SET_INT,
      .offset = AT(window),
      .fallback = "64",
      .minimum = 1,
      .maximum = 65535,
-     .help = "Messages published and not yet confirmed, at most."},
+     .help = "messages published and not yet confirmed, at most"},
     {.name = "window_bytes",
      .kind = SL_SET_SIZE,
      .offset = AT(window_bytes),
      .fallback = "16MiB",
      .minimum = 1,
      .maximum = INT64_MAX,
-     .help = "Bytes published and not yet confirmed, at most (a larger message goes alone)."},
+     .help = "bytes published and not yet confirmed, at most (a larger message goes alone)"},
     {.name = "max_backlog",
      .kind = SL_SET_INT,
      .offset = AT(max_backlog),
      .fallback = "64",
      .minimum = 1,
      .maximum = INT32_MAX,
-     .help = "Messages waiting in a queue above which publishing to it pauses."},
+     .help = "messages waiting in a queue above which publishing to it pauses"},
     {.name = "heartbeat",
      .kind = SL_SET_DURATION,
      .offset = AT(heartbeat_ms),
      .fallback = "30s",
      .minimum = 0,
-     .maximum = 3600000,
-     .help = "Heartbeat interval asked of the broker; silence of two intervals ends a connection."},
+     .maximum = SL_HOUR_MS,
+     .help = "heartbeat interval asked of the broker; silence of two intervals ends a connection"},
     {.name = "connect_timeout",
      .kind = SL_SET_DURATION,
      .offset = AT(connect_timeout_ms),
      .fallback = "10s",
      .minimum = 100,
-     .maximum = 600000,
-     .help = "Time for connecting, login and declaring the queues."},
+     .maximum = 10 * SL_MINUTE_MS,
+     .help = "time for connecting, login and declaring the queues"},
     {.name = "consumer_timeout",
      .kind = SL_SET_DURATION,
      .offset = AT(consumer_timeout_ms),
      .fallback = "30m",
-     .minimum = 1000,
-     .maximum = (int64_t)30 * 24 * 3600 * 1000,
-     .help = "The broker's own consumer_timeout; deliveries are handed back before half of it."},
+     .minimum = SL_SECOND_MS,
+     .maximum = 30 * SL_DAY_MS,
+     .help = "the broker's own consumer_timeout; deliveries are handed back before half of it"},
     {.name = "max_message",
      .kind = SL_SET_SIZE,
      .offset = AT(max_message_bytes),
      .fallback = "64MiB",
-     .minimum = 1024,
-     .maximum = (int64_t)512 * 1024 * 1024,
-     .help = "Larger messages are not read but sent to the unreadable queue."},
+     .minimum = SL_KIB,
+     .maximum = 512 * SL_MIB,
+     .help = "larger messages are not read but sent to the unreadable queue"},
     {.name = "tls",
      .kind = SL_SET_SECTION,
      .offset = AT(tls),
      .section = tls_table,
-     .help = "TLS of amqps:// connections."},
-    {0                                                     },
+     .help = "TLS of amqps:// connections"},
+    {0                                                    },
 };
 #undef AT
 
@@ -155,9 +156,6 @@ struct sl_amqp *sl_broker_amqp(const struct sl_broker *broker, const char *name)
 
 uint64_t sl_broker_backoff_ms(unsigned failures)
 {
-    unsigned doublings = failures ? failures - 1 : 0;
-    uint32_t full_ms = doublings < 5 ? BACKOFF_MIN_MS << doublings : BACKOFF_MAX_MS;
-    if (full_ms > BACKOFF_MAX_MS)
-        full_ms = BACKOFF_MAX_MS;
+    uint32_t full_ms = (uint32_t)sl_backoff_after(failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
     return full_ms / 2 + arc4random_uniform(full_ms / 2 + 1);
 }

@@ -31,7 +31,7 @@ struct sl_broker_settings {
 };
 
 /* Ended by a NULL name. */
-extern const struct sl_setting sl_broker_setting_table[];
+extern const struct sl_setting sl_broker_table[];
 
 /* The parsed form, shared by all connections of the process. */
 struct sl_broker {

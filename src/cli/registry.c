@@ -32,7 +32,7 @@ static const struct sl_config_section SECTIONS[] = {
 };
 
 static const struct sl_config_type *const TYPES[] = {
-    &sl_dmf_type,
+    &sl_dmf_config_type,
     NULL,
 };
 

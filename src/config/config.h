@@ -13,6 +13,7 @@
 #include "format/typed.h"
 
 enum sl_role { SL_ROLE_ALL, SL_ROLE_INGEST, SL_ROLE_APPLY };
+extern const char *const sl_role_names[]; /* "all" …, ended by NULL */
 
 struct sl_config_log {
     int level; /* enum sl_level */
@@ -26,6 +27,11 @@ struct sl_config_limits {
     uint64_t batch_bytes;         /* … at this many bytes, … */
     uint64_t linger_ms;           /* … or this long after its first row */
     uint64_t max_row_bytes;       /* a larger row is a dead letter */
+};
+
+enum {
+    SL_CONFIG_ENTITIES_MAX = 64, /* in one feed */
+    SL_CONFIG_KEY_COLUMNS_MAX = 16,
 };
 
 struct sl_column_config {

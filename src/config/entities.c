@@ -11,9 +11,6 @@
 #include "config/nearest.h"
 #include "config/settings.h"
 
-/* A feed's run is journaled in one document, which has room for this many. */
-enum { ENTITIES_MAX = 64, KEY_COLUMNS_MAX = 16 };
-
 /* "Vendors V3" as it is written in messages and routing keys. */
 static char *make_route(const char *name)
 {
@@ -97,7 +94,7 @@ static void check_key(struct sl_entity_config *entity, const struct sl_json *nod
             if (!strcasecmp(entity->key[i], entity->key[count]))
                 wrong = "names a column twice";
     }
-    if (count > KEY_COLUMNS_MAX)
+    if (count > SL_CONFIG_KEY_COLUMNS_MAX)
         wrong = "names more than 16 columns";
     entity->key_count = count;
     if (wrong)
@@ -161,9 +158,9 @@ void sl_config_read_entities(struct sl_feed_config *feed, const struct sl_json *
     struct sl_path where = {parent, "entities"};
     if (!sl_fill_expect_map(map, &where, problems))
         return;
-    if (!map->count || map->count > ENTITIES_MAX)
+    if (!map->count || map->count > SL_CONFIG_ENTITIES_MAX)
         sl_problem_error(problems, map->at.line, map->at.column, "%s must name 1 to %d entities",
-                         sl_path_text(&where, path), ENTITIES_MAX);
+                         sl_path_text(&where, path), SL_CONFIG_ENTITIES_MAX);
     if (!map->count)
         return;
     feed->entities = sl_calloc(map->count, sizeof feed->entities[0]);

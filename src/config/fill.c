@@ -82,11 +82,8 @@ static void complain(const struct sl_setting *setting, const struct sl_json *nod
     } else if (node->kind == SL_JSON_NUMBER && !secret) {
         snprintf(shown, sizeof shown, ", not %.*s", SHOWN_BYTES, node->text.at);
     } else if (node->kind == SL_JSON_TEXT && !secret && *node->text.at) {
-        size_t length = node->text.length;
-        const char *more = length > SHOWN_BYTES ? "…" : "";
-        if (length > SHOWN_BYTES)
-            for (length = SHOWN_BYTES; ((unsigned char)node->text.at[length] & 0xc0) == 0x80;)
-                length--;
+        size_t length = sl_utf8_cut(node->text.at, node->text.length, SHOWN_BYTES);
+        const char *more = length < node->text.length ? "…" : "";
         snprintf(shown, sizeof shown, ", not \"%.*s%s\"", (int)length, node->text.at, more);
     } else if (node->kind != SL_JSON_TEXT && node->kind != SL_JSON_NUMBER) {
         snprintf(shown, sizeof shown, ", not %s", sl_json_kind_name(node->kind));

@@ -9,8 +9,7 @@
 
 enum { NAME_WIDTH = 24, KIND_WIDTH = 26, TEXT_WIDTH = 100 };
 
-/* Prints text, broken between words, its further lines indented; a full stop at its end is left
- * out. */
+/* Prints text, broken between words, its further lines indented. */
 static void print_wrapped(const char *text, int indent, FILE *out)
 {
     int column = indent;
@@ -23,8 +22,7 @@ static void print_wrapped(const char *text, int indent, FILE *out)
             fputc(' ', out);
             column++;
         }
-        bool stop = !text[word] && word && text[word - 1] == '.';
-        fprintf(out, "%.*s", word - stop, text);
+        fprintf(out, "%.*s", word, text);
         column += word;
         text += word;
         text += strspn(text, " ");
@@ -115,7 +113,7 @@ void sl_config_help(const struct sl_config_shape *shape, FILE *out)
           "\"64KiB\",\n"
           "\"1MiB\", \"5GB\". Behind the kind of each setting stands its default.\n\n",
           out);
-    print_table(sl_config_own_table, 0, out);
+    print_table(sl_config_top_table, 0, out);
     for (const struct sl_config_section *section = shape->sections; section->name; section++) {
         fputc('\n', out);
         print_line(section->name, section->required ? "object, required" : "object", section->help,

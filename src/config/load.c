@@ -48,7 +48,7 @@ static void read_top(struct sl_config *config, const struct sl_json *root,
     struct top top;
     make_top(config->shape, &top);
     struct sl_part parts[] = {
-        {sl_config_own_table, config          },
+        {sl_config_top_table, config          },
         {top.sections,        config->settings},
         {NULL,                NULL            }
     };
@@ -224,7 +224,7 @@ void sl_config_free(struct sl_config *config)
     for (const struct sl_config_section *section = config->shape->sections; section->name;
          section++)
         sl_settings_done(section->table, (char *)config->settings + section->offset);
-    sl_settings_done(sl_config_own_table, config);
+    sl_settings_done(sl_config_top_table, config);
     free(config->feeds);
     free(config->sources);
     free(config->settings);

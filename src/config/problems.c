@@ -39,9 +39,7 @@ static void add(struct sl_problems *problems, bool warning, unsigned line, unsig
 {
     char text[512];
     vsnprintf(text, sizeof text, format, args);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
+    sl_text_clean(text);
     if (known(problems, line, column, text))
         return;
     problems->errors += !warning;

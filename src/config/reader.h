@@ -1,5 +1,5 @@
-/* Private to config/: the steps of reading a file, one after the other, into one struct sl_config.
- * Each notes what is wrong and goes on. */
+/* The steps of reading a file, one after the other, into one struct sl_config. Each notes what is
+ * wrong and goes on. Private to config/. */
 #ifndef SL_CONFIG_READER_H
 #define SL_CONFIG_READER_H
 
@@ -30,6 +30,6 @@ struct sl_feed_schedule {
 };
 extern const struct sl_setting sl_config_schedule_table[];
 extern const struct sl_setting sl_config_entity_table[];
-extern const struct sl_setting sl_config_own_table[];
+extern const struct sl_setting sl_config_top_table[];
 
 #endif

@@ -60,32 +60,22 @@ static void text(struct writer *w, const char *name, const char *value)
 {
     struct sl_buf escaped;
     sl_buf_init(&escaped);
-    sl_buf_add_json(&escaped, value, strlen(value));
-    raw(w, name, "\"%s\"", escaped.data ? escaped.data : "");
+    sl_buf_add_json_text(&escaped, value);
+    raw(w, name, "%s", escaped.data);
     sl_buf_done(&escaped);
 }
 
-/* A setting's sentence, without a full stop. */
-static void describe(struct writer *w, const char *help)
-{
-    struct sl_buf escaped;
-    size_t length = strlen(help);
-    sl_buf_init(&escaped);
-    sl_buf_add_json(&escaped, help, length && help[length - 1] == '.' ? length - 1 : length);
-    raw(w, "description", "\"%s\"", escaped.data ? escaped.data : "");
-    sl_buf_done(&escaped);
-}
-
-static void write_choices(struct writer *w, const char *const *choices)
+/* A member whose value is one of the choices; before and after stand around them. */
+static void write_choices(struct writer *w, const char *name, const char *before,
+                          const char *const *choices, const char *after)
 {
     struct sl_buf all;
     sl_buf_init(&all);
     for (size_t i = 0; choices[i]; i++) {
-        sl_buf_add_text(&all, i ? ", \"" : "\"");
-        sl_buf_add_json(&all, choices[i], strlen(choices[i]));
-        sl_buf_add_char(&all, '"');
+        sl_buf_add_text(&all, i ? ", " : "");
+        sl_buf_add_json_text(&all, choices[i]);
     }
-    raw(w, "anyOf", "[{\"enum\": [%s]}, " OUTSIDE "]", all.data);
+    raw(w, name, "%s{\"enum\": [%s]}%s", before, all.data, after);
     sl_buf_done(&all);
 }
 
@@ -134,7 +124,7 @@ static void write_kind(struct writer *w, const struct sl_setting *setting)
             "{\"type\": \"integer\", \"minimum\": 0}, " OUTSIDE "]");
         break;
     case SL_SET_CHOICE:
-        write_choices(w, setting->choices);
+        write_choices(w, "anyOf", "[", setting->choices, ", " OUTSIDE "]");
         break;
     case SL_SET_LIST:
         raw(w, "anyOf",
@@ -158,7 +148,7 @@ static void write_table(struct writer *w, const struct sl_setting *table)
 {
     for (const struct sl_setting *setting = table; setting->name; setting++) {
         open_map(w, setting->name);
-        describe(w, setting->help);
+        text(w, "description", setting->help);
         write_kind(w, setting);
         write_default(w, setting);
         close_map(w);
@@ -194,8 +184,7 @@ static void write_entities(struct writer *w)
     open_map(w, "types");
     text(w, "description", "columns and their types; one that is not named here is a string");
     raw(w, "type", "\"object\"");
-    raw(w, "additionalProperties",
-        "{\"enum\": [\"string\", \"int\", \"decimal\", \"double\", \"bool\", \"date\"]}");
+    write_choices(w, "additionalProperties", "", sl_type_names, "");
     close_map(w);
     close_map(w);
     write_required(w, (const struct sl_setting *const[]){sl_config_entity_table, NULL}, "");
@@ -266,7 +255,7 @@ void sl_config_schema(const struct sl_config_shape *shape, FILE *out)
     raw(&w, "type", "\"object\"");
     open_map(&w, "properties");
     raw(&w, "$schema", "{\"type\": \"string\"}");
-    write_table(&w, sl_config_own_table);
+    write_table(&w, sl_config_top_table);
     sl_buf_add_text(&required, "\"sources\", \"feeds\"");
     for (const struct sl_config_section *section = shape->sections; section->name; section++) {
         const struct sl_setting row[] = {

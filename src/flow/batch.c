@@ -5,6 +5,12 @@
 
 #include "base/mem.h"
 
+const char *sl_lane_name(enum sl_lane lane)
+{
+    static const char *const names[] = {[SL_LANE_FAST] = "fast", [SL_LANE_BULK] = "bulk"};
+    return names[lane];
+}
+
 struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes)
 {
     struct sl_batch *batch = SL_NEW(struct sl_batch);

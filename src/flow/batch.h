@@ -8,7 +8,10 @@
 #include "flow/credit.h"
 #include "flow/record.h"
 
-enum sl_lane { SL_LANE_FAST, SL_LANE_BULK }; /* which of the two queues */
+/* Which of the two queues: live changes, or packages and full reads. */
+enum sl_lane { SL_LANE_FAST, SL_LANE_BULK };
+enum { SL_LANES = 2 };
+const char *sl_lane_name(enum sl_lane lane); /* "fast", "bulk" */
 
 /* Where a batch comes from. The texts live in the batch's arena. */
 struct sl_origin {

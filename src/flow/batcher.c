@@ -90,6 +90,7 @@ int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
     }
     sl_batcher_abandon(batcher);
     batcher->origin = *origin;
+    batcher->origin.batches = -1; /* known with the last one */
     batcher->totals = (struct sl_batcher_totals){0};
     return SL_OK;
 }
@@ -128,7 +129,7 @@ static int added(struct sl_batcher *batcher, struct sl_err *err)
 static int bury_large(struct sl_batcher *batcher, const struct sl_record *record,
                       struct sl_err *err)
 {
-    static const char reason[] = "the row is larger than limits.max_row";
+    static const char reason[] = "the row is larger than limits.max_row, or its key than 1 MiB";
     struct sl_dead dead = {
         .code = "too_large",
         .reason = {reason, sizeof reason - 1},
@@ -166,7 +167,7 @@ int sl_batcher_add(struct sl_batcher *batcher, const struct sl_record *record, s
 {
     size_t size = record->id.length + record->doc.length;
     struct sl_record alone;
-    if (size > batcher->limits.max_row_bytes)
+    if (size > batcher->limits.max_row_bytes || record->id.length > SL_ID_BYTES_MAX)
         return bury_large(batcher, record, err);
     if (size > batcher->limits.max_bytes && !is_empty(batcher->open)) {
         int rc = move_to_own_batch(batcher, record, &alone, err);
@@ -198,20 +199,14 @@ int sl_batcher_add_dead(struct sl_batcher *batcher, const struct sl_dead *dead, 
 
 int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, struct sl_err *err)
 {
-    struct sl_batch *batch;
-    int rc = sl_batcher_open(batcher, &batch, err); /* the last one may be empty */
+    struct sl_batch *batch = NULL;
+    int rc = wait_until_taken(batcher, err); /* then the open one can be closed at once */
+    if (rc == SL_OK)
+        rc = sl_batcher_open(batcher, &batch, err); /* the last one may be empty */
     if (rc != SL_OK)
         return rc;
-    rc = wait_until_taken(batcher, err);
-    if (rc != SL_OK)
-        return rc;
-    if (!batcher->open) { /* taken for lingering while we waited */
-        rc = sl_batcher_open(batcher, &batch, err);
-        if (rc != SL_OK)
-            return rc;
-    }
-    batcher->open->origin.last = true;
-    batcher->open->origin.batches = batcher->totals.batches + 1;
+    batch->origin.last = true;
+    batch->origin.batches = batcher->totals.batches + 1;
     close_open(batcher);
     if (ret)
         *ret = batcher->totals;

@@ -19,8 +19,8 @@ struct sl_batcher;
 struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits, struct sl_credit *credit);
 void sl_batcher_free(struct sl_batcher *batcher);
 
-/* From here on batches have this origin (number counts from 0, batches are numbered here).
- * Closes the open batch first. */
+/* From here on batches have this origin (number counts from 0, batches are numbered here); its
+ * texts live until the next begin. Closes the open batch first, and suspends until it is taken. */
 int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
                      struct sl_err *err);
 
@@ -34,12 +34,13 @@ int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, str
 int sl_batcher_add(struct sl_batcher *batcher, const struct sl_record *record, struct sl_err *err);
 int sl_batcher_add_dead(struct sl_batcher *batcher, const struct sl_dead *dead, struct sl_err *err);
 
-/* Closes the origin: its last batch (perhaps empty) carries last and batches. ret (may be NULL)
- * gets the totals of this origin. */
 struct sl_batcher_totals {
-    uint64_t read, dead, superseded;
+    uint64_t read, dead, superseded; /* rows; read counts the other two in */
     uint32_t batches;
 };
+
+/* Closes the origin: its last batch (perhaps empty) carries last and batches. ret (may be NULL)
+ * gets the totals of this origin. Suspends as add does. */
 int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, struct sl_err *err);
 
 /* Drops the open batch: its rows will be read again in another attempt. Does not suspend. */

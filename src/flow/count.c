@@ -1,6 +1,6 @@
 /* Counting rows and latencies by stage. */
 #include "base/clock.h"
-#include "flow/deliver.h"
+#include "flow/flow_own.h"
 
 static void count_rows(const struct sl_batch *batch, const char *stage, uint32_t rows)
 {

@@ -1,6 +1,6 @@
 /* Credit: how many bytes may be in flight. A source takes credit before it reads, and the batch
- * gives it back when it is freed: this is the whole of backpressure. Two pools exist, ingest and
- * apply, so that neither can starve the other. */
+ * gives it back when it is freed: this is the whole of backpressure. The ingest side has a pool,
+ * and so has each queue of the apply side, so that none can starve another. */
 #ifndef SL_FLOW_CREDIT_H
 #define SL_FLOW_CREDIT_H
 

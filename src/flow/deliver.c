@@ -1,16 +1,11 @@
-#include "flow/deliver.h"
+#include "flow/flow_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
-
-uint64_t sl_flow_longer(const struct sl_flow *flow, uint64_t pause_ms)
-{
-    uint64_t longer = pause_ms * 2;
-    return longer < flow->options.retry_max_ms ? longer : flow->options.retry_max_ms;
-}
 
 /* Waits before the next try. SL_TIMEOUT: the batch's time is up, or the source was told to let go.
  */
@@ -18,7 +13,7 @@ static int wait_to_retry(struct sl_flow *flow, const struct sl_batch *batch, uin
 {
     sl_metric_add(flow->retries, 1);
     uint64_t until_ms = sl_deadline_in(*pause_ms);
-    *pause_ms = sl_flow_longer(flow, *pause_ms);
+    *pause_ms = sl_backoff_next(*pause_ms, flow->options.retry_max_ms);
     uint64_t give_up_ms = batch->give_up_ms ? batch->give_up_ms : SL_FOREVER;
 
     for (;;) {
@@ -40,6 +35,8 @@ static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_r
     uint64_t pause_ms = flow->options.retry_min_ms;
     for (;;) {
         uint64_t deadline_ms = sl_deadline_in(flow->options.write_timeout_ms);
+        if (batch->give_up_ms && batch->give_up_ms < deadline_ms)
+            deadline_ms = batch->give_up_ms; /* a destination that hangs must not hold it longer */
         int rc = flow->sink->type->write(flow->sink, batch, deadline_ms, ret, err);
         if (rc == SL_OK || rc == SL_REJECTED || rc == SL_CANCELED)
             return rc;
@@ -100,7 +97,8 @@ static int keep_dead(struct sl_flow *flow, struct sl_batch *batch, struct sl_err
 static int keep_ledger(struct sl_flow *flow, struct sl_batch *batch, const struct sl_result *result,
                        struct sl_err *err)
 {
-    if (!flow->options.ledger)
+    /* A batch that was refused on the way to the final sink will never be booked there. */
+    if (!flow->options.ledger && !result->reject_count)
         return SL_OK;
     return flow->state->type->ledger_put(flow->state, batch, result->applied, result->stale,
                                          result->reject_count, err);

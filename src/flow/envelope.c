@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "flow/state.h"
 
-enum { TEXT_MAX = 1024 * 1024 }; /* bytes of an id */
 #define VERSION_MAX (1ll << 53)
 
 #define IN_ENVELOPE(member) offsetof(struct sl_envelope, member)
@@ -86,7 +85,7 @@ static int put_text(struct sl_arena *arena, const struct sl_message_field *field
         memcpy(place, &name, sizeof name);
         return SL_OK;
     }
-    if (text.length > TEXT_MAX)
+    if (text.length > SL_ID_BYTES_MAX)
         return refuse(err, field, "a text of at most 1 MiB");
     struct sl_str copy = {sl_arena_text(arena, text.at, text.length), text.length};
     memcpy(place, &copy, sizeof copy);

@@ -69,6 +69,9 @@ int sl_message_add_row(struct sl_batch *batch, const struct sl_message_row *row,
 int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope,
                       struct sl_err *err);
 
+/* One slice of work between two breaths ends at the first of these. */
+enum { SL_MESSAGE_SLICE_ROWS = 256, SL_MESSAGE_SLICE_BYTES = 128 * 1024 };
+
 /* Lets other fibers run, when in one. SL_OK or SL_CANCELED. */
 int sl_message_breathe(struct sl_err *err);
 

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "flow/deliver.h"
+#include "flow/flow_own.h"
 
 static bool may_read(const struct sl_flow *flow)
 {
@@ -39,7 +40,7 @@ static void read_batches(void *arg)
                    SL_T("error", err.message), SL_N("pause_ms", pause_ms));
             if (sl_fiber_sleep(pause_ms) == SL_CANCELED)
                 break;
-            pause_ms = sl_flow_longer(flow, pause_ms);
+            pause_ms = sl_backoff_next(pause_ms, flow->options.retry_max_ms);
         }
     }
 ended:

@@ -15,8 +15,7 @@ struct sl_flow_options {
     const char *write_stage; /* … and of those the sink took: "published", "applied" */
     uint64_t write_timeout_ms;
     uint64_t retry_min_ms, retry_max_ms;
-    uint64_t
-        suspend_after_ms; /* tell the source to let go when the sink is away this long; 0: never */
+    uint64_t suspend_after_ms; /* the source lets go when the sink is away so long; 0: never */
 };
 
 struct sl_flow;

@@ -10,9 +10,6 @@
 #include "format/bson_writer.h"
 #include "format/extjson.h"
 
-/* One slice of work between two yields ends at the first of these. */
-enum { SLICE_ROWS = 256, SLICE_BYTES = 128 * 1024 };
-
 const char *sl_content_type(enum sl_content content)
 {
     return content == SL_CONTENT_BSON ? "application/bson" : "application/json";
@@ -26,7 +23,7 @@ struct slice {
 
 static int after_row(struct slice *slice, size_t length, struct sl_err *err)
 {
-    if (++slice->rows < SLICE_ROWS && length - slice->length < SLICE_BYTES)
+    if (++slice->rows < SL_MESSAGE_SLICE_ROWS && length - slice->length < SL_MESSAGE_SLICE_BYTES)
         return SL_OK;
     slice->rows = 0;
     slice->length = length;

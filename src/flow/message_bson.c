@@ -2,8 +2,6 @@
 #include "flow/envelope.h"
 #include "format/bson_reader.h"
 
-enum { SLICE_ROWS = 256, SLICE_BYTES = 128 * 1024 };
-
 static void value_of(const struct sl_bson_element *element, struct sl_message_value *ret)
 {
     *ret = (struct sl_message_value){.kind = SL_VALUE_OTHER};
@@ -72,7 +70,8 @@ static int read_rows(struct sl_batch *batch, struct sl_str bytes, struct sl_err 
             return sl_err_set(err, SL_REJECTED, "row %u is no document", batch->count);
         rc = read_row(batch, element.value, err);
         since += element.value.length;
-        if (rc == SL_OK && (batch->count % SLICE_ROWS == 0 || since >= SLICE_BYTES)) {
+        if (rc == SL_OK &&
+            (batch->count % SL_MESSAGE_SLICE_ROWS == 0 || since >= SL_MESSAGE_SLICE_BYTES)) {
             since = 0;
             rc = sl_message_breathe(err);
         }

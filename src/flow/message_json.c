@@ -12,7 +12,7 @@
 #include "format/extjson.h"
 #include "format/number.h"
 
-enum { CHUNK_BYTES = 32 * 1024, SLICE_ROWS = 256, SLICE_BYTES = 128 * 1024 };
+enum { CHUNK_BYTES = 32 * 1024 };
 
 enum place {
     START,    /* before the outermost object */
@@ -232,7 +232,8 @@ static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t si
         size_t part = size - at < CHUNK_BYTES ? size - at : CHUNK_BYTES;
         status = yajl_parse(yajl, (const unsigned char *)bytes + at, part);
         at += part;
-        if (r->batch->count - rows >= SLICE_ROWS || at - breath >= SLICE_BYTES) {
+        if (r->batch->count - rows >= SL_MESSAGE_SLICE_ROWS ||
+            at - breath >= SL_MESSAGE_SLICE_BYTES) {
             rows = r->batch->count;
             breath = at;
             if (sl_message_breathe(r->err) != SL_OK)

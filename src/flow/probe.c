@@ -2,8 +2,9 @@
  * long is told to let go of what it holds. */
 #include <stdio.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
-#include "flow/deliver.h"
+#include "flow/flow_own.h"
 
 static void let_go(struct sl_flow *flow)
 {
@@ -38,7 +39,7 @@ static void probe(void *arg)
     for (;;) {
         if (sl_fiber_sleep(pause_ms) != SL_OK)
             return;
-        pause_ms = sl_flow_longer(flow, pause_ms);
+        pause_ms = sl_backoff_next(pause_ms, flow->options.retry_max_ms);
         struct sl_err err = {0};
         uint64_t deadline_ms = sl_deadline_in(flow->options.retry_max_ms);
         int rc = flow->sink->type->ping(flow->sink, deadline_ms, &err);

@@ -8,6 +8,12 @@
 
 enum sl_op { SL_UPSERT, SL_DELETE };
 
+/* A version of a row from a file is counter << SL_VERSION_ROW_BITS | row number: the counter
+ * belongs to the collection and rises with each run. */
+enum { SL_VERSION_ROW_BITS = 24 };
+
+enum { SL_ID_BYTES_MAX = 1024 * 1024 }; /* of a key: messages carry no longer one */
+
 /* All views live in the batch's arena. */
 struct sl_record {
     enum sl_op op;

@@ -7,7 +7,7 @@
 
 #include "flow/batch.h"
 
-/* States of a run, in order; see source/dmf.h for who moves it on. */
+/* States of a run, in order; source/dmf_runner.c tells what each means, and moves it on. */
 enum sl_run_state {
     SL_RUN_PLANNED,
     SL_RUN_REQUESTED,
@@ -43,7 +43,7 @@ struct sl_run {
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
     int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
-    char error[240];                         /* why it failed, for a person */
+    char error[SL_ERR_TEXT_BYTES];           /* why it failed, for a person */
     struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
     unsigned entity_count;
 };
@@ -57,9 +57,8 @@ struct sl_ledger_sum {
 
 /* A lease: who owns a feed or a collection. epoch rises at each change of owner. */
 struct sl_lease {
-    char name[SL_NAME_MAX]; /* "feed:vendors" */
-    char
-        holder[SL_NAME_MAX]; /* who within this process; the process itself is added by the store */
+    char name[SL_NAME_MAX];   /* "feed:vendors" */
+    char holder[SL_NAME_MAX]; /* who within this process; the store adds the process */
     int64_t epoch;
     bool held;
 };
@@ -78,7 +77,7 @@ struct sl_state_type {
     int (*suspect_set)(struct sl_state *state, const char *feed, const char *reason,
                        struct sl_err *err);
     /* SL_OK and the reason, or SL_NOTFOUND. */
-    int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[240],
+    int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[SL_ERR_TEXT_BYTES],
                        struct sl_err *err);
 
     /* Takes the collection's next version counter; a lost counter resumes above what is stored. */

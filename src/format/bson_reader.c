@@ -84,7 +84,7 @@ int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, str
 static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
 {
     struct sl_bson_reader reader = {0};
-    struct sl_bson_element element;
+    struct sl_bson_element element = {0};
     if (depth > SL_BSON_DEPTH_MAX)
         return sl_err_set(err, SL_REJECTED, "documents nested deeper than %d levels",
                           SL_BSON_DEPTH_MAX);

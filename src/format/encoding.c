@@ -20,8 +20,3 @@ enum sl_encoding sl_encoding_sniff(const void *bytes, size_t size)
     }
     return zeros * 2 > pairs ? SL_ENCODING_UTF16LE : SL_ENCODING_UTF8;
 }
-
-const char *sl_encoding_name(enum sl_encoding encoding)
-{
-    return encoding == SL_ENCODING_UTF16LE ? "UTF-16LE" : "UTF-8";
-}

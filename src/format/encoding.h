@@ -13,6 +13,4 @@ enum { SL_ENCODING_SNIFF_BYTES = 64 };
  * else UTF-8. */
 enum sl_encoding sl_encoding_sniff(const void *bytes, size_t size);
 
-const char *sl_encoding_name(enum sl_encoding encoding); /* "UTF-8", "UTF-16LE" */
-
 #endif

@@ -30,13 +30,8 @@ bool sl_type_parse(const char *name, enum sl_type *ret)
  */
 static const char *shown(struct sl_str cell, char out[SHOWN_BYTES + 8])
 {
-    size_t length = cell.length;
-    bool clipped = length > SHOWN_BYTES;
-    if (clipped) {
-        length = SHOWN_BYTES;
-        while (length && ((unsigned char)cell.at[length] & 0xc0) == 0x80)
-            length--; /* do not cut a character in two */
-    }
+    size_t length = sl_utf8_cut(cell.at, cell.length, SHOWN_BYTES);
+    bool clipped = length < cell.length;
     bool utf8 = sl_utf8_valid(cell.at, length);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)cell.at[i];

@@ -12,7 +12,7 @@
 
 enum { CONNECT_TIMEOUT_MS = 10 * 1000, BODY_BYTES_MAX = 16 * 1024 * 1024 };
 
-const struct sl_setting sl_http_settings[] = {
+const struct sl_setting sl_http_table[] = {
     {.name = "ca_file",
      .kind = SL_SET_TEXT,
      .offset = offsetof(struct sl_http_options, ca_file),
@@ -27,7 +27,7 @@ const struct sl_setting sl_http_settings[] = {
      .fallback = "10s",
      .help = "how long finding and reaching a host, TLS included, may take",
      .minimum = 100,
-     .maximum = 300000},
+     .maximum = 5 * SL_MINUTE_MS},
     {0                                                                     },
 };
 

@@ -22,7 +22,7 @@ struct sl_http_options {
     uint64_t connect_timeout_ms; /* name, TCP and TLS together; 0: 10 s */
     const char *version; /* for User-Agent: sluice/VERSION; NULL: no version. Not a setting */
 };
-extern const struct sl_setting sl_http_settings[];
+extern const struct sl_setting sl_http_table[];
 
 struct sl_http;
 

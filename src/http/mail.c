@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -62,10 +61,9 @@ static int set_envelope(struct sl_transfer *transfer, const struct sl_mail_setti
 static void write_message(struct outgoing *mail, const struct sl_mail_settings *settings,
                           const char *subject, const char *text)
 {
-    uint64_t random[2] = {0};
+    uint64_t random[2];
     char id[40];
-    if (getrandom(random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random[0] = sl_now_ns();
+    arc4random_buf(random, sizeof random);
     snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)random[0],
              (unsigned long long)random[1]);
     const struct sl_mime_mail parts = {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
+#include "format/base64.h"
 
 enum {
     WORD_BYTES = 42,      /* of a header in one encoded word: 56 of base64 + 12 = under 75 */
@@ -30,32 +30,12 @@ bool sl_mime_address(const char *text, char *out, size_t size)
     return true;
 }
 
-static void add_base64(struct sl_buf *buf, const char *bytes, size_t length)
-{
-    size_t size = (length + 2) / 3 * 4;
-    EVP_EncodeBlock((unsigned char *)sl_buf_reserve(buf, size + 1), (const unsigned char *)bytes,
-                    (int)length);
-    sl_buf_commit(buf, size);
-}
-
 static bool is_plain(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)text[i] >= 0x7f)
             return false;
     return true;
-}
-
-/* Length of the longest start of text, at most limit, that does not cut a UTF-8 sequence. */
-static size_t whole_characters(const char *text, size_t length, size_t limit)
-{
-    size_t end = length < limit ? length : limit;
-    if (end == length)
-        return end;
-    size_t back = end;
-    while (back && ((unsigned char)text[back] & 0xc0) == 0x80)
-        back--;
-    return back ? back : end;
 }
 
 /* Header text: as it is when it is ASCII, else as encoded words of whole characters. */
@@ -70,9 +50,9 @@ static void add_header_text(struct sl_buf *buf, const char *text, size_t length)
         sl_buf_add(buf, clean.data ? clean.data : "", clean.length);
     } else {
         for (size_t at = 0, step; at < clean.length; at += step) {
-            step = whole_characters(clean.data + at, clean.length - at, WORD_BYTES);
+            step = sl_utf8_cut(clean.data + at, clean.length - at, WORD_BYTES);
             sl_buf_add_text(buf, at ? "\r\n =?UTF-8?B?" : "=?UTF-8?B?");
-            add_base64(buf, clean.data + at, step);
+            sl_base64_encode(buf, clean.data + at, step);
             sl_buf_add_text(buf, "?=");
         }
     }
@@ -149,7 +129,7 @@ static void add_encoded_body(struct sl_buf *buf, const char *text)
     add_lines(&lines, text);
     for (size_t at = 0; at < lines.length; at += LINE_BYTES) {
         size_t left = lines.length - at;
-        add_base64(buf, lines.data + at, left < LINE_BYTES ? left : LINE_BYTES);
+        sl_base64_encode(buf, lines.data + at, left < LINE_BYTES ? left : LINE_BYTES);
         sl_buf_add_text(buf, "\r\n");
     }
     sl_buf_done(&lines);

@@ -5,7 +5,7 @@
 
 #include <curl/curl.h>
 
-#include "base/clock.h"
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "format/json.h"
@@ -35,7 +35,7 @@ struct sl_oauth {
 
     struct sl_err failure;    /* the last one, answered from memory until ... */
     uint64_t failed_until_ms; /* ... then */
-    uint64_t backoff_ms;
+    unsigned refusals;        /* in a row */
 };
 
 static void add_form(struct sl_buf *form, const char *name, const char *value)
@@ -138,7 +138,7 @@ static void keep(struct sl_oauth *oauth, char *token, int64_t life_s)
     oauth->renew_ms = now_ms + renew_ms;
     oauth->expires_ms = now_ms + life_ms;
     oauth->failed_until_ms = 0;
-    oauth->backoff_ms = 0;
+    oauth->refusals = 0;
 }
 
 /* Suspends. One request for a token. */
@@ -176,10 +176,7 @@ static void remember(struct sl_oauth *oauth, const struct sl_err *failure)
         return;
     uint64_t wait_ms = BACKOFF_MIN_MS;
     if (failure->code == SL_CONFIG) {
-        oauth->backoff_ms = oauth->backoff_ms ? oauth->backoff_ms * 2 : BACKOFF_MIN_MS;
-        if (oauth->backoff_ms > BACKOFF_MAX_MS)
-            oauth->backoff_ms = BACKOFF_MAX_MS;
-        wait_ms = oauth->backoff_ms;
+        wait_ms = sl_backoff_after(++oauth->refusals, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
     } else if (failure->retry_after_ms > wait_ms) {
         wait_ms = failure->retry_after_ms;
     }

@@ -7,9 +7,8 @@
 #include "http/client.h"
 
 struct sl_oauth_settings {
-    const char
-        *authority;     /* NULL: https://login.microsoftonline.com; http only to a loopback host */
-    const char *tenant; /* "contoso.com" or a GUID */
+    const char *authority; /* NULL: login.microsoftonline.com; plain http only to a loopback host */
+    const char *tenant;    /* "contoso.com" or a GUID */
     const char *client_id;
     const char *client_secret;
     const char *scope; /* "https://contoso.operations.dynamics.com/.default" */

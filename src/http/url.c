@@ -89,11 +89,6 @@ int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
     return SL_OK;
 }
 
-bool sl_url_same_origin(const struct sl_url *a, const struct sl_url *b)
-{
-    return a->port == b->port && !strcmp(a->scheme, b->scheme) && !strcmp(a->host, b->host);
-}
-
 int sl_url_require_secure(const char *text, const char *what, struct sl_url *ret,
                           struct sl_err *err)
 {

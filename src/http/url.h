@@ -1,5 +1,5 @@
-/* What sluice must know about a URL: where it leads, whether two lead to the same place, and how to
- * show it to a person without its secrets. */
+/* What sluice must know about a URL: where it leads, and how to show it to a person without its
+ * secrets. */
 #ifndef SL_HTTP_URL_H
 #define SL_HTTP_URL_H
 
@@ -22,9 +22,6 @@ struct sl_url {
  * or smtps, or when its host is empty or not ASCII; the message shows no more than sl_url_safe()
  * does. */
 int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err);
-
-/* True when both have the same scheme, host and port: where a token may be sent. */
-bool sl_url_same_origin(const struct sl_url *a, const struct sl_url *b);
 
 /* As sl_url_parse, and SL_CONFIG too for plain http to any host but a loopback one: what carries a
  * token or data of the tenant must be encrypted. what names the URL in the message ("package URL").

@@ -28,8 +28,7 @@ void sl_loop_delay_watch(uint64_t every_ms)
     timer = NULL;
     if (!every_ms)
         return;
-    delay =
-        sl_histogram_metric("loop_delay_seconds", "How late the event loop ran a timer.", "%s", "");
+    delay = sl_histogram_metric("loop_delay_seconds", "How late the event loop ran a timer.", "");
     interval_ms = every_ms;
     timer = SL_NEW(uv_timer_t);
     uv_timer_init(sl_loop(), timer);

@@ -44,7 +44,6 @@ static struct {
     struct sl_fiber *first, *last; /* ready */
     unsigned count;
     bool started;
-    void (*on_resume)(void);
     void *fake;
     const void *stack_base;
     size_t stack_size;
@@ -156,8 +155,6 @@ static void leave(struct sl_fiber *fiber)
     SWITCH_START(&fiber->fake, loop.stack_base, loop.stack_size);
     swapcontext(&fiber->context, &loop.context);
     SWITCH_FINISH(fiber->fake, &loop.stack_base, &loop.stack_size);
-    if (loop.on_resume)
-        loop.on_resume();
     errno = saved;
 }
 
@@ -232,19 +229,9 @@ struct sl_fiber *sl_fiber_self(void)
     return loop.self;
 }
 
-const char *sl_fiber_name(const struct sl_fiber *fiber)
-{
-    return fiber->name;
-}
-
 unsigned sl_fiber_count(void)
 {
     return loop.count;
-}
-
-void sl_fiber_on_resume(void (*hook)(void))
-{
-    loop.on_resume = hook;
 }
 
 static bool is_cancelled(const struct sl_fiber *fiber)

@@ -31,14 +31,13 @@ uint64_t sl_loop_now_ms(void);
 /* now + delay, without overflow. */
 uint64_t sl_deadline_in(uint64_t delay_ms);
 
-/* Starts fn(arg) as a fiber at the loop's next turn. name must outlive it (for logs). The pointer
- * is valid until the fiber ends, or, when joinable, until sl_fiber_join. */
+/* Starts fn(arg) as a fiber at the loop's next turn. name must outlive it (for a debugger). The
+ * pointer is valid until the fiber ends, or, when joinable, until sl_fiber_join. */
 struct sl_fiber *sl_fiber_spawn(const char *name, void (*fn)(void *), void *arg);
 struct sl_fiber *sl_fiber_spawn_joinable(const char *name, void (*fn)(void *), void *arg);
 
 /* The running fiber, or NULL on the loop itself. */
 struct sl_fiber *sl_fiber_self(void);
-const char *sl_fiber_name(const struct sl_fiber *fiber);
 
 /* Suspends until sl_fiber_wake, at most until deadline_ms (loop clock). A wake before the park is
  * remembered. Returns SL_OK, SL_TIMEOUT or SL_CANCELED. */
@@ -60,6 +59,7 @@ void sl_fiber_shield(bool on);
 /* Suspends until the fiber has ended, and frees it. Not interrupted by cancelling. */
 void sl_fiber_join(struct sl_fiber *fiber);
 
+/* How many have not ended. */
 unsigned sl_fiber_count(void);
 
 /* A list of fibers that wait for one condition. Zeroed = ready for use; no end needed.
@@ -67,6 +67,8 @@ unsigned sl_fiber_count(void);
 struct sl_waitlist {
     struct sl_waiter *first, *last; /* private */
 };
+
+/* Parks on the list. Returns SL_OK, SL_TIMEOUT or SL_CANCELED. Waking never suspends. */
 int sl_wait(struct sl_waitlist *list, uint64_t deadline_ms);
 void sl_wake_one(struct sl_waitlist *list);
 void sl_wake_all(struct sl_waitlist *list);
@@ -84,9 +86,5 @@ int sl_fiber_poll_any(struct sl_pollset *set, unsigned count, uint64_t deadline_
 
 /* Frees a heap-allocated handle after uv_close: uv_close(h, sl_handle_free). */
 void sl_handle_free(uv_handle_t *handle);
-
-/* Runs after every switch back into a fiber; for libraries with per-thread state (OpenSSL's error
- * queue). One hook. */
-void sl_fiber_on_resume(void (*hook)(void));
 
 #endif

@@ -23,11 +23,12 @@ static void unlink_waiter(struct sl_waitlist *list, struct sl_waiter *waiter)
 int sl_wait(struct sl_waitlist *list, uint64_t deadline_ms)
 {
     struct sl_waiter waiter = {.previous = list->last, .fiber = sl_fiber_self(), .listed = true};
+    /* It leaves the list before this function ends. */
     if (list->last)
         list->last->next = &waiter;
     else
-        list->first = &waiter;
-    list->last = &waiter;
+        list->first = &waiter; // cppcheck-suppress autoVariables
+    list->last = &waiter;      // cppcheck-suppress autoVariables
 
     int rc = sl_fiber_park(deadline_ms);
     if (waiter.listed)

@@ -27,7 +27,6 @@ struct sl_mongo {
     struct client *idle; /* the last used one first */
     unsigned count, max_clients;
     struct sl_waitlist waiting;
-    char trouble[sizeof((struct sl_err *)0)->message]; /* empty: none */
 };
 
 /* --- the driver as a whole --- */
@@ -38,7 +37,7 @@ static void on_driver_log(mongoc_log_level_t level, const char *domain, const ch
     (void)user_data;
     if (level > MONGOC_LOG_LEVEL_WARNING)
         return;
-    char text[240];
+    char text[SL_ERR_TEXT_BYTES];
     snprintf(text, sizeof text, "%s", message);
     sl_mongo_mask(text);
     sl_log(SL_DEBUG, "the MongoDB driver says", SL_T("domain", domain), SL_T("text", text));
@@ -187,12 +186,15 @@ static bool is_sound(int rc, const bson_t *reply)
     return rc == SL_OK || (bson_has_field(reply, "ok") && rc != SL_CLOSED && rc != SL_CANCELED);
 }
 
-static int run(struct sl_mongo *mongo, const char *database, const bson_t *command, bson_t *reply,
-               uint64_t deadline_ms, struct sl_err *err)
+int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                     bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
 {
+    struct sl_err own; /* its code is read below */
+    if (!err)
+        err = &own;
     struct client *client = take_client(mongo, deadline_ms, err);
     if (!client) {
-        bson_init(reply);
+        bson_init(ret_reply);
         return (int)err->code;
     }
     int rc = SL_OK;
@@ -206,28 +208,10 @@ static int run(struct sl_mongo *mongo, const char *database, const bson_t *comma
         sent = &limited;
     }
     bson_error_t error = {0};
-    if (!mongoc_client_command_simple(client->driver, database, sent, NULL, reply, &error))
-        rc = explain(client, command, &error, reply, err);
+    if (!mongoc_client_command_simple(client->driver, database, sent, NULL, ret_reply, &error))
+        rc = explain(client, command, &error, ret_reply, err);
     bson_destroy(&limited);
-    give_client(mongo, client, is_sound(rc, reply));
-    return rc;
-}
-
-static void remember(struct sl_mongo *mongo, int rc, const struct sl_err *err)
-{
-    if (rc == SL_OK || rc == SL_REJECTED)
-        mongo->trouble[0] = '\0';
-    else if (rc != SL_CANCELED)
-        memcpy(mongo->trouble, err->message, sizeof mongo->trouble);
-}
-
-int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t *command,
-                     bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
-{
-    struct sl_err local = {0};
-    struct sl_err *fault = err ? err : &local;
-    int rc = run(mongo, database, command, ret_reply, deadline_ms, fault);
-    remember(mongo, rc, fault);
+    give_client(mongo, client, is_sound(rc, ret_reply));
     return rc;
 }
 
@@ -300,11 +284,6 @@ void sl_mongo_append_durable(bson_t *command, uint64_t deadline_ms)
     BSON_APPEND_BOOL(&concern, "j", true);
     BSON_APPEND_INT64(&concern, "wtimeout", server_time_ms(deadline_ms));
     bson_append_document_end(command, &concern);
-}
-
-const char *sl_mongo_trouble(const struct sl_mongo *mongo)
-{
-    return mongo->trouble[0] ? mongo->trouble : NULL;
 }
 
 /* --- life --- */

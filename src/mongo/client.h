@@ -42,9 +42,6 @@ int sl_mongo_first(struct sl_mongo *mongo, const char *database, const bson_t *c
 /* SL_OK when the primary answers. */
 int sl_mongo_ping(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err);
 
-/* What the last command failed with, NULL when it worked or none ran. Lives until the next call. */
-const char *sl_mongo_trouble(const struct sl_mongo *mongo);
-
 /* Appends writeConcern {w: "majority", j: true, wtimeout: the time left until deadline_ms}. */
 void sl_mongo_append_durable(bson_t *command, uint64_t deadline_ms);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "mongo/fields.h"
 
 struct code_row {
@@ -102,25 +103,15 @@ int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply)
     }
 }
 
-/* Where a text of length bytes may be cut to at most limit bytes without splitting a character. */
-static size_t cut_at(const char *text, size_t length, size_t limit)
-{
-    if (length <= limit)
-        return length;
-    while (limit && ((unsigned char)text[limit] & 0xC0) == 0x80)
-        limit--;
-    return limit;
-}
-
 void sl_mongo_reason(int32_t server_code, const char *message, char *out, size_t size)
 {
     size_t length = strcspn(message, "{"); /* what follows is a document: a key, or the command */
-    const char *key = server_code == 11000 ? strstr(message, " dup key") : NULL;
+    const char *key = server_code == SL_MONGO_DUPLICATE_KEY ? strstr(message, " dup key") : NULL;
     if (key)
         length = (size_t)(key - message);
     while (length && strchr(" :", message[length - 1]))
         length--;
-    length = cut_at(message, length, size - 1);
+    length = sl_utf8_cut(message, length, size - 1);
     memcpy(out, message, length);
     out[length] = '\0';
 }

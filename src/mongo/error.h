@@ -7,6 +7,8 @@
 
 #include <mongoc/mongoc.h>
 
+enum { SL_MONGO_DUPLICATE_KEY = 11000 };
+
 /* A server's error code as an enum sl_code:
  * SL_TIMEOUT, SL_CLOSED  transient: time limits, elections, shutdown, network, sharding in motion;
  * SL_REJECTED            the content of the operation is at fault, so only that row;

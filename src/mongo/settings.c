@@ -3,10 +3,7 @@
 
 #define FIELD(name) offsetof(struct sl_mongo_settings, name)
 
-enum { SECOND_MS = 1000 };
-#define DAY_MS (86400 * (int64_t)SECOND_MS)
-
-const struct sl_setting sl_mongo_settings_table[] = {
+const struct sl_setting sl_mongo_table[] = {
     {.name = "url",
      .kind = SL_SET_URL,
      .offset = FIELD(url),
@@ -40,15 +37,15 @@ const struct sl_setting sl_mongo_settings_table[] = {
      .kind = SL_SET_DURATION,
      .offset = FIELD(write_timeout_ms),
      .fallback = "30s",
-     .minimum = SECOND_MS,
-     .maximum = 3600 * (int64_t)SECOND_MS,
+     .minimum = SL_SECOND_MS,
+     .maximum = 3600 * (int64_t)SL_SECOND_MS,
      .help = "how long one command may take, its wait for a majority of members included"},
     {.name = "tombstone_ttl",
      .kind = SL_SET_DURATION,
      .offset = FIELD(tombstone_ttl_ms),
      .fallback = "30d",
-     .minimum = 3600 * (int64_t)SECOND_MS,
-     .maximum = 3650 * DAY_MS,
+     .minimum = 3600 * (int64_t)SL_SECOND_MS,
+     .maximum = 3650 * SL_DAY_MS,
      .help = "how long a deletion is remembered, so that nothing older brings the document back"},
     {0                                                    },
 };

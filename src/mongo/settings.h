@@ -15,6 +15,6 @@ struct sl_mongo_settings {
 };
 
 /* Ended by a NULL name. */
-extern const struct sl_setting sl_mongo_settings_table[];
+extern const struct sl_setting sl_mongo_table[];
 
 #endif

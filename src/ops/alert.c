@@ -16,7 +16,7 @@ enum { TRIES = 4, RETRY_MS = 5 * 1000 };
 
 #define AT(field) offsetof(struct sl_alert_settings, field)
 
-const struct sl_setting sl_alert_settings[] = {
+const struct sl_setting sl_alert_table[] = {
     {.name = "host",
      .kind = SL_SET_TEXT,
      .offset = AT(mail.host),
@@ -54,8 +54,8 @@ const struct sl_setting sl_alert_settings[] = {
      .offset = AT(mail.timeout_ms),
      .fallback = "30s",
      .help = "how long sending one mail may take",
-     .minimum = 1000,
-     .maximum = 600000},
+     .minimum = SL_SECOND_MS,
+     .maximum = 10 * SL_MINUTE_MS},
     {.name = "min_interval",
      .kind = SL_SET_DURATION,
      .offset = AT(min_interval_ms),

@@ -13,7 +13,7 @@ struct sl_alert_settings {
     struct sl_mail_settings mail;
     uint64_t min_interval_ms; /* between two mails about one feed */
 };
-extern const struct sl_setting sl_alert_settings[];
+extern const struct sl_setting sl_alert_table[];
 
 /* From now on alerts are mailed. Borrows http and settings until sl_alert_stop. Without a host in
  * the settings, alerts go to the log alone. */

@@ -6,7 +6,7 @@
 #include "http/server.h"
 #include "ops/prometheus.h"
 
-const struct sl_setting sl_ops_settings[] = {
+const struct sl_setting sl_ops_table[] = {
     {.name = "listen",
      .kind = SL_SET_TEXT,
      .offset = offsetof(struct sl_ops_settings, listen),

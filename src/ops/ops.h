@@ -13,7 +13,7 @@
 struct sl_ops_settings {
     char *listen; /* "host:port"; NULL or "": no listener */
 };
-extern const struct sl_setting sl_ops_settings[];
+extern const struct sl_setting sl_ops_table[];
 
 struct sl_ops;
 

@@ -23,37 +23,23 @@ void sl_ready_register(const char *name, sl_ready_check check, void *ctx)
     **end = (struct check){sl_strdup(name), check, ctx, NULL};
 }
 
-static void drop(struct check **place)
-{
-    struct check *check = *place;
-    *place = check->next;
-    free(check->name);
-    free(check);
-}
-
-void sl_ready_unregister(const void *ctx)
-{
-    for (struct check **place = &checks; *place;) {
-        if ((*place)->ctx == ctx)
-            drop(place);
-        else
-            place = &(*place)->next;
-    }
-}
-
 void sl_ready_clear(void)
 {
-    while (checks)
-        drop(&checks);
+    while (checks) {
+        struct check *check = checks;
+        checks = check->next;
+        free(check->name);
+        free(check);
+    }
 }
 
 static void add_trouble(struct sl_buf *buf, const char *what, const char *message)
 {
-    sl_buf_add_text(buf, "{\"what\":\"");
-    sl_buf_add_json(buf, what, strlen(what));
-    sl_buf_add_text(buf, "\",\"message\":\"");
-    sl_buf_add_json(buf, message, strlen(message));
-    sl_buf_add_text(buf, "\"}");
+    sl_buf_add_text(buf, "{\"what\":");
+    sl_buf_add_json_text(buf, what);
+    sl_buf_add_text(buf, ",\"message\":");
+    sl_buf_add_json_text(buf, message);
+    sl_buf_add_char(buf, '}');
 }
 
 bool sl_ready_ask(struct sl_buf *buf)

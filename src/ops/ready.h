@@ -13,14 +13,11 @@ typedef const char *(*sl_ready_check)(void *ctx);
 /* Adds a check, at the end. name is copied ("mongo", "feed vendors"). */
 void sl_ready_register(const char *name, sl_ready_check check, void *ctx);
 
-/* Takes back every check that was registered with this ctx. */
-void sl_ready_unregister(const void *ctx);
-
 /* True when no check is in trouble. Otherwise adds to buf (may be NULL) a JSON array of
  * {"what":"mongo","message":"…"}; an empty array when true. */
 bool sl_ready_ask(struct sl_buf *buf);
 
-/* Forgets all: for the end of the program and of a test. */
+/* Forgets all: their ctx may go then. */
 void sl_ready_clear(void);
 
 #endif

@@ -27,35 +27,14 @@ void sl_status_register(const char *name, sl_status_provider provider, void *ctx
     **end = (struct part){sl_strdup(name), provider, ctx, NULL};
 }
 
-static void drop(struct part **place)
-{
-    struct part *part = *place;
-    *place = part->next;
-    free(part->name);
-    free(part);
-}
-
-void sl_status_unregister(const void *ctx)
-{
-    for (struct part **place = &parts; *place;) {
-        if ((*place)->ctx == ctx)
-            drop(place);
-        else
-            place = &(*place)->next;
-    }
-}
-
 void sl_status_clear(void)
 {
-    while (parts)
-        drop(&parts);
-}
-
-static void add_text(struct sl_buf *buf, const char *text)
-{
-    sl_buf_add_char(buf, '"');
-    sl_buf_add_json(buf, text, sl_str_of(text).length);
-    sl_buf_add_char(buf, '"');
+    while (parts) {
+        struct part *part = parts;
+        parts = part->next;
+        free(part->name);
+        free(part);
+    }
 }
 
 /* `feed="a",stage="b"` as {"feed":"a","stage":"b"}; values hold no quotes (base/metric.h). */
@@ -86,7 +65,7 @@ static void add_latency(struct sl_buf *buf, const struct sl_metric *metric)
 {
     const struct sl_histogram *histogram = metric->histogram;
     sl_buf_add_text(buf, "{\"name\":");
-    add_text(buf, metric->name);
+    sl_buf_add_json_text(buf, metric->name);
     sl_buf_add_text(buf, ",\"labels\":");
     add_labels(buf, metric->labels);
     sl_buf_printf(buf,
@@ -121,9 +100,9 @@ void sl_status_write(struct sl_buf *buf, const struct sl_about *about)
     bool ready = sl_ready_ask(&trouble);
 
     sl_buf_add_text(buf, "{\"version\":");
-    add_text(buf, about->version);
+    sl_buf_add_json_text(buf, about->version);
     sl_buf_add_text(buf, ",\"role\":");
-    add_text(buf, about->role);
+    sl_buf_add_json_text(buf, about->role);
     sl_buf_printf(buf, ",\"pid\":%d,\"uptime_s\":%llu,\"ready\":%s,\"trouble\":%s,\"latency\":",
                   (int)getpid(), (unsigned long long)((sl_now_ms() - about->started_ms) / 1000),
                   ready ? "true" : "false", trouble.data);
@@ -132,7 +111,7 @@ void sl_status_write(struct sl_buf *buf, const struct sl_about *about)
 
     for (struct part *part = parts; part; part = part->next) {
         sl_buf_add_char(buf, ',');
-        add_text(buf, part->name);
+        sl_buf_add_json_text(buf, part->name);
         sl_buf_add_char(buf, ':');
         part->provide(part->ctx, buf);
     }

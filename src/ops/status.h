@@ -12,9 +12,6 @@ typedef void (*sl_status_provider)(void *ctx, struct sl_buf *buf);
  */
 void sl_status_register(const char *name, sl_status_provider provider, void *ctx);
 
-/* Takes back every provider that was registered with this ctx. */
-void sl_status_unregister(const void *ctx);
-
 struct sl_about {
     const char *version; /* "0.1.0" */
     const char *role;    /* "all", "ingest", "apply" */
@@ -27,7 +24,7 @@ struct sl_about {
  *              "p999_ms":0.2,"max_ms":0.2}], … the members of the providers} */
 void sl_status_write(struct sl_buf *buf, const struct sl_about *about);
 
-/* Forgets all providers: for the end of the program and of a test. */
+/* Forgets all providers: their ctx may go then. */
 void sl_status_clear(void);
 
 #endif

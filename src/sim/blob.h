@@ -1,4 +1,5 @@
-/* The blob store: package downloads by signed URL. protocols: Azure Blob. */
+/* The blob store: package downloads by signed URL, as Azure Blob
+ * Storage has it. */
 #ifndef SIM_BLOB_H
 #define SIM_BLOB_H
 

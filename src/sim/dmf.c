@@ -1,4 +1,5 @@
-/* The Data Management package API. protocols: sections "Calls", "Bodies", "Status and URL".
+/* The Data Management package API. Source: "Data management package REST API" of Microsoft's
+ * documentation, and what clients met.
  * Every failure but throttling and an unavailable service is a 500 with an OData error body. */
 #include "sim/dmf.h"
 

@@ -1,5 +1,5 @@
 /* Export packages: a zip with a data file for each entity, Manifest.xml and PackageHeader.xml.
- * protocols: Data Management package API, "Package content". */
+ * Source: "Data management package REST API" of Microsoft's documentation, and real packages. */
 #ifndef SIM_PACKAGE_H
 #define SIM_PACKAGE_H
 

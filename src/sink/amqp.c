@@ -41,9 +41,8 @@ static void make_traceparent(char *out, size_t size)
 static void make_labels(const struct sl_batch *batch, struct labels *ret)
 {
     const struct sl_origin *origin = &batch->origin;
-    const char *lane = origin->lane == SL_LANE_FAST ? "fast" : "bulk";
-    snprintf(ret->routing_key, sizeof ret->routing_key, "%s.%s.%s", lane, origin->feed,
-             origin->entity);
+    snprintf(ret->routing_key, sizeof ret->routing_key, "%s.%s.%s", sl_lane_name(origin->lane),
+             origin->feed, origin->entity);
     snprintf(ret->message_id, sizeof ret->message_id, "%s/%u/%s/%u", origin->run, origin->attempt,
              origin->entity, origin->number);
     snprintf(ret->source, sizeof ret->source, "/sluice/%s", origin->feed);
@@ -170,11 +169,10 @@ struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker)
     struct amqp_sink *self = SL_NEW(struct amqp_sink);
     self->sink = (struct sl_sink){.type = &type, .name = broker->settings->exchange};
     sl_amqp_link_init(&self->link, broker);
-    self->messages =
-        sl_counter("published_messages_total", "Messages RabbitMQ confirmed.", "%s", "");
-    self->bytes = sl_counter("published_bytes_total", "Bytes of confirmed messages.", "%s", "");
+    self->messages = sl_counter("published_messages_total", "Messages RabbitMQ confirmed.", "");
+    self->bytes = sl_counter("published_bytes_total", "Bytes of confirmed messages.", "");
     self->confirm = sl_histogram_metric("broker_confirm_seconds",
-                                        "Time from publishing a message to its confirm.", "%s", "");
+                                        "Time from publishing a message to its confirm.", "");
     return &self->sink;
 }
 

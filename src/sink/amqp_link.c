@@ -10,15 +10,13 @@ enum {
     CLOSE_TIMEOUT_MS = 2000,
 };
 
-static const char *const lane_names[] = {[SL_LANE_FAST] = "fast", [SL_LANE_BULK] = "bulk"};
-
 void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker)
 {
     *link = (struct sl_amqp_link){.broker = broker};
     link->amqp = sl_broker_amqp(broker, "sluice publisher");
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < SL_LANES; i++) {
         struct sl_backlog *lane = &link->lanes[i];
-        sl_topology_queue(broker->settings, lane_names[i], lane->queue);
+        sl_topology_queue(broker->settings, sl_lane_name((enum sl_lane)i), lane->queue);
         lane->gauge = sl_gauge("broker_backlog_messages", "Messages waiting in the queue.",
                                "queue=\"%s\"", lane->queue);
     }

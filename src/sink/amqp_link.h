@@ -31,7 +31,7 @@ struct sl_amqp_link {
     uint64_t retry_ms; /* not before, loop clock */
     struct sl_err trouble;
     struct sl_waitlist changed;
-    struct sl_backlog lanes[2]; /* by enum sl_lane */
+    struct sl_backlog lanes[SL_LANES]; /* by enum sl_lane */
 };
 
 void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker);

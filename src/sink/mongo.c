@@ -177,7 +177,7 @@ static int count_reply(struct writing *writing, const bson_t *reply, uint32_t fi
     struct sl_mongo_refusals walk = {0};
     struct sl_mongo_refusal refusal;
     while (sl_mongo_refusals_next(&walk, reply, &refusal)) {
-        char reason[240];
+        char reason[SL_ERR_TEXT_BYTES];
         if (refusal.index >= count)
             return sl_err_set(err, SL_CLOSED, "MongoDB refused row %u of %u", refusal.index, count);
         sl_mongo_reason(refusal.server_code, refusal.message, reason, sizeof reason);

@@ -13,8 +13,9 @@ static uint32_t count_of(const bson_t *reply, const char *field)
 static bool is_race(const struct sl_mongo_refusal *refusal, const bson_t *fault)
 {
     bson_t key;
-    return refusal->server_code == 11000 && sl_field_document(fault, "keyPattern", &key) &&
-           bson_count_keys(&key) == 1 && bson_has_field(&key, "_id");
+    return refusal->server_code == SL_MONGO_DUPLICATE_KEY &&
+           sl_field_document(fault, "keyPattern", &key) && bson_count_keys(&key) == 1 &&
+           bson_has_field(&key, "_id");
 }
 
 static int check_refusals(const bson_t *reply, struct sl_err *err)

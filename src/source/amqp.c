@@ -17,6 +17,7 @@
 #include "base/metric.h"
 #include "broker/topology.h"
 #include "flow/message.h"
+#include "source/amqp_held.h"
 
 enum {
     PREFETCH_MIN = 2,
@@ -24,17 +25,6 @@ enum {
     DECODED_FACTOR = 2, /* memory a message needs when decoded, to its size */
     CLOSE_TIMEOUT_MS = 2000,
     TAG_BITS = 40, /* of a batch's tag; the rest is the generation */
-};
-
-/* A delivery that next() has not given yet. */
-struct held {
-    struct held *next;
-    uint64_t tag;
-    uint64_t give_up_ms;
-    int64_t arrived_ms; /* wall clock */
-    char *content_type, *message_id;
-    char *body; /* NULL: too large to be read */
-    size_t size;
 };
 
 struct amqp_source {
@@ -53,65 +43,28 @@ struct amqp_source {
     struct sl_err why;
     struct sl_waitlist changed; /* for the keeper: suspended, over, held */
 
-    struct held *first, *last;
-    struct sl_waitlist arrived; /* for next() */
-    char trouble[240];          /* "" : none */
+    struct sl_held_list held;        /* deliveries that next() has not given yet */
+    struct sl_waitlist arrived;      /* for next() */
+    char trouble[SL_ERR_TEXT_BYTES]; /* "" : none */
     struct sl_metric *unreadable;
 };
 
-/* --- the list of deliveries --- */
-
-static void free_held(struct held *held)
-{
-    free(held->content_type);
-    free(held->message_id);
-    free(held->body);
-    free(held);
-}
-
-static struct held *take_held(struct amqp_source *self)
-{
-    struct held *held = self->first;
-    if (!held)
-        return NULL;
-    self->first = held->next;
-    if (!self->first)
-        self->last = NULL;
-    return held;
-}
-
-static void drop_all_held(struct amqp_source *self)
-{
-    for (struct held *held; (held = take_held(self));)
-        free_held(held);
-}
-
 /* Gives a delivery back to the queue, for another try. */
-static void hand_back(struct amqp_source *self, struct held *held)
+static void hand_back(struct amqp_source *self, struct sl_held *held)
 {
     if (self->channel)
         sl_channel_nack(self->channel, held->tag, true);
-    free_held(held);
+    sl_held_free(held);
 }
 
 static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
 {
     struct amqp_source *self = ctx;
-    struct held *held = SL_NEW(struct held);
-    held->tag = delivery->tag;
-    held->give_up_ms = sl_deadline_in(self->broker->settings->consumer_timeout_ms / 2);
-    held->arrived_ms = sl_wall_ms();
-    held->content_type = sl_strndup(delivery->content_type.at, delivery->content_type.length);
-    held->message_id = sl_strndup(delivery->message_id.at, delivery->message_id.length);
-    held->body = delivery->body;
-    held->size = delivery->size;
-    if (self->last)
-        self->last->next = held;
-    else
-        self->first = held;
-    self->last = held;
+    uint64_t give_up_ms = sl_deadline_in(self->broker->settings->consumer_timeout_ms / 2);
+    bool only = !self->held.first;
+    sl_held_add(&self->held, delivery, give_up_ms);
     sl_wake_one(&self->arrived);
-    if (self->first == held)
+    if (only)
         sl_wake_all(&self->changed); /* the keeper watches its age */
 }
 
@@ -162,21 +115,22 @@ static void stop_consuming(struct amqp_source *self)
     struct sl_channel *channel = self->channel;
     self->generation++;
     self->channel = NULL;
-    drop_all_held(self);
+    sl_held_clear(&self->held);
     sl_fiber_shield(true);
     sl_amqp_close(self->amqp, sl_deadline_in(CLOSE_TIMEOUT_MS));
     sl_fiber_shield(false);
     sl_channel_free(channel);
-    drop_all_held(self);
+    sl_held_clear(&self->held);
 }
 
 /* Watches until the consuming is over; deliveries that nobody took in time go back. */
 static void keep_consuming(struct amqp_source *self)
 {
     while (!self->over && !self->suspended) {
-        uint64_t oldest_ms = self->first ? self->first->give_up_ms : SL_FOREVER;
-        if (self->first && sl_loop_now_ms() >= oldest_ms)
-            hand_back(self, take_held(self));
+        const struct sl_held *oldest = self->held.first;
+        uint64_t oldest_ms = oldest ? oldest->give_up_ms : SL_FOREVER;
+        if (oldest && sl_loop_now_ms() >= oldest_ms)
+            hand_back(self, sl_held_take(&self->held));
         else if (sl_wait(&self->changed, oldest_ms) == SL_CANCELED)
             return;
     }
@@ -229,17 +183,17 @@ static void keep(void *arg)
 /* --- giving batches --- */
 
 /* What cannot be read goes to the dead-letter exchange. */
-static void refuse(struct amqp_source *self, struct held *held, const char *reason)
+static void refuse(struct amqp_source *self, struct sl_held *held, const char *reason)
 {
     sl_log(SL_WARN, "unreadable message set aside", SL_T("queue", self->queue),
            SL_T("message_id", held->message_id), SL_N("bytes", held->size), SL_T("reason", reason));
     sl_metric_add(self->unreadable, 1);
     if (self->channel)
         sl_channel_nack(self->channel, held->tag, false);
-    free_held(held);
+    sl_held_free(held);
 }
 
-static struct sl_batch *decode(struct amqp_source *self, const struct held *held,
+static struct sl_batch *decode(struct amqp_source *self, const struct sl_held *held,
                                size_t credit_bytes, int *ret_code, struct sl_err *err)
 {
     struct sl_batch *batch = sl_batch_new(self->credit, credit_bytes);
@@ -250,7 +204,7 @@ static struct sl_batch *decode(struct amqp_source *self, const struct held *held
     return NULL;
 }
 
-static struct sl_batch *finished(struct sl_batch *batch, const struct held *held,
+static struct sl_batch *finished(struct sl_batch *batch, const struct sl_held *held,
                                  uint32_t generation)
 {
     batch->tag = (uint64_t)generation << TAG_BITS | held->tag;
@@ -261,7 +215,7 @@ static struct sl_batch *finished(struct sl_batch *batch, const struct held *held
 }
 
 /* Makes a batch of the delivery, which it takes. SL_TIMEOUT: it came to nothing, take the next. */
-static int give(struct amqp_source *self, struct held *held, struct sl_batch **ret,
+static int give(struct amqp_source *self, struct sl_held *held, struct sl_batch **ret,
                 struct sl_err *err)
 {
     uint32_t generation = self->generation; /* may change whenever we suspend */
@@ -277,7 +231,7 @@ static int give(struct amqp_source *self, struct held *held, struct sl_batch **r
         batch = decode(self, held, credit_bytes, &rc, err);
     if (generation != self->generation) {
         sl_batch_free(batch);
-        free_held(held);
+        sl_held_free(held);
         return rc == SL_CANCELED ? rc : SL_TIMEOUT;
     }
     if (rc == SL_REJECTED) {
@@ -289,7 +243,7 @@ static int give(struct amqp_source *self, struct held *held, struct sl_batch **r
         return rc;
     }
     *ret = finished(batch, held, generation);
-    free_held(held);
+    sl_held_free(held);
     return SL_OK;
 }
 
@@ -300,7 +254,7 @@ static int source_next(struct sl_source *source, struct sl_batch **ret_batch, st
     if (!err)
         err = &own;
     for (;;) {
-        struct held *held = take_held(self);
+        struct sl_held *held = sl_held_take(&self->held);
         int rc;
         if (!held)
             rc = sl_wait(&self->arrived, SL_FOREVER);
@@ -388,9 +342,8 @@ static uint16_t choose_prefetch(const struct sl_credit *credit, size_t batch_byt
 struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lane lane,
                                      struct sl_credit *credit, size_t batch_bytes)
 {
-    const char *lane_name = lane == SL_LANE_FAST ? "fast" : "bulk";
     struct amqp_source *self = SL_NEW(struct amqp_source);
-    sl_topology_queue(broker->settings, lane_name, self->queue);
+    sl_topology_queue(broker->settings, sl_lane_name(lane), self->queue);
     self->source = (struct sl_source){.type = &type, .name = self->queue};
     self->broker = broker;
     self->credit = credit;
@@ -400,7 +353,7 @@ struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lan
         sl_counter("unreadable_messages_total", "Messages that could not be read as batches.",
                    "queue=\"%s\"", self->queue);
     char name[64];
-    snprintf(name, sizeof name, "sluice consumer %s", lane_name);
+    snprintf(name, sizeof name, "sluice consumer %s", sl_lane_name(lane));
     self->amqp = sl_broker_amqp(broker, name);
     self->keeper = sl_fiber_spawn_joinable("amqp.keeper", keep, self);
     return &self->source;

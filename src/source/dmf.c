@@ -4,66 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/fiber.h"
-#include "source/dmf_feed.h"
+#include "source/dmf_own.h"
 
 enum { PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30 * 1000 };
-
-void sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
-{
-    if (strcmp(dmf->trouble, text) && text[0])
-        sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", dmf->feed->name),
-               SL_T("run", dmf->run.id), SL_T("error", text));
-    else if (dmf->trouble[0] && !text[0])
-        sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
-    snprintf(dmf->trouble, sizeof dmf->trouble, "%s", text);
-}
-
-/* --- the lease --- */
-
-static bool another_owner(int rc)
-{
-    return rc == SL_THROTTLED;
-}
-
-/* Waits until this process owns the feed, and reads where its newest run stands. */
-static int take_over(struct sl_dmf *dmf, struct sl_err *err)
-{
-    struct sl_state *state = dmf->env.state;
-    int rc = state->type->lease_hold(state, &dmf->lease, SL_LEASE_TTL_MS, err);
-    if (rc != SL_OK)
-        return rc;
-    rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
-    if (rc == SL_NOTFOUND) {
-        memset(&dmf->run, 0, sizeof dmf->run);
-        dmf->run.state = SL_RUN_DONE;
-        rc = SL_OK;
-    }
-    if (rc == SL_OK && dmf->run.number)
-        sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
-               SL_T("state", sl_run_state_name(dmf->run.state)));
-    return rc;
-}
-
-/* Renews the leases; the runner notices a lost one at its next step. */
-static void keep_leases(void *arg)
-{
-    struct sl_dmf *dmf = arg;
-    struct sl_state *state = dmf->env.state;
-    while (sl_fiber_sleep(SL_LEASE_TTL_MS / 3) == SL_OK) {
-        struct sl_err err = {0};
-        if (!dmf->lease.held)
-            continue;
-        if (another_owner(state->type->lease_hold(state, &dmf->lease, SL_LEASE_TTL_MS, &err)))
-            dmf->lease.held = false;
-        for (size_t i = 0; i < dmf->exclusive_count; i++)
-            if (dmf->exclusive[i].held)
-                state->type->lease_hold(state, &dmf->exclusive[i], SL_LEASE_TTL_MS, &err);
-    }
-}
 
 /* --- the runner --- */
 
@@ -74,8 +22,8 @@ static bool is_over(enum sl_run_state state)
 
 static int advance(struct sl_dmf *dmf, struct sl_err *err)
 {
-    if (!dmf->lease.held)
-        return take_over(dmf, err);
+    if (!sl_dmf_owns(dmf))
+        return sl_dmf_take_over(dmf, err);
     return is_over(dmf->run.state) ? sl_dmf_plan(dmf, err) : sl_dmf_step(dmf, err);
 }
 
@@ -93,7 +41,7 @@ static void run_feed(void *arg)
             sl_dmf_trouble(dmf, "");
             continue;
         }
-        if (!dmf->lease.held && another_owner(rc)) {
+        if (!dmf->lease.held && rc == SL_THROTTLED) {
             sl_dmf_trouble(dmf, ""); /* a standby is no trouble */
         } else {
             if (rc == SL_CONFIG)
@@ -102,7 +50,7 @@ static void run_feed(void *arg)
         }
         if (sl_fiber_sleep(err.retry_after_ms ? err.retry_after_ms : pause_ms) != SL_OK)
             return;
-        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+        pause_ms = sl_backoff_next(pause_ms, PAUSE_MAX_MS);
     }
 }
 
@@ -206,7 +154,7 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct s
     dmf->batcher = sl_batcher_new(&limits, env->credit);
     name_leases(dmf);
     dmf->runner = sl_fiber_spawn_joinable("dmf.run", run_feed, dmf);
-    dmf->keeper = sl_fiber_spawn_joinable("dmf.lease", keep_leases, dmf);
+    dmf->keeper = sl_fiber_spawn_joinable("dmf.lease", sl_dmf_keep_leases, dmf);
     return &dmf->source;
 }
 
@@ -232,11 +180,11 @@ void sl_source_dmf_status(const struct sl_source *source, struct sl_buf *buf)
     sl_buf_printf(buf,
                   "{\"source\":\"dmf\",\"owner\":%s,\"run\":\"%s\",\"state\":\"%s\",\"attempt\":%u,"
                   "\"full\":%s,\"read\":%llu,\"dead\":%llu,\"superseded\":%llu,\"next_run\":\"%s\","
-                  "\"trouble\":\"",
+                  "\"trouble\":",
                   dmf->lease.held ? "true" : "false", run->id,
                   run->number ? sl_run_state_name(run->state) : "waiting", run->attempt,
                   run->full ? "true" : "false", (unsigned long long)read, (unsigned long long)dead,
                   (unsigned long long)superseded, next);
-    sl_buf_add_json(buf, dmf->trouble, strlen(dmf->trouble));
-    sl_buf_add_text(buf, "\"}");
+    sl_buf_add_json_text(buf, dmf->trouble);
+    sl_buf_add_char(buf, '}');
 }

@@ -11,18 +11,24 @@
 
 enum { REPLY_BYTES_MAX = 1024 * 1024, RETRY_AFTER_MS = 30 * 1000 };
 
+/* Of the environment's URL, without slashes at its end. */
+static int base_length(const char *url)
+{
+    size_t length = strlen(url);
+    while (length && url[length - 1] == '/')
+        length--;
+    return (int)length;
+}
+
 int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
                        const struct sl_dmf_source_settings *settings, struct sl_err *err)
 {
     const struct sl_dmf_auth_settings *auth = &settings->auth;
-    size_t length = strlen(settings->url);
-    while (length && settings->url[length - 1] == '/')
-        length--;
     char scope[512];
     if (auth->scope)
         snprintf(scope, sizeof scope, "%s", auth->scope);
     else
-        snprintf(scope, sizeof scope, "%.*s/.default", (int)length, settings->url);
+        snprintf(scope, sizeof scope, "%.*s/.default", base_length(settings->url), settings->url);
 
     struct sl_oauth_settings oauth = {
         .authority = auth->authority,
@@ -54,9 +60,9 @@ static const char *error_text(const struct sl_json *root)
     return text ? text : sl_json_text(sl_json_get(root, "Message"));
 }
 
-/* An answer other than 200. The body says more than the status does. */
-static int refused(const char *action, const struct sl_http_response *response,
-                   const struct sl_json *root, struct sl_err *err)
+/* An answer other than 200 as an error. The body says more than the status does. */
+static void refused(const char *action, const struct sl_http_response *response,
+                    const struct sl_json *root, struct sl_err *err)
 {
     int status = response->status;
     const char *text = error_text(root);
@@ -80,7 +86,6 @@ static int refused(const char *action, const struct sl_http_response *response,
         sl_err_set(err, SL_REJECTED, "%s: the environment answered %d", action, status);
     }
     err->cause = status;
-    return err->code;
 }
 
 /* Documented as {"value":{"value":"…"}}, answered as {"value":"…"}: both are taken. */
@@ -104,10 +109,7 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
 
     char url[1024];
     const char *base = remote->settings->url;
-    size_t length = strlen(base);
-    while (length && base[length - 1] == '/')
-        length--;
-    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", (int)length, base, action);
+    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", base_length(base), base, action);
     static const char *const headers[] = {"Content-Type: application/json",
                                           "Accept: application/json", NULL};
     struct sl_http_request request = {
@@ -123,9 +125,9 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
     return sl_http_request(remote->http, &request, ret, err);
 }
 
-/* Calls the action; gives the text of its value (free). */
-static int call(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
-                char **ret_value, struct sl_err *err)
+/* Calls the action; gives the text of its value (free), NULL when it failed. */
+static char *call(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
+                  struct sl_err *err)
 {
     struct sl_http_response response = {0};
     int rc = post(remote, action, body, &response, err);
@@ -135,46 +137,46 @@ static int call(struct sl_dmf_remote *remote, const char *action, struct sl_str 
         sl_oauth_invalidate(remote->oauth);
         rc = post(remote, action, body, &response, err);
     }
-    if (rc != SL_OK)
-        return sl_err_wrap(err, "%s", action);
-
+    if (rc != SL_OK) {
+        sl_err_wrap(err, "%s", action);
+        return NULL;
+    }
     struct sl_json_doc *doc = NULL;
     struct sl_err malformed = {0};
     sl_json_parse(response.body, response.length, NULL, &doc, &malformed);
     const struct sl_json *root = doc ? sl_json_root(doc) : NULL;
-    const char *value = value_text(root);
+    const char *text = value_text(root);
+    char *value = NULL;
 
     if (response.status != 200)
-        rc = refused(action, &response, root, err);
+        refused(action, &response, root, err);
     else if (!doc)
-        rc =
-            sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", action, malformed.message);
-    else if (!value)
-        rc = sl_err_set(err, SL_CLOSED, "%s: the answer has no \"value\"", action);
+        sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", action, malformed.message);
+    else if (!text)
+        sl_err_set(err, SL_CLOSED, "%s: the answer has no \"value\"", action);
     else
-        *ret_value = sl_strdup(value);
+        value = sl_strdup(text);
     sl_json_free(doc);
     sl_http_response_done(&response);
-    return rc;
+    return value;
 }
 
 static void add_text(struct sl_buf *body, const char *name, const char *value)
 {
-    sl_buf_printf(body, "%s\"%s\":\"", body->length ? "," : "{", name);
-    sl_buf_add_json(body, value, strlen(value));
-    sl_buf_add_char(body, '"');
+    sl_buf_printf(body, "%s\"%s\":", body->length ? "," : "{", name);
+    sl_buf_add_json_text(body, value);
 }
 
-static int call_with_id(struct sl_dmf_remote *remote, const char *action, const char *execution_id,
-                        char **ret_value, struct sl_err *err)
+static char *call_with_id(struct sl_dmf_remote *remote, const char *action,
+                          const char *execution_id, struct sl_err *err)
 {
     struct sl_buf body;
     sl_buf_init(&body);
     add_text(&body, "executionId", execution_id);
     sl_buf_add_char(&body, '}');
-    int rc = call(remote, action, sl_buf_view(&body), ret_value, err);
+    char *value = call(remote, action, sl_buf_view(&body), err);
     sl_buf_done(&body);
-    return rc;
+    return value;
 }
 
 int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
@@ -189,11 +191,11 @@ int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *expo
     add_text(&body, "legalEntityId", export->legal_entity);
     sl_buf_add_char(&body, '}');
 
-    char *value = NULL;
-    int rc = call(remote, "ExportToPackage", sl_buf_view(&body), &value, err);
+    char *value = call(remote, "ExportToPackage", sl_buf_view(&body), err);
     sl_buf_done(&body);
-    if (rc != SL_OK)
-        return rc;
+    if (!value)
+        return (int)err->code;
+    int rc = SL_OK;
     if (strlen(value) >= SL_DMF_ID_BYTES)
         rc = sl_err_set(err, SL_REJECTED, "ExportToPackage: the execution id is too long");
     else
@@ -217,10 +219,9 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
         {"Failed",             SL_DMF_FAILED   },
         {"Canceled",           SL_DMF_CANCELED },
     };
-    char *value = NULL;
-    int rc = call_with_id(remote, "GetExecutionSummaryStatus", execution_id, &value, err);
-    if (rc != SL_OK)
-        return rc;
+    char *value = call_with_id(remote, "GetExecutionSummaryStatus", execution_id, err);
+    if (!value)
+        return (int)err->code;
     *ret = SL_DMF_UNKNOWN;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, value))
@@ -232,7 +233,11 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
 int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, char **ret_url,
                        struct sl_err *err)
 {
-    return call_with_id(remote, "GetExportedPackageUrl", execution_id, ret_url, err);
+    char *url = call_with_id(remote, "GetExportedPackageUrl", execution_id, err);
+    if (!url)
+        return (int)err->code;
+    *ret_url = url;
+    return SL_OK;
 }
 
 /* The first message of the list inside value; the list may be malformed (unescaped quotes), then
@@ -254,11 +259,10 @@ static void first_message(const char *value, char *out, size_t size)
 
 void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size)
 {
-    char *value = NULL;
     struct sl_err err = {0};
+    char *value = call_with_id(remote, "GetExecutionErrors", execution_id, &err);
     out[0] = 0;
-    if (call_with_id(remote, "GetExecutionErrors", execution_id, &value, &err) != SL_OK)
-        return;
-    first_message(value, out, size);
+    if (value)
+        first_message(value, out, size);
     free(value);
 }

@@ -31,14 +31,15 @@ enum sl_dmf_status {
     SL_DMF_CANCELED,
 };
 
-/* All calls suspend; transient codes are worth another try; SL_CONFIG: the login is refused;
- * SL_REJECTED: the environment answered that it cannot do it, and why; SL_NOTFOUND: it does not
- * know the execution; SL_CANCELED. */
-
 struct sl_dmf_export {
     const char *definition_group, *package_name, *execution_id, *legal_entity;
 };
 enum { SL_DMF_ID_BYTES = 128 };
+
+/* All calls below suspend; transient codes are worth another try; SL_CONFIG: the login is refused;
+ * SL_REJECTED: the environment answered that it cannot do it, and why; SL_NOTFOUND: it does not
+ * know the execution; SL_CANCELED. err must be given. */
+
 /* Starts an export. ret_id gets the execution's id, which should be the one asked for. After a
  * transient failure other than SL_THROTTLED it is not known whether the export was started. */
 int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/url.h"
@@ -21,6 +22,7 @@ struct sl_blob {
     struct sl_http *http;
     uint64_t stall_ms;
     sl_blob_url_fn get_url;
+    sl_blob_trouble_fn trouble;
     void *ctx;
     char *url; /* NULL: ask for one */
     char etag[128];
@@ -29,16 +31,17 @@ struct sl_blob {
     int64_t offset; /* of the next byte to give */
     struct sl_http_stream *stream;
     unsigned failures;
-    uint64_t received;
     char buffer[READ_BYTES];
 };
 
-struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url_fn url, void *ctx)
+struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url_fn url,
+                            sl_blob_trouble_fn trouble, void *ctx)
 {
     struct sl_blob *blob = SL_NEW(struct sl_blob);
     blob->http = http;
     blob->stall_ms = stall_ms;
     blob->get_url = url;
+    blob->trouble = trouble;
     blob->ctx = ctx;
     blob->size = -1;
     return blob;
@@ -77,11 +80,6 @@ bool sl_blob_has_ranges(const struct sl_blob *blob)
     return blob->ranges;
 }
 
-uint64_t sl_blob_received(const struct sl_blob *blob)
-{
-    return blob->received;
-}
-
 void sl_blob_seek(struct sl_blob *blob, int64_t offset)
 {
     if (offset == blob->offset)
@@ -100,6 +98,8 @@ static int ensure_url(struct sl_blob *blob, struct sl_err *err)
     int rc = blob->get_url(blob->ctx, &blob->url, err);
     if (rc == SL_OK)
         rc = sl_url_require_secure(blob->url, "package URL", &parsed, err);
+    if (rc != SL_OK)
+        drop_url(blob);
     return rc;
 }
 
@@ -181,18 +181,24 @@ static int open_range(struct sl_blob *blob, int64_t last, struct sl_err *err)
 
 /* --- tries --- */
 
+static void succeeded(struct sl_blob *blob)
+{
+    if (blob->failures)
+        blob->trouble(blob->ctx, "");
+    blob->failures = 0;
+}
+
 /* After a transient failure: a pause, or the failure itself when there were too many. */
 static int pause_or_fail(struct sl_blob *blob, struct sl_err *err)
 {
     if (!sl_code_transient(err->code) || ++blob->failures >= FAILURES_MAX)
         return err->code;
-    uint64_t pause_ms = (uint64_t)PAUSE_MIN_MS << (blob->failures - 1);
-    if (pause_ms > PAUSE_MAX_MS)
-        pause_ms = PAUSE_MAX_MS;
+    uint64_t pause_ms = sl_backoff_after(blob->failures, PAUSE_MIN_MS, PAUSE_MAX_MS);
     if (err->retry_after_ms)
         pause_ms = err->retry_after_ms;
     sl_log(SL_WARN, "download broke off, will resume", SL_T("error", err->message),
            SL_N("offset", blob->offset), SL_N("pause_ms", pause_ms));
+    blob->trouble(blob->ctx, err->message);
     if (sl_fiber_sleep(pause_ms) != SL_OK)
         return sl_err_set(err, SL_CANCELED, "cancelled");
     return SL_OK;
@@ -204,7 +210,7 @@ int sl_blob_probe(struct sl_blob *blob, struct sl_err *err)
         blob->offset = 0;
         int rc = open_range(blob, 0, err);
         if (rc == SL_OK) {
-            blob->failures = 0;
+            succeeded(blob);
             drop_stream(blob);
             return SL_OK;
         }
@@ -232,9 +238,8 @@ int sl_blob_read(struct sl_blob *blob, const void **ret_bytes, size_t *ret_size,
             rc = sl_http_read(blob->stream, blob->buffer, sizeof blob->buffer, ret_size,
                               sl_deadline_in(blob->stall_ms), err);
         if (rc == SL_OK) {
-            blob->failures = 0;
+            succeeded(blob);
             blob->offset += (int64_t)*ret_size;
-            blob->received += *ret_size;
             *ret_bytes = blob->buffer;
             return SL_OK;
         }

@@ -17,9 +17,13 @@ struct sl_blob;
 /* Asks for a fresh URL of the same blob; gives it (free). Suspends. */
 typedef int (*sl_blob_url_fn)(void *ctx, char **ret_url, struct sl_err *err);
 
+/* Told why a download stands still, and "" when it goes on. Does not suspend. */
+typedef void (*sl_blob_trouble_fn)(void *ctx, const char *text);
+
 /* Nothing is fetched yet. Borrows http. A transfer that brings no byte for stall_ms is broken off.
  */
-struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url_fn url, void *ctx);
+struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url_fn url,
+                            sl_blob_trouble_fn trouble, void *ctx);
 void sl_blob_free(struct sl_blob *blob);
 
 /* Finds out size and whether ranges work, by asking for the first byte. Suspends. SL_NOTFOUND: the
@@ -35,8 +39,5 @@ void sl_blob_seek(struct sl_blob *blob, int64_t offset);
  * with a growing pause, and fails when nothing came for long. SL_OK with size 0 at the end. */
 int sl_blob_read(struct sl_blob *blob, const void **ret_bytes, size_t *ret_size,
                  struct sl_err *err);
-
-/* Bytes received so far, of all transfers. */
-uint64_t sl_blob_received(const struct sl_blob *blob);
 
 #endif

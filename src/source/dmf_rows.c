@@ -9,7 +9,10 @@
 #include "format/key.h"
 #include "format/typed.h"
 
-enum { VERSION_ROW_BITS = 24, ROW_MAX = (1 << VERSION_ROW_BITS) - 1, KEY_PARTS_MAX = 32 };
+enum {
+    ROW_MAX = (1 << SL_VERSION_ROW_BITS) - 1,
+    RAW_BYTES = 64 * 1024, /* how much of a bad row is kept */
+};
 
 struct column {
     struct sl_bson_key key;
@@ -23,9 +26,9 @@ struct sl_rows {
     struct sl_arena arena;  /* the header's names */
     struct column *columns; /* NULL until the header came */
     uint32_t column_count;
-    struct sl_key_part key_parts[KEY_PARTS_MAX];
-    uint32_t key_cells[KEY_PARTS_MAX]; /* which cell is which part of the key */
-    uint64_t row_number;               /* 1 = first row after the header */
+    struct sl_key_part key_parts[SL_CONFIG_KEY_COLUMNS_MAX];
+    uint32_t key_cells[SL_CONFIG_KEY_COLUMNS_MAX]; /* which cell is which part of the key */
+    uint64_t row_number;                           /* 1 = first row after the header */
 };
 
 struct sl_rows *sl_rows_new(const struct sl_entity_config *entity, const char *file,
@@ -73,9 +76,6 @@ static int missing(const struct sl_rows *rows, const char *column, const char *r
 static int match_key(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err)
 {
     const struct sl_entity_config *entity = rows->entity;
-    if (entity->key_count > KEY_PARTS_MAX)
-        return sl_err_set(err, SL_CONFIG, "entity '%s' has a key of over %d columns", entity->name,
-                          KEY_PARTS_MAX);
     for (uint32_t i = 0; i < entity->key_count; i++) {
         uint32_t cell = find_column(header, entity->key[i]);
         if (cell == NONE)
@@ -139,8 +139,7 @@ static int bury(struct sl_rows *rows, struct sl_batcher *batcher, const struct s
         return rc;
     struct sl_arena *arena = &batch->arena;
     size_t length = strlen(reason);
-    size_t raw =
-        row->raw.length < SL_CSV_EXCERPT_BYTES * 16 ? row->raw.length : SL_CSV_EXCERPT_BYTES * 16;
+    size_t raw = row->raw.length < RAW_BYTES ? row->raw.length : RAW_BYTES;
     struct sl_dead dead = {
         .code = code,
         .reason = {sl_arena_text(arena, reason,      length), length},
@@ -155,7 +154,7 @@ static int bury(struct sl_rows *rows, struct sl_batcher *batcher, const struct s
 static int row_key(const struct sl_rows *rows, struct sl_arena *arena, const struct sl_csv_row *row,
                    struct sl_str *ret, const char **ret_code, struct sl_err *err)
 {
-    struct sl_str values[KEY_PARTS_MAX];
+    struct sl_str values[SL_CONFIG_KEY_COLUMNS_MAX];
     uint32_t count = (uint32_t)rows->entity->key_count;
     for (uint32_t i = 0; i < count; i++)
         values[i] = row->cells[rows->key_cells[i]];
@@ -195,7 +194,7 @@ static int take_row(struct sl_rows *rows, struct sl_batcher *batcher, const stru
     uint64_t number = rows->row_number < ROW_MAX ? rows->row_number : ROW_MAX;
     struct sl_record record = {
         .op = SL_UPSERT,
-        .version = rows->counter << VERSION_ROW_BITS | (int64_t)number,
+        .version = rows->counter << SL_VERSION_ROW_BITS | (int64_t)number,
         .line = row->line,
     };
     rc = row_key(rows, &batch->arena, row, &record.id, &code, &why);

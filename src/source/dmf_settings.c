@@ -3,11 +3,6 @@
 #include <stddef.h>
 #include <strings.h>
 
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
-
 #define AUTH(field) offsetof(struct sl_dmf_auth_settings, field)
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
@@ -69,29 +64,29 @@ const struct sl_setting sl_dmf_source_table[] = {
      .kind = SL_SET_DURATION,
      .offset = SOURCE(request_timeout_ms),
      .fallback = "5m",
-     .minimum = SECOND,
-     .maximum = 2 * HOUR,
+     .minimum = SL_SECOND_MS,
+     .maximum = 2 * SL_HOUR_MS,
      .help = "how long one call may take; long, because an environment may export synchronously"},
     {.name = "poll_interval",
      .kind = SL_SET_DURATION,
      .offset = SOURCE(poll_interval_ms),
      .fallback = "2s",
      .minimum = 10,
-     .maximum = HOUR,
+     .maximum = SL_HOUR_MS,
      .help = "pause before the first look at a running export; later ones grow"},
     {.name = "poll_max",
      .kind = SL_SET_DURATION,
      .offset = SOURCE(poll_max_ms),
      .fallback = "30s",
      .minimum = 10,
-     .maximum = HOUR,
+     .maximum = SL_HOUR_MS,
      .help = "the longest pause between two looks at a running export"},
     {.name = "stall_timeout",
      .kind = SL_SET_DURATION,
      .offset = SOURCE(stall_timeout_ms),
      .fallback = "1m",
-     .minimum = SECOND,
-     .maximum = HOUR,
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_HOUR_MS,
      .help = "a download that brings no byte for this long is broken off and resumed"},
     {0},
 };
@@ -131,37 +126,37 @@ const struct sl_setting sl_dmf_feed_table[] = {
      .kind = SL_SET_DURATION,
      .offset = FEED(start_grace_ms),
      .fallback = "2m",
-     .minimum = SECOND,
-     .maximum = HOUR,
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_HOUR_MS,
      .help = "how long a requested export may be unknown before it counts as never started"},
     {.name = "execution_deadline",
      .kind = SL_SET_DURATION,
      .offset = FEED(execution_deadline_ms),
      .fallback = "2h",
-     .minimum = SECOND,
-     .maximum = 7 * DAY,
+     .minimum = SL_SECOND_MS,
+     .maximum = 7 * SL_DAY_MS,
      .help = "an export that takes longer has failed"},
     {.name = "url_deadline",
      .kind = SL_SET_DURATION,
      .offset = FEED(url_deadline_ms),
      .fallback = "10m",
-     .minimum = SECOND,
-     .maximum = DAY,
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_DAY_MS,
      .help = "how long the package's address may stay empty after the export succeeded"},
     {.name = "ledger_deadline",
      .kind = SL_SET_DURATION,
      .offset = FEED(ledger_deadline_ms),
      .fallback = "10m",
-     .minimum = SECOND,
-     .maximum = 7 * DAY,
+     .minimum = SL_SECOND_MS,
+     .maximum = 7 * SL_DAY_MS,
      .help = "when the rows read and the rows applied differ for longer, the package is published "
              "again"},
     {.name = "max_package",
      .kind = SL_SET_SIZE,
      .offset = FEED(max_package_bytes),
      .fallback = "20GiB",
-     .minimum = 1024,
-     .maximum = INT64_C(1) << 44,
+     .minimum = SL_KIB,
+     .maximum = 16384 * SL_GIB,
      .help = "a package that inflates to more than this is refused"},
     {0                                                                   },
 };
@@ -178,7 +173,7 @@ static const char *conflict(const void *feed_settings, const void *other_feed_se
            "make a data project for each";
 }
 
-const struct sl_config_type sl_dmf_type = {
+const struct sl_config_type sl_dmf_config_type = {
     .name = "dmf",
     .summary = "Export packages of Dynamics 365 Finance & Operations (data management)",
     .source_table = sl_dmf_source_table,

@@ -49,7 +49,7 @@ extern const struct sl_setting sl_dmf_source_table[];
 extern const struct sl_setting sl_dmf_feed_table[];
 
 /* The row for the registry. */
-extern const struct sl_config_type sl_dmf_type;
+extern const struct sl_config_type sl_dmf_config_type;
 
 /* The character between two cells. */
 char sl_dmf_delimiter(const struct sl_dmf_feed_settings *settings);

@@ -10,7 +10,6 @@
 static const char COUNTERS[] = "counters";
 
 enum {
-    ROW_BITS = 24,
     SCAN_MS = 10 * 60 * 1000, /* reading a whole collection may take long */
 };
 
@@ -60,7 +59,7 @@ static int stored_counter(struct sl_store *store, const char *collection, int64_
     if (rc != SL_OK)
         return rc;
     int64_t greatest = sl_field_int64(&document, "greatest", 0);
-    *ret = greatest > 0 ? greatest >> ROW_BITS : 0;
+    *ret = greatest > 0 ? greatest >> SL_VERSION_ROW_BITS : 0;
     bson_destroy(&document);
     return SL_OK;
 }

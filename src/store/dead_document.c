@@ -13,12 +13,7 @@ static void append_text(bson_t *document, const char *name, struct sl_str text)
 
 static struct sl_str excerpt(struct sl_str row)
 {
-    if (row.length <= SL_DEAD_ROW_BYTES)
-        return row;
-    size_t end = SL_DEAD_ROW_BYTES;
-    while (end > SL_DEAD_ROW_BYTES - 4 && ((unsigned char)row.at[end] & 0xC0) == 0x80)
-        end--; /* not in the middle of a character */
-    return (struct sl_str){row.at, end};
+    return (struct sl_str){row.at, sl_utf8_cut(row.at, row.length, SL_DEAD_ROW_BYTES)};
 }
 
 /* The columns that fit. */

@@ -1,6 +1,4 @@
 /* Marks on feeds: suspect means that a delta was lost, so that a full export must follow. */
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "mongo/fields.h"
 #include "store/store_own.h"
@@ -21,8 +19,8 @@ int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *r
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot mark feed '%s'", feed);
 }
 
-int sl_store_suspect_get(struct sl_state *state, const char *feed, char ret_reason[240],
-                         struct sl_err *err)
+int sl_store_suspect_get(struct sl_state *state, const char *feed,
+                         char ret_reason[SL_ERR_TEXT_BYTES], struct sl_err *err)
 {
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(feed), "suspect", "{", "$type", "string", "}");
@@ -30,7 +28,7 @@ int sl_store_suspect_get(struct sl_state *state, const char *feed, char ret_reas
     bson_destroy(query);
     if (rc != SL_OK)
         return sl_err_wrap(err, "suspect mark of feed '%s'", feed);
-    sl_field_text(&document, "suspect", ret_reason, 240);
+    sl_field_text(&document, "suspect", ret_reason, SL_ERR_TEXT_BYTES);
     bson_destroy(&document);
     return SL_OK;
 }

@@ -1,6 +1,6 @@
 /* Leases: one owner at a time for a feed or a collection. Time is the server's, so that clocks of
- * machines need not agree. The epoch rises whenever the owner changes. A lease of a process that has
- * certainly ended, because it was killed on this machine, is taken at once. */
+ * machines need not agree. The epoch rises whenever the owner changes. A lease of a process that
+ * has certainly ended, because it was killed on this machine, is taken at once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +13,10 @@ static const char LEASES[] = "leases";
 
 enum {
     OWNER_BYTES = 256,
+    /* A shutdown gives back many in a row, and has ten seconds for all: one that MongoDB does not
+     * answer to stands for the next ones. They expire. */
+    DROP_MS = 1000,
+    DROP_AGAIN_MS = 5000,
     RETRY_MAX_MS = 5000, /* a standby looks so often: an owner that was killed is seen soon */
 };
 
@@ -120,10 +124,18 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
     struct sl_err err = {0};
     if (!lease->held)
         return;
-    lease->held = false;
     char me[OWNER_BYTES];
     name_owner(store, lease, me);
-    if (vacate(store, lease->name, me, &err) != SL_OK)
+    struct sl_store hurried = *store;
+    if (hurried.timeout_ms > DROP_MS)
+        hurried.timeout_ms = DROP_MS;
+    int rc = sl_loop_now_ms() < store->no_drop_until_ms
+                 ? sl_err_set(&err, SL_TIMEOUT, "MongoDB did not answer a moment ago")
+                 : vacate(&hurried, lease->name, me, &err);
+    if (sl_code_transient(rc))
+        store->no_drop_until_ms = sl_deadline_in(DROP_AGAIN_MS);
+    lease->held = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
+    if (rc != SL_OK && rc != SL_CANCELED)
         sl_log(SL_INFO, "a lease was not given back and will expire", SL_T("lease", lease->name),
                SL_T("error", err.message));
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,14 +28,13 @@ static bool read_line(const char *path, char *out, size_t size)
 static unsigned long long start_of(int pid)
 {
     char path[40], line[1024];
-    unsigned long long start = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (!read_line(path, line, sizeof line))
         return 0;
     const char *at = strrchr(line, ')');
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
-    return at && sscanf(at, " %llu", &start) == 1 ? start : 0;
+    return at ? strtoull(at, NULL, 10) : 0;
 }
 
 static bool read_own(struct mark *mark)
@@ -60,12 +60,28 @@ void sl_process_mark(char ret_mark[SL_PROCESS_BYTES])
                  own.start);
 }
 
+static bool parse(const char *text, struct mark *ret)
+{
+    char *end;
+    size_t boot = strcspn(text, "/");
+    if (boot >= sizeof ret->boot || !text[boot])
+        return false;
+    memcpy(ret->boot, text, boot);
+    ret->boot[boot] = 0;
+    ret->space = strtoull(text + boot + 1, &end, 10);
+    if (*end != '/')
+        return false;
+    ret->pid = (int)strtol(end + 1, &end, 10);
+    if (*end != '/' || ret->pid <= 0)
+        return false;
+    ret->start = strtoull(end + 1, &end, 10);
+    return !*end;
+}
+
 bool sl_process_has_ended(const char *mark)
 {
-    struct mark own, other = {0};
-    if (sscanf(mark, "%39[^/]/%llu/%d/%llu", other.boot, &other.space, &other.pid, &other.start) !=
-            4 ||
-        other.pid <= 0 || !read_own(&own))
+    struct mark own, other;
+    if (!parse(mark, &other) || !read_own(&own))
         return false;
     if (strcmp(own.boot, other.boot) != 0 || own.space != other.space)
         return false;

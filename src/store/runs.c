@@ -1,5 +1,6 @@
 /* The journal of runs. A run is written whole; the epoch of the writer's lease keeps a process that
  * lost its feed from overwriting what its successor wrote. */
+#include "mongo/error.h"
 #include "mongo/fields.h"
 #include "store/run_document.h"
 #include "store/store_own.h"
@@ -29,8 +30,7 @@ int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run 
     bson_destroy(sort);
     if (rc != SL_OK)
         return sl_err_wrap(err, "newest run of feed '%s'", feed);
-    struct sl_run *run = ret;
-    rc = sl_run_from_document(&document, run, err);
+    rc = sl_run_from_document(&document, ret, err);
     bson_destroy(&document);
     return rc;
 }
@@ -38,7 +38,6 @@ int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run 
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                       struct sl_err *err)
 {
-    enum { DUPLICATE_KEY = 11000 };
     struct sl_store *store = sl_store_of(state);
     struct sl_err local = {0}; /* its cause is read below */
     struct sl_err *fault = err ? err : &local;
@@ -54,7 +53,7 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
     bson_destroy(query);
     bson_destroy(&document);
     /* Nothing matched and it cannot be inserted: it is there, with a higher epoch. */
-    if (rc == SL_REJECTED && fault->cause == DUPLICATE_KEY)
+    if (rc == SL_REJECTED && fault->cause == SL_MONGO_DUPLICATE_KEY)
         return sl_err_set(fault, SL_REJECTED,
                           "run '%s' belongs to another process by now: its epoch is above %lld",
                           run->id, (long long)epoch);

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "loop/fiber.h"
+#include "mongo/error.h"
 #include "mongo/fields.h"
 #include "store/store_own.h"
 
@@ -98,7 +98,7 @@ int sl_store_modify(struct sl_store *store, const char *collection, const bson_t
     sl_mongo_append_durable(&command, deadline_ms);
 
     int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
-    if (rc == SL_REJECTED && err && err->cause == 11000)
+    if (rc == SL_REJECTED && err && err->cause == SL_MONGO_DUPLICATE_KEY)
         rc = err->code = SL_CLOSED; /* two processes made the document at once: try again */
     if (rc == SL_OK) {
         if (sl_field_document(&reply, "value", &value))
@@ -177,10 +177,9 @@ static const struct sl_state_type type = {
 static void make_owner(char *owner, size_t size)
 {
     char host[64] = "unknown";
-    uint64_t chance = 0;
+    uint64_t chance;
     gethostname(host, sizeof host - 1);
-    if (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance)
-        chance = (uint64_t)getpid() ^ (uint64_t)sl_loop_now_ms();
+    arc4random_buf(&chance, sizeof chance);
     snprintf(owner, size, "%s:%d:%016llx", host, (int)getpid(), (unsigned long long)chance);
 }
 

@@ -1,4 +1,4 @@
-/* What the files of store/ share; not for others. */
+/* Inside of the store: what its files share. */
 #ifndef SL_STORE_STORE_OWN_H
 #define SL_STORE_STORE_OWN_H
 
@@ -11,6 +11,7 @@ struct sl_store {
     char *database;      /* of the state */
     char *data_database; /* of the documents: counters resume above what is stored there */
     uint64_t timeout_ms;
+    uint64_t no_drop_until_ms; /* loop clock: leases are not given back before; see leases.c */
     char owner[128];
     char process[SL_PROCESS_BYTES];
     bool runs_ready, ledger_ready, dead_ready; /* their indexes exist */
@@ -57,8 +58,8 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
 /* feeds.c */
 int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
                          struct sl_err *err);
-int sl_store_suspect_get(struct sl_state *state, const char *feed, char ret_reason[240],
-                         struct sl_err *err);
+int sl_store_suspect_get(struct sl_state *state, const char *feed,
+                         char ret_reason[SL_ERR_TEXT_BYTES], struct sl_err *err);
 /* counters.c */
 int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
                           struct sl_err *err);

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from process import ROOT, build_dir, free_port
-from programs import SANITIZER_ENV
+from programs import SANITIZER_ENV, Sluice
 
 EXAMPLE = {
     "broker": {"url": "amqp://guest:guest@127.0.0.1:5672/"},
@@ -37,6 +37,13 @@ def write(directory, text):
     path = directory / "sluice.jsonc"
     path.write_text(text if isinstance(text, str) else json.dumps(text, indent=2))
     return path
+
+
+def answers(program):
+    try:
+        return program.ops("/healthz")[0] == 200
+    except OSError:
+        return False
 
 
 def without(path):
@@ -222,26 +229,31 @@ def test_the_shipped_schema_is_the_one_that_sluice_prints():
         "write it anew: sluice schema > share/sluice.schema.json"
 
 
-def names_of(schema):
-    """Every setting's name in a schema."""
+def settings_of(schema):
+    """(name, default) of every setting in a schema."""
     for name, member in schema.get("properties", {}).items():
         if name != "$schema":
-            yield name
-            yield from names_of(member)
+            yield name, member.get("default")
+            yield from settings_of(member)
     more = schema.get("additionalProperties")
     if isinstance(more, dict):
-        yield from names_of(more)
+        yield from settings_of(more)
         for choice in more.get("anyOf", []):
-            yield from names_of(choice)
+            yield from settings_of(choice)
 
 
-def test_the_documentation_knows_every_setting():
-    names = set(names_of(json.loads(sluice("schema").stdout)))
-    assert {"definition_group", "queue_type", "linger", "collection", "types"} <= names
+def test_the_documentation_knows_every_setting_and_its_default():
+    settings = list(settings_of(json.loads(sluice("schema").stdout)))
+    assert {"definition_group", "queue_type", "linger", "collection", "types"} \
+        <= {name for name, _ in settings}
     text = (ROOT / "docs/CONFIGURATION.md").read_text()
     printed = sluice("help", "config").stdout
-    for name in sorted(names):
-        assert f"`{name}`" in text or f".{name}`" in text, f"docs/CONFIGURATION.md lacks {name}"
+    for name, default in settings:
+        rows = [line for line in text.splitlines()
+                if line.startswith(f"| `{name}` |") or line.startswith(f"### `{name}`")]
+        assert rows, f"docs/CONFIGURATION.md lacks {name}"
+        if default is not None:
+            assert any(f"| `{default}` |" in row for row in rows), (name, default)
         assert re.search(rf"^ *{re.escape(name)} ", printed, re.MULTILINE), name
 
 
@@ -255,6 +267,29 @@ def test_status_says_that_nobody_answers(tmp_path):
     assert result.returncode == 1
     assert f"nobody answers at http://{config['ops']['listen']}/status" in result.stderr
     assert "is sluice running" in result.stderr
+
+
+def test_status_of_a_process_that_waits_for_its_peers(tmp_path):
+    config = json.loads(json.dumps(EXAMPLE))
+    config["broker"]["url"] = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    config["mongo"]["url"] = f"mongodb://127.0.0.1:{free_port()}/?replicaSet=rs0"
+    config["sources"]["fno"]["url"] = f"http://127.0.0.1:{free_port()}"
+    program = Sluice(tmp_path, config=config, env={"FNO_SECRET": "s"})
+    program.start()
+    try:
+        program.wait_for(lambda: answers(program), 20, "its ops listener")
+        shown = sluice("status", "-c", str(program.config_path))
+        asked = sluice("status", "-c", str(program.config_path), "--json")
+    finally:
+        program.stop()
+    assert shown.returncode == asked.returncode == 1
+    assert shown.stdout.startswith("sluice ")
+    assert "not ready:\n" in shown.stdout
+    assert re.search(r"^  mongo: ", shown.stdout, re.MULTILINE)
+    assert re.search(r"^vendors +waiting ", shown.stdout, re.MULTILINE)
+    status = json.loads(asked.stdout)
+    assert status["ready"] is False
+    assert "vendors" in status["feeds"]
 
 
 def test_status_of_a_process_without_a_listener(tmp_path):

@@ -1,4 +1,4 @@
-/* Views, UTF-8, secrets, and the growing buffer with its JSON escapes. */
+/* Views, UTF-8, and the growing buffer with its JSON escapes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,21 +35,40 @@ static void views_compare(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_int_equal(sl_str_equal(rows[i].a, rows[i].b), rows[i].equal);
         assert_int_equal(sl_str_equal_nocase(rows[i].a, rows[i].b), rows[i].equal_nocase);
-        assert_int_equal(sl_equal_constant_time(rows[i].a, rows[i].b), rows[i].equal);
-        assert_int_equal(sl_equal_constant_time(rows[i].b, rows[i].a), rows[i].equal);
     }
     assert_int_equal(sl_str_of(NULL).length, 0);
     assert_true(sl_str_is(VIEW("key"), "key"));
     assert_false(sl_str_is(VIEW("key"), "keys"));
 }
 
-static void a_secret_of_repeated_parts_is_not_its_part(void **state)
+static void a_cut_leaves_characters_whole(void **state)
 {
     (void)state;
-    assert_false(sl_equal_constant_time(VIEW("abab"), VIEW("ab")));
-    assert_false(sl_equal_constant_time(VIEW("ab"), VIEW("abab")));
-    assert_false(sl_equal_constant_time(VIEW("secret"), VIEW("secreT")));
-    assert_false(sl_equal_constant_time(VIEW("Secret"), VIEW("secret")));
+    static const struct {
+        const char *text;
+        size_t limit, cut;
+    } rows[] = {
+        {"abc",                  3, 3},
+        {"abc",                  2, 2},
+        {"abc",                  0, 0},
+        {"a\xc3\xa4",            2, 1},
+        {"a\xe2\x82\xac",        3, 1},
+        {"a\xf0\x9f\x98\x80",    4, 1},
+        {"a\xf0\x9f\x98\x80",    5, 5},
+        {"a\xf0\x9f\x98\x80z",   5, 5},
+        {"\x80\x80\x80\x80\x80", 4, 4}, /* not UTF-8: cut anywhere */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(sl_utf8_cut(rows[i].text, strlen(rows[i].text), rows[i].limit),
+                         rows[i].cut);
+}
+
+static void control_characters_become_spaces(void **state)
+{
+    (void)state;
+    char text[] = "a\nb\tc\x7f\xc3\xa4";
+    sl_text_clean(text);
+    assert_string_equal(text, "a b c \xc3\xa4");
 }
 
 static void hash_is_fnv_1a(void **state)
@@ -184,7 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_compare),
-        cmocka_unit_test(a_secret_of_repeated_parts_is_not_its_part),
+        cmocka_unit_test(a_cut_leaves_characters_whole),
+        cmocka_unit_test(control_characters_become_spaces),
         cmocka_unit_test(hash_is_fnv_1a),
         cmocka_unit_test(utf8_is_checked_wherever_it_stands),
         cmocka_unit_test(json_escapes),

@@ -293,6 +293,56 @@ static void unanswered_publish_times_out(void **state)
     assert_int_equal(client.rc, SL_TIMEOUT);
 }
 
+static void free_channel_fiber(void *arg)
+{
+    struct client *client = arg;
+    sl_channel_free(client->channel);
+    client->channel = NULL;
+}
+
+/* More than the kernel takes at once: most of the message waits when its channel goes. */
+static int publish_on_a_freed_channel(struct client *client, struct sl_amqp *amqp)
+{
+    enum { BYTES = 16 * 1024 * 1024 };
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    int rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &client->channel, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_confirm(client->channel, 2, 1000, deadline_ms, &client->err);
+    if (rc != SL_OK)
+        return rc;
+    char *body = malloc(BYTES);
+    memset(body, 'b', BYTES);
+    struct sl_publish message = {
+        .exchange = "x",
+        .routing_key = "k",
+        .content_type = "text/plain",
+        .message_id = "id",
+        .body = {body, BYTES}
+    };
+    sl_fiber_spawn("free", free_channel_fiber, client);
+    rc = sl_channel_publish(client->channel, &message, deadline_ms, &client->err);
+    free(body); /* nobody may look at it any more */
+    sl_amqp_close(amqp, deadline_ms);
+    client->closed = sl_loop_now_ms() < deadline_ms;
+    return rc;
+}
+
+static void freed_channel_fiber(void *arg)
+{
+    run_client(arg, publish_on_a_freed_channel);
+}
+
+static void freed_channel_leaves_whole_frames(void **state)
+{
+    (void)state;
+    static const struct step script[] = {CONFIRM, CONFIRM_OK, WAIT(0x000A0032),
+                                         METHOD(0, "\0\x0A\0\x33"), {0}};
+    struct client client;
+    run(&client, freed_channel_fiber, (const struct step *const[4]){log_in, open_channel, script});
+    assert_int_equal(client.rc, SL_CLOSED);
+    assert_true(client.closed);
+}
+
 /* --- consuming --- */
 
 #define HEADER_5 HEADER(1, "\0\x3C\0\0\0\0\0\0\0\0\0\x05\x80\0\x04text")
@@ -409,6 +459,7 @@ int main(void)
         cmocka_unit_test(publishing),
         cmocka_unit_test(blocked_connection_holds_messages_back),
         cmocka_unit_test(unanswered_publish_times_out),
+        cmocka_unit_test(freed_channel_leaves_whole_frames),
         cmocka_unit_test(broken_deliveries_end_the_connection),
         cmocka_unit_test(delivery_in_pieces_is_whole),
         cmocka_unit_test(oversize_delivery_comes_without_its_body),

@@ -119,6 +119,29 @@ static void a_flow_in_the_middle_keeps_dead_letters_but_no_ledger(void **state)
     run_in_fiber(go_without_ledger, NULL);
 }
 
+static void refuse_in_the_middle(void *arg)
+{
+    (void)arg;
+    struct sl_flow_options options = usual_options;
+    struct rig *rig = rig_new(3);
+    options.ledger = false;
+    rig->no_ledger = true;
+    rig->script.write = reject_whole;
+    sl_log_setup(SL_ERROR + 1, SL_LOG_JSON);
+    rig_finish(rig, rig_start(rig, &options));
+    EXPECT(rig->dead_noted == ROWS);
+    EXPECT(rig->fates[1].ledgered && rig->fates[1].dead == ROWS);
+    EXPECT(!rig->fates[0].ledgered && !rig->fates[2].ledgered);
+    rig_free(rig);
+}
+
+/* It never reaches the flow that books; without its entry the run's ledger would stay open. */
+static void a_batch_refused_in_the_middle_is_booked_there(void **state)
+{
+    (void)state;
+    run_in_fiber(refuse_in_the_middle, NULL);
+}
+
 /* --- retries --- */
 
 static int fail_thrice(struct rig *rig, uint32_t number, unsigned try)
@@ -330,6 +353,7 @@ int main(void)
         cmocka_unit_test(rejected_rows_are_kept_before_the_ledger_and_the_commit),
         cmocka_unit_test(a_batch_refused_as_a_whole_becomes_dead_letters),
         cmocka_unit_test(a_flow_in_the_middle_keeps_dead_letters_but_no_ledger),
+        cmocka_unit_test(a_batch_refused_in_the_middle_is_booked_there),
         cmocka_unit_test(a_transient_failure_is_tried_again_with_the_same_batch),
         cmocka_unit_test(a_source_that_fails_is_asked_again),
         cmocka_unit_test(books_that_cannot_be_written_hold_the_batch),

@@ -57,27 +57,6 @@ static void test_parse(void **state)
     }
 }
 
-static void test_origin(void **state)
-{
-    static const struct {
-        const char *a, *b;
-        bool same;
-    } pairs[] = {
-        {"https://a.example/x", "https://A.EXAMPLE:443/y",      true },
-        {"https://a.example/",  "http://a.example/",            false},
-        {"https://a.example/",  "https://a.example:444/",       false},
-        {"https://a.example/",  "https://b.example/",           false},
-        {"https://a.example/",  "https://a.example@b.example/", false},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct sl_url a, b;
-        assert_int_equal(sl_url_parse(pairs[i].a, &a, NULL), SL_OK);
-        assert_int_equal(sl_url_parse(pairs[i].b, &b, NULL), SL_OK);
-        assert_int_equal(sl_url_same_origin(&a, &b), pairs[i].same);
-    }
-}
-
 static void test_secure(void **state)
 {
     struct sl_url url;
@@ -121,7 +100,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_origin),
         cmocka_unit_test(test_secure),
         cmocka_unit_test(test_safe),
     };

@@ -322,26 +322,6 @@ static void join_is_not_ended_by_cancelling(void **state)
     run_in_fiber(cancel_a_joiner, NULL);
 }
 
-/* --- the hook --- */
-
-static unsigned resumed;
-
-static void note_resume(void)
-{
-    resumed++;
-    errno = EBADMSG; /* what a library's cleaning may leave behind */
-}
-
-static void the_hook_runs_after_each_switch(void **state)
-{
-    (void)state;
-    resumed = 0;
-    sl_fiber_on_resume(note_resume);
-    run_in_fiber(keep_errno, (void *)(uintptr_t)EINTR);
-    sl_fiber_on_resume(NULL);
-    assert_int_equal(resumed, 40);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,7 +336,6 @@ int main(void)
         cmocka_unit_test(cancelling_before_the_start_counts),
         cmocka_unit_test(join_waits_for_the_end),
         cmocka_unit_test(join_is_not_ended_by_cancelling),
-        cmocka_unit_test(the_hook_runs_after_each_switch),
     };
     return cmocka_run_group_tests(tests, NULL, loop_closes);
 }

@@ -97,7 +97,7 @@ static void be_ready_or_not(void *arg)
                 "{\"what\":\"broker\",\"message\":\"blocked: \\\"memory\\\"\"}]}\n");
     expect_body(setup, "/healthz", 200, "{\"healthy\":true}\n");
 
-    sl_ready_unregister(why);
+    sl_ready_clear();
     trouble = NULL;
     expect_body(setup, "/readyz", 200, "{\"ready\":true}\n");
     EXPECT(sl_ready_ask(NULL));
@@ -113,13 +113,11 @@ static void test_ready(void **state)
 static void show_status(void *arg)
 {
     struct setup *setup = arg;
-    static char name[] = "vendors", other[] = "gone";
+    static char name[] = "vendors";
     struct sl_metric *lag =
         sl_histogram_metric("latency_seconds", "Latency.", "feed=\"v\",stage=\"applied\"");
     sl_histogram_add(lag->histogram, 2000, 100);
     sl_status_register("feeds", feeds, name);
-    sl_status_register("other", feeds, other);
-    sl_status_unregister(other);
     sl_ready_register("mongo", mongo_trouble, NULL);
     trouble = "no primary";
 

@@ -37,47 +37,47 @@ struct row_case {
 static const struct row_case CASES[] = {
     {.name = "columns keep the file's spelling, key and types match without case",
      .file = HEADER "USMF,V-1,Fjord,1500.50,7\r\n",
-     .records = "usmf|V-1 1 2 { \"DATAAREAID\" : \"USMF\", \"Account\" : \"V-1\", \"Name\" : \"Fjord\", "
-                "\"creditlimit\" : { \"$numberDecimal\" : \"1500.50\" }, \"RANK\" : 7 }\n",
-     .dead = ""},
+     .records =
+         "usmf|V-1 1 2 { \"DATAAREAID\" : \"USMF\", \"Account\" : \"V-1\", \"Name\" : \"Fjord\", "
+         "\"creditlimit\" : { \"$numberDecimal\" : \"1500.50\" }, \"RANK\" : 7 }\n",                              .dead = ""               },
     {.name = "an empty text stays, an empty number is absent",
      .file = HEADER "usmf,V-2,,,\r\n",
-     .records = "usmf|V-2 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-2\", \"Name\" : \"\" }\n",
-     .dead = ""},
+     .records =
+         "usmf|V-2 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-2\", \"Name\" : \"\" }\n",                  .dead = ""               },
     {.name = "key parts are escaped, so that joining is injective",
      .file = HEADER "usmf,a|b\\c,x,1,1\r\n",
-     .records = "usmf|a\\|b\\\\c 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"a|b\\\\c\", \"Name\" : "
-                "\"x\", \"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n",
-     .dead = ""},
+     .records =
+         "usmf|a\\|b\\\\c 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"a|b\\\\c\", \"Name\" : "
+         "\"x\", \"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n",                             .dead = ""               },
     {.name = "a bad row goes alone, the line is where it begins",
      .file = HEADER "usmf,V-3,\"two\r\nlines\",1,1\r\nusmf,V-4,x,many,1\r\nusmf,V-5,x,2,2\r\n",
-     .records = "usmf|V-3 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-3\", \"Name\" : "
-                "\"two\\r\\nlines\", \"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n"
-                "usmf|V-5 3 5 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-5\", \"Name\" : \"x\", "
-                "\"creditlimit\" : { \"$numberDecimal\" : \"2\" }, \"RANK\" : 2 }\n",
-     .dead = "untypable 4 2\n"},
+     .records =
+         "usmf|V-3 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-3\", \"Name\" : "
+         "\"two\\r\\nlines\", \"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n"
+         "usmf|V-5 3 5 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-5\", \"Name\" : \"x\", "
+         "\"creditlimit\" : { \"$numberDecimal\" : \"2\" }, \"RANK\" : 2 }\n",                                    .dead = "untypable 4 2\n"},
     {.name = "too few and too many columns",
      .file = HEADER "usmf,V-6\r\nusmf,V-7,x,1,1,1\r\n",
      .records = "",
-     .dead = "wrong_columns 2 1\nwrong_columns 3 2\n"},
+     .dead = "wrong_columns 2 1\nwrong_columns 3 2\n"                                                                                      },
     {.name = "an empty part of the key",
      .file = HEADER "usmf,,x,1,1\r\n,V-8,x,1,1\r\n",
      .records = "",
-     .dead = "empty_key 2 1\nempty_key 3 2\n"},
+     .dead = "empty_key 2 1\nempty_key 3 2\n"                                                                                              },
     {.name = "bytes that are not UTF-8",
      .file = HEADER "usmf,V-9,\xff,1,1\r\nusmf,\xc3,x,1,1\r\n",
      .records = "",
-     .dead = "bad_utf8 2 1\nbad_utf8 3 2\n"},
+     .dead = "bad_utf8 2 1\nbad_utf8 3 2\n"                                                                                                },
     {.name = "a quote that is never closed",
      .file = HEADER "usmf,V-10,\"x,1,1\r\nusmf,V-11,x,1,1\r\n",
      .records = "",
-     .dead = "unclosed_quote 2 1\n"},
+     .dead = "unclosed_quote 2 1\n"                                                                                                        },
     {.name = "the same key twice: the later row wins",
      .file = HEADER "usmf,V-12,old,1,1\r\nUSMF,V-12,new,1,1\r\n",
-     .records = "usmf|V-12 2 3 { \"DATAAREAID\" : \"USMF\", \"Account\" : \"V-12\", \"Name\" : \"new\", "
-                "\"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n",
-     .dead = ""},
-    {.name = "no rows at all", .file = HEADER, .records = "", .dead = ""},
+     .records =
+         "usmf|V-12 2 3 { \"DATAAREAID\" : \"USMF\", \"Account\" : \"V-12\", \"Name\" : \"new\", "
+         "\"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n",                                    .dead = ""               },
+    {.name = "no rows at all",                                                     .file = HEADER, .records = "", .dead = ""               },
 };
 
 struct outcome {
@@ -115,8 +115,10 @@ static void run_file(const char *file, size_t length, size_t chunk, struct outco
     sl_credit_init(&credit, "rows", 1 << 20);
     const struct sl_batcher_limits limits = {5000, 1 << 20, 60000, 1 << 20};
     struct sl_batcher *batcher = sl_batcher_new(&limits, &credit);
-    struct sl_origin origin = {
-        .feed = "vendors", .entity = "VendorsV3", .run = "vendors-000001", .file = "Vendors V3.csv"};
+    struct sl_origin origin = {.feed = "vendors",
+                               .entity = "VendorsV3",
+                               .run = "vendors-000001",
+                               .file = "Vendors V3.csv"};
     struct sl_csv *csv = sl_csv_new(',', 1 << 20);
     struct sl_rows *rows = sl_rows_new(&entity, "Vendors V3.csv", COUNTER);
 
@@ -159,8 +161,8 @@ static void one_case(const struct row_case *c)
         bool right = outcome.rc == SL_OK && sl_str_is(sl_buf_view(&outcome.records), c->records) &&
                      sl_str_is(sl_buf_view(&outcome.dead), c->dead);
         if (!right)
-            fprintf(stderr, "%s, chunks of %zu: rc %d %s\nrecords:\n%s\ndead:\n%s\n", c->name, chunk,
-                    outcome.rc, outcome.err.message,
+            fprintf(stderr, "%s, chunks of %zu: rc %d %s\nrecords:\n%s\ndead:\n%s\n", c->name,
+                    chunk, outcome.rc, outcome.err.message,
                     outcome.records.data ? outcome.records.data : "",
                     outcome.dead.data ? outcome.dead.data : "");
         EXPECT(right);
@@ -191,11 +193,11 @@ static const struct {
     int rc;
     const char *message; /* part of it */
 } HEADERS[] = {
-    {"dataAreaId,Name,CreditLimit,Rank\n",                 SL_CONFIG,   "has no column 'Account'"    },
-    {"dataAreaId,Account,Name,Rank\n",                     SL_CONFIG,   "has no column 'CreditLimit'"},
-    {"dataAreaId,Account,Account,CreditLimit,Rank\n",      SL_REJECTED, "two columns 'Account'"      },
-    {"dataAreaId,Account,,CreditLimit,Rank\n",             SL_REJECTED, "column 3 is empty"          },
-    {"dataAreaId,Account,\"Name,CreditLimit,Rank\nx\n",    SL_REJECTED, "header line is broken"      },
+    {"dataAreaId,Name,CreditLimit,Rank\n",              SL_CONFIG,   "has no column 'Account'"    },
+    {"dataAreaId,Account,Name,Rank\n",                  SL_CONFIG,   "has no column 'CreditLimit'"},
+    {"dataAreaId,Account,Account,CreditLimit,Rank\n",   SL_REJECTED, "two columns 'Account'"      },
+    {"dataAreaId,Account,,CreditLimit,Rank\n",          SL_REJECTED, "column 3 is empty"          },
+    {"dataAreaId,Account,\"Name,CreditLimit,Rank\nx\n", SL_REJECTED, "header line is broken"      },
 };
 
 static void all_headers(void *arg)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 static const struct sl_config_section SECTIONS[] = {{0}};
-static const struct sl_config_type *const TYPES[] = {&sl_dmf_type, NULL};
+static const struct sl_config_type *const TYPES[] = {&sl_dmf_config_type, NULL};
 static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1};
 
 /* A configuration with the given members of the first feed and a second feed's project. */

@@ -1,6 +1,11 @@
-/* Inside of flow/: the delivery of one batch, a fiber of its own. */
-#ifndef SL_FLOW_DELIVER_H
-#define SL_FLOW_DELIVER_H
+/* Inside of a flow, shared by its parts:
+ *
+ *   flow.c      the reader, start and stop
+ *   deliver.c   one batch on its way, in a fiber of its own
+ *   probe.c     the sink's absence and return
+ *   count.c     metrics */
+#ifndef SL_FLOW_FLOW_OWN_H
+#define SL_FLOW_FLOW_OWN_H
 
 #include "base/metric.h"
 #include "flow/flow.h"
@@ -29,7 +34,7 @@ struct sl_flow {
     unsigned books_waiting; /* deliveries whose dead letters or ledger could not be written yet */
     uint64_t away_since_ms;
     struct sl_fiber *probe;
-    char trouble[240];
+    char trouble[SL_ERR_TEXT_BYTES];
     struct sl_metric *retries;
 };
 
@@ -39,9 +44,6 @@ void sl_delivery_start(struct sl_flow *flow, struct sl_batch *batch);
 /* The sink failed: nothing more is read, and a probe waits until it answers again. */
 void sl_flow_sink_away(struct sl_flow *flow, const struct sl_err *err);
 void sl_flow_stop_probe(struct sl_flow *flow);
-
-/* The next pause of a backoff. */
-uint64_t sl_flow_longer(const struct sl_flow *flow, uint64_t pause_ms);
 
 /* Counting: rows by stage, latencies by stage. */
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch);

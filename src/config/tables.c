@@ -1,20 +1,16 @@
-/* The tables of the keys that belong to no section: role, log, limits, schedule, entity. */
+/* The tables of the keys that config/ itself owns: the top level, a feed's schedule, an entity. */
 #include "config/reader.h"
 
-static const char *const ROLES[] = {"all", "ingest", "apply", NULL};
-static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
-static const char *const FORMS[] = {"auto", "json", "text", NULL};
+const char *const sl_role_names[] = {"all", "ingest", "apply", NULL};
 
-#define MIB (INT64_C(1) << 20)
-#define GIB (INT64_C(1) << 30)
-#define DAY_MS INT64_C(86400000)
+static const char *const FORMS[] = {"auto", "json", "text", NULL};
 
 static const struct sl_setting LOG_TABLE[] = {
     {.name = "level",
      .kind = SL_SET_CHOICE,
      .offset = offsetof(struct sl_config_log, level),
      .fallback = "info",
-     .choices = LEVELS,
+     .choices = sl_level_names,
      .help = "lines below this level are not written"},
     {.name = "form",
      .kind = SL_SET_CHOICE,
@@ -32,15 +28,15 @@ static const struct sl_setting LIMITS_TABLE[] = {
      .kind = SL_SET_SIZE,
      .offset = LIMIT(ingest_credit_bytes),
      .fallback = "4MiB",
-     .minimum = MIB,
-     .maximum = 64 * GIB,
+     .minimum = SL_MIB,
+     .maximum = 64 * SL_GIB,
      .help = "memory for rows on their way from the sources to the broker; reading waits above it"},
     {.name = "apply_credit",
      .kind = SL_SET_SIZE,
      .offset = LIMIT(apply_credit_bytes),
      .fallback = "8MiB",
-     .minimum = MIB,
-     .maximum = 64 * GIB,
+     .minimum = SL_MIB,
+     .maximum = 64 * SL_GIB,
      .help = "memory for rows on their way from the broker to the database"},
     {.name = "batch_rows",
      .kind = SL_SET_INT,
@@ -53,32 +49,32 @@ static const struct sl_setting LIMITS_TABLE[] = {
      .kind = SL_SET_SIZE,
      .offset = LIMIT(batch_bytes),
      .fallback = "1MiB",
-     .minimum = 1024,
-     .maximum = 12 * MIB,
+     .minimum = SL_KIB,
+     .maximum = 12 * SL_MIB,
      .help = "a batch closes when it has this many bytes"},
     {.name = "linger",
      .kind = SL_SET_DURATION,
      .offset = LIMIT(linger_ms),
      .fallback = "50ms",
      .minimum = 1,
-     .maximum = 60000,
+     .maximum = SL_MINUTE_MS,
      .help = "a batch closes this long after its first row"},
     {.name = "max_row",
      .kind = SL_SET_SIZE,
      .offset = LIMIT(max_row_bytes),
      .fallback = "4MiB",
-     .minimum = 1024,
-     .maximum = 12 * MIB,
+     .minimum = SL_KIB,
+     .maximum = 12 * SL_MIB,
      .help = "a larger row becomes a dead letter"},
-    {0                                                                               },
+    {0                                                                            },
 };
 
-const struct sl_setting sl_config_own_table[] = {
+const struct sl_setting sl_config_top_table[] = {
     {.name = "role",
      .kind = SL_SET_CHOICE,
      .offset = offsetof(struct sl_config, role),
      .fallback = "all",
-     .choices = ROLES,
+     .choices = sl_role_names,
      .help = "ingest reads sources into the broker, apply writes from there to the database, all "
              "does both"},
     {.name = "log",
@@ -99,7 +95,7 @@ const struct sl_setting sl_config_schedule_table[] = {
      .kind = SL_SET_DURATION,
      .offset = offsetof(struct sl_feed_schedule, every_ms),
      .minimum = 100,
-     .maximum = 366 * DAY_MS,
+     .maximum = 366 * SL_DAY_MS,
      .help = "pause from the start of one run to the start of the next; or say cron"},
     {.name = "cron",
      .kind = SL_SET_TEXT,

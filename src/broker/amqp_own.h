@@ -1,11 +1,11 @@
-/* What the files of broker/ share about a connection and its channels. Private to broker/.
+/* Inside of a connection and its channels, shared by the files of broker/.
  *
  *   frames ─► amqp.c ─┬─ channel 0 ─► handshake.c
  *                     └─ others ───► channel.c ─┬─ replies ───► the waiting call
  *                                               ├─ confirms ──► publish.c
  *                                               └─ content ───► content.c ─► delivery or return */
-#ifndef SL_BROKER_INTERNAL_H
-#define SL_BROKER_INTERNAL_H
+#ifndef SL_BROKER_AMQP_OWN_H
+#define SL_BROKER_AMQP_OWN_H
 
 #include <uv.h>
 

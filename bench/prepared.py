@@ -1,0 +1,134 @@
+"""The documents as they must be in the end, made from the simulator's truth by Python alone.
+
+One file of BSON documents: bench-limit writes them, and both systems' results are compared with
+them, byte for byte. Nothing of sluice takes part.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+
+import bson
+from bson import Decimal128, Int64
+
+from servers import build_dir
+from stage import CACHE, COMPANY, FEED, LABEL, SEED
+
+RUN = f"{FEED}-000001"
+META = b"\x03_sluice\x00"  # how the element _sluice begins in BSON
+SHOWN = 3
+AT = datetime.datetime(2026, 11, 22)
+
+_CONVERT = {
+    "int": Int64,
+    "decimal": Decimal128,
+    "double": float,
+    "bool": {"Yes": True, "No": False}.__getitem__,
+    "date": datetime.datetime.fromisoformat,  # without a zone: UTC, which is how bson takes it
+}
+
+
+def prepare(stage, rows):
+    """The file for so many rows; made only when the cache has none of the same data."""
+    simulator = hashlib.sha256((build_dir() / "src/sluice-sim").read_bytes()).hexdigest()[:12]
+    path = CACHE / f"documents-{rows}-{SEED}-{simulator}.bson"
+    if path.exists():
+        return path
+    for old in CACHE.glob(f"documents-{rows}-*"):
+        old.unlink()
+    stage.say(f"preparing {rows:,} documents (kept, too)")
+    unfinished = path.with_suffix(".part")
+    with open(unfinished, "wb") as out:
+        for number, record in enumerate(stage.sim.truth(LABEL, COMPANY)):
+            out.write(document(record, stage.types, number))
+    unfinished.rename(path)
+    return path
+
+
+def document(record, types, number):
+    """A record of the truth as the BSON document that must come of it."""
+    fields = {name: _CONVERT[types[name]](cell) if name in types else cell
+              for name, cell in record["fields"].items() if cell or name not in types}
+    meta = {"v": Int64((1 << 24) + number), "feed": FEED, "run": RUN, "at": AT}
+    return bson.encode({"_id": record["key"], **fields, "_sluice": meta})
+
+
+@dataclasses.dataclass
+class Verdict:
+    rows: int
+    missing: int = 0
+    different: int = 0
+    invented: int = 0
+    examples: list = dataclasses.field(default_factory=list)
+
+    @property
+    def good(self):
+        return not (self.missing or self.different or self.invented)
+
+    def __str__(self):
+        if self.good:
+            return f"all {self.rows:,} that were compared are right"
+        told = "".join(f"\n    {example}" for example in self.examples)
+        return (f"of {self.rows:,} documents {self.missing:,} are missing and {self.different:,} "
+                f"differ; {self.invented:,} should not be there{told}")
+
+
+def verify(collection, path):
+    """Compares every document with the file: _id, columns, their types and their order."""
+    expected = {_id_of(one): _content(one) for one in _split(path.read_bytes())}
+    verdict = Verdict(len(expected))
+    _compare(collection.find_raw_batches({}, batch_size=5000), expected, verdict)
+    return verdict
+
+
+def verify_sample(stage, rows, stretches=20, length=500):
+    """As verify, for stretches of the table, its ends among them; the count is that of all."""
+    verdict = Verdict(0)
+    verdict.invented = max(stage.documents.count_documents({}) - rows, 0)
+    starts = {max(rows - length, 0) * part // (stretches - 1) for part in range(stretches)}
+    for start in sorted(starts):
+        records = stage.sim.truth(LABEL, COMPANY, **{"from": start, "limit": length})
+        expected = {record["key"]: _content(document(record, stage.types, 0))
+                    for record in records}
+        verdict.rows += len(expected)
+        _compare(stage.documents.find_raw_batches({"_id": {"$in": list(expected)}}), expected,
+                 verdict)
+    return verdict
+
+
+def _compare(batches, expected, verdict):
+    """Takes what is there out of expected; what is left is missing."""
+    for one in (one for batch in batches for one in _split(batch)):
+        key = _id_of(one)
+        wanted = expected.pop(key, None)
+        if wanted is None:
+            verdict.invented += 1
+            verdict.examples.append(f"{key!r} should not be there, or not twice")
+        elif wanted != _content(one):
+            verdict.different += 1
+            verdict.examples.append(f"{key!r} differs: {bson.decode(one)!r}")
+    verdict.missing += len(expected)
+    verdict.examples += [f"{key!r} is missing" for key in list(expected)[:SHOWN]]
+    del verdict.examples[SHOWN:]
+
+
+def _split(data):
+    """The documents of a run of them."""
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at:at + 4], "little")
+        yield data[at:at + length]
+        at += length
+
+
+def _id_of(one):
+    """The text of _id, which MongoDB always keeps first: after the lengths, a type and a name."""
+    length = int.from_bytes(one[9:13], "little")
+    return one[13:12 + length].decode()
+
+
+def _content(one):
+    """A hash of everything but _sluice, which must be the last element."""
+    at = one.rfind(META)
+    assert at + len(META) + int.from_bytes(one[at + len(META):][:4], "little") + 1 == len(one)
+    return hashlib.blake2b(one[4:at], digest_size=16).digest()

@@ -1,0 +1,103 @@
+"""What was measured, for people (a table) and for programs (bench/results/latest.json)."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+
+from servers import ROOT, build_dir
+
+RESULTS = ROOT / "bench/results"
+NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms")
+NOISE = 0.05  # share of the machine that others may take without a word about it
+GOALS = {"cpu_s_per_100k": 1.3, "share_of_limit": 0.6, "loop_delay_p99_ms": 5.0}
+
+
+def medians(rounds):
+    """{system: {number: its median}}; a number that a system does not have is left out."""
+    return {system: {name: round(statistics.median(values), 3) for name in NUMBERS
+                     if None not in (values := [getattr(one, name) for one in done])}
+            for system, done in rounds.items()}
+
+
+def table(result, rounds):
+    """The lines of the table: medians, then every round."""
+    limit = result.get("limit-2", {}).get("rows_per_s")
+    yield f"  {'median':16}{'rows/s':>10}{'of limit':>10}{'CPU s/100k':>12}{'peak MiB':>10}" \
+          f"{'loop p99 ms':>13}"
+    for system, numbers in result.items():
+        share = f"{numbers['rows_per_s'] / limit:.2f}" if limit else ""
+        delay = f"{numbers['loop_delay_p99_ms']:.2f}" if "loop_delay_p99_ms" in numbers else ""
+        yield (f"  {system:16}{numbers['rows_per_s']:>10,.0f}{share:>10}"
+               f"{numbers['cpu_s_per_100k']:>12.2f}{numbers['rss_mib']:>10.0f}{delay:>13}")
+    yield ""
+    yield (f"  {'each round':16}{'rows/s':>10}{'seconds':>10}{'CPU s/100k':>12}{'batches':>9}"
+           f"{'others':>8}  CPU s of the servers meanwhile")
+    for system, done in rounds.items():
+        for one in done:
+            servers = "  ".join(f"{name} {cpu:.1f}" for name, cpu in one.servers_cpu_s.items())
+            yield (f"  {system:16}{one.rows_per_s:>10,.0f}{one.seconds:>10.2f}"
+                   f"{one.cpu_s_per_100k:>12.2f}{one.batches:>9}{one.others_cpu:>8.0%}  {servers}")
+    noise = max(one.others_cpu for done in rounds.values() for one in done)
+    if noise > NOISE:
+        yield (f"\n  Other programs took up to {noise:.0%} of this machine meanwhile: rows/s and "
+               "loop delay\n  say little, and CPU seconds are too high.")
+
+
+def goals(result):
+    """The goals of sluice-json, each with what was reached."""
+    sluice, limit = result.get("sluice-json"), result.get("limit-2")
+    if not sluice:
+        return
+    cpu = sluice["cpu_s_per_100k"]
+    yield goal(f"at most {GOALS['cpu_s_per_100k']} CPU seconds per 100,000 rows", f"{cpu:.2f}",
+                cpu <= GOALS["cpu_s_per_100k"])
+    if limit:
+        share = sluice["rows_per_s"] / limit["rows_per_s"]
+        yield goal(f"at least {GOALS['share_of_limit']} of the limit's rows/s", f"{share:.2f}",
+                    share >= GOALS["share_of_limit"])
+    delay = sluice["loop_delay_p99_ms"]
+    yield goal(f"loop delay p99 under {GOALS['loop_delay_p99_ms']:.0f} ms", f"{delay:.2f} ms",
+                delay < GOALS["loop_delay_p99_ms"])
+
+
+def goal(text, reached, met):
+    """A line about a goal."""
+    return f"  {text:44}{reached:>10}  {'met' if met else 'NOT met'}"
+
+
+def save(result, rounds, meta):
+    """Writes bench/results/latest.json whole or not at all."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "latest.json"
+    everything = {**result, "_meta": {**meta, **machine(), "rounds": {
+        system: [{**vars(one), "rows_per_s": round(one.rows_per_s, 1)} for one in done]
+        for system, done in rounds.items()}}}
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(everything, indent=2) + "\n")
+    unfinished.rename(path)
+    return path
+
+
+def machine():
+    """Where and with what it was measured."""
+    return {"at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "cpu": _cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
+            "load_1min": os.getloadavg()[0], "sluice": _first_line(build_dir() / "src/sluice",
+                                                                   "version"),
+            "mongod": _first_line(ROOT / "build/tools/bin/mongod", "--version")}
+
+
+def _cpu_model():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def _first_line(program, argument):
+    done = subprocess.run([program, argument], capture_output=True, text=True, timeout=30)
+    return (done.stdout or done.stderr).strip().split("\n")[0]

@@ -1,0 +1,87 @@
+"""Measures sluice. README.md beside this file says what the numbers mean.
+
+    ./dev bench [--quick]          rows/s and CPU of the whole way, against the limit
+    ./dev bench memory [--quick]   peak memory for a package that inflates to 5 GB
+
+Reading order: this file, throughput.py, systems.py (a round of each), stage.py (what is started),
+prepared.py (the documents that must come of it), report.py, memory.py.
+"""
+
+import argparse
+import signal
+import sys
+
+from pymongo.errors import PyMongoError
+
+from servers import ServerError
+
+import memory
+import throughput
+from systems import SYSTEMS
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main():
+    options = read_options()
+    for number in ENDING:
+        signal.signal(number, interrupt)
+    try:
+        return options.run(options, say)
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    except (ServerError, OSError, TimeoutError, PyMongoError) as error:
+        say(f"failed: {error}")
+        return 1
+
+
+def interrupt(*_):
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)  # nothing keeps it from tidying up
+    raise KeyboardInterrupt
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def read_options():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n")[0])
+    parser.set_defaults(run=throughput.run)
+    add_throughput(parser)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    part = commands.add_parser("memory", help="peak memory for a package that inflates to 5 GB")
+    part.set_defaults(run=memory.run)
+    part.add_argument("--quick", action="store_true", help="500 MB instead of 5 GB")
+    part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="so many rows")
+    return parser.parse_args()
+
+
+def add_throughput(parser):
+    parser.add_argument("--quick", action="store_true", help="fewer rows; within 3 minutes")
+    parser.add_argument("--rows", type=count_of(10_000_000), metavar="N", help="rows a round")
+    parser.add_argument("--rounds", type=count_of(100), metavar="N", help="rounds of each system")
+    parser.add_argument("--systems", type=system_names, metavar="A,B",
+                        default=["limit-2", "sluice-json"],
+                        help=f"of {', '.join(SYSTEMS)} (default: limit-2,sluice-json)")
+
+
+def system_names(text):
+    names = text.split(",")
+    unknown = [name for name in names if name not in SYSTEMS]
+    if unknown or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"'{text}': each once, of {', '.join(SYSTEMS)}")
+    return names
+
+
+def count_of(most):
+    def number(text):
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {most}")
+        return int(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

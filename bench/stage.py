@@ -1,0 +1,179 @@
+"""Everything that a benchmark runs on: a folder, RabbitMQ, mongod, the simulator, the data.
+
+The servers' own files lie in a temporary folder. What is dear to make, packages and prepared
+documents, is kept in build/bench-cache for the next run.
+"""
+
+import json
+import pathlib
+import shutil
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+import uuid
+import zipfile
+
+from servers import ROOT, Mongo, Rabbit, ServerError, Sim, Sluice, build_dir
+
+from meter import Meter
+
+CACHE = ROOT / "build/bench-cache"
+LABEL, COMPANY, PROJECT, FEED = "Bench rows", "USMF", "Bench", "bench"
+DATABASE, STATE_DATABASE, COLLECTION = "bench", "sluice", "rows"
+SEED = 2026
+ACTIONS = "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
+
+
+class _CachedSim(Sim):
+    """The simulator with its packages in the cache, where a later run finds them again."""
+
+    def __init__(self, directory):
+        packages = CACHE / "packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        super().__init__(directory, seed=SEED)
+        self.args[self.args.index("--dir") + 1] = str(packages)
+
+
+class Stage:
+    """start() ... close(). close() leaves no process and no folder but the cache."""
+
+    def __init__(self, say, cache_gb=1):
+        self.say = say
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
+        self.rabbit = Rabbit(self.dir / "rabbitmq")
+        self.mongo = Mongo(self.dir / "mongod", cache_gb=cache_gb)
+        self.sim = _CachedSim(self.dir / "d365")
+        self.client = None
+        self.types = {}      # column -> type, of those that are not strings
+        self.sluices = 0
+        self._children = []  # what rounds have started
+
+    def start(self):
+        self.say("starting RabbitMQ, mongod and the simulated Dynamics 365")
+        self.rabbit.launch()
+        self.mongo.launch()
+        self.sim.start()
+        self.mongo.wait_ready()
+        self.rabbit.wait_ready()
+        self.client = self.mongo.connect()
+        columns = self.sim.get("entities")[LABEL]["columns"]
+        self.types = {name: kind for name, kind in columns.items() if kind != "string"}
+
+    def close(self):
+        if self.client:
+            self.client.close()
+        for part in (*self._children, self.sim, self.rabbit, self.mongo):
+            part.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # --- the data ---
+
+    def fill(self, rows, timeout_s):
+        """Makes the records and their package, so that no export that is measured has to be built."""
+        self.sim.post("records", {"entity": LABEL, "company": COMPANY, "count": rows})
+        self.sim.post("project", {"name": PROJECT, "company": COMPANY, "mode": "full",
+                                  "entities": [LABEL]})
+        self.say(f"making the package of {rows:,} rows (it is kept in {CACHE.relative_to(ROOT)})")
+        self._export(f"warm-{uuid.uuid4()}")
+        self.sim.wait_for(lambda: self.export()["finished"], timeout_s, "the package")
+
+    def export(self):
+        """The newest execution, as the simulator tells of it."""
+        return self.sim.get("executions")[-1]
+
+    def inflated_bytes(self):
+        """The size of what is in the package, as its own directory tells."""
+        size = self.export()["package_bytes"]
+        package = next(path for path in (CACHE / "packages").rglob("*")
+                       if path.is_file() and path.stat().st_size == size)
+        with zipfile.ZipFile(package) as opened:
+            return sum(part.file_size for part in opened.infolist())
+
+    def packages_built(self):
+        return self.sim.get("stats")["packages_built"]
+
+    def _export(self, execution_id):
+        """Asks for an export as any client does."""
+        form = urllib.parse.urlencode({
+            "grant_type": "client_credentials", "client_id": self.sim.client_id,
+            "client_secret": self.sim.client_secret, "scope": f"{self.sim.url}/.default"}).encode()
+        with urllib.request.urlopen(f"{self.sim.url}/{self.sim.tenant}/oauth2/v2.0/token",
+                                    form, timeout=30) as reply:
+            token = json.load(reply)["access_token"]
+        body = json.dumps({"definitionGroupId": PROJECT, "packageName": execution_id,
+                           "executionId": execution_id, "reExecute": False,
+                           "legalEntityId": COMPANY}).encode()
+        request = urllib.request.Request(f"{self.sim.url}{ACTIONS}ExportToPackage", body, {
+            "Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=30).close()
+
+    # --- what is measured ---
+
+    @property
+    def documents(self):
+        return self.client[DATABASE][COLLECTION]
+
+    @property
+    def state(self):
+        return self.client[STATE_DATABASE]
+
+    def clear(self):
+        """An empty database, and nothing of the one before left to be written."""
+        for name in (DATABASE, STATE_DATABASE):
+            self.client.drop_database(name)
+        self.client.admin.command("fsync")
+
+    def sluice(self, content):
+        """A sluice with default settings but for the form of its messages."""
+        self.sluices += 1
+        sluice = Sluice(self.dir, name=f"sluice-{self.sluices}", config={
+            "broker": {"url": self.rabbit.url, "content": content},
+            "mongo": {"url": self.mongo.url, "database": DATABASE,
+                      "state_database": STATE_DATABASE},
+            "sources": {"fno": {"type": "dmf", "url": self.sim.url, "auth": self.sim.auth(),
+                                "poll_interval": "50ms"}},
+            "feeds": {FEED: {"source": "fno", "definition_group": PROJECT,
+                             "legal_entity": COMPANY, "every": "1d",
+                             "entities": {LABEL: {"collection": COLLECTION,
+                                                  "key": ["dataAreaId", "RowKey"],
+                                                  "types": self.types}}}}})
+        return self.adopt(sluice)
+
+    def adopt(self, process):
+        """From now on close() ends it, too."""
+        self._children.append(process)
+        return process
+
+    def meter(self):
+        return Meter({"mongod": self.mongo.server, "rabbitmq": self.rabbit.server,
+                      "sim": self.sim})
+
+
+def watch(stage, rows, process, timeout_s, tell=None):
+    """Looks at the collection until it has that many documents; gives the wall clock then.
+
+    The count comes from the collection's metadata: looking often costs next to nothing.
+    """
+    deadline = time.monotonic() + timeout_s
+    told = time.monotonic()
+    while (count := stage.documents.estimated_document_count()) < rows:
+        if time.monotonic() > deadline:
+            raise ServerError(f"{process.name}: {count:,} of {rows:,} documents after "
+                              f"{timeout_s:.0f} s\n{process.log_tail()}")
+        if process.child.poll() not in (None, 0):
+            raise ServerError(f"{process.name} ended with status {process.child.returncode} after "
+                              f"{count:,} of {rows:,} documents\n{process.log_tail()}")
+        if tell and time.monotonic() - told >= 5:
+            told = time.monotonic()
+            tell(count)
+        time.sleep(0.02)
+    return time.time()
+
+
+def program(name):
+    """A program of this build."""
+    path = build_dir() / name
+    if not path.is_file():
+        raise ServerError(f"{path} is not built; ./dev build makes it")
+    return path

@@ -1,0 +1,144 @@
+/* How a run ends: failed, or done because the ledger has closed. */
+#include <stdio.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "loop/fiber.h"
+#include "source/dmf_own.h"
+
+enum { LEDGER_POLL_MIN_MS = 50, LEDGER_POLL_MAX_MS = 2000 };
+
+static void count_end(const struct sl_dmf *dmf, const char *how)
+{
+    sl_metric_add(sl_counter("runs_total", "Runs by how they ended.", "feed=\"%s\",end=\"%s\"",
+                             dmf->feed->name, how),
+                  1);
+}
+
+int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err)
+{
+    char text[SL_ERR_TEXT_BYTES];
+    bool lost_changes = loss == SL_DMF_LOST_CHANGES;
+    struct sl_state *state = dmf->env.state;
+    snprintf(text, sizeof text, "%s", why); /* why may lie in err */
+    if (lost_changes && !dmf->run.full) {
+        int rc = state->type->suspect_set(state, dmf->feed->name, text, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+    snprintf(dmf->run.error, sizeof dmf->run.error, "%s", text);
+    int rc = sl_dmf_enter(dmf, SL_RUN_FAILED, err);
+    if (rc != SL_OK)
+        return rc;
+    sl_dmf_drop_collections(dmf);
+
+    dmf->failures++;
+    count_end(dmf, "failed");
+    const char *next =
+        !lost_changes ? "it will be started anew"
+        : dmf->settings->full_definition_group
+            ? "a full export follows"
+            : "changes may be missing: configure full_definition_group, so that a full "
+              "export can follow";
+    sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+           SL_T("error", text), SL_T("next", next));
+    char mail[600];
+    snprintf(mail, sizeof mail, "Run %s of feed %s failed.\n\n%s\n\n%s.\n", dmf->run.id,
+             dmf->feed->name, text, next);
+    dmf->env.alert(dmf->feed->name, "run failed", mail);
+    return SL_OK;
+}
+
+/* --- done --- */
+
+/* What the ledger says of all entities together, and whether it is closed. */
+static int read_ledger(struct sl_dmf *dmf, struct sl_ledger_sum *ret, bool *ret_closed,
+                       struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    *ret = (struct sl_ledger_sum){0};
+    *ret_closed = true;
+    for (unsigned i = 0; i < dmf->run.entity_count; i++) {
+        const struct sl_run_entity *entity = &dmf->run.entities[i];
+        struct sl_ledger_sum sum = {0};
+        int rc = SL_OK;
+        if (entity->batches)
+            rc = state->type->ledger_sum(state, dmf->run.id, dmf->run.attempt, entity->name, &sum,
+                                         err);
+        if (rc != SL_OK)
+            return rc;
+        uint64_t accounted = sum.applied + sum.stale + sum.dead + entity->superseded + entity->dead;
+        if (sum.batches != entity->batches || accounted != entity->read)
+            *ret_closed = false;
+        ret->batches += sum.batches;
+        ret->rows += sum.rows;
+        ret->applied += sum.applied;
+        ret->stale += sum.stale;
+        ret->dead += sum.dead;
+    }
+    return SL_OK;
+}
+
+static void log_done(const struct sl_dmf *dmf, const struct sl_ledger_sum *sum)
+{
+    uint64_t read = 0, dead = sum->dead, superseded = 0;
+    for (unsigned i = 0; i < dmf->run.entity_count; i++) {
+        read += dmf->run.entities[i].read;
+        dead += dmf->run.entities[i].dead;
+        superseded += dmf->run.entities[i].superseded;
+    }
+    count_end(dmf, "done");
+    sl_log(SL_INFO, "run done", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+           SL_N("attempt", dmf->run.attempt), SL_N("read", read), SL_N("applied", sum->applied),
+           SL_N("stale", sum->stale), SL_N("superseded", superseded), SL_N("dead", dead),
+           SL_N("ms", sl_wall_ms() - dmf->run.created_ms));
+}
+
+static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    bool partial = dmf->run.error[0]; /* see partly_succeeded */
+    int rc = SL_OK;
+    if (dmf->run.full && !partial) {
+        rc = sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err); /* an owner of old must not clear the mark */
+        if (rc == SL_OK)
+            rc = state->type->suspect_set(state, dmf->feed->name, NULL, err);
+    }
+    if (rc == SL_OK)
+        rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
+    if (rc == SL_OK) {
+        dmf->failures = partial ? dmf->failures + 1 : 0;
+        log_done(dmf, sum);
+    }
+    return rc;
+}
+
+int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
+{
+    uint64_t pause_ms = LEDGER_POLL_MIN_MS, moved_ms = sl_loop_now_ms();
+    uint32_t seen = 0;
+    for (;;) {
+        struct sl_ledger_sum sum;
+        bool closed;
+        int rc = read_ledger(dmf, &sum, &closed, err);
+        if (rc != SL_OK)
+            return rc;
+        if (closed)
+            return finish(dmf, &sum, err);
+        if (sum.batches != seen) {
+            seen = sum.batches;
+            moved_ms = sl_loop_now_ms();
+        }
+        if (sl_loop_now_ms() - moved_ms >= dmf->settings->ledger_deadline_ms) {
+            sl_log(SL_WARN, "ledger does not close, publishing again",
+                   SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+                   SL_N("batches", sum.batches));
+            return sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
+        }
+        if (sl_fiber_sleep(pause_ms) != SL_OK)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+        pause_ms = sl_backoff_next(pause_ms, LEDGER_POLL_MAX_MS);
+    }
+}

@@ -1,0 +1,146 @@
+/* What all parts of a feed stand on: its leases, the journal of its run, its trouble. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/fiber.h"
+#include "source/dmf_own.h"
+
+enum { LEASE_TTL_MS = 30 * 1000, LEASE_RETRY_MS = 200 };
+
+void sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
+{
+    if (strcmp(dmf->trouble, text) && text[0])
+        sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", dmf->feed->name),
+               SL_T("run", dmf->run.id), SL_T("error", text));
+    else if (dmf->trouble[0] && !text[0])
+        sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
+    snprintf(dmf->trouble, sizeof dmf->trouble, "%s", text);
+}
+
+/* --- leases --- */
+
+bool sl_dmf_owns(const struct sl_dmf *dmf)
+{
+    return dmf->lease.held && dmf->epoch && dmf->lease.epoch == dmf->epoch;
+}
+
+int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    int rc = state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, err);
+    if (rc == SL_OK && !sl_dmf_owns(dmf))
+        return sl_err_set(err, SL_THROTTLED, "the feed had another owner meanwhile");
+    return rc;
+}
+
+int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    dmf->epoch = 0;
+    int rc = state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, err);
+    if (rc != SL_OK)
+        return rc;
+    int64_t epoch = dmf->lease.epoch;
+    sl_dmf_drop_collections(dmf);
+    rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
+    if (rc == SL_NOTFOUND) {
+        memset(&dmf->run, 0, sizeof dmf->run);
+        dmf->run.state = SL_RUN_DONE;
+        rc = SL_OK;
+    }
+    if (rc == SL_OK && dmf->run.number)
+        sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+               SL_T("state", sl_run_state_name(dmf->run.state)));
+    if (rc == SL_OK)
+        dmf->epoch = epoch;
+    return rc;
+}
+
+/* The runner may give the lease back while it is being renewed. */
+static void keep_collection(struct sl_dmf *dmf, struct sl_lease *lease)
+{
+    struct sl_state *state = dmf->env.state;
+    struct sl_err err = {0};
+    if (lease->held && dmf->snapshot)
+        state->type->lease_hold(state, lease, LEASE_TTL_MS, &err);
+    if (lease->held && !dmf->snapshot)
+        state->type->lease_drop(state, lease);
+}
+
+void sl_dmf_keep_leases(void *arg)
+{
+    struct sl_dmf *dmf = arg;
+    struct sl_state *state = dmf->env.state;
+    while (sl_fiber_sleep(LEASE_TTL_MS / 3) == SL_OK) {
+        struct sl_err err = {0};
+        if (!dmf->lease.held)
+            continue;
+        if (state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, &err) == SL_THROTTLED)
+            dmf->lease.held = false;
+        for (size_t i = 0; i < dmf->exclusive_count; i++)
+            keep_collection(dmf, &dmf->exclusive[i]);
+    }
+}
+
+int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    dmf->snapshot = true;
+    for (size_t i = 0; i < dmf->exclusive_count;) {
+        if (!sl_dmf_owns(dmf))
+            return sl_err_set(err, SL_THROTTLED, "the feed has another owner now");
+        int rc = state->type->lease_hold(state, &dmf->exclusive[i], LEASE_TTL_MS, err);
+        if (rc == SL_OK)
+            i++;
+        else if (rc != SL_THROTTLED)
+            return rc;
+        else if (sl_fiber_sleep(LEASE_RETRY_MS) != SL_OK)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    }
+    return SL_OK;
+}
+
+void sl_dmf_drop_collections(struct sl_dmf *dmf)
+{
+    struct sl_state *state = dmf->env.state;
+    dmf->snapshot = false;
+    for (size_t i = 0; i < dmf->exclusive_count; i++)
+        if (dmf->exclusive[i].held)
+            state->type->lease_drop(state, &dmf->exclusive[i]);
+}
+
+/* --- the run --- */
+
+int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err)
+{
+    struct sl_run next = dmf->run;
+    next.state = state;
+    next.state_ms = sl_wall_ms();
+    int rc = dmf->env.state->type->run_save(dmf->env.state, &next, dmf->epoch, err);
+    if (rc == SL_REJECTED)
+        dmf->epoch = 0;
+    if (rc == SL_OK)
+        dmf->run = next;
+    return rc;
+}
+
+void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run)
+{
+    run->entity_count = 0;
+    _Static_assert((int)SL_CONFIG_ENTITIES_MAX <= (int)SL_RUN_ENTITIES_MAX, "a run names them all");
+    for (size_t i = 0; i < dmf->feed->entity_count; i++) {
+        struct sl_run_entity *entity = &run->entities[run->entity_count++];
+        *entity = (struct sl_run_entity){0};
+        snprintf(entity->name, sizeof entity->name, "%s", dmf->feed->entities[i].route);
+    }
+}
+
+struct sl_run_entity *sl_dmf_entity(struct sl_dmf *dmf, const struct sl_entity_config *entity)
+{
+    for (unsigned i = 0; i < dmf->run.entity_count; i++)
+        if (!strcmp(dmf->run.entities[i].name, entity->route))
+            return &dmf->run.entities[i];
+    return NULL;
+}

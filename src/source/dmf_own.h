@@ -1,0 +1,118 @@
+/* Inside of the dmf source: one feed's state, shared by its parts:
+ *
+ *   dmf.c          the source: gives batches, hears commits, runs the feed's fibers
+ *   dmf_feed.c     its leases, the journal of its run, its trouble
+ *   dmf_plan.c     when the next run is due, and what it is
+ *   dmf_runner.c   the journaled state machine that moves a run on
+ *   dmf_end.c      how a run ends: failed, or done when the ledger has closed
+ *   dmf_package.c  a package's files, one after the other, into batches
+ *   dmf_file.c     one file's bytes into rows
+ *   dmf_rows.c     rows into records
+ *   dmf_blob.c     the package's bytes
+ *   dmf_api.c      the environment's actions */
+#ifndef SL_SOURCE_DMF_OWN_H
+#define SL_SOURCE_DMF_OWN_H
+
+#include "config/config.h"
+#include "flow/batcher.h"
+#include "flow/source.h"
+#include "flow/state.h"
+#include "format/unzip.h"
+#include "source/dmf.h"
+#include "source/dmf_api.h"
+#include "source/dmf_rows.h"
+
+struct sl_dmf {
+    struct sl_source source; /* first */
+    struct sl_dmf_env env;
+    const struct sl_feed_config *feed;
+    const struct sl_dmf_feed_settings *settings;
+    struct sl_batcher *batcher;
+
+    struct sl_run run;          /* the newest one; number 0: there was none yet */
+    struct sl_lease lease;      /* of the feed */
+    int64_t epoch;              /* of the lease under which run was read; 0: it was not */
+    struct sl_lease *exclusive; /* of its collections, while an export's snapshot is taken */
+    size_t exclusive_count;
+    bool snapshot;       /* it is being taken */
+    unsigned failures;   /* failed runs in a row */
+    unsigned broken;     /* attempts of this run that ended in a broken package */
+    int64_t next_run_ms; /* wall clock, when the next run is due; 0: one is under way */
+
+    uint32_t committed; /* batches of the current attempt that are safe downstream */
+    bool released;      /* one of them came back: the attempt must be repeated */
+    struct sl_waitlist committed_changed;
+
+    struct sl_fiber *runner, *keeper;
+    char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
+};
+
+/* --- dmf_feed.c --- */
+
+/* Makes this process the feed's owner and reads where its newest run stands. Until that is read,
+ * nothing may be done: what is known of an older run is worth nothing. SL_THROTTLED: another
+ * process owns it. */
+int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err);
+
+/* A fiber's function: renews the leases; the runner notices a lost one at its next step. */
+void sl_dmf_keep_leases(void *dmf);
+
+/* Whether run is the journal's, and this process may move it on. */
+bool sl_dmf_owns(const struct sl_dmf *dmf);
+
+/* Asks the state whether the feed is still ours: before what cannot be taken back. SL_THROTTLED:
+ * it is not. */
+int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err);
+
+/* Leases of the collections: runs into one collection take their snapshots one after the other, so
+ * that a higher counter means a newer snapshot. take suspends until all are held. */
+int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err);
+void sl_dmf_drop_collections(struct sl_dmf *dmf);
+
+/* Journals the run in its new state. SL_REJECTED: the lease was lost. */
+int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err);
+
+/* Names the entities of a run that has asked for nothing yet. */
+void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run);
+
+/* What the run says of the feed's entity; NULL when the entity was configured after the run had
+ * begun. */
+struct sl_run_entity *sl_dmf_entity(struct sl_dmf *dmf, const struct sl_entity_config *entity);
+
+/* The feed is in trouble (logged once for each text), or no longer (""). */
+void sl_dmf_trouble(struct sl_dmf *dmf, const char *text);
+
+/* --- the life of a run, by file --- */
+
+/* dmf_plan.c: waits until a run is due and plans it. SL_OK: dmf->run is a new, journaled run. */
+int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_runner.c: moves the run on by one state. SL_OK: the state was changed and journaled (or the
+ * run ended); else nothing changed. SL_REJECTED: the lease was lost. */
+int sl_dmf_step(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_package.c: downloads the run's package and gives its rows to the batcher; waits until every
+ * batch is committed, and fills the run's entities. */
+int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_file.c: reads the unzipper's present file to its end and gives its rows to rows and the
+ * batcher. Suspends; fails as sl_unzip_read and sl_rows_take do. */
+int sl_dmf_read_file(struct sl_dmf *dmf, struct sl_unzip *unzip, struct sl_rows *rows,
+                     struct sl_err *err);
+
+/* dmf_end.c: waits until the ledger of a published run closes, and ends the run as done. A ledger
+ * that stands still for long heals itself: back to streaming, so that the package is fetched and
+ * published again, which the guarded writes make harmless. */
+int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err);
+
+/* What is lost with a run that failed. */
+enum sl_dmf_loss {
+    SL_DMF_LOST_NOTHING, /* it never ran: the next run brings its changes */
+    SL_DMF_LOST_CHANGES, /* it may have moved the watermark: the feed is suspect */
+};
+
+/* dmf_end.c: ends the run as failed, tells the log and by mail. why may lie in err. SL_OK: it is
+ * journaled. */
+int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err);
+
+#endif

@@ -1,0 +1,124 @@
+"""Several appliers on one queue: batches in any order and more than once, and the newest still wins."""
+
+import pika
+
+import books
+from process import wait_until
+from scene import Scene, seeded
+
+COPIES = 3
+
+
+def copies_of_everything(workspace):
+    """A queue of our own that gets a copy of every message from now on; gives its connection's channel
+    and its name."""
+    channel = workspace.rabbit.connect().channel()
+    channel.exchange_declare(workspace.exchange, "topic", durable=True)
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.queue_bind(queue, workspace.exchange, "#")
+    return channel, queue
+
+
+def take_all(channel, queue):
+    """[(routing key, properties, body)] of what is in the queue."""
+    messages = []
+    while True:
+        method, properties, body = channel.basic_get(queue, auto_ack=True)
+        if method is None:
+            return messages
+        messages.append((method.routing_key, properties, body))
+
+
+def publish(channel, workspace, messages):
+    channel.confirm_delivery()
+    for routing_key, properties, body in messages:
+        channel.basic_publish(workspace.exchange, routing_key, body, properties, mandatory=True)
+
+
+def applied(workspace, names):
+    """{stage: rows} over some sluices."""
+    stages = dict.fromkeys(("consumed", "applied", "stale", "dead"), 0)
+    for sluice in workspace.sluices:
+        if sluice.name in names:
+            metrics = sluice.metrics()
+            for stage in stages:
+                stages[stage] += metrics.get("sluice_rows_total", stage=stage)
+    return stages
+
+
+def test_two_appliers_fed_out_of_order_and_repeatedly_end_with_the_newest(sim, workspace):
+    random = seeded()
+    scene = Scene(sim, workspace, records=300)
+    channel, copies = copies_of_everything(workspace)
+    first = scene.sluice(limits={"batch_rows": 25})
+    for _ in range(4):
+        scene.wait_next_run()
+        scene.change(150)
+    scene.check_nothing_lost()
+    assert first.stop() == 0
+    messages = take_all(channel, copies)
+    assert len(messages) > 20
+
+    # The same again, into an empty collection and an empty ledger, by others and in disorder.
+    scene.documents.delete_many({})
+    workspace.state["ledger"].delete_many({})
+    since = workspace.client.admin.command("hello")["operationTime"]
+    shuffled = messages * COPIES
+    random.shuffle(shuffled)
+    half = len(shuffled) // 2
+    publish(channel, workspace, shuffled[:half])
+    names = [scene.sluice(name, role="apply").name for name in ("apply-1", "apply-2")]
+    publish(channel, workspace, shuffled[half:])
+    channel.connection.close()
+
+    rows = COPIES * sum(run_sums["read"] for run_sums in sums_in_journal(workspace))
+    wait_until(lambda: applied(workspace, names)["consumed"] == rows, 40, f"{rows} rows consumed")
+    wait_until(lambda: workspace.queue_depth("bulk") == 0, 20, "an empty queue")
+    wait_until(lambda: books_closed(applied(workspace, names)), 20, "the last batches")
+    assert scene.differences() == []
+    scene.since = since
+    scene.check_versions()
+    assert books.check_all(workspace) >= 5
+    stages = applied(workspace, names)
+    assert stages["stale"] >= rows * (COPIES - 1) / COPIES and stages["dead"] == 0
+    for sluice in workspace.sluices[1:]:
+        assert sluice.metrics().get("sluice_rows_total", stage="consumed") > 0, "one did it all"
+        assert sluice.stop() == 0
+
+
+def books_closed(stages):
+    return stages["consumed"] == stages["applied"] + stages["stale"] + stages["dead"]
+
+
+def sums_in_journal(workspace):
+    return [entity for run in workspace.state["runs"].find() for entity in run["entities"]]
+
+
+def test_a_killed_applier_leaves_its_deliveries_to_the_other(sim, workspace):
+    sim.post("switches", {"slow_body_bytes_per_s": 150_000})
+    scene = Scene(sim, workspace, records=2000, ledger_deadline="60s")
+    scene.sluice("ingest", role="ingest", limits={"batch_rows": 20})
+    one = scene.sluice("apply-1", role="apply")
+    two = scene.sluice("apply-2", role="apply")
+    for victim in (one, two, one):
+        seen = scene.documents.estimated_document_count()
+        wait_until(lambda: scene.documents.estimated_document_count() > seen, 20, "documents")
+        victim.kill()
+        victim.start(ready_timeout_s=30)
+    scene.check_nothing_lost(60)
+    assert len(scene.runs(number=1, attempt=1)) == 1, "the ledger had to heal what no one lost"
+
+
+def test_a_message_of_a_stranger_is_set_aside_and_holds_up_nobody(sim, workspace):
+    scene = Scene(sim, workspace)
+    scene.sluice()
+    with workspace.rabbit.connect() as connection:
+        channel = connection.channel()
+        strangers = [(f"bulk.{scene.name}.VendorsV3", pika.BasicProperties(content_type=kind), body)
+                     for kind, body in (("application/json", b"{]"), ("text/plain", b"hello"),
+                                        ("application/json", b'{"sluice":99}'),
+                                        ("application/bson", b"\x05\x00"))]
+        publish(channel, workspace, strangers)
+    wait_until(lambda: workspace.queue_depth("unreadable") == len(strangers), 20,
+               "the strangers set aside")
+    scene.check_nothing_lost()

@@ -1,0 +1,141 @@
+"""When the far end is slow, gone or full, the near end waits: sockets stand still, memory stays flat, and
+afterwards everything arrives."""
+
+import json
+import time
+
+
+import books
+from process import wait_until
+from scene import Scene
+
+ROWS = 30_000  # of about 700 bytes: far more than sockets and buffers hold
+
+# As little in flight as can be, so that little data is enough to fill it.
+NARROW = {"limits": {"batch_bytes": "64KiB", "ingest_credit": "1MiB", "apply_credit": "1MiB"},
+          "broker": {"max_backlog": 4}}
+
+
+def large(sim, workspace, **changes):
+    """One large package: later exports bring changes only. Stored, so that its size is known."""
+    sim.post("switches", {"level": 0, **changes})
+    return Scene(sim, workspace, "bench", "Bench rows", ROWS, ledger_deadline="60s")
+
+
+def wait_standstill(sluice, scene, timeout_s=30):
+    """Waits until the download under way gives no byte for a second; gives what was sent."""
+    seen = {"sent": -1, "since": 0.0}
+
+    def still():
+        download = scene.download()
+        assert download and download["sent"] < download["length"], "the download ended"
+        if download["sent"] != seen["sent"]:
+            seen.update(sent=download["sent"], since=time.monotonic())
+        return time.monotonic() - seen["since"] >= 1
+    sluice.wait_for(still, timeout_s, "the download standing still")
+    return seen["sent"]
+
+
+def check_stays(sluice, scene, sent, seconds):
+    """For so long no byte is read, no memory is taken, and the loop runs."""
+    before, stalls = sluice.rss_mib(), loop_stalls(sluice)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert scene.download()["sent"] == sent, "the socket was read"
+        assert sluice.rss_mib() < before + 8
+        time.sleep(0.1)
+    assert loop_stalls(sluice) == stalls, "the loop was blocked"
+
+
+def loop_stalls(sluice):
+    """How often a turn of the loop was late by more than half a second."""
+    metrics = sluice.metrics()
+    name = "sluice_loop_delay_seconds"
+    return metrics.value(f"{name}_count") - metrics.value(f"{name}_bucket", le="0.5")
+
+
+def some_documents(sluice, scene, count):
+    sluice.wait_for(lambda: scene.documents.estimated_document_count() >= count, 60,
+                    f"{count} documents")
+
+
+def test_a_stopped_mongod_stops_the_download_and_takes_no_memory(sim, own_mongo, workspace):
+    scene = large(sim, workspace)
+    sluice = scene.sluice(**NARROW)
+    some_documents(sluice, scene, 2000)
+    own_mongo.pause()
+    sent = wait_standstill(sluice, scene)
+    check_stays(sluice, scene, sent, 6)
+    own_mongo.resume()
+    scene.check_nothing_lost(90)
+    assert len(scene.runs(number=1, attempt=1)) == 1, "the outage cost a second download"
+
+
+def test_a_blocked_connection_stops_the_download_while_the_consumer_goes_on(
+        sim, own_rabbit, workspace):
+    bad = {"untypable": 1500, "wrong_columns": 500, "empty_key": 500, "every": 10}
+    scene = large(sim, workspace, bad_rows=bad)
+    sluice = scene.sluice(**NARROW)
+    some_documents(sluice, scene, 2000)
+    own_rabbit.ctl("set_vm_memory_high_watermark", "0.0001")
+    sent = wait_standstill(sluice, scene)
+    ready = json.loads(sluice.ops("/readyz")[1])
+    assert "blocks publishing" in {one["what"]: one["message"] for one in ready["trouble"]}[
+        "publishing"]
+    wait_until(lambda: unacknowledged(own_rabbit, workspace) == 0, 20, "the consumer acknowledging")
+    check_stays(sluice, scene, sent, 3)
+    own_rabbit.ctl("set_vm_memory_high_watermark", "0.4")
+
+    scene.wait_run_done_after(0, 90)
+    sums = books.check_run(workspace, scene.runs(number=1)[0])
+    assert sums["dead"] == 2500 and sums["applied"] == ROWS - 2500
+    assert scene.differences() == []
+    assert sluice.stop() == 0
+
+
+def unacknowledged(rabbit, workspace):
+    """Messages in the bulk queue, those that a consumer holds included."""
+    lines = rabbit.ctl("list_queues", "name", "messages", "--formatter", "json")
+    counts = {one["name"]: one["messages"] for one in json.loads(lines)}
+    return counts[f"{workspace.exchange}.bulk"]
+
+
+def test_without_an_applier_the_backlog_stops_growing_and_drains_when_one_comes(sim, workspace):
+    scene = large(sim, workspace)
+    ingest = scene.sluice("ingest", role="ingest", **NARROW)
+    ingest.wait_for(scene.download, 30, "a download")
+    sent = wait_standstill(ingest, scene, 60)
+    backlog = workspace.queue_depth("bulk")
+    assert 4 <= backlog <= 8, "max_backlog is 4, and a few may be under way"
+    check_stays(ingest, scene, sent, 3)
+    assert workspace.queue_depth("bulk") == backlog
+
+    scene.sluice("apply", role="apply", **NARROW)
+    scene.check_nothing_lost(90)
+    assert len(scene.runs(number=1, attempt=1)) == 1
+
+
+def test_a_queue_deleted_while_publishing_is_declared_again_and_the_ledger_heals(sim, workspace):
+    sim.post("switches", {"slow_body_bytes_per_s": 100_000})
+    scene = Scene(sim, workspace, records=1000, ledger_deadline="2s")
+    sluice = scene.sluice(limits={"batch_rows": 25})
+    some_documents(sluice, scene, 100)
+    with workspace.rabbit.connect() as connection:
+        channel = connection.channel()
+        for queue in workspace.queues[:2]:
+            channel.queue_delete(queue)
+    scene.check_nothing_lost(60)
+    assert workspace.queue_depth("bulk") is not None
+
+
+def test_messages_lost_by_the_broker_are_published_again_when_the_ledger_stays_open(sim, workspace):
+    scene = Scene(sim, workspace, records=200, ledger_deadline="2s")
+    ingest = scene.sluice("ingest", role="ingest", limits={"batch_rows": 20})
+    wait_until(lambda: (scene.newest() or {}).get("state") == "published", 30, "a published run")
+    with workspace.rabbit.connect() as connection:
+        lost = connection.channel().queue_purge(workspace.queues[1]).method.message_count
+    assert lost > 0
+    scene.sluice("apply", role="apply")
+    scene.check_nothing_lost(40)
+    assert scene.runs(number=1)[0]["attempt"] > 1
+    assert ingest.stop() == 0

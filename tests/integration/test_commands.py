@@ -1,0 +1,295 @@
+"""Configuration and commands of a running sluice: mistakes, corrections, reloads, refusals, logs."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from books import check_all, check_run, letters
+from feeds import (CUSTOMERS, add_records, begin, change_records, configure, feed, logged,
+                   make_project, runs, trouble, wait_fresh_run, wait_run)
+from mailbox import Mailbox
+from programs import SANITIZER_ENV
+from servers import build_dir, wait_until
+from truth import differences, documents
+
+
+def command(*args, **env):
+    return subprocess.run([build_dir() / "src/sluice", *map(str, args)], text=True,
+                          env={**os.environ, **SANITIZER_ENV, **env}, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=30)
+
+
+def refused(sluice, timeout_s=8):
+    """Waits for the end of a sluice that must not start; gives its status and what it said.
+
+    Five seconds are what it may take; the rest is for a busy machine with sanitizers.
+    """
+    return sluice.wait(timeout_s), sluice.log_path.read_text()
+
+
+# --- mistakes that only the data show ---
+
+
+@pytest.mark.parametrize("spoil, correct, word", [
+    (lambda one: one["key"].append("Nonsense"), lambda one: one["key"].pop(), "a key"),
+    (lambda one: one["types"].update(Nonsense="int"), lambda one: one["types"].pop("Nonsense"),
+     "a typed column"),
+], ids=["key", "types"])
+@pytest.mark.parametrize("by", ["restart", "reload"])
+def test_a_column_that_does_not_exist_is_told_and_nothing_is_lost(
+        sim, workspace, spoil, correct, word, by):
+    add_records(sim, 100)
+    make_project(sim)
+    with Mailbox() as mailbox:
+        config = configure(workspace, sim, mail=mailbox.settings())
+        spoil(config["feeds"]["vendors"]["entities"]["Vendors V3"])
+        sluice = workspace.sluice(config)
+        sluice.wait_for(lambda: "Nonsense" in trouble(sluice), 20, "the column in /readyz")
+        said = trouble(sluice)
+        assert "'Vendors V3.csv' has no column 'Nonsense'" in said and f"as {word}" in said
+        wait_until(lambda: mailbox.mails, 10, "a mail to the operator")
+        assert "Nonsense" in mailbox.mails[0].get_content()
+        assert workspace.db["vendors"].count_documents({}) == 0 and letters(workspace) == []
+
+        change_records(sim, 10)
+        correct(sluice.config["feeds"]["vendors"]["entities"]["Vendors V3"])
+        sluice.write_config()
+        if by == "restart":
+            assert sluice.restart() == 0
+        else:
+            sluice.reload()
+        run = wait_run(sluice, workspace)
+        assert len(mailbox.mails) == 1
+    # The same execution: what the environment had handed out once was not asked for again.
+    assert run["number"] == 1 and check_run(workspace, run)["read"] == 100
+    wait_fresh_run(sluice, workspace)
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+    assert not runs(workspace, state="failed")
+
+
+def test_an_entity_that_the_package_lacks_brings_nothing_and_stops_nobody(sim, workspace):
+    add_records(sim, 30)
+    make_project(sim)
+    one = feed(sim)
+    one["entities"]["Ghosts"] = {"collection": "ghosts", "key": ["dataAreaId"]}
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}))
+    run = wait_run(sluice, workspace)
+    assert {entity["name"]: entity["read"] for entity in run["entities"]} == \
+        {"VendorsV3": 30, "Ghosts": 0}
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+
+
+# --- refusals to start ---
+
+
+def test_a_wrong_queue_type_is_told_with_the_setting_that_helps(sim, workspace):
+    make_project(sim)
+    first = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
+    assert first.stop() == 0
+    began = time.monotonic()
+    second = workspace.sluice(configure(workspace, sim, broker={"queue_type": "classic"}))
+    status, said = refused(second)
+    assert time.monotonic() - began < 8 and status == 1
+    assert f"queue '{workspace.exchange}." in said
+    assert 'set broker.queue_type: \\"quorum\\"' in said or 'set broker.queue_type: "quorum"' in said
+
+
+def test_a_queue_with_other_arguments_is_told(sim, workspace):
+    make_project(sim)
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_declare(
+            f"{workspace.exchange}.bulk", durable=True,
+            arguments={"x-queue-type": "quorum", "x-max-length": 7})
+    status, said = refused(workspace.sluice(configure(workspace, sim)))
+    assert status == 1 and f"queue '{workspace.exchange}.bulk' exists with other arguments" in said
+
+
+def test_a_wrong_password_of_the_broker_is_told_without_showing_it(sim, workspace):
+    make_project(sim)
+    url = workspace.rabbit.url.replace("guest:guest", "guest:hunter2-wrong")
+    sluice = workspace.sluice(configure(workspace, sim, broker={"url": url}))
+    wait_until(lambda: "refused" in sluice.log_path.read_text().lower(), 15, "the refusal")
+    assert "hunter2-wrong" not in sluice.log_path.read_text()
+
+
+def test_a_taken_ops_port_is_told(sim, workspace):
+    make_project(sim)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, said = refused(workspace.sluice(configure(workspace, sim, ops={"listen": listen})))
+    assert status == 1 and listen in said and "ops.listen" in said
+
+
+def test_a_bad_configuration_ends_the_start_with_its_place(sim, workspace):
+    make_project(sim)
+    sluice = workspace.sluice(configure(workspace, sim, broker={"queue_typ": "quorum"}),
+                              start=False)
+    began = time.monotonic()
+    sluice.start()
+    status, said = refused(sluice)
+    assert status == 1 and time.monotonic() - began < 8
+    text = sluice.config_path.read_text()
+    line = text[:text.index('"queue_typ"')].count("\n") + 1
+    column = len(text[:text.index('"queue_typ"')].rsplit("\n", 1)[1]) + 1
+    assert re.search(rf"sluice\.jsonc:{line}:{column}: unknown key .*queue_typ.*queue_type", said)
+
+
+# --- reload ---
+
+
+def test_a_reload_takes_up_a_new_feed_and_keeps_the_old_ones_going(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    add_records(sim, 25, CUSTOMERS)
+    make_project(sim, "Customers", [CUSTOMERS])
+    sluice.config["feeds"]["customers"] = feed(sim, "Customers", CUSTOMERS, "customers")
+    sluice.write_config()
+    pid = sluice.pid
+    sluice.reload()
+    wait_run(sluice, workspace, feed_name="customers")
+    assert differences(workspace.db["customers"], documents(sim, CUSTOMERS)) == []
+    change_records(sim, 7)
+    wait_fresh_run(sluice, workspace)
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+    assert sluice.pid == pid and sluice.running() and check_all(workspace) >= 3
+
+
+def test_a_bad_reload_is_told_and_changes_nothing(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    good = sluice.config_path.read_text()
+    sluice.config_path.write_text(good.replace('"every"', '"evry"'))
+    sluice.reload()
+    sluice.wait_for(lambda: logged(sluice, "configuration not reloaded: it has the problems above"),
+                    10, "the refusal")
+    assert 'did you mean \\"every\\"' in sluice.log_path.read_text() or \
+        'did you mean "every"' in sluice.log_path.read_text()
+    change_records(sim, 7)
+    wait_fresh_run(sluice, workspace)
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+    assert not logged(sluice, "reloading")
+
+
+def test_reloads_in_mid_run_lose_nothing(sim, workspace):
+    add_records(sim, 1500)
+    make_project(sim)
+    sim.post("switches", {"slow_body_bytes_per_s": 200000, "level": 0})
+    sluice = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
+    for count in range(1, 4):
+        sluice.reload()
+        sluice.wait_for(lambda: len(logged(sluice, "running")) > count, 20, f"reload {count}")
+    sim.post("switches", {"slow_body_bytes_per_s": 0})
+    run = wait_run(sluice, workspace)
+    assert run["number"] == 1 and check_run(workspace, run)["read"] == 1500
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+
+
+# --- what it shows ---
+
+
+def test_status_shows_what_the_feeds_do(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    sluice.wait_ready(20)
+    shown = command("status", "-c", sluice.config_path)
+    asked = command("status", "-c", sluice.config_path, "--json")
+    assert shown.returncode == asked.returncode == 0, shown.stderr + asked.stderr
+    status = json.loads(asked.stdout)
+    assert status["ready"] is True and status["pid"] == sluice.pid and status["trouble"] == []
+    rows = status["feeds"]["vendors"]["rows"]
+    assert rows["read"] == rows["published"] == rows["consumed"] == rows["applied"] == 40
+    assert rows["stale"] == rows["superseded"] == rows["dead"] == 0
+    assert status["feeds"]["vendors"]["state"]["run"].startswith("vendors-0000")
+    assert re.search(r"^vendors +40 +40 +40 +40 +0 +0 +0$", shown.stdout, re.MULTILINE)
+
+
+def test_check_agrees_with_run_about_this_configuration(sim, workspace):
+    make_project(sim)
+    sluice = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
+    result = command("check", "-c", sluice.config_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "ok: 1 source, 1 feed, 1 entity" in result.stdout
+
+
+def test_metrics_count_every_stage_of_a_row(sim, workspace):
+    sluice = begin(workspace, sim, 500)
+    wait_run(sluice, workspace)
+    metrics = sluice.metrics()
+    for stage in ("read", "published", "consumed", "applied"):
+        assert metrics.value("sluice_rows_total", feed="vendors", stage=stage) == 500, stage
+    assert metrics.value("sluice_runs_total", feed="vendors", end="done") >= 1
+    assert metrics.value("sluice_published_messages_total") >= 1
+    assert metrics.value("sluice_published_bytes_total") > 100000
+    assert metrics.get("sluice_credit_used_bytes") == 0
+    assert metrics.value("process_resident_memory_bytes") > 1 << 20
+    assert metrics.quantile("sluice_loop_delay_seconds", 0.5) < 0.1
+    latency = [name for name, _, _ in metrics.samples if name.endswith("_seconds_count")]
+    assert len(set(latency)) >= 3
+
+
+def test_every_line_of_the_log_is_json_with_time_level_and_message(sim, workspace):
+    switches = {"http_500_next": 1, "bad_rows": {"untypable": 2}}
+    sim.post("switches", switches)
+    sluice = begin(workspace, sim, 100, log={"level": "debug", "form": "json"})
+    wait_until(lambda: runs(workspace, state="done"), 60, "a run")
+    assert sluice.stop() == 0
+    lines = [line for line in sluice.log_path.read_text().splitlines()
+             if "ASan doesn't fully support makecontext" not in line]
+    assert len(lines) > 5
+    for line in map(json.loads, lines):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
+        assert line["level"] in ("debug", "info", "warn", "error") and line["msg"]
+    assert logged(sluice, "ended in order")
+
+
+def test_secrets_appear_nowhere(sim, workspace):
+    """In no log, page, journal, ledger, dead letter or message: neither secret, token nor sig."""
+    switches = {"sas_expired_next": 1, "blob_503_next": 1, "bad_rows": {"untypable": 3}}
+    sim.post("switches", switches)
+    config = configure(workspace, sim, log={"level": "debug"})
+    config["broker"]["url"] = config["broker"]["url"].replace("guest:guest", "${BROKER_LOGIN}")
+    config["sources"]["fno"]["auth"]["client_secret"] = "${FNO_SECRET}"
+    add_records(sim, 100)
+    make_project(sim)
+    sluice = workspace.sluice(config, start=False)
+    sluice.env |= {"FNO_SECRET": sim.client_secret, "BROKER_LOGIN": "guest:guest"}
+    sluice.start()
+    wait_run(sluice, workspace)
+    pages = [sluice.ops(page)[1] for page in ("/status", "/metrics", "/readyz", "/healthz")]
+    stored = [repr(document) for name in workspace.state.list_collection_names()
+              for document in workspace.state[name].find()]
+    for text in [sluice.log_path.read_text(), *pages, *stored]:
+        for secret in (sim.client_secret, "guest:guest", "sig=", "Bearer ", "eyJ"):
+            assert secret not in text
+    assert len(stored) > 5
+
+
+# --- schedules ---
+
+
+def test_every_counts_from_start_to_start(sim, workspace):
+    sim.post("switches", {"export_ms": 600})
+    sluice = begin(workspace, sim, 10)
+    wait_run(sluice, workspace, 4)
+    starts = [run["created_at"] for run in runs(workspace)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(starts, starts[1:])]
+    assert all(0.99 <= gap < 1.6 for gap in gaps), gaps
+
+
+def test_a_schedule_that_is_not_due_exports_nothing(sim, workspace):
+    make_project(sim)
+    minute = (time.gmtime().tm_min + 30) % 60
+    one = feed(sim, cron=f"{minute} * * * *")
+    del one["every"]
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}), ready_timeout_s=30)
+    state = json.loads(sluice.ops("/status")[1])["feeds"]["vendors"]["state"]
+    assert re.fullmatch(rf"\d+-\d\d-\d\dT\d\d:{minute:02}:00\.000Z", state["next_run"])
+    assert state["state"] == "waiting" and sim.get("executions") == []
+    sluice.signal(signal.SIGTERM)
+    assert sluice.wait(10) == 0

@@ -1,0 +1,108 @@
+"""SIGTERM: what is in flight is finished within ten seconds, whatever the peers do, and the next start
+goes on where this one ended."""
+
+import signal
+import time
+
+import pytest
+
+from process import wait_until
+from scene import Scene
+
+WITHIN_S = 10
+
+
+def end(sluice):
+    """Ends it in order, in time."""
+    began = time.monotonic()
+    assert sluice.stop(timeout_s=WITHIN_S) == 0
+    return time.monotonic() - began
+
+
+def at_work(sluice, scene):
+    sluice.wait_for(lambda: scene.documents.estimated_document_count() > 60, 30, "a run at work")
+    assert scene.newest()["state"] == "streaming"
+
+
+def slow_scene(sim, workspace, **changes):
+    sim.post("switches", {"slow_body_bytes_per_s": 20_000})
+    scene = Scene(sim, workspace, records=800, **changes)
+    return scene, scene.sluice(limits={"batch_rows": 20})
+
+
+def test_an_idle_sluice_ends_at_once(sim, workspace):
+    scene = Scene(sim, workspace, every="1h")
+    sluice = scene.sluice()
+    scene.wait_run_done_after(0)
+    assert end(sluice) < 5
+    assert workspace.state["leases"].count_documents({"owner": {"$exists": True}}) == 0
+
+
+def test_ended_in_mid_package_it_finishes_what_is_in_flight_and_goes_on_later(sim, workspace):
+    scene, sluice = slow_scene(sim, workspace)
+    at_work(sluice, scene)
+    end(sluice)
+    assert scene.newest()["state"] == "streaming"
+    assert workspace.queue_depth("bulk") is not None
+    wait_until(lambda: not scene.download(), 10, "no download being left")
+    sluice.start(ready_timeout_s=30)
+    scene.check_nothing_lost()
+    assert sluice.log_lines()[-1]["msg"] != "ended in order"
+
+
+def test_ended_while_an_export_runs_it_follows_that_export_later(sim, workspace):
+    sim.post("switches", {"export_ms": 3000})
+    scene = Scene(sim, workspace)
+    sluice = scene.sluice()
+    wait_until(lambda: (scene.newest() or {}).get("state") == "executing", 20, "an execution")
+    execution = scene.newest()["execution_id"]
+    end(sluice)
+    sluice.start(ready_timeout_s=30)
+    scene.check_nothing_lost()
+    assert scene.runs(number=1)[0]["execution_id"] == execution
+
+
+def test_ended_while_rabbitmq_is_away_it_loses_nothing(sim, own_rabbit, workspace):
+    scene, sluice = slow_scene(sim, workspace)
+    at_work(sluice, scene)
+    own_rabbit.settle(*workspace.queues[:2])
+    own_rabbit.kill()
+    wait_until(lambda: not sluice.ready(), 20, "the broker being missed")
+    end(sluice)
+    own_rabbit.start()
+    sluice.start(ready_timeout_s=40)
+    scene.check_nothing_lost(40)
+
+
+@pytest.mark.parametrize("how", ["killed", "hanging"])
+def test_ended_while_mongod_is(how, sim, own_mongo, workspace):
+    scene, sluice = slow_scene(sim, workspace)
+    at_work(sluice, scene)
+    if how == "killed":
+        own_mongo.kill()
+        wait_until(lambda: not sluice.ready(), 20, "MongoDB being missed")
+    else:
+        own_mongo.pause()
+    end(sluice)
+    if how == "killed":
+        own_mongo.start()
+    else:
+        own_mongo.resume()
+    sluice.start(ready_timeout_s=40)
+    scene.check_nothing_lost(40)
+
+
+def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(sim, own_mongo, workspace):
+    scene, sluice = slow_scene(sim, workspace)
+    at_work(sluice, scene)
+    own_mongo.pause()
+    sluice.signal(signal.SIGTERM)
+    wait_until(lambda: any(line["msg"].startswith("ending") for line in sluice.log_lines()), 5,
+               "the first signal being seen")
+    began = time.monotonic()
+    sluice.signal(signal.SIGTERM)
+    status = sluice.wait(5)
+    assert time.monotonic() - began < 1.5 and status != 0, "an end that was forced says so"
+    own_mongo.resume()
+    sluice.start(ready_timeout_s=40)
+    scene.check_nothing_lost(40)

@@ -1,0 +1,172 @@
+/* Who may move a run on: nothing is written or asked for before the journal was read under the
+ * lease that is held now. The state is one that fails and changes hands on demand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "loop/in_fiber.h"
+#include "source/dmf.h"
+#include "source/dmf_own.h"
+
+#include <cmocka.h>
+
+struct rig {
+    struct sl_state state; /* first: found again from its address */
+    int64_t epoch;
+    unsigned newest_calls, saves;
+    int newest_fails; /* how often the journal cannot be read */
+    bool torn;        /* what a failed reading leaves behind looks like a planned run */
+    int64_t saved_under;
+};
+
+static struct rig *rig_of(struct sl_state *state)
+{
+    return (struct rig *)state;
+}
+
+static int run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err)
+{
+    struct rig *rig = rig_of(state);
+    (void)feed;
+    rig->newest_calls++;
+    if (rig->newest_fails) {
+        rig->newest_fails--;
+        if (rig->torn)
+            *ret = (struct sl_run){.id = "vendors-000007", .number = 7, .state = SL_RUN_PLANNED};
+        return sl_err_set(err, SL_CLOSED, "the journal is away");
+    }
+    return SL_NOTFOUND;
+}
+
+static int run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                    struct sl_err *err)
+{
+    struct rig *rig = rig_of(state);
+    (void)err;
+    EXPECT(run->number > 0); /* else a run that nobody planned */
+    rig->saves++;
+    rig->saved_under = epoch;
+    return SL_OK;
+}
+
+static int suspect_get(struct sl_state *state, const char *feed, char *ret_reason,
+                       struct sl_err *err)
+{
+    (void)state;
+    (void)feed;
+    (void)ret_reason;
+    (void)err;
+    return SL_NOTFOUND;
+}
+
+static int counter_take(struct sl_state *state, const char *collection, int64_t *ret,
+                        struct sl_err *err)
+{
+    (void)state;
+    (void)collection;
+    (void)ret;
+    return sl_err_set(err, SL_CLOSED, "no counters here");
+}
+
+static int lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
+                      struct sl_err *err)
+{
+    (void)ttl_ms;
+    (void)err;
+    lease->held = true;
+    lease->epoch = rig_of(state)->epoch;
+    return SL_OK;
+}
+
+static void lease_drop(struct sl_state *state, struct sl_lease *lease)
+{
+    (void)state;
+    lease->held = false;
+}
+
+static const struct sl_state_type state_type = {
+    .run_newest = run_newest,
+    .run_save = run_save,
+    .suspect_get = suspect_get,
+    .counter_take = counter_take,
+    .lease_hold = lease_hold,
+    .lease_drop = lease_drop,
+};
+
+static void no_alert(const char *feed, const char *subject, const char *text)
+{
+    (void)feed;
+    (void)subject;
+    (void)text;
+}
+
+/* Runs a feed on the rig until its first run was planned. */
+static void run_until_planned(struct rig *rig)
+{
+    struct sl_dmf_feed_settings settings = {.definition_group = (char *)"VendorsExport"};
+    struct sl_entity_config entity = {.name = (char *)"Vendors V3",
+                                      .route = (char *)"VendorsV3",
+                                      .collection = (char *)"vendors"};
+    struct sl_feed_config feed = {.name = (char *)"vendors",
+                                  .settings = &settings,
+                                  .schedule = {.every_ms = 60000},
+                                  .entities = &entity,
+                                  .entity_count = 1};
+    struct sl_config_limits limits = {.batch_rows = 10, .batch_bytes = 1000, .max_row_bytes = 1000};
+    struct sl_credit credit;
+    sl_credit_init(&credit, "ingest", 100000);
+    struct sl_dmf_env env = {
+        .state = &rig->state, .credit = &credit, .limits = &limits, .alert = no_alert};
+
+    rig->state.type = &state_type;
+    struct sl_source *source = sl_source_dmf_new(&env, &feed);
+    UNTIL(rig->saves > 0);
+    source->type->close(source);
+}
+
+static void first_reading_fails(void *arg)
+{
+    (void)arg;
+    struct rig rig = {.epoch = 1, .newest_fails = 2};
+    run_until_planned(&rig);
+    EXPECT(rig.newest_calls == 3);
+    EXPECT(rig.saved_under == 1);
+}
+
+static void torn_reading_is_not_acted_on(void *arg)
+{
+    (void)arg;
+    struct rig rig = {.epoch = 3, .newest_fails = 1, .torn = true};
+    run_until_planned(&rig);
+    EXPECT(rig.newest_calls == 2);
+    EXPECT(rig.saved_under == 3);
+}
+
+static void test_journal_that_cannot_be_read_at_first(void **state)
+{
+    (void)state;
+    run_in_fiber(first_reading_fails, NULL);
+}
+
+static void test_journal_read_in_part(void **state)
+{
+    (void)state;
+    run_in_fiber(torn_reading_is_not_acted_on, NULL);
+}
+
+static int end_all(void **state)
+{
+    sl_metric_free_all();
+    return loop_closes(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_journal_that_cannot_be_read_at_first),
+        cmocka_unit_test(test_journal_read_in_part),
+    };
+    return cmocka_run_group_tests(tests, NULL, end_all);
+}
