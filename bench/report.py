@@ -35,12 +35,14 @@ def table(result, rounds):
                f"{numbers['cpu_s_per_100k']:>12.2f}{numbers['rss_mib']:>10.0f}{delay:>13}")
     yield ""
     yield (f"  {'each round':16}{'rows/s':>10}{'seconds':>10}{'CPU s/100k':>12}{'batches':>9}"
-           f"{'others':>8}  CPU s of the servers meanwhile")
+           f"{'others':>8}{'waited s':>10}  CPU s of the servers meanwhile")
     for system, done in rounds.items():
         for one in done:
             servers = "  ".join(f"{name} {cpu:.1f}" for name, cpu in one.servers_cpu_s.items())
+            waited = "" if one.cpu_wait_s is None else f"{one.cpu_wait_s:.2f}"
             yield (f"  {system:16}{one.rows_per_s:>10,.0f}{one.seconds:>10.2f}"
-                   f"{one.cpu_s_per_100k:>12.2f}{one.batches:>9}{one.others_cpu:>8.0%}  {servers}")
+                   f"{one.cpu_s_per_100k:>12.2f}{one.batches:>9}{one.others_cpu:>8.0%}{waited:>10}"
+                   f"  {servers}")
     noise = max(one.others_cpu for done in rounds.values() for one in done)
     if noise > NOISE:
         yield (f"\n  Other programs took up to {noise:.0%} of this machine meanwhile: rows/s and "

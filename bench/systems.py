@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import pathlib
 import time
 
 from servers import Process, ServerError
@@ -25,6 +26,7 @@ class Round:
     others_cpu: float  # share of the machine that programs outside the benchmark took
     loop_delay_p99_ms: float | None = None
     loop_delay_max_ms: float | None = None
+    cpu_wait_s: float | None = None  # ready to run, while all CPUs were busy with others
 
     @property
     def rows_per_s(self):
@@ -58,6 +60,7 @@ class SluiceSystem:
         seen = watch(stage, rows, sluice, timeout_s(rows), tell)
         sluice.wait_for(lambda: _in_ledger(stage) == rows, 60, "the ledger's last entry")
         cpu_s, rss_mib = sluice.cpu_s(), sluice.peak_rss_mib()
+        cpu_wait_s = _cpu_wait_s(sluice)
         servers, others = meter.stop(cpu_s)
         delay = _loop_delay(sluice)
         if stage.packages_built() != built:
@@ -67,7 +70,7 @@ class SluiceSystem:
         batches = stage.state["ledger"].count_documents({})
         _finish(stage, sluice)
         return Round(rows, batches, seconds, cpu_s, rss_mib, servers, others, delay["p99_ms"],
-                     delay["max_ms"])
+                     delay["max_ms"], cpu_wait_s)
 
 
 def _in_ledger(stage):
@@ -88,6 +91,11 @@ def _wall(text):
 def _loop_delay(sluice):
     status = json.loads(sluice.ops("/status")[1])
     return next(one for one in status["latency"] if one["name"] == "loop_delay_seconds")
+
+
+def _cpu_wait_s(process):
+    """sluice has one thread, so its first one's wait is all there is."""
+    return int(pathlib.Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def _finish(stage, sluice):

@@ -6,11 +6,11 @@
 #include "cli/registry.h"
 #include "config/nearest.h"
 
+/* As they are printed, line by line. */
+// clang-format off
 static const char ABOUT[] =
-    "sluice carries the changes of Microsoft Dynamics 365 through RabbitMQ into MongoDB: one "
-    "small\n"
-    "process that loses nothing, rolls nothing back, and lets the slowest part set the pace. It "
-    "may be\n"
+    "sluice carries the changes of Microsoft Dynamics 365 through RabbitMQ into MongoDB: one small\n"
+    "process that loses nothing, rolls nothing back, and lets the slowest part set the pace. It may be\n"
     "killed at any moment, and any of its peers may be away: it waits, resumes, and says so.\n";
 
 static const char EXAMPLE[] =
@@ -18,15 +18,11 @@ static const char EXAMPLE[] =
     "\n"
     "  {\n"
     "    \"broker\":  {\"url\": \"amqp://guest:guest@127.0.0.1:5672/\"},\n"
-    "    \"mongo\":   {\"url\": \"mongodb://127.0.0.1:27017/?replicaSet=rs0\", \"database\": "
-    "\"d365\"},\n"
-    "    \"sources\": {\"fno\": {\"type\": \"dmf\", \"url\": "
-    "\"https://contoso.operations.dynamics.com\",\n"
+    "    \"mongo\":   {\"url\": \"mongodb://127.0.0.1:27017/?replicaSet=rs0\", \"database\": \"d365\"},\n"
+    "    \"sources\": {\"fno\": {\"type\": \"dmf\", \"url\": \"https://contoso.operations.dynamics.com\",\n"
     "                        \"auth\": {\"type\": \"client_secret\", \"tenant\": \"contoso.com\",\n"
-    "                                 \"client_id\": \"5f1c8bd0-…\", \"client_secret\": "
-    "\"${FNO_SECRET}\"}}},\n"
-    "    \"feeds\":   {\"vendors\": {\"source\": \"fno\", \"every\": \"5m\", \"legal_entity\": "
-    "\"USMF\",\n"
+    "                                 \"client_id\": \"5f1c8bd0-…\", \"client_secret\": \"${FNO_SECRET}\"}}},\n"
+    "    \"feeds\":   {\"vendors\": {\"source\": \"fno\", \"every\": \"5m\", \"legal_entity\": \"USMF\",\n"
     "                            \"definition_group\": \"VendorsExport\",\n"
     "                            \"entities\": {\"Vendors V3\": {\n"
     "                                \"collection\": \"vendors\",\n"
@@ -37,6 +33,7 @@ static const char EXAMPLE[] =
     "\n"
     "Then: sluice check, sluice run, and in another terminal sluice status.\n"
     "Without a tenant: sluice-sim --help, a simulated Dynamics 365.\n";
+// clang-format on
 
 static void print_options(unsigned mask)
 {

@@ -20,15 +20,15 @@ enum {
     RETRY_MIN_MS = 500,
     RETRY_MAX_MS = 10 * 1000,
     LOOP_DELAY_EVERY_MS = 10,
-    DRAIN_SHARE_MS = 1000, /* of the deadline, kept for closing connections */
+    DRAIN_SHARE_MS = 3500, /* of the deadline, kept for closing connections */
 };
 
-bool sl_gateway_ingests(const struct sl_gateway *gateway)
+static bool ingests(const struct sl_gateway *gateway)
 {
     return gateway->config->role != SL_ROLE_APPLY;
 }
 
-bool sl_gateway_applies(const struct sl_gateway *gateway)
+static bool applies(const struct sl_gateway *gateway)
 {
     return gateway->config->role != SL_ROLE_INGEST;
 }
@@ -159,13 +159,13 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     int rc = start_peers(gateway, err);
     if (rc == SL_OK)
         rc = check_broker(gateway, err);
-    if (rc == SL_OK && sl_gateway_ingests(gateway))
+    if (rc == SL_OK && ingests(gateway))
         rc = start_ingest(gateway, err);
     if (rc != SL_OK) {
         sl_gateway_stop(gateway, sl_deadline_in(0));
         return NULL;
     }
-    if (sl_gateway_applies(gateway))
+    if (applies(gateway))
         start_apply(gateway);
     sl_watch_start(gateway);
     return gateway;

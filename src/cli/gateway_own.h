@@ -48,13 +48,10 @@ struct sl_gateway {
     struct sl_fiber *watcher;
 };
 
-/* Which halves run. */
-bool sl_gateway_ingests(const struct sl_gateway *gateway);
-bool sl_gateway_applies(const struct sl_gateway *gateway);
+/* From here on /readyz says that sluice is still starting. */
+void sl_watch_begin(struct sl_gateway *gateway);
 
-/* Readiness checks and status providers of all parts; the watcher asks the peers every two seconds.
- */
-void sl_watch_begin(struct sl_gateway *gateway); /* not ready yet, whatever the parts say */
+/* Readiness checks and status providers of all parts; a fiber asks the peers every two seconds. */
 void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
 

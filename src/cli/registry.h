@@ -1,5 +1,5 @@
-/* All that this sluice knows: the sections of the configuration and the kinds of sources. A new
- * source or sink gets its row in registry.c and is found nowhere else. */
+/* All that the configuration may hold: its sections and the kinds of sources. What is new gets its
+ * row in registry.c; gateway.c starts it. */
 #ifndef SL_CLI_REGISTRY_H
 #define SL_CLI_REGISTRY_H
 

@@ -9,6 +9,16 @@
 
 enum { NAME_WIDTH = 24, KIND_WIDTH = 26, TEXT_WIDTH = 100 };
 
+/* As it is printed, line by line. */
+// clang-format off
+static const char INTRODUCTION[] =
+    "The configuration is JSON with comments. In every text value ${NAME} stands for an\n"
+    "environment variable, ${file:/path} for a file without its last line end, $$ for a dollar\n"
+    "sign. Durations are written like \"500ms\", \"5s\", \"10m\", \"8h\", \"7d\", sizes like \"64KiB\",\n"
+    "\"1MiB\", \"5GB\". Behind the kind of each setting stands its default.\n"
+    "\n";
+// clang-format on
+
 /* Prints text, broken between words, its further lines indented. */
 static void print_wrapped(const char *text, int indent, FILE *out)
 {
@@ -106,13 +116,7 @@ static void print_type(const struct sl_config_type *type, FILE *out)
 
 void sl_config_help(const struct sl_config_shape *shape, FILE *out)
 {
-    fputs("The configuration is JSON with comments. In every text value ${NAME} stands for an\n"
-          "environment variable, ${file:/path} for a file without its last line end, $$ for a "
-          "dollar\n"
-          "sign. Durations are written like \"500ms\", \"5s\", \"10m\", \"8h\", \"7d\", sizes like "
-          "\"64KiB\",\n"
-          "\"1MiB\", \"5GB\". Behind the kind of each setting stands its default.\n\n",
-          out);
+    fputs(INTRODUCTION, out);
     print_table(sl_config_top_table, 0, out);
     for (const struct sl_config_section *section = shape->sections; section->name; section++) {
         fputc('\n', out);

@@ -99,8 +99,10 @@ int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, str
 {
     if (!batcher->open) {
         size_t bytes = batcher->limits.max_bytes;
-        if (sl_credit_take(batcher->credit, bytes, SL_FOREVER) != SL_OK)
-            return sl_err_set(err, SL_CANCELED, "cancelled while waiting for credit");
+        if (sl_credit_take(batcher->credit, bytes, SL_FOREVER) != SL_OK) {
+            sl_err_set(err, SL_CANCELED, "cancelled while waiting for credit");
+            return SL_CANCELED;
+        }
         batcher->open = sl_batch_new(batcher->credit, bytes);
         batcher->origin.read_at_ms = sl_wall_ms();
         sl_batch_set_origin(batcher->open, &batcher->origin);
@@ -199,7 +201,7 @@ int sl_batcher_add_dead(struct sl_batcher *batcher, const struct sl_dead *dead, 
 
 int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, struct sl_err *err)
 {
-    struct sl_batch *batch = NULL;
+    struct sl_batch *batch;
     int rc = wait_until_taken(batcher, err); /* then the open one can be closed at once */
     if (rc == SL_OK)
         rc = sl_batcher_open(batcher, &batch, err); /* the last one may be empty */

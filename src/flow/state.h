@@ -61,6 +61,7 @@ struct sl_lease {
     char holder[SL_NAME_MAX]; /* who within this process; the store adds the process */
     int64_t epoch;
     bool held;
+    bool asked; /* for it, without an answer so far: it may be ours */
 };
 
 struct sl_state;
@@ -88,6 +89,7 @@ struct sl_state_type {
      * when another owner holds it. */
     int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                       struct sl_err *err);
+    /* Gives it back when it is held, or may be. */
     void (*lease_drop)(struct sl_state *state, struct sl_lease *lease);
 
     /* Ledger entry of one applied batch; a redelivery overwrites its own. dead counts the rejected

@@ -1,6 +1,6 @@
-/* The token endpoint: client credentials, and the error bodies with their AADSTS codes.
- * Source: "Microsoft identity platform", client credentials flow. The codes and statuses that no
- * document names are guesses of this simulator, listed in docs/SIMULATOR.md. */
+/* The token endpoint: client credentials, and the error bodies with their AADSTS codes. Source:
+ * "Microsoft identity platform", client credentials flow. The codes and statuses that no document
+ * names are guesses of this simulator, listed in docs/SIMULATOR.md. */
 #include "sim/token.h"
 
 #include <inttypes.h>

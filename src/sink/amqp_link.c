@@ -7,7 +7,7 @@ enum {
     ASK_EVERY_MS = 200, /* for a queue's length, while publishing */
     ASK_AGAIN_MS = 25,  /* when only our own publishing has filled it since */
     ASK_TIMEOUT_MS = 10000,
-    CLOSE_TIMEOUT_MS = 2000,
+    CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
 };
 
 void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker)

@@ -36,7 +36,7 @@ struct sl_amqp_link {
 
 void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker);
 
-/* Closes in order. Suspends for two seconds at most. */
+/* Closes in order. Suspends for a second at most. */
 void sl_amqp_link_done(struct sl_amqp_link *link);
 
 bool sl_amqp_link_ready(const struct sl_amqp_link *link);

@@ -23,7 +23,7 @@ enum {
     PREFETCH_MIN = 2,
     PREFETCH_MAX = 64,
     DECODED_FACTOR = 2, /* memory a message needs when decoded, to its size */
-    CLOSE_TIMEOUT_MS = 2000,
+    CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
     TAG_BITS = 40, /* of a batch's tag; the rest is the generation */
 };
 

@@ -95,8 +95,7 @@ static void dmf_close(struct sl_source *source)
 
     struct sl_state *state = dmf->env.state;
     sl_dmf_drop_collections(dmf);
-    if (dmf->lease.held)
-        state->type->lease_drop(state, &dmf->lease);
+    state->type->lease_drop(state, &dmf->lease);
     sl_batcher_free(dmf->batcher);
     free(dmf->exclusive);
     free(dmf);

@@ -99,7 +99,7 @@ static void log_done(const struct sl_dmf *dmf, const struct sl_ledger_sum *sum)
 static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    bool partial = dmf->run.error[0]; /* see partly_succeeded */
+    bool partial = dmf->run.error[0]; /* a full export with rows missing heals nothing */
     int rc = SL_OK;
     if (dmf->run.full && !partial) {
         rc = sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err); /* an owner of old must not clear the mark */
@@ -109,7 +109,7 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
     if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
     if (rc == SL_OK) {
-        dmf->failures = partial ? dmf->failures + 1 : 0;
+        dmf->failures = dmf->run.full && partial ? dmf->failures + 1 : 0;
         log_done(dmf, sum);
     }
     return rc;

@@ -107,8 +107,7 @@ void sl_dmf_drop_collections(struct sl_dmf *dmf)
     struct sl_state *state = dmf->env.state;
     dmf->snapshot = false;
     for (size_t i = 0; i < dmf->exclusive_count; i++)
-        if (dmf->exclusive[i].held)
-            state->type->lease_drop(state, &dmf->exclusive[i]);
+        state->type->lease_drop(state, &dmf->exclusive[i]);
 }
 
 /* --- the run --- */

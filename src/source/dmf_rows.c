@@ -12,6 +12,7 @@
 enum {
     ROW_MAX = (1 << SL_VERSION_ROW_BITS) - 1,
     RAW_BYTES = 64 * 1024, /* how much of a bad row is kept */
+    MISFIT_PAUSE_MS = 5 * 60 * 1000,
 };
 
 struct column {
@@ -67,10 +68,13 @@ static uint32_t find_column(const struct sl_csv_row *header, const char *wanted)
 static int missing(const struct sl_rows *rows, const char *column, const char *role,
                    struct sl_err *err)
 {
-    return sl_err_set(err, SL_CONFIG,
-                      "file '%s' has no column '%s', which the configuration names as %s of entity "
-                      "'%s'; correct the configuration or the data project, and start again",
-                      rows->file, column, role, rows->entity->name);
+    sl_err_set(err, SL_CONFIG,
+               "file '%s' has no column '%s', which the configuration names as %s of entity '%s'; "
+               "correct the configuration or the data project, and start again",
+               rows->file, column, role, rows->entity->name);
+    if (err) /* the same package will say the same, until somebody acts */
+        err->retry_after_ms = MISFIT_PAUSE_MS;
+    return SL_CONFIG;
 }
 
 static int match_key(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err)

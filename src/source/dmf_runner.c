@@ -23,7 +23,6 @@ enum {
     BROKEN_MAX = 3,
     LEDGER_POLL_MIN_MS = 50,
     LEDGER_POLL_MAX_MS = 2000,
-    MISFIT_PAUSE_MS = 5 * 60 * 1000,
     PACKAGE_LIFE_MS = 8 * 24 * 3600 * 1000, /* the environment keeps it for 7 days */
 };
 
@@ -299,8 +298,6 @@ static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
         err->code = SL_CLOSED; /* a new download may be whole */
         return SL_CLOSED;
     }
-    if (rc == SL_CONFIG) /* the same package will say the same, until somebody acts */
-        err->retry_after_ms = MISFIT_PAUSE_MS;
     if (sl_code_transient(rc) && sl_wall_ms() - dmf->run.created_ms > PACKAGE_LIFE_MS)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, err->message, err);
     return rc == SL_OK ? sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err) : rc;

@@ -82,6 +82,7 @@ static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(lease->name));
     bson_t *pipeline = hold_pipeline(me, store->process, (int64_t)ttl_ms);
+    lease->asked = true; /* a command that was cancelled may still have been carried out */
     int rc = sl_store_modify(store, LEASES, query, pipeline, true, &document, err);
     bson_destroy(query);
     bson_destroy(pipeline);
@@ -90,6 +91,7 @@ static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl
 
     sl_field_text(&document, "owner", ret_owner, OWNER_BYTES);
     sl_field_text(&document, "process", ret_process, SL_PROCESS_BYTES);
+    lease->asked = false;
     lease->held = strcmp(ret_owner, me) == 0;
     if (lease->held)
         lease->epoch = sl_field_int64(&document, "epoch", 0);
@@ -122,7 +124,7 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
 {
     struct sl_store *store = sl_store_of(state);
     struct sl_err err = {0};
-    if (!lease->held)
+    if (!lease->held && !lease->asked)
         return;
     char me[OWNER_BYTES];
     name_owner(store, lease, me);
@@ -134,7 +136,9 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
                  : vacate(&hurried, lease->name, me, &err);
     if (sl_code_transient(rc))
         store->no_drop_until_ms = sl_deadline_in(DROP_AGAIN_MS);
-    lease->held = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
+    bool again = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
+    lease->held = lease->held && again;
+    lease->asked = lease->asked && again;
     if (rc != SL_OK && rc != SL_CANCELED)
         sl_log(SL_INFO, "a lease was not given back and will expire", SL_T("lease", lease->name),
                SL_T("error", err.message));

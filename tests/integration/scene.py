@@ -15,6 +15,8 @@ import truth
 from history import falls, keep_history
 from process import wait_until
 
+LONG = 3000  # records
+
 feeds.KEYS.setdefault("Bench rows", ["dataAreaId", "RowKey"])
 
 
@@ -30,6 +32,20 @@ def refused_exports(sim):
     or (with the switch parallel_fails) a project that was busy."""
     requests = sim.get("stats")["requests"].get("ExportToPackage", {})
     return {status: count for status, count in requests.items() if status != "200"}
+
+
+def long_scene(sim, workspace, **settings):
+    """A scene whose first run takes three seconds. Its rows come in a few pushes, since the unzipper
+    inflates 256 KiB at a time."""
+    sim.post("switches", {"slow_body_bytes_per_s": 100_000})
+    return Scene(sim, workspace, records=LONG, **settings)
+
+
+def wait_midway(sluice, scene):
+    """Waits until the first run is under way, with some documents there and most of them not."""
+    sluice.wait_for(lambda: scene.documents.estimated_document_count() > 0, 30, "some documents")
+    assert scene.newest()["state"] == "streaming" and scene.newest()["number"] == 1
+    assert scene.documents.estimated_document_count() < LONG * 2 / 3
 
 
 class Scene:

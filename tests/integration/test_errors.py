@@ -257,9 +257,24 @@ def test_a_partly_successful_execution_is_taken_and_a_full_export_follows(sim, w
         full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full run")
         assert arrived(sim, workspace)
         partial = runs(workspace, number=full[0]["number"] - 1)[0]
-        assert partial["state"] == "done" and check_run(workspace, partial)["read"] == 27
+        assert check_run(workspace, partial)["read"] == 27
+        assert "partly successful" in partial["error"]
         wait_until(lambda: mailbox.mails, 10, "a mail")
         assert "partly successful" in mailbox.mails[0]["Subject"]
+    sluice.wait_for(lambda: not suspect(workspace), 10, "no suspicion")
+
+
+def test_a_full_export_with_rows_missing_heals_nothing(sim, workspace):
+    with Mailbox() as mailbox:
+        sluice = begin_healing(sim, workspace, mailbox)
+        switch(sim, project="VendorsFull", final_status="PartiallySucceeded", fail_next=1)
+        switch(sim, project="Vendors", final_status="Failed", fail_next=1)
+        change_records(sim, 30)
+        full = sluice.wait_for(lambda: (runs(workspace, state="done", full=True) + [None, None])[1],
+                               30, "a second full run")
+        first = runs(workspace, number=full["number"] - 1)[0]
+        assert first["full"] and "partly successful" in first["error"]
+        assert arrived(sim, workspace)
     sluice.wait_for(lambda: not suspect(workspace), 10, "no suspicion")
 
 

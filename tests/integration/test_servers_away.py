@@ -7,8 +7,7 @@ import time
 import pytest
 
 from gate import Gate
-from process import wait_until
-from scene import Scene
+from scene import Scene, long_scene, wait_midway
 
 
 def troubles(sluice):
@@ -30,27 +29,16 @@ def wait_trouble(sluice, what, timeout_s=30):
     sluice.wait_for(named, timeout_s, f"/readyz naming {what}")
 
 
-def wait_streaming(sluice, scene, since=0):
-    sluice.wait_for(lambda: (scene.newest() or {"number": 0})["number"] > since
-                    and scene.newest()["state"] in ("streaming", "published"), 30, "a run at work")
-
-
-def slowly(sim):
-    """Makes runs long enough to be hit."""
-    sim.post("switches", {"slow_body_bytes_per_s": 60_000})
-
-
 def test_rabbitmq_restarted_and_killed_in_mid_run_costs_only_time(sim, own_rabbit, workspace):
-    slowly(sim)
-    scene = Scene(sim, workspace, records=600)
+    scene = long_scene(sim, workspace)
     sluice = scene.sluice(limits={"batch_rows": 30})
-    wait_streaming(sluice, scene)
+    wait_midway(sluice, scene)
     own_rabbit.restart()
     sluice.wait_ready(40)
     scene.wait_all_there(40)
 
-    scene.change(300)
-    wait_streaming(sluice, scene, scene.newest()["number"])
+    scene.change_at(200, 20)
+    scene.wait_next_run()
     own_rabbit.settle(*workspace.queues[:2])
     own_rabbit.kill()
     wait_trouble(sluice, "broker")
@@ -61,16 +49,15 @@ def test_rabbitmq_restarted_and_killed_in_mid_run_costs_only_time(sim, own_rabbi
 
 
 def test_mongod_restarted_and_killed_in_mid_run_costs_only_time(sim, own_mongo, workspace):
-    slowly(sim)
-    scene = Scene(sim, workspace, records=600)
+    scene = long_scene(sim, workspace)
     sluice = scene.sluice(limits={"batch_rows": 30})
-    wait_streaming(sluice, scene)
+    wait_midway(sluice, scene)
     own_mongo.restart()
     sluice.wait_ready(40)
     scene.wait_all_there(40)
 
-    scene.change(300)
-    wait_streaming(sluice, scene, scene.newest()["number"])
+    scene.change_at(200, 20)
+    scene.wait_next_run()
     own_mongo.kill()
     wait_trouble(sluice, "mongo")
     own_mongo.start()
@@ -99,8 +86,7 @@ def test_servers_away_at_the_start_are_named_and_waited_for(sim, own_rabbit, own
 
 
 def test_dynamics_away_at_the_start_and_in_mid_download_is_waited_for(sim, workspace):
-    slowly(sim)
-    scene = Scene(sim, workspace, records=600)
+    scene = long_scene(sim, workspace)
     gate = Gate(sim.port)
     try:
         gate.shut()
@@ -110,7 +96,7 @@ def test_dynamics_away_at_the_start_and_in_mid_download_is_waited_for(sim, works
         sluice = workspace.sluice(config)
         wait_trouble(sluice, "feed vendors")
         gate.open()
-        sluice.wait_for(scene.download, 30, "a download")
+        wait_midway(sluice, scene)
         gate.shut()
         wait_trouble(sluice, "feed vendors")
         gate.open()
@@ -123,11 +109,10 @@ def test_dynamics_away_at_the_start_and_in_mid_download_is_waited_for(sim, works
 
 def store_away_for(seconds, sim, rabbit, mongo, workspace):
     """SIGSTOPs mongod in mid run for longer than the broker's consumer_timeout."""
-    slowly(sim)
-    scene = Scene(sim, workspace, records=600)
+    scene = long_scene(sim, workspace)
     timeout = f"{rabbit.consumer_timeout_ms}ms"
     sluice = scene.sluice(limits={"batch_rows": 30}, broker={"consumer_timeout": timeout})
-    wait_until(lambda: scene.documents.estimated_document_count() > 0, 30, "the first documents")
+    wait_midway(sluice, scene)
     mongo.pause()
     time.sleep(seconds)  # the outage itself
     depth = workspace.queue_depth("bulk")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from process import wait_until
-from scene import Scene
+from scene import Scene, long_scene, wait_midway
 
 WITHIN_S = 10
 
@@ -19,15 +19,12 @@ def end(sluice):
     return time.monotonic() - began
 
 
-def at_work(sluice, scene):
-    sluice.wait_for(lambda: scene.documents.estimated_document_count() > 60, 30, "a run at work")
-    assert scene.newest()["state"] == "streaming"
-
-
-def slow_scene(sim, workspace, **changes):
-    sim.post("switches", {"slow_body_bytes_per_s": 20_000})
-    scene = Scene(sim, workspace, records=800, **changes)
-    return scene, scene.sluice(limits={"batch_rows": 20})
+def midway(sim, workspace):
+    """A scene and its sluice, in mid package."""
+    scene = long_scene(sim, workspace)
+    sluice = scene.sluice(limits={"batch_rows": 20})
+    wait_midway(sluice, scene)
+    return scene, sluice
 
 
 def test_an_idle_sluice_ends_at_once(sim, workspace):
@@ -39,8 +36,7 @@ def test_an_idle_sluice_ends_at_once(sim, workspace):
 
 
 def test_ended_in_mid_package_it_finishes_what_is_in_flight_and_goes_on_later(sim, workspace):
-    scene, sluice = slow_scene(sim, workspace)
-    at_work(sluice, scene)
+    scene, sluice = midway(sim, workspace)
     end(sluice)
     assert scene.newest()["state"] == "streaming"
     assert workspace.queue_depth("bulk") is not None
@@ -63,8 +59,7 @@ def test_ended_while_an_export_runs_it_follows_that_export_later(sim, workspace)
 
 
 def test_ended_while_rabbitmq_is_away_it_loses_nothing(sim, own_rabbit, workspace):
-    scene, sluice = slow_scene(sim, workspace)
-    at_work(sluice, scene)
+    scene, sluice = midway(sim, workspace)
     own_rabbit.settle(*workspace.queues[:2])
     own_rabbit.kill()
     wait_until(lambda: not sluice.ready(), 20, "the broker being missed")
@@ -76,8 +71,7 @@ def test_ended_while_rabbitmq_is_away_it_loses_nothing(sim, own_rabbit, workspac
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
 def test_ended_while_mongod_is(how, sim, own_mongo, workspace):
-    scene, sluice = slow_scene(sim, workspace)
-    at_work(sluice, scene)
+    scene, sluice = midway(sim, workspace)
     if how == "killed":
         own_mongo.kill()
         wait_until(lambda: not sluice.ready(), 20, "MongoDB being missed")
@@ -93,8 +87,7 @@ def test_ended_while_mongod_is(how, sim, own_mongo, workspace):
 
 
 def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(sim, own_mongo, workspace):
-    scene, sluice = slow_scene(sim, workspace)
-    at_work(sluice, scene)
+    scene, sluice = midway(sim, workspace)
     own_mongo.pause()
     sluice.signal(signal.SIGTERM)
     wait_until(lambda: any(line["msg"].startswith("ending") for line in sluice.log_lines()), 5,

@@ -335,8 +335,8 @@ static void freed_channel_fiber(void *arg)
 static void freed_channel_leaves_whole_frames(void **state)
 {
     (void)state;
-    static const struct step script[] = {CONFIRM, CONFIRM_OK, WAIT(0x000A0032),
-                                         METHOD(0, "\0\x0A\0\x33"), {0}};
+    static const struct step script[] = {
+        CONFIRM, CONFIRM_OK, WAIT(0x000A0032), METHOD(0, "\0\x0A\0\x33"), {0}};
     struct client client;
     run(&client, freed_channel_fiber, (const struct step *const[4]){log_in, open_channel, script});
     assert_int_equal(client.rc, SL_CLOSED);
