@@ -5,6 +5,8 @@ import json
 import time
 
 
+import pytest
+
 import books
 from process import wait_until
 from scene import Scene
@@ -19,7 +21,7 @@ NARROW = {"limits": {"batch_bytes": "64KiB", "ingest_credit": "1MiB", "apply_cre
 def large(sim, workspace, **changes):
     """One large package: later exports bring changes only. Stored, so that its size is known."""
     sim.post("switches", {"level": 0, **changes})
-    return Scene(sim, workspace, "bench", "Bench rows", ROWS, ledger_deadline="60s")
+    return Scene(sim, workspace, "bench", "Bench rows", ROWS, ledger_deadline="5m")
 
 
 def wait_standstill(sluice, scene, timeout_s=30):
@@ -59,15 +61,32 @@ def some_documents(sluice, scene, count):
                     f"{count} documents")
 
 
-def test_a_stopped_mongod_stops_the_download_and_takes_no_memory(sim, own_mongo, workspace):
+def complaints(rabbit):
+    """What the broker says of consumers that were too slow."""
+    logs = "".join(path.read_text(errors="replace") for path in (rabbit.dir / "log").glob("*.log"))
+    return [line for line in logs.splitlines() if "timed out" in line or "precondition" in line]
+
+
+@pytest.mark.rabbit(consumer_timeout_ms=60_000)
+def test_a_mongod_stopped_for_longer_than_the_consumer_timeout_costs_only_time(
+        sim, own_rabbit, own_mongo, workspace):
     scene = large(sim, workspace)
-    sluice = scene.sluice(**NARROW)
+    narrow = {**NARROW, "broker": {**NARROW["broker"], "consumer_timeout": "1m"}}
+    sluice = scene.sluice(**narrow)
     some_documents(sluice, scene, 2000)
+    began = time.monotonic()
     own_mongo.pause()
     sent = wait_standstill(sluice, scene)
-    check_stays(sluice, scene, sent, 6)
+    # The broker looks at its channels every 15 s.
+    check_stays(sluice, scene, sent, began + 60 + 17 - time.monotonic())
+    trouble = {one["what"] for one in json.loads(sluice.ops("/readyz")[1])["trouble"]}
+    backlog = workspace.queue_depth("bulk")
     own_mongo.resume()
-    scene.check_nothing_lost(90)
+
+    assert {"mongo", "apply bulk"} <= trouble
+    assert backlog > 0, "the deliveries were not handed back"
+    assert complaints(own_rabbit) == []
+    scene.check_nothing_lost(120)
     assert len(scene.runs(number=1, attempt=1)) == 1, "the outage cost a second download"
 
 

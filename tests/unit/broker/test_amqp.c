@@ -431,7 +431,7 @@ static void random_frames_do_no_harm(void **state)
                                        CLOSE_404, RETURN,   RETURN_HEADER,    HEADER_2000,
                                        ACK,       OPEN_OK,  CHANNEL_OPEN_OK,  CONSUME_OK};
     srand(20261122);
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 60; round++) {
         struct step script[12] = {0};
         int count = rand() % 10;
         for (int i = 0; i < count; i++)

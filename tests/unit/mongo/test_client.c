@@ -145,7 +145,7 @@ static void do_standstill(struct sl_mongo *mongo)
 
     EXPECT_OK(sl_mongo_ping(mongo, sl_deadline_in(20000), &err), &err);
     uint64_t worst_ms = live_worst_delay_ms();
-    if (!EXPECT(worst_ms < 100)) /* sanitizers and a busy machine; a blocking wait would be 600 */
+    if (!EXPECT(worst_ms < 400)) /* a busy machine is slow, but a blocking wait would be 600 */
         fprintf(stderr, "  the loop stood still for %llu ms\n", (unsigned long long)worst_ms);
 }
 
@@ -214,7 +214,7 @@ static void do_usleep(void *arg)
     uint64_t start_ms = sl_loop_now_ms();
     driver_usleep(400000);
     EXPECT(sl_loop_now_ms() - start_ms >= 399);
-    EXPECT(live_worst_delay_ms() < 200);
+    EXPECT(live_worst_delay_ms() < 350); /* it would be 400 */
     sl_loop_delay_watch(0);
 #endif
 }

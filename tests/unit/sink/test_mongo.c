@@ -264,7 +264,7 @@ static void do_large(struct sl_mongo *mongo)
     live_worst_delay_ms();
     EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
     uint64_t worst_ms = live_worst_delay_ms();
-    if (!EXPECT(worst_ms < 200)) /* sanitizers on a busy machine; alone it is a few */
+    if (!EXPECT(worst_ms < 400)) /* sanitizers on a busy machine; alone it is a few */
         fprintf(stderr, "  the loop stood still for %llu ms\n", (unsigned long long)worst_ms);
     EXPECT_INT(result.applied, ROWS);
     EXPECT_INT(live_count(mongo, live_data, "large"), ROWS);
