@@ -20,8 +20,7 @@ PACKAGE_S = 3600     # to make the package, at most
 def run(options, say):
     """Gives the exit status: 0 when the documents were right; the goal is told, not enforced."""
     rows = options.rows or -(-(QUICK_BYTES if options.quick else BYTES) // ROW_BYTES)
-    stage = Stage(say)
-    try:
+    with Stage(say) as stage:
         check_disk(stage.dir, rows)
         stage.start()
         stage.fill(rows, PACKAGE_S)
@@ -32,8 +31,6 @@ def run(options, say):
         one = SYSTEMS["sluice-json"].round(
             stage, rows, None, lambda count: tell(say, count, rows, time.monotonic() - begun))
         verdict = verify_sample(stage, rows)
-    finally:
-        stage.close()
     show(rows, inflated, one, verdict)
     return 0 if verdict.good else 1
 

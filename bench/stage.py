@@ -19,6 +19,7 @@ from servers import ROOT, Mongo, Rabbit, ServerError, Sim, Sluice, build_dir
 from meter import Meter
 
 CACHE = ROOT / "build/bench-cache"
+FAILED = ROOT / "build/bench-failed"
 LABEL, COMPANY, PROJECT, FEED = "Bench rows", "USMF", "Bench", "bench"
 DATABASE, STATE_DATABASE, COLLECTION = "bench", "sluice", "rows"
 SEED = 2026
@@ -36,7 +37,8 @@ class _CachedSim(Sim):
 
 
 class Stage:
-    """start() ... close(). close() leaves no process and no folder but the cache."""
+    """A context: at its end no process and no folder is left but the cache, and after a failure the
+    logs of all programs."""
 
     def __init__(self, say, cache_gb=1):
         self.say = say
@@ -60,12 +62,25 @@ class Stage:
         columns = self.sim.get("entities")[LABEL]["columns"]
         self.types = {name: kind for name, kind in columns.items() if kind != "string"}
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, _error, _trace):
+        if kind and issubclass(kind, Exception):
+            self._keep_logs()
         if self.client:
             self.client.close()
         for part in (*self._children, self.sim, self.rabbit, self.mongo):
             part.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _keep_logs(self):
+        shutil.rmtree(FAILED, ignore_errors=True)
+        for log in self.dir.rglob("*.log"):
+            kept = FAILED / log.relative_to(self.dir)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, kept)
+        self.say(f"the logs are kept in {FAILED.relative_to(ROOT)}")
 
     # --- the data ---
 
@@ -141,7 +156,7 @@ class Stage:
         return self.adopt(sluice)
 
     def adopt(self, process):
-        """From now on close() ends it, too."""
+        """From now on the end of the context ends it, too."""
         self._children.append(process)
         return process
 

@@ -19,14 +19,11 @@ def run(options, say):
     count = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     systems = [SYSTEMS[name] for name in options.systems]
     begun = time.monotonic()
-    stage = Stage(say)
-    try:
+    with Stage(say) as stage:
         stage.start()
         stage.fill(rows, PACKAGE_S)
         documents = prepare(stage, rows)
         rounds, good = measure(stage, systems, rows, count, documents)
-    finally:
-        stage.close()
     show(rows, rounds, good, options.quick, time.monotonic() - begun, say)
     return 0 if good else 1
 

@@ -181,7 +181,8 @@ def test_reloads_in_mid_run_lose_nothing(sim, workspace):
     add_records(sim, 1500)
     make_project(sim)
     sim.post("switches", {"slow_body_bytes_per_s": 200000, "level": 0})
-    sluice = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
+    sluice = workspace.sluice(configure(workspace, sim))
+    sluice.wait_for(lambda: runs(workspace, state="streaming"), 30, "the download")
     for count in range(1, 4):
         sluice.reload()
         sluice.wait_for(lambda: len(logged(sluice, "running")) > count, 20, f"reload {count}")
