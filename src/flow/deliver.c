@@ -28,7 +28,7 @@ static int wait_to_retry(struct sl_flow *flow, const struct sl_batch *batch, uin
     }
 }
 
-/* SL_OK, SL_REJECTED, SL_TIMEOUT (give the batch back), SL_CANCELED. */
+/* SL_OK, SL_REJECTED, SL_NOTFOUND, SL_TIMEOUT (give the batch back), SL_CANCELED. */
 static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_result *ret,
                        struct sl_err *err)
 {
@@ -38,7 +38,7 @@ static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_r
         if (batch->give_up_ms && batch->give_up_ms < deadline_ms)
             deadline_ms = batch->give_up_ms; /* a destination that hangs must not hold it longer */
         int rc = flow->sink->type->write(flow->sink, batch, deadline_ms, ret, err);
-        if (rc == SL_OK || rc == SL_REJECTED || rc == SL_CANCELED)
+        if (rc == SL_OK || rc == SL_REJECTED || rc == SL_NOTFOUND || rc == SL_CANCELED)
             return rc;
         sl_flow_sink_away(flow, err);
         rc = wait_to_retry(flow, batch, &pause_ms);
@@ -148,6 +148,11 @@ static int deliver(struct sl_flow *flow, struct sl_batch *batch)
     } else if (rc == SL_OK) {
         bury_rejects(batch, &result);
     } else {
+        if (rc == SL_NOTFOUND)
+            sl_log(SL_ERROR, "a batch has no destination and is set aside",
+                   SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
+                   SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
+                   SL_N("rows", batch->count), SL_T("error", err.message));
         return rc;
     }
     rc = keep_books(flow, batch, &result);
@@ -163,10 +168,14 @@ static void run_delivery(void *arg)
     struct sl_delivery *delivery = arg;
     struct sl_flow *flow = delivery->flow;
 
-    if (deliver(flow, delivery->batch) == SL_OK)
-        flow->source->type->commit(flow->source, delivery->batch);
+    const struct sl_source_type *source = flow->source->type;
+    int rc = deliver(flow, delivery->batch);
+    if (rc == SL_OK)
+        source->commit(flow->source, delivery->batch);
+    else if (rc == SL_NOTFOUND && source->set_aside)
+        source->set_aside(flow->source, delivery->batch);
     else
-        flow->source->type->release(flow->source, delivery->batch);
+        source->release(flow->source, delivery->batch);
 
     if (delivery->previous)
         delivery->previous->next = delivery->next;

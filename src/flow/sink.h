@@ -27,8 +27,9 @@ struct sl_sink_type {
     /* Writes the batch and waits until the destination has confirmed it durably. Suspends, at most
      * until deadline_ms (loop clock). Several fibers may call at once. Borrows the batch.
      * SL_OK: *ret is filled, applied + stale + reject_count = batch->count. Transient codes:
-     * nothing is known; the same batch is written again later. SL_REJECTED: the batch as a whole
-     * can never be written. */
+     * nothing is known; the same batch is written again later. SL_NOTFOUND: there
+     * is no place here for the batch's feed or entity, which concerns no other batch. SL_REJECTED:
+     * the batch as a whole can never be written. */
     int (*write)(struct sl_sink *sink, struct sl_batch *batch, uint64_t deadline_ms,
                  struct sl_result *ret, struct sl_err *err);
 

@@ -20,6 +20,10 @@ struct sl_source_type {
     /* The batch could not be delivered now and must be given again later. Takes it. */
     void (*release)(struct sl_source *source, struct sl_batch *batch);
 
+    /* The destination has no place for the batch: put it where an operator finds it, whole. Takes
+     * it. Optional; without it the batch is released. */
+    void (*set_aside)(struct sl_source *source, struct sl_batch *batch);
+
     /* The destination is away for long: give back to the peer what is held, and hold nothing until
      * resume. Optional. */
     void (*suspend)(struct sl_source *source);

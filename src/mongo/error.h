@@ -17,6 +17,10 @@ enum { SL_MONGO_DUPLICATE_KEY = 11000 };
  * Numbers: src/mongo/base/error_codes.yml of the server. */
 int sl_mongo_server_code(int32_t server_code);
 
+/* The same for one row's write error: the server took the command and named the row, so a code that
+ * is not known here is that row's fault. Holding it would hold up every other row behind it. */
+int sl_mongo_row_code(int32_t server_code);
+
 /* The same for a failed call of the driver; reply may be NULL. A driver's own error (no stream, no
  * server selected) is SL_CLOSED, a failed login SL_CONFIG. */
 int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply);

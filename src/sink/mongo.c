@@ -51,7 +51,7 @@ static struct collection *find_collection(struct mongo_sink *sink, const struct 
 {
     const char *name = sink->route(sink->context, origin->feed, origin->entity);
     if (!name) {
-        sl_err_set(err, SL_CONFIG,
+        sl_err_set(err, SL_NOTFOUND,
                    "no route for entity '%s' of feed '%s': is this process's configuration older "
                    "than the ingest side's?",
                    origin->entity, origin->feed);
@@ -248,7 +248,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     }
     struct collection *collection = find_collection(sink, &batch->origin, fault);
     if (!collection)
-        return SL_CONFIG;
+        return SL_NOTFOUND;
     int rc = prepare_collection(sink, collection, deadline_ms, fault);
     if (rc != SL_OK)
         return rc == SL_REJECTED ? SL_CONFIG : rc;

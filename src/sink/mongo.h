@@ -12,8 +12,8 @@ typedef const char *sl_route_fn(void *context, const char *feed, const char *ent
 
 /* A sink that writes through mongo into settings->database. Borrows mongo and context, which must
  * outlive it, and copies what it needs of settings. Its write fails, besides what flow/sink.h says,
- * with SL_CONFIG when nothing is known of the batch's feed and entity, or when MongoDB refuses for
- * a reason that only an operator can remove: the batch must then be held and tried again. */
+ * with SL_CONFIG when MongoDB refuses for a reason that only an operator can remove: the batch must
+ * then be held and tried again. */
 struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
                                   sl_route_fn *route, void *context);
 

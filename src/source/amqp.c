@@ -22,9 +22,9 @@
 enum {
     PREFETCH_MIN = 2,
     PREFETCH_MAX = 64,
-    DECODED_FACTOR = 2, /* memory a message needs when decoded, to its size */
+    DECODED_FACTOR = 2,     /* memory a message needs when decoded, to its size */
     CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
-    TAG_BITS = 40, /* of a batch's tag; the rest is the generation */
+    TAG_BITS = 40,          /* of a batch's tag; the rest is the generation */
 };
 
 struct amqp_source {
@@ -297,6 +297,17 @@ static void source_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
+/* To the dead-letter exchange: the ledger stays open, so the ingest side publishes it again later.
+ */
+static void source_set_aside(struct sl_source *source, struct sl_batch *batch)
+{
+    struct amqp_source *self = (struct amqp_source *)source;
+    sl_metric_add(self->unreadable, 1);
+    if (is_current(self, batch))
+        sl_channel_nack(self->channel, delivery_tag(batch), false);
+    sl_batch_free(batch);
+}
+
 static void source_suspend(struct sl_source *source)
 {
     struct amqp_source *self = (struct amqp_source *)source;
@@ -326,6 +337,7 @@ static const struct sl_source_type type = {
     .next = source_next,
     .commit = source_commit,
     .release = source_release,
+    .set_aside = source_set_aside,
     .suspend = source_suspend,
     .resume = source_resume,
     .close = source_close,

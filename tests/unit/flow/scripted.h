@@ -18,7 +18,7 @@ enum { ROWS = 3, EVENTS_MAX = 4096 };
 /* What became of one batch; the first four since it was last given. */
 struct fate {
     bool given, written, dead_kept, ledgered;
-    unsigned gives, writes, commits, releases;
+    unsigned gives, writes, commits, releases, set_asides;
     uint32_t applied, stale, dead; /* of the newest ledger entry */
     uint32_t rejects;              /* of the newest write */
 };
@@ -165,6 +165,19 @@ static inline void rig_release(struct sl_source *source, struct sl_batch *batch)
     sl_wake_all(&rig->more);
 }
 
+static inline void rig_set_aside(struct sl_source *source, struct sl_batch *batch)
+{
+    struct rig *rig = RIG_OF(source, source);
+    struct fate *fate = &rig->fates[batch->origin.number];
+    EXPECT(fate->given && !fate->written && !fate->ledgered);
+    EXPECT(batch->count == ROWS && batch->dead_count == rig->source_dead);
+    fate->given = false;
+    fate->set_asides++;
+    rig->out--;
+    log_event(rig, 'a');
+    sl_batch_free(batch);
+}
+
 static inline void rig_suspend(struct sl_source *source)
 {
     struct rig *rig = RIG_OF(source, source);
@@ -197,6 +210,7 @@ static const struct sl_source_type rig_source_type = {
     .next = rig_next,
     .commit = rig_commit,
     .release = rig_release,
+    .set_aside = rig_set_aside,
     .suspend = rig_suspend,
     .resume = rig_resume,
     .close = rig_close,

@@ -100,6 +100,33 @@ static void a_batch_refused_as_a_whole_becomes_dead_letters(void **state)
     run_in_fiber(reject_one, NULL);
 }
 
+static int no_place(struct rig *rig, uint32_t number, unsigned try)
+{
+    (void)rig, (void)try;
+    return number == 1 ? SL_NOTFOUND : SL_OK;
+}
+
+/* Its neighbours are not held up, no row of it is booked, and nobody is thought to be away. */
+static void lose_the_way(void *arg)
+{
+    (void)arg;
+    struct rig *rig = rig_new(3);
+    rig->script.write = no_place;
+    sl_log_setup(SL_ERROR + 1, SL_LOG_JSON);
+    struct sl_flow *flow = rig_start(rig, &usual_options);
+    UNTIL(rig->committed == 2 && rig->fates[1].set_asides == 1);
+    EXPECT(!sl_flow_trouble(flow) && !rig->pings && !rig->dead_noted);
+    EXPECT(rig->fates[1].writes == 1 && !rig->fates[1].commits && !rig->fates[1].releases);
+    rig_stop(rig, flow, sl_deadline_in(10000));
+    rig_free(rig);
+}
+
+static void a_batch_without_a_destination_is_set_aside(void **state)
+{
+    (void)state;
+    run_in_fiber(lose_the_way, NULL);
+}
+
 static void go_without_ledger(void *arg)
 {
     (void)arg;
@@ -352,6 +379,7 @@ int main(void)
         cmocka_unit_test(every_batch_is_committed_once),
         cmocka_unit_test(rejected_rows_are_kept_before_the_ledger_and_the_commit),
         cmocka_unit_test(a_batch_refused_as_a_whole_becomes_dead_letters),
+        cmocka_unit_test(a_batch_without_a_destination_is_set_aside),
         cmocka_unit_test(a_flow_in_the_middle_keeps_dead_letters_but_no_ledger),
         cmocka_unit_test(a_batch_refused_in_the_middle_is_booked_there),
         cmocka_unit_test(a_transient_failure_is_tried_again_with_the_same_batch),

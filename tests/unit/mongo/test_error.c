@@ -44,6 +44,17 @@ static void test_codes(void **state)
     }
 }
 
+/* A row's own error: what is not known is the row's fault, or it would hold up all others. */
+static void test_row_codes(void **state)
+{
+    (void)state;
+    assert_int_equal(sl_mongo_row_code(424242), SL_REJECTED);
+    assert_int_equal(sl_mongo_row_code(11000), SL_REJECTED);
+    assert_int_equal(sl_mongo_row_code(112), SL_CLOSED);
+    assert_int_equal(sl_mongo_row_code(13), SL_CONFIG);
+    assert_int_equal(sl_mongo_row_code(166), SL_CONFIG);
+}
+
 static void test_driver_errors(void **state)
 {
     static const struct {
@@ -172,9 +183,10 @@ static void test_defaults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),   cmocka_unit_test(test_driver_errors),
-        cmocka_unit_test(test_reasons), cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_urls),    cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_codes),         cmocka_unit_test(test_row_codes),
+        cmocka_unit_test(test_driver_errors), cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_mask),          cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

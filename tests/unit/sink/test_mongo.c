@@ -360,7 +360,7 @@ static void do_whole(struct sl_mongo *mongo)
     bson_destroy(&reply);
 
     batch->origin.entity = "unknown";
-    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_CONFIG);
+    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
     EXPECT(strstr(err.message, "no route for entity 'unknown' of feed 'vendors'") != NULL);
     batch->origin.entity = "VendorsV3";
     sink->type->close(sink);
