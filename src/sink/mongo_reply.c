@@ -28,8 +28,7 @@ static int check_refusals(const bson_t *reply, struct sl_err *err)
         bson_t fault;
         bson_iter_document(&walk.at, &length, &data);
         bson_init_static(&fault, data, length);
-        int code =
-            is_race(&refusal, &fault) ? SL_CLOSED : sl_mongo_row_code(refusal.server_code);
+        int code = is_race(&refusal, &fault) ? SL_CLOSED : sl_mongo_row_code(refusal.server_code);
         if (code == SL_REJECTED)
             continue;
         char reason[sizeof err->message];

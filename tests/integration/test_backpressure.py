@@ -4,14 +4,16 @@ afterwards everything arrives."""
 import json
 import time
 
-
 import pytest
 
 import books
 from process import wait_until
 from scene import Scene
 
-ROWS = 30_000  # of about 700 bytes: far more than sockets and buffers hold
+ROWS = 24_000  # of about 700 bytes: far more than sockets and buffers hold
+
+# AddressSanitizer keeps what was freed: connecting again and again for a minute shows as growth.
+ASAN_KEEPS_MIB = 24
 
 # As little in flight as can be, so that little data is enough to fill it.
 NARROW = {"limits": {"batch_bytes": "64KiB", "ingest_credit": "1MiB", "apply_credit": "1MiB"},
@@ -44,7 +46,7 @@ def check_stays(sluice, scene, sent, seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert scene.download()["sent"] == sent, "the socket was read"
-        assert sluice.rss_mib() < before + 8
+        assert sluice.rss_mib() < before + ASAN_KEEPS_MIB
         time.sleep(0.1)
     assert loop_stalls(sluice) == stalls, "the loop was blocked"
 
@@ -92,7 +94,7 @@ def test_a_mongod_stopped_for_longer_than_the_consumer_timeout_costs_only_time(
 
 def test_a_blocked_connection_stops_the_download_while_the_consumer_goes_on(
         sim, own_rabbit, workspace):
-    bad = {"untypable": 1500, "wrong_columns": 500, "empty_key": 500, "every": 10}
+    bad = {"untypable": ROWS // 20, "wrong_columns": ROWS // 40, "empty_key": ROWS // 40, "every": 10}
     scene = large(sim, workspace, bad_rows=bad)
     sluice = scene.sluice(**NARROW)
     some_documents(sluice, scene, 2000)
@@ -107,7 +109,7 @@ def test_a_blocked_connection_stops_the_download_while_the_consumer_goes_on(
 
     scene.wait_run_done_after(0, 90)
     sums = books.check_run(workspace, scene.runs(number=1)[0])
-    assert sums["dead"] == 2500 and sums["applied"] == ROWS - 2500
+    assert sums["dead"] == ROWS // 10 and sums["applied"] == ROWS - ROWS // 10
     assert scene.differences() == []
     assert sluice.stop() == 0
 
