@@ -17,8 +17,9 @@ static bool plain(unsigned char c)
     return c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* How many bytes from at on are plain: eight at a time where possible. */
-static size_t plain_run(const char *at, size_t length)
+/* How many bytes from at on are plain: eight at a time where possible. Their bits are gathered in
+ * *seen, which tells whether all were ASCII. */
+static size_t plain_run(const char *at, size_t length, uint64_t *seen)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     size_t run = 0;
@@ -30,10 +31,11 @@ static size_t plain_run(const char *at, size_t length)
             ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
         if (hit & tops)
             break;
+        *seen |= word;
         run += 8;
     }
-    while (run < length && plain((unsigned char)at[run]))
-        run++;
+    for (; run < length && plain((unsigned char)at[run]); run++)
+        *seen |= (unsigned char)at[run];
     return run;
 }
 
@@ -53,8 +55,9 @@ static void write_escape(struct sl_buf *out, unsigned char c)
 /* Text that has something to escape, from its first run of plain bytes on. */
 static void write_escaped(struct sl_buf *out, const char *text, size_t length, size_t run)
 {
+    uint64_t seen = 0;
     sl_buf_add_char(out, '"');
-    for (size_t i = 0; i < length; run = plain_run(text + i, length - i)) {
+    for (size_t i = 0; i < length; run = plain_run(text + i, length - i, &seen)) {
         sl_buf_add(out, text + i, run);
         i += run;
         if (i < length)
@@ -68,9 +71,11 @@ static void write_escaped(struct sl_buf *out, const char *text, size_t length, s
 static bool write_between(struct sl_buf *out, char before, const char *text, size_t length,
                           char after)
 {
-    if (!sl_utf8_valid(text, length))
+    uint64_t seen = 0;
+    size_t run = plain_run(text, length, &seen);
+    bool ascii = run == length && !(seen & 0x8080808080808080u);
+    if (!ascii && !sl_utf8_valid(text, length))
         return false;
-    size_t run = plain_run(text, length);
     char *at = sl_buf_reserve(out, length + 4), *start = at;
     if (before)
         *at++ = before;
