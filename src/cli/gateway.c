@@ -155,7 +155,7 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk",
                    apply_bytes - apply_bytes / 4);
 
-    sl_watch_begin(gateway);
+    sl_watch_begin();
     int rc = start_peers(gateway, err);
     if (rc == SL_OK)
         rc = check_broker(gateway, err);
@@ -218,6 +218,7 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
     sl_broker_free(gateway->broker);
     sl_http_free(gateway->http);
     sl_ops_stop(gateway->ops);
+    sl_watch_end();
     sl_loop_delay_watch(0);
     free(gateway->remotes);
     free(gateway->feeds);

@@ -48,11 +48,12 @@ struct sl_gateway {
     struct sl_fiber *watcher;
 };
 
-/* From here on /readyz says that sluice is still starting. */
-void sl_watch_begin(struct sl_gateway *gateway);
-
-/* Readiness checks and status providers of all parts; a fiber asks the peers every two seconds. */
+/* Readiness checks and status providers of all parts; a fiber asks the peers every two seconds.
+ * Before start and after stop, between begin and end, /readyz says that the gateway is starting or
+ * ending. */
+void sl_watch_begin(void);
 void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
+void sl_watch_end(void);
 
 #endif

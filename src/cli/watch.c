@@ -117,15 +117,21 @@ static void credit_status(void *ctx, struct sl_buf *buf)
     sl_buf_add_char(buf, '}');
 }
 
-static const char *still_starting(void *ctx)
+/* Before the parts run, and while they end: not ready, whatever they say. */
+static const char *plain_trouble(void *ctx)
 {
-    const struct sl_gateway *gateway = ctx;
-    return gateway->watcher ? NULL : "still starting";
+    return ctx;
 }
 
-void sl_watch_begin(struct sl_gateway *gateway)
+void sl_watch_begin(void)
 {
-    sl_ready_register("start", still_starting, gateway);
+    static char text[] = "still starting";
+    sl_ready_register("start", plain_trouble, text);
+}
+
+void sl_watch_end(void)
+{
+    sl_ready_clear();
 }
 
 void sl_watch_start(struct sl_gateway *gateway)
@@ -158,7 +164,9 @@ void sl_watch_start(struct sl_gateway *gateway)
 
 void sl_watch_stop(struct sl_gateway *gateway)
 {
+    static char text[] = "ending";
     sl_ready_clear();
+    sl_ready_register("end", plain_trouble, text);
     sl_status_clear();
     if (!gateway->watcher)
         return;

@@ -9,12 +9,16 @@
 #include "flow/message.h"
 #include "sink/amqp_link.h"
 
-enum { SILENCE_MAX_MS = 10000 }; /* no confirm for so long: the connection is doubtful */
+enum {
+    SILENCE_MAX_MS = 10000, /* no confirm for so long: the connection is doubtful */
+    REFUSALS_MAX = 3,       /* so many in a row: so it is, too */
+};
 
 struct amqp_sink {
     struct sl_sink sink;
     struct sl_amqp_link link;
     struct sl_metric *messages, *bytes, *confirm;
+    unsigned refusals; /* publishes in a row that the broker refused or left unanswered */
     char trouble[256];
 };
 
@@ -88,7 +92,11 @@ static int judge(struct amqp_sink *self, int rc, uint64_t waited_ms, struct sl_e
             err->code = SL_CLOSED;
         return SL_CLOSED;
     }
-    if (rc == SL_TIMEOUT && waited_ms >= SILENCE_MAX_MS && !sl_amqp_blocked(link->amqp))
+    bool silent = rc == SL_TIMEOUT && waited_ms >= SILENCE_MAX_MS && !sl_amqp_blocked(link->amqp);
+    bool refused = rc == SL_CLOSED && sl_amqp_link_ready(link);
+    if (silent || refused)
+        self->refusals++;
+    if (silent || (refused && self->refusals % REFUSALS_MAX == 0))
         link->doubtful = true;
     return rc;
 }
@@ -114,6 +122,7 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     free(labels);
     if (rc != SL_OK)
         return judge(self, rc, waited_ms, err);
+    self->refusals = 0;
     sl_metric_add(self->messages, 1);
     sl_metric_add(self->bytes, (int64_t)body.length);
     sl_histogram_add(self->confirm->histogram, waited_ms * 1000, 1);
@@ -183,8 +192,16 @@ const char *sl_sink_amqp_trouble(const struct sl_sink *sink)
     if (link->trouble.code != SL_OK)
         return link->trouble.message;
     const char *blocked = sl_amqp_blocked(link->amqp);
-    if (!blocked)
+    if (blocked)
+        snprintf(self->trouble, sizeof self->trouble, "RabbitMQ blocks publishing: %s", blocked);
+    else if (self->refusals >= REFUSALS_MAX)
+        snprintf(
+            self->trouble, sizeof self->trouble,
+            "RabbitMQ answers but stores no message (%u tries): its log says why; a queue that it "
+            "cannot serve any more has to be deleted, sluice declares it again and the open "
+            "ledger publishes what was in it",
+            self->refusals);
+    else
         return NULL;
-    snprintf(self->trouble, sizeof self->trouble, "RabbitMQ blocks publishing: %s", blocked);
     return self->trouble;
 }
