@@ -1,6 +1,7 @@
 """SIGTERM: what is in flight is finished within ten seconds, whatever the peers do, and the next start
 goes on where this one ended."""
 
+import pathlib
 import signal
 import time
 
@@ -91,3 +92,12 @@ def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(sim, own_mongo, work
     own_mongo.resume()
     sluice.start(ready_timeout_s=40)
     scene.check_nothing_lost(40)
+
+
+def test_killed_it_leaves_nothing_in_shared_memory(sim, workspace):
+    """The driver would leave a file named after the pid, and warn when it finds it again."""
+    sluice = Scene(sim, workspace, every="1h").sluice()
+    wait_until(lambda: sluice.ops("/readyz")[0] == 200, 30, "readiness")
+    pid = sluice.pid
+    sluice.kill()
+    assert not pathlib.Path(f"/dev/shm/mongoc-{pid}").exists()
