@@ -95,8 +95,8 @@ def sums_in_journal(workspace):
 
 
 def test_a_killed_applier_leaves_its_deliveries_to_the_other(sim, workspace):
-    sim.post("switches", {"slow_body_bytes_per_s": 150_000})
-    scene = Scene(sim, workspace, records=2000, ledger_deadline="60s")
+    sim.post("switches", {"slow_body_bytes_per_s": 80_000})
+    scene = Scene(sim, workspace, records=6000, ledger_deadline="60s")
     scene.sluice("ingest", role="ingest", limits={"batch_rows": 20})
     one = scene.sluice("apply-1", role="apply")
     two = scene.sluice("apply-2", role="apply")
