@@ -74,28 +74,28 @@ static const struct code_row codes[] = {
     {17419, SL_REJECTED}, /* the document would be too large */
     {17420, SL_REJECTED}, /* the document would be too large */
     {28765, SL_REJECTED}, /* $floor of something not numeric */
+    {13,    SL_CONFIG  }, /* Unauthorized */
+    {18,    SL_CONFIG  }, /* AuthenticationFailed */
+    {166,   SL_CONFIG  }, /* CommandNotSupportedOnView */
+    {391,   SL_CONFIG  }, /* ReauthenticationRequired */
 };
 
-/* Rights and views: no row is at fault, whatever it holds. */
-static bool is_operators(int32_t server_code)
-{
-    return server_code == 13 /* Unauthorized */ || server_code == 18 /* AuthenticationFailed */ ||
-           server_code == 166 /* CommandNotSupportedOnView */ ||
-           server_code == 391 /* ReauthenticationRequired */;
-}
-
-int sl_mongo_server_code(int32_t server_code)
+static int code_or(int32_t server_code, enum sl_code fallback)
 {
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].server_code == server_code)
             return codes[i].code;
-    return SL_CONFIG;
+    return fallback;
+}
+
+int sl_mongo_server_code(int32_t server_code)
+{
+    return code_or(server_code, SL_CONFIG);
 }
 
 int sl_mongo_row_code(int32_t server_code)
 {
-    int code = sl_mongo_server_code(server_code);
-    return code == SL_CONFIG && !is_operators(server_code) ? SL_REJECTED : code;
+    return code_or(server_code, SL_REJECTED);
 }
 
 int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply)
