@@ -90,6 +90,7 @@ static bool parse_rest(const char *at, struct sl_amqp_address *ret)
     size_t authority = strcspn(at, "/?#");
     const char *path = at + authority;
     const char *sign = memrchr(at, '@', authority);
+    ret->anonymous = !sign;
     if (sign ? !parse_user(at, (size_t)(sign - at), ret) : !parse_user("guest:guest", 11, ret))
         return false;
     const char *host = sign ? sign + 1 : at;

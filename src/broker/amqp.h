@@ -29,6 +29,7 @@ struct sl_amqp_address {
     char *user, *password; /* percent-decoded */
     char *vhost;           /* the URL's path, percent-decoded; "/" when there is none */
     bool tls;
+    bool anonymous; /* the URL names no user: user and password are guest's */
 };
 
 /* Reads amqp://user:password@host:port/vhost (or amqps). SL_CONFIG; the message never holds any of
@@ -41,9 +42,10 @@ void sl_amqp_address_done(struct sl_amqp_address *address);
 struct sl_amqp_options {
     const struct sl_amqp_address *address; /* lives as long as the connection */
     struct sl_tls *tls;                    /* NULL: plain TCP; else lives as long */
-    uint64_t heartbeat_ms;                 /* asked for; the server may want it shorter. 0: none */
-    const char *name;                      /* copied */
-    size_t max_body_bytes;                 /* larger messages are received without their body */
+    bool by_certificate;   /* logs in as whom the certificate names (EXTERNAL), not by password */
+    uint64_t heartbeat_ms; /* asked for; the server may want it shorter. 0: none */
+    const char *name;      /* copied */
+    size_t max_body_bytes; /* larger messages are received without their body */
 };
 
 struct sl_amqp *sl_amqp_new(const struct sl_amqp_options *options);
@@ -52,7 +54,8 @@ struct sl_amqp *sl_amqp_new(const struct sl_amqp_options *options);
 void sl_amqp_free(struct sl_amqp *amqp);
 
 /* Connects and logs in; may be called again after the connection was lost. Suspends. Fails with
- * SL_CLOSED (unreachable, refused, no AMQP), SL_CONFIG (login or vhost refused, certificate),
+ * SL_CLOSED (unreachable, refused, no AMQP), SL_CONFIG (login or vhost refused, either side's
+ * certificate not accepted),
  * SL_TIMEOUT, SL_CANCELED. */
 int sl_amqp_connect(struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err);
 
@@ -116,10 +119,11 @@ struct sl_queue_options {
     const char *type;                 /* x-queue-type: "quorum", "classic" */
     const char *dead_letter_exchange; /* NULL: none */
     bool no_delivery_limit;           /* x-delivery-limit -1: only for broker 4.0 and later */
+    bool fleeting;                    /* this connection's alone, and gone with it; else durable */
 };
 int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
                              const struct sl_queue_options *options, uint64_t deadline_ms,
-                             struct sl_err *err); /* durable */
+                             struct sl_err *err);
 int sl_channel_bind(struct sl_channel *channel, const char *queue, const char *exchange,
                     const char *routing_key, uint64_t deadline_ms, struct sl_err *err);
 
@@ -152,6 +156,12 @@ struct sl_publish {
  * SL_REJECTED: cannot be put into AMQP (a name too long). SL_TIMEOUT, SL_CANCELED: unknown. */
 int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *message,
                        uint64_t deadline_ms, struct sl_err *err);
+
+/* Publishes for whoever listens right now, on a channel without confirms: neither persistent nor
+ * mandatory. Queued, never suspends; body is copied. False: dropped, because the channel is closed
+ * or the connection blocked. */
+bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const char *routing_key,
+                     struct sl_str body);
 
 /* ---- consuming ---- */
 

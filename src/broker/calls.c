@@ -34,7 +34,11 @@ int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
 {
     amqp_table_entry_t entries[3];
     amqp_queue_declare_t method = {
-        .queue = sl_codec_bytes(name), .durable = 1, .arguments = {0, entries}
+        .queue = sl_codec_bytes(name),
+        .durable = !options->fleeting,
+        .exclusive = options->fleeting,
+        .auto_delete = options->fleeting,
+        .arguments = {0, entries},
     };
     if (options->type)
         add_text(&method.arguments, "x-queue-type", options->type);

@@ -72,10 +72,24 @@ static void add_login(const struct sl_amqp_address *address, struct sl_buf *out)
     sl_buf_add_text(out, address->password);
 }
 
+static int check_mechanism(const struct sl_amqp *amqp, struct sl_str offered, struct sl_err *err)
+{
+    if (has_word(offered, amqp->options.by_certificate ? "EXTERNAL" : "PLAIN"))
+        return SL_OK;
+    if (amqp->options.by_certificate)
+        return sl_err_set(err, SL_CONFIG,
+                          "the server does not offer login by certificate (EXTERNAL): enable "
+                          "rabbitmq_auth_mechanism_ssl there and add EXTERNAL to auth_mechanisms, "
+                          "or name a user in broker.url");
+    return sl_err_set(err, SL_CONFIG, "the server does not offer login by password (PLAIN)");
+}
+
 static int on_start(struct sl_amqp *amqp, const amqp_connection_start_t *start, struct sl_err *err)
 {
-    if (!has_word(sl_codec_view(start->mechanisms), "PLAIN"))
-        return sl_err_set(err, SL_CONFIG, "the server does not offer login by password (PLAIN)");
+    bool by_certificate = amqp->options.by_certificate;
+    int checked = check_mechanism(amqp, sl_codec_view(start->mechanisms), err);
+    if (checked != SL_OK)
+        return checked;
     note_version(amqp, &start->server_properties);
 
     amqp_table_entry_t can[] = {
@@ -93,15 +107,17 @@ static int on_start(struct sl_amqp *amqp, const amqp_connection_start_t *start, 
 
     struct sl_buf login;
     sl_buf_init(&login);
-    add_login(amqp->options.address, &login);
+    if (!by_certificate) /* else the server takes the name from the certificate */
+        add_login(amqp->options.address, &login);
     amqp_connection_start_ok_t reply = {
         .client_properties = {sizeof about / sizeof *about, about     },
-        .mechanism = sl_codec_bytes("PLAIN"),
+        .mechanism = sl_codec_bytes(by_certificate ? "EXTERNAL" : "PLAIN"),
         .response = {login.length,                 login.data},
         .locale = sl_codec_bytes("en_US"),
     };
     int rc = put(amqp, AMQP_CONNECTION_START_OK_METHOD, &reply, err);
-    sl_wipe(login.data, login.length);
+    if (login.length)
+        sl_wipe(login.data, login.length);
     sl_wipe(amqp->codec.scratch.data, amqp->codec.scratch.length);
     sl_buf_done(&login);
     amqp->state = SL_AMQP_LOGIN;
@@ -156,6 +172,20 @@ int sl_amqp_server_said(struct sl_err *err, enum sl_code code, const char *what,
     return code;
 }
 
+static int refuse_login(const struct sl_amqp *amqp, struct sl_err *err)
+{
+    const struct sl_amqp_address *address = amqp->options.address;
+    if (amqp->options.by_certificate)
+        return sl_err_set(err, SL_CONFIG,
+                          "login by the certificate of '%s' (vhost '%s') was refused: RabbitMQ "
+                          "needs a user of that name (see its setting ssl_cert_login_from)",
+                          sl_tls_subject(amqp->options.tls), address->vhost);
+    return sl_err_set(err, SL_CONFIG,
+                      "login of user '%s' (vhost '%s') was refused: check user and password in "
+                      "broker.url",
+                      address->user, address->vhost);
+}
+
 /* During the handshake a close says that login or vhost is refused: an operator must act. */
 static int on_close(struct sl_amqp *amqp, const amqp_connection_close_t *close, struct sl_err *err)
 {
@@ -165,10 +195,7 @@ static int on_close(struct sl_amqp *amqp, const amqp_connection_close_t *close, 
     put(amqp, AMQP_CONNECTION_CLOSE_OK_METHOD, &reply, NULL); /* leaves when the stream closes */
 
     if (state == SL_AMQP_LOGIN && close->reply_code == AMQP_ACCESS_REFUSED) {
-        sl_err_set(err, SL_CONFIG,
-                   "login of user '%s' (vhost '%s') was refused: check user and "
-                   "password in broker.url",
-                   address->user, address->vhost);
+        refuse_login(amqp, err);
         err->cause = close->reply_code;
         return SL_CONFIG;
     }
@@ -176,7 +203,10 @@ static int on_close(struct sl_amqp *amqp, const amqp_connection_close_t *close, 
         (close->reply_code == AMQP_NOT_ALLOWED || close->reply_code == AMQP_ACCESS_REFUSED)) {
         sl_amqp_server_said(err, SL_CONFIG, "the vhost was refused", close->reply_code,
                             close->reply_text);
-        return sl_err_wrap(err, "user '%s', vhost '%s'", address->user, address->vhost);
+        return sl_err_wrap(err, "user '%s', vhost '%s'",
+                           amqp->options.by_certificate ? sl_tls_subject(amqp->options.tls)
+                                                        : address->user,
+                           address->vhost);
     }
     return sl_amqp_server_said(err, SL_CLOSED, "the server closed the connection",
                                close->reply_code, close->reply_text);

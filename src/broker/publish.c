@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "broker/amqp_own.h"
 
-enum { HEADERS_MAX = 32, HEADER_NAME_MAX = 128, DELIVERY_PERSISTENT = 2 };
+enum { HEADERS_MAX = 32, HEADER_NAME_MAX = 128, DELIVERY_TRANSIENT = 1, DELIVERY_PERSISTENT = 2 };
 
 /* Lives on its publisher's stack. */
 struct sl_sending {
@@ -287,4 +287,25 @@ int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *mess
     if (sending.err.code != SL_OK && err)
         *err = sending.err;
     return sending.err.code;
+}
+
+bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const char *routing_key,
+                     struct sl_str body)
+{
+    struct sl_amqp *amqp = channel->amqp;
+    if (channel->state != SL_CHANNEL_OPEN || channel->slots || amqp->blocked ||
+        !is_short(exchange) || !is_short(routing_key))
+        return false;
+    amqp_basic_publish_t method = {
+        .exchange = sl_codec_bytes(exchange),
+        .routing_key = sl_codec_bytes(routing_key),
+    };
+    amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+        .delivery_mode = DELIVERY_TRANSIENT,
+    };
+    int rc = sl_codec_put_publish(&amqp->codec, amqp->stream, channel->number, amqp->frame_max,
+                                  &method, &properties, body, NULL);
+    sl_stream_disown(amqp->stream, body.at, body.length);
+    return rc == SL_OK;
 }

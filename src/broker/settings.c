@@ -19,11 +19,13 @@ static const struct sl_setting tls_table[] = {
     {.name = "certificate",
      .kind = SL_SET_TEXT,
      .offset = AT(certificate),
-     .help = "PEM file of the certificate that sluice shows to the broker"},
+     .help =
+         "PEM file of the certificate that sluice shows to the broker; it is the login too when "
+         "url names no user"},
     {.name = "key",
      .kind = SL_SET_TEXT,
      .offset = AT(key),
-     .help = "PEM file of that certificate's key"},
+     .help = "PEM file of that certificate's key, not encrypted"},
     {0  },
 };
 #undef AT
@@ -111,6 +113,12 @@ const struct sl_setting sl_broker_table[] = {
 };
 #undef AT
 
+/* Somebody who names files believes that the connection is protected. */
+static bool has_tls_files(const struct sl_broker_tls_settings *tls)
+{
+    return tls->ca_file || tls->certificate || tls->key;
+}
+
 struct sl_broker *sl_broker_new(const struct sl_broker_settings *settings, struct sl_err *err)
 {
     struct sl_broker *broker = SL_NEW(struct sl_broker);
@@ -119,9 +127,13 @@ struct sl_broker *sl_broker_new(const struct sl_broker_settings *settings, struc
         free(broker);
         return NULL;
     }
-    if (!broker->address.tls)
-        return broker;
-
+    if (!broker->address.tls) {
+        if (!has_tls_files(&settings->tls))
+            return broker;
+        sl_err_set(err, SL_CONFIG, "broker.tls needs a broker.url that begins with amqps://");
+        sl_broker_free(broker);
+        return NULL;
+    }
     struct sl_tls_options options = {.ca_file = settings->tls.ca_file,
                                      .certificate = settings->tls.certificate,
                                      .key = settings->tls.key};
@@ -147,6 +159,7 @@ struct sl_amqp *sl_broker_amqp(const struct sl_broker *broker, const char *name)
     struct sl_amqp_options options = {
         .address = &broker->address,
         .tls = broker->tls,
+        .by_certificate = broker->tls && sl_tls_subject(broker->tls) && broker->address.anonymous,
         .heartbeat_ms = broker->settings->heartbeat_ms,
         .name = name,
         .max_body_bytes = (size_t)broker->settings->max_message_bytes,

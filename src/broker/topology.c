@@ -1,6 +1,8 @@
 #include "broker/topology.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ACCESS_REFUSED = 403, PRECONDITION_FAILED = 406, MAJOR_WITH_NO_LIMIT = 4 };
@@ -70,6 +72,7 @@ static int exchange(const struct declaring *d, const char *name, const char *typ
     return rc == SL_OK ? rc : explain(d, "exchange", name, err);
 }
 
+/* bound_to NULL: reached by its name alone. */
 static int queue(const struct declaring *d, const char *name, const char *dead_letter_exchange,
                  const char *bound_to, const char *routing_key, struct sl_err *err)
 {
@@ -82,9 +85,24 @@ static int queue(const struct declaring *d, const char *name, const char *dead_l
         .no_delivery_limit = quorum && sl_amqp_server_major(d->amqp) >= MAJOR_WITH_NO_LIMIT,
     };
     int rc = sl_channel_declare_queue(d->channel, name, &options, d->deadline_ms, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK && bound_to)
         rc = sl_channel_bind(d->channel, name, bound_to, routing_key, d->deadline_ms, err);
     return rc == SL_OK ? rc : explain(d, "queue", name, err);
+}
+
+/* A new name each time: the queue of a connection that was cut off may still be locked. */
+static int fleeting_queue(const struct declaring *d, const char *exchange_name,
+                          char ret[SL_QUEUE_NAME_MAX], struct sl_err *err)
+{
+    const struct sl_queue_options options = {.fleeting = true};
+    uint64_t random[2];
+    arc4random_buf(random, sizeof random);
+    snprintf(ret, SL_QUEUE_NAME_MAX, "%.200s.%016" PRIx64 "%016" PRIx64, exchange_name, random[0],
+             random[1]);
+    int rc = sl_channel_declare_queue(d->channel, ret, &options, d->deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_bind(d->channel, ret, exchange_name, "", d->deadline_ms, err);
+    return rc == SL_OK ? rc : explain(d, "queue", ret, err);
 }
 
 static int declare_all(const struct declaring *d, struct sl_err *err)
@@ -107,18 +125,60 @@ static int declare_all(const struct declaring *d, struct sl_err *err)
     return rc;
 }
 
+static int begin(struct declaring *d, struct sl_amqp *amqp,
+                 const struct sl_broker_settings *settings, uint64_t deadline_ms,
+                 struct sl_err *err)
+{
+    *d = (struct declaring){.amqp = amqp, .settings = settings, .deadline_ms = deadline_ms};
+    sl_topology_queue(settings, "unreadable", d->dead_letters);
+    return sl_channel_open(amqp, NULL, NULL, deadline_ms, &d->channel, err);
+}
+
 int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
                         uint64_t deadline_ms, struct sl_err *err)
 {
     struct sl_err own; /* explain needs one */
     if (!err)
         err = &own;
-    struct declaring d = {.amqp = amqp, .settings = settings, .deadline_ms = deadline_ms};
-    sl_topology_queue(settings, "unreadable", d.dead_letters);
-    int rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &d.channel, err);
+    struct declaring d;
+    int rc = begin(&d, amqp, settings, deadline_ms, err);
     if (rc != SL_OK)
         return rc;
     rc = declare_all(&d, err);
+    sl_channel_free(d.channel);
+    return rc;
+}
+
+int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
+                               const char *source, uint64_t deadline_ms, struct sl_err *err)
+{
+    struct declaring d;
+    char lane[SL_QUEUE_NAME_MAX], name[SL_QUEUE_NAME_MAX];
+    snprintf(lane, sizeof lane, "events.%s", source);
+    sl_topology_queue(settings, lane, name);
+    int rc = begin(&d, amqp, settings, deadline_ms, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = declare_all(&d, err);
+    if (rc == SL_OK)
+        rc = queue(&d, name, d.dead_letters, NULL, NULL, err);
+    sl_channel_free(d.channel);
+    return rc;
+}
+
+int sl_topology_declare_bells(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
+                              char ret_exchange[SL_QUEUE_NAME_MAX],
+                              char ret_queue[SL_QUEUE_NAME_MAX], uint64_t deadline_ms,
+                              struct sl_err *err)
+{
+    struct declaring d;
+    sl_topology_queue(settings, "bells", ret_exchange);
+    int rc = begin(&d, amqp, settings, deadline_ms, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = exchange(&d, ret_exchange, "fanout", err);
+    if (rc == SL_OK)
+        rc = fleeting_queue(&d, ret_exchange, ret_queue, err);
     sl_channel_free(d.channel);
     return rc;
 }

@@ -4,11 +4,18 @@
  *                                  ── bulk.# ──►  queue <exchange>.bulk
  *   <exchange>.unreadable  fanout  ──────────►    queue <exchange>.unreadable
  *
- * The first two dead-letter into <exchange>.unreadable. */
+ * The first two dead-letter into <exchange>.unreadable. Who takes events adds
+ *
+ *   (the default exchange) ─────────────────► queue <exchange>.events.NAME
+ *   <exchange>.bells       fanout  ──────────► a queue of each connection, gone with it
+ *
+ * of which the first dead-letters there, too. */
 #ifndef SL_BROKER_TOPOLOGY_H
 #define SL_BROKER_TOPOLOGY_H
 
 #include "broker/settings.h"
+
+enum { SL_QUEUE_NAME_MAX = 256 }; /* room for the name of a queue or an exchange */
 
 /* Declares all of it on a channel of its own. Suspends. Fails with SL_CONFIG when something of that
  * name exists with other properties, or the user lacks the right; the message says which setting
@@ -16,12 +23,22 @@
 int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
                         uint64_t deadline_ms, struct sl_err *err);
 
+/* Declares, besides all that, the durable queue of a source's events. Suspends; fails likewise. */
+int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
+                               const char *source, uint64_t deadline_ms, struct sl_err *err);
+
+/* Declares, besides the exchange of the bells, a queue of this connection that hears them all;
+ * the two ret_ get their names. Suspends; fails likewise. */
+int sl_topology_declare_bells(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
+                              char ret_exchange[SL_QUEUE_NAME_MAX],
+                              char ret_queue[SL_QUEUE_NAME_MAX], uint64_t deadline_ms,
+                              struct sl_err *err);
+
 /* Connects, declares and closes: for the check at the start. SL_CONFIG: an operator must act;
  * transient codes: the broker is away. */
 int sl_topology_check(const struct sl_broker *broker, uint64_t deadline_ms, struct sl_err *err);
 
-/* "sluice.bulk": names queue `lane` ("fast", "bulk", "unreadable"). */
-enum { SL_QUEUE_NAME_MAX = 256 };
+/* "sluice.bulk": names queue `lane` ("fast", "bulk", "unreadable", "events.hook"). */
 void sl_topology_queue(const struct sl_broker_settings *settings, const char *lane,
                        char ret[SL_QUEUE_NAME_MAX]);
 

@@ -77,7 +77,7 @@ void sl_wake_all(struct sl_waitlist *list);
  * caller's, initialised on sl_loop(); its data field is used here. *ret_events may be NULL. */
 int sl_fiber_poll(uv_poll_t *poll, int events, uint64_t deadline_ms, int *ret_events);
 
-/* Several at once: SL_OK when at least one fired. */
+/* Several at once, also none: SL_OK when at least one fired, or sl_fiber_wake was called. */
 struct sl_pollset {
     uv_poll_t *poll;
     int events;

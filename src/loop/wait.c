@@ -71,16 +71,18 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     sl_fiber_wake(fired->fiber);
 }
 
-static int poll_all(struct sl_pollset *set, unsigned count, uint64_t deadline_ms, int *ret_events)
+static int poll_all(struct sl_pollset *set, unsigned count, uint64_t deadline_ms, bool any_wake,
+                    int *ret_events)
 {
     struct fired fired = {.fiber = sl_fiber_self()};
     for (unsigned i = 0; i < count; i++) {
         set[i].poll->data = &fired;
         uv_poll_start(set[i].poll, set[i].events, on_poll);
     }
-    int rc = SL_OK;
-    while (!fired.yes && rc == SL_OK)
+    int rc;
+    do
         rc = sl_fiber_park(deadline_ms);
+    while (!fired.yes && !any_wake && rc == SL_OK);
     for (unsigned i = 0; i < count; i++)
         uv_poll_stop(set[i].poll);
     if (rc == SL_TIMEOUT && fired.yes)
@@ -93,10 +95,10 @@ static int poll_all(struct sl_pollset *set, unsigned count, uint64_t deadline_ms
 int sl_fiber_poll(uv_poll_t *poll, int events, uint64_t deadline_ms, int *ret_events)
 {
     struct sl_pollset one = {poll, events};
-    return poll_all(&one, 1, deadline_ms, ret_events);
+    return poll_all(&one, 1, deadline_ms, false, ret_events);
 }
 
 int sl_fiber_poll_any(struct sl_pollset *set, unsigned count, uint64_t deadline_ms)
 {
-    return poll_all(set, count, deadline_ms, NULL);
+    return poll_all(set, count, deadline_ms, true, NULL);
 }

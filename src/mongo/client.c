@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <mongoc/mongoc.h>
 
@@ -22,8 +23,7 @@ struct client {
 
 struct sl_mongo {
     mongoc_uri_t *uri;
-    mongoc_ssl_opt_t tls; /* views into uri */
-    bool has_tls;
+    struct sl_tls *tls;  /* shared by all connections; NULL: plain */
     struct client *idle; /* the last used one first */
     unsigned count, max_clients;
     struct sl_waitlist waiting;
@@ -60,12 +60,10 @@ static void start_driver(void)
 static struct client *client_new(struct sl_mongo *mongo)
 {
     struct client *client = SL_NEW(struct client);
-    client->link.tls = mongo->has_tls ? &mongo->tls : NULL;
+    client->link.tls = mongo->tls;
     client->driver = mongoc_client_new_from_uri(mongo->uri);
     mongoc_client_set_error_api(client->driver, MONGOC_ERROR_API_VERSION_2);
     mongoc_client_set_stream_initiator(client->driver, sl_mongo_connect, &client->link);
-    if (mongo->has_tls) /* setting the initiator has switched the handshake off: on again */
-        mongoc_client_set_ssl_opts(client->driver, &mongo->tls);
     sl_mongo_hook(client->driver);
     mongo->count++;
     return client;
@@ -115,7 +113,7 @@ static struct client *take_client(struct sl_mongo *mongo, uint64_t deadline_ms, 
         client = client_new(mongo);
     client->link.deadline_ms = deadline_ms;
     client->link.timed_out = client->link.cancelled = false;
-    client->link.trouble[0] = '\0';
+    client->link.trouble = (struct sl_err){0};
     return client;
 }
 
@@ -157,6 +155,18 @@ static bool wants_time_limit(const bson_t *command)
     return strcmp(name, "createIndexes") != 0 && !bson_has_field(command, "maxTimeMS");
 }
 
+/* What to look at after a refused login. */
+static void advise_login(const mongoc_client_t *driver, char *out, size_t size)
+{
+    const mongoc_uri_t *uri = mongoc_client_get_uri(driver);
+    const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+    if (mechanism && strcasecmp(mechanism, "MONGODB-X509") == 0)
+        snprintf(out, size, " It needs the user '%s' in its database $external.",
+                 mongoc_uri_get_username(uri));
+    else
+        snprintf(out, size, " Check user, password and authSource in mongo.url.");
+}
+
 static int explain(const struct client *client, const bson_t *command, const bson_error_t *error,
                    const bson_t *reply, struct sl_err *err)
 {
@@ -170,11 +180,15 @@ static int explain(const struct client *client, const bson_t *command, const bso
     sl_mongo_reason((int32_t)error->code, error->message, message, sizeof message);
     sl_mongo_mask(message);
     int code = sl_mongo_error_code(error, reply);
-    bool login = error->domain == MONGOC_ERROR_CLIENT && code == SL_CONFIG;
-    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s%s", name, message,
-               login ? " Check user, password and authSource in mongo.url." : "");
-    if (code == SL_CLOSED && *client->link.trouble)
-        sl_err_set(err, SL_CLOSED, "MongoDB %s: %s (%s)", name, client->link.trouble, message);
+    char advice[SL_ERR_TEXT_BYTES] = "";
+    if (error->domain == MONGOC_ERROR_CLIENT && code == SL_CONFIG)
+        advise_login(client->driver, advice, sizeof advice);
+    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s%s", name, message, advice);
+    const struct sl_err *trouble = &client->link.trouble;
+    if (code == SL_CLOSED && trouble->code != SL_OK && !bson_has_field(reply, "ok")) {
+        code = trouble->code == SL_CONFIG ? SL_CONFIG : SL_CLOSED;
+        sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s (%s)", name, trouble->message, message);
+    }
     if (err)
         err->cause = (int)sl_field_int64(reply, "code", 0);
     return code;
@@ -290,13 +304,24 @@ void sl_mongo_append_durable(bson_t *command, uint64_t deadline_ms)
 
 struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct sl_err *err)
 {
+    struct sl_tls_options options;
+    struct sl_tls *tls = NULL;
     start_driver();
     mongoc_uri_t *uri = sl_mongo_uri_new(settings->url, err);
     if (!uri)
         return NULL;
+    if (sl_mongo_uri_tls(uri, &options)) {
+        tls = sl_tls_new(&options, err);
+        if (!tls) {
+            sl_err_wrap(err, "mongo.url");
+            mongoc_uri_destroy(uri);
+            return NULL;
+        }
+        sl_mongo_uri_strip_tls(uri, sl_tls_subject(tls));
+    }
     struct sl_mongo *mongo = SL_NEW(struct sl_mongo);
     mongo->uri = uri;
-    mongo->has_tls = sl_mongo_uri_tls(uri, &mongo->tls);
+    mongo->tls = tls;
     mongo->max_clients = settings->max_clients > 0 ? (unsigned)settings->max_clients : 1;
     return mongo;
 }
@@ -306,6 +331,7 @@ void sl_mongo_free(struct sl_mongo *mongo)
     if (!mongo)
         return;
     drop_idle(mongo);
+    sl_tls_free(mongo->tls);
     mongoc_uri_destroy(mongo->uri);
     free(mongo);
 }

@@ -10,9 +10,10 @@
 
 struct sl_mongo;
 
-/* Checks the settings and prepares the pool; nothing is contacted yet. Copies what it needs.
- * NULL with SL_CONFIG for a URL that is malformed or asks for what would block (mongodb+srv,
- * GSSAPI, MONGODB-AWS). */
+/* Checks the settings, loads the TLS files that the URL names and prepares the pool; nothing is
+ * contacted yet. Copies what it needs. NULL with SL_CONFIG for a file that cannot be used, or a URL
+ * that is malformed or asks for what would block (mongodb+srv, GSSAPI, MONGODB-AWS) or would not
+ * verify the server. */
 struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct sl_err *err);
 
 /* No command is running any more. Does not suspend. */

@@ -1,119 +1,195 @@
-/* How a connection to a member begins: name, socket, TLS around it. */
+#include "mongo/connect.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
-#include "mongo/stream.h"
 
-struct target {
-    struct sockaddr_storage address;
-    socklen_t length;
+struct sl_opening {
+    struct sl_fiber *fiber;
+    char *host;
+    uint16_t port;
+    bool is_path; /* host is a Unix socket */
+    struct sl_tls *tls;
+    uint64_t end_ms;
+    sl_opened_fn *on_opened; /* NULL: abandoned; tls may be gone then */
+    void *ctx;
 };
 
-/* A stream that fails at once; its reason waits in the link for the client's message. */
-static mongoc_stream_t *refuse(struct sl_mongo_link *link, const mongoc_host_list_t *host,
-                               const char *why)
-{
-    snprintf(link->trouble, sizeof link->trouble, "cannot connect to %s: %s", host->host_and_port,
-             why);
-    return sl_mongo_stream_new(-1, link);
-}
+/* --- where to --- */
 
-static void unix_target(const mongoc_host_list_t *host, struct target *ret)
+static void path_target(const char *path, struct sl_addresses *ret)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strnlen(host->host, sizeof address.sun_path - 1);
-    memcpy(address.sun_path, host->host,
-           length); /* a longer path does not exist: connect says so */
-    memcpy(&ret->address, &address, sizeof address);
-    ret->length = sizeof address;
+    /* A longer path does not exist: connect says so. */
+    memcpy(address.sun_path, path, strnlen(path, sizeof address.sun_path - 1));
+    memset(ret, 0, sizeof *ret);
+    memcpy(&ret->item[0].address, &address, sizeof address);
+    ret->item[0].length = sizeof address;
+    ret->count = 1;
 }
 
-static int find_target(const mongoc_host_list_t *host, uint64_t deadline_ms, struct target *ret,
-                       struct sl_err *err)
+/* mongod listens on IPv4 unless told otherwise: those go first, the order is kept apart from it. */
+static void put_ipv4_first(struct sl_addresses *addresses)
 {
-    if (host->family == AF_UNIX) {
-        unix_target(host, ret);
+    struct sl_addresses sorted = {0};
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < addresses->count; i++)
+            if ((addresses->item[i].address.ss_family == AF_INET) == (pass == 0))
+                sorted.item[sorted.count++] = addresses->item[i];
+    *addresses = sorted;
+}
+
+static int find_targets(const struct sl_opening *opening, struct sl_addresses *ret,
+                        struct sl_err *err)
+{
+    if (opening->is_path) {
+        path_target(opening->host, ret);
         return SL_OK;
     }
-    struct sl_addresses found;
-    int rc = sl_dns_resolve(host->host, host->port, deadline_ms, &found, err);
-    if (rc != SL_OK)
-        return rc;
-    /* mongod listens on IPv4 unless told otherwise: prefer it where a name has both. */
-    size_t chosen = 0;
-    while (chosen < found.count && found.item[chosen].address.ss_family != AF_INET)
-        chosen++;
-    if (chosen == found.count)
-        chosen = 0;
-    ret->address = found.item[chosen].address;
-    ret->length = found.item[chosen].length;
-    return SL_OK;
+    int rc = sl_dns_resolve(opening->host, opening->port, opening->end_ms, ret, err);
+    if (rc == SL_OK)
+        put_ipv4_first(ret);
+    return rc;
 }
 
-/* A socket that has begun to connect, or -1 with errno. */
-static int begin_connect(const struct target *target)
+/* --- one address --- */
+
+static int refused(int error, struct sl_err *err)
 {
-    int fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc = sl_err_set(err, SL_CLOSED, "%s", uv_strerror(-error));
+    if (err)
+        err->cause = error;
+    return rc;
+}
+
+/* SL_OK: a socket that has begun to connect. */
+static int begin(const struct sockaddr *address, socklen_t length, struct sl_wire *wire,
+                 struct sl_err *err)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return -1;
-    if (target->address.ss_family != AF_UNIX) {
+        return refused(errno, err);
+    if (address->sa_family != AF_UNIX) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
-    if (connect(fd, (const struct sockaddr *)&target->address, target->length) < 0 &&
-        errno != EINPROGRESS) {
-        int saved = errno;
+    if (connect(fd, address, length) < 0 && errno != EINPROGRESS) {
+        int error = errno;
         close(fd);
-        errno = saved;
-        return -1;
+        return refused(error, err);
     }
-    return fd;
+    return sl_wire_open(wire, fd) ? SL_OK : refused(errno, err);
 }
 
-static uint64_t connect_end(const mongoc_uri_t *uri, const struct sl_mongo_link *link)
+static int wait_for(const struct sl_wire *wire, int events, uint64_t by_ms, struct sl_err *err)
 {
-    int32_t limit_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-    uint64_t end_ms = sl_deadline_in(limit_ms > 0 ? (uint64_t)limit_ms : 2000);
-    return link->deadline_ms < end_ms ? link->deadline_ms : end_ms;
+    int rc = sl_fiber_poll(wire->poll, events, by_ms, NULL);
+    return rc == SL_OK ? rc
+                       : sl_err_set(err, rc, rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
 }
 
-/* Takes stream. */
-static mongoc_stream_t *wrap_tls(mongoc_stream_t *stream, struct sl_mongo_link *link,
-                                 const mongoc_host_list_t *host)
+/* SL_OK: wire is connected. Else it is closed. */
+static int try_one(const struct sockaddr *address, socklen_t length, uint64_t by_ms,
+                   struct sl_wire *wire, struct sl_err *err)
 {
-    /* The options are not written to; the driver's declaration only lacks the const. */
-    mongoc_stream_t *secure = mongoc_stream_tls_new_with_hostname(
-        stream, host->host, (mongoc_ssl_opt_t *)(uintptr_t)link->tls, 1);
-    if (secure)
-        return secure;
-    mongoc_stream_destroy(stream);
-    return refuse(link, host, "are tlsCAFile and tlsCertificateKeyFile readable and valid?");
+    int rc = begin(address, length, wire, err);
+    if (rc == SL_OK)
+        rc = wait_for(wire, UV_WRITABLE, by_ms, err);
+    if (rc == SL_OK) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        if (error)
+            rc = refused(error, err);
+    }
+    if (rc != SL_OK)
+        sl_wire_close(wire);
+    return rc;
 }
 
-mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
-                                  void *user_data, bson_error_t *error)
+/* --- all of it --- */
+
+/* Tries the addresses in turn, each with its share of the time that is left. */
+static int try_all(const struct sl_opening *opening, struct sl_wire *wire, struct sl_err *err)
 {
-    struct sl_mongo_link *link = user_data;
-    struct target target;
+    struct sl_addresses targets;
+    int rc = find_targets(opening, &targets, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = sl_err_set(err, SL_CLOSED, "the name has no address");
+    for (size_t i = 0; i < targets.count; i++) {
+        uint64_t now_ms = sl_loop_now_ms();
+        uint64_t left_ms = opening->end_ms > now_ms ? opening->end_ms - now_ms : 0;
+        rc = try_one((const struct sockaddr *)&targets.item[i].address, targets.item[i].length,
+                     now_ms + left_ms / (targets.count - i), wire, err);
+        if (rc == SL_OK || rc == SL_CANCELED || !left_ms)
+            break;
+    }
+    return rc;
+}
+
+static int secure(const struct sl_opening *opening, struct sl_wire *wire, struct sl_err *err)
+{
+    bool done = false;
+    int rc = sl_wire_start_tls(wire, opening->tls, opening->host, err);
+    while (rc == SL_OK && !done) {
+        rc = wait_for(wire, sl_wire_events(wire, POLLIN), opening->end_ms, err);
+        if (rc == SL_OK && !opening->on_opened)
+            return SL_CANCELED;
+        if (rc == SL_OK)
+            rc = sl_wire_handshake(wire, &done, err);
+    }
+    return rc;
+}
+
+static void run_opening(void *arg)
+{
+    struct sl_opening *opening = arg;
+    struct sl_wire wire = SL_WIRE_NONE;
     struct sl_err err = {0};
-    (void)error;
+    int rc = SL_CANCELED;
+    if (opening->on_opened)
+        rc = try_all(opening, &wire, &err);
+    if (rc == SL_OK && opening->on_opened && opening->tls)
+        rc = secure(opening, &wire, &err);
+    if (opening->on_opened)
+        opening->on_opened(opening->ctx, rc, &wire, &err);
+    if (rc != SL_OK || !opening->on_opened)
+        sl_wire_close(&wire);
+    free(opening->host);
+    free(opening);
+}
 
-    if (sl_mongo_rushing() || sl_fiber_cancelled())
-        return refuse(link, host, "shutting down");
-    if (find_target(host, connect_end(uri, link), &target, &err) != SL_OK)
-        return refuse(link, host, err.message);
-    int fd = begin_connect(&target);
-    if (fd < 0)
-        return refuse(link, host, strerror(errno));
-    mongoc_stream_t *stream = sl_mongo_stream_new(fd, link);
-    return link->tls ? wrap_tls(stream, link, host) : stream;
+struct sl_opening *sl_opening_new(const mongoc_host_list_t *host, struct sl_tls *tls,
+                                  uint64_t end_ms, sl_opened_fn *on_opened, void *ctx)
+{
+    struct sl_opening *opening = SL_NEW(struct sl_opening);
+    *opening = (struct sl_opening){
+        .host = sl_strdup(host->host),
+        .port = host->port,
+        .is_path = host->family == AF_UNIX,
+        .tls = tls,
+        .end_ms = end_ms,
+        .on_opened = on_opened,
+        .ctx = ctx,
+    };
+    opening->fiber = sl_fiber_spawn("mongo.open", run_opening, opening);
+    return opening;
+}
+
+void sl_opening_abandon(struct sl_opening *opening)
+{
+    opening->on_opened = NULL;
+    sl_fiber_cancel(opening->fiber);
 }

@@ -1,28 +1,30 @@
+/* What the driver asks of a stream, over a wire (wire.h): waiting suspends the fiber.
+ *
+ *   being opened (opening set) ► open (the wire has a socket) ► closed (it has none) */
 #include "mongo/stream.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/mem.h"
-#include "loop/fiber.h"
+#include "mongo/connect.h"
+#include "mongo/wire.h"
 
 enum {
     STREAM_TYPE = 0x51,       /* the driver polls together only streams of one type */
     SLICE_BYTES = 128 * 1024, /* written at once, so that a bulk write shares the loop */
-    SLICE_PARTS = 64,
+    STREAMS_MAX = 64,         /* polled together; a replica set has at most 50 members */
 };
 
 struct stream {
     mongoc_stream_t driver; /* first: the driver's pointer is ours */
     struct sl_mongo_link *link;
-    uv_poll_t *poll; /* NULL once closed */
-    int fd;
+    struct sl_opening *opening; /* NULL: not being opened */
+    struct sl_wire wire;
     int error; /* errno of the last failure, for timed_out and should_retry */
+    char where[sizeof(((mongoc_host_list_t *)0)->host_and_port)];
 };
 
 static bool rushing;
@@ -39,8 +41,20 @@ bool sl_mongo_rushing(void)
 
 /* --- waiting --- */
 
+/* Keeps why for the client's message. What an operator must mend is told before what may pass. */
+static void note_trouble(const struct stream *stream, const struct sl_err *why)
+{
+    struct sl_err *trouble = &stream->link->trouble;
+    if (trouble->code == SL_CONFIG || !*stream->where)
+        return;
+    *trouble = *why;
+    sl_err_wrap(trouble, "cannot connect to %s", stream->where);
+}
+
 static int fail(struct stream *stream, int error)
 {
+    if (error == EPROTO)
+        note_trouble(stream, &stream->wire.why);
     stream->error = error;
     errno = error;
     return -1;
@@ -53,12 +67,6 @@ static uint64_t wait_end(const struct sl_mongo_link *link, int32_t timeout_ms)
     return end < link->deadline_ms ? end : link->deadline_ms;
 }
 
-static int events_of(int poll_events)
-{
-    return (poll_events & POLLIN ? UV_READABLE : 0) | (poll_events & POLLOUT ? UV_WRITABLE : 0) |
-           UV_DISCONNECT;
-}
-
 /* Remembers why a wait ended: the client asks its link afterwards. */
 static void note(struct sl_mongo_link *link, int rc)
 {
@@ -66,15 +74,14 @@ static void note(struct sl_mongo_link *link, int rc)
         link->cancelled = true;
     else if (rc == SL_TIMEOUT && sl_loop_now_ms() >= link->deadline_ms)
         link->timed_out = true;
-    /* Another fiber's TLS errors must not be taken for ours: OpenSSL has one queue a thread. */
-    ERR_clear_error();
 }
 
 static int wait_ready(struct stream *stream, int poll_events, uint64_t end_ms)
 {
     if (rushing)
         return fail(stream, ECANCELED);
-    int rc = sl_fiber_poll(stream->poll, events_of(poll_events), end_ms, NULL);
+    int events = sl_wire_events(&stream->wire, poll_events);
+    int rc = sl_fiber_poll(stream->wire.poll, events, end_ms, NULL);
     note(stream->link, rc);
     if (rc == SL_OK)
         return 0;
@@ -86,13 +93,15 @@ static int wait_ready(struct stream *stream, int poll_events, uint64_t end_ms)
 static int stream_close(mongoc_stream_t *driver)
 {
     struct stream *stream = (struct stream *)driver;
-    if (stream->fd < 0)
-        return 0;
-    uv_poll_stop(stream->poll);
-    uv_close((uv_handle_t *)stream->poll, sl_handle_free);
-    stream->poll = NULL;
-    close(stream->fd);
-    stream->fd = -1;
+    if (stream->opening) {
+        struct sl_err late;
+        sl_err_set(&late, SL_CLOSED, "no answer in time");
+        if (!rushing)
+            note_trouble(stream, &late);
+        sl_opening_abandon(stream->opening);
+        stream->opening = NULL;
+    }
+    sl_wire_close(&stream->wire);
     return 0;
 }
 
@@ -127,10 +136,10 @@ static void advance(struct cursor *at, size_t bytes)
 }
 
 /* Fills vector with the next slice and returns its number of parts. */
-static size_t next_slice(const struct cursor *at, struct iovec vector[SLICE_PARTS])
+static size_t next_slice(const struct cursor *at, struct iovec vector[SL_WIRE_PARTS])
 {
     size_t used = 0, room = SLICE_BYTES, offset = at->offset;
-    for (size_t i = at->index; i < at->count && used < SLICE_PARTS && room; i++) {
+    for (size_t i = at->index; i < at->count && used < SL_WIRE_PARTS && room; i++) {
         size_t length = at->parts[i].iov_len - offset;
         vector[used].iov_base = (char *)at->parts[i].iov_base + offset;
         vector[used].iov_len = length < room ? length : room;
@@ -141,6 +150,18 @@ static size_t next_slice(const struct cursor *at, struct iovec vector[SLICE_PART
     return used;
 }
 
+/* With TLS: waits until what was taken has left, for the driver will wait for the answer to it. */
+static int flush_all(struct stream *stream, uint64_t end_ms)
+{
+    while (sl_wire_flush(&stream->wire) < 0) {
+        if (errno != EAGAIN)
+            return fail(stream, errno);
+        if (wait_ready(stream, POLLOUT, end_ms) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static ssize_t stream_writev(mongoc_stream_t *driver, mongoc_iovec_t *parts, size_t count,
                              int32_t timeout_ms)
 {
@@ -149,13 +170,10 @@ static ssize_t stream_writev(mongoc_stream_t *driver, mongoc_iovec_t *parts, siz
     uint64_t end_ms = wait_end(stream->link, timeout_ms);
     ssize_t total = 0;
 
-    if (stream->fd < 0)
-        return fail(stream, EBADF);
     stream->error = 0;
     for (advance(&at, 0); at.index < at.count;) {
-        struct iovec vector[SLICE_PARTS];
-        struct msghdr message = {.msg_iov = vector, .msg_iovlen = next_slice(&at, vector)};
-        ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        struct iovec vector[SL_WIRE_PARTS];
+        ssize_t sent = sl_wire_send(&stream->wire, vector, next_slice(&at, vector));
         if (sent >= 0) {
             total += sent;
             advance(&at, (size_t)sent);
@@ -163,8 +181,6 @@ static ssize_t stream_writev(mongoc_stream_t *driver, mongoc_iovec_t *parts, siz
                 sl_fiber_yield(); /* cancelled: the next wait says so */
             continue;
         }
-        if (errno == EINTR)
-            continue;
         if (errno != EAGAIN)
             return fail(stream, errno);
         if (timeout_ms == 0)
@@ -172,22 +188,10 @@ static ssize_t stream_writev(mongoc_stream_t *driver, mongoc_iovec_t *parts, siz
         if (wait_ready(stream, POLLOUT, end_ms) < 0)
             return stream->error == ETIMEDOUT && total ? total : -1;
     }
-    return total;
+    return timeout_ms == 0 || flush_all(stream, end_ms) == 0 ? total : -1;
 }
 
 /* --- reading --- */
-
-/* One recv. Bytes, 0 at the end, or -1 with errno. */
-static ssize_t receive(const struct stream *stream, struct cursor *at)
-{
-    ssize_t got;
-    do {
-        mongoc_iovec_t *part = &at->parts[at->index];
-        got = recv(stream->fd, (char *)part->iov_base + at->offset, part->iov_len - at->offset,
-                   MSG_DONTWAIT);
-    } while (got < 0 && errno == EINTR);
-    return got;
-}
 
 static ssize_t stream_readv(mongoc_stream_t *driver, mongoc_iovec_t *parts, size_t count,
                             size_t min_bytes, int32_t timeout_ms)
@@ -197,19 +201,18 @@ static ssize_t stream_readv(mongoc_stream_t *driver, mongoc_iovec_t *parts, size
     uint64_t end_ms = wait_end(stream->link, timeout_ms);
     size_t total = 0;
 
-    if (stream->fd < 0)
-        return fail(stream, EBADF);
     stream->error = 0;
     for (advance(&at, 0); at.index < at.count;) {
-        ssize_t got = receive(stream, &at);
+        mongoc_iovec_t *part = &at.parts[at.index];
+        ssize_t got = sl_wire_receive(&stream->wire, (char *)part->iov_base + at.offset,
+                                      part->iov_len - at.offset);
         if (got > 0) {
             total += (size_t)got;
             advance(&at, (size_t)got);
             if (total >= min_bytes)
                 break;
         } else if (got == 0) {
-            /* Nothing but errno 0 keeps the TLS layer from trying again for ever. */
-            fail(stream, 0);
+            fail(stream, 0); /* the driver tries again after any errno that it knows */
             return total >= min_bytes ? (ssize_t)total : -1;
         } else if (errno != EAGAIN) {
             return fail(stream, errno);
@@ -227,17 +230,13 @@ static ssize_t stream_readv(mongoc_stream_t *driver, mongoc_iovec_t *parts, size
 static int stream_setsockopt(mongoc_stream_t *driver, int level, int name, void *value,
                              mongoc_socklen_t length)
 {
-    return setsockopt(((struct stream *)driver)->fd, level, name, value, length);
+    return setsockopt(((struct stream *)driver)->wire.fd, level, name, value, length);
 }
 
 static bool stream_check_closed(mongoc_stream_t *driver)
 {
-    const struct stream *stream = (struct stream *)driver;
-    char byte;
-    if (stream->fd < 0)
-        return true;
-    ssize_t got = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    struct stream *stream = (struct stream *)driver;
+    return !stream->opening && sl_wire_ended(&stream->wire);
 }
 
 static bool stream_timed_out(mongoc_stream_t *driver)
@@ -251,19 +250,14 @@ static bool stream_should_retry(mongoc_stream_t *driver)
     return error == EAGAIN || error == EINTR || error == EINPROGRESS;
 }
 
-/* Asks the kernel, without waiting. */
+/* Looks, without waiting. */
 static int poll_now(mongoc_stream_poll_t *streams, size_t count)
 {
     int ready = 0;
     for (size_t i = 0; i < count; i++) {
-        struct pollfd one = {.fd = ((struct stream *)streams[i].stream)->fd,
-                             .events = (short)streams[i].events};
-        if (one.fd < 0)
-            one.revents = POLLERR;
-        else
-            poll(&one, 1, 0);
-        streams[i].revents = one.revents;
-        ready += one.revents != 0;
+        struct stream *stream = (struct stream *)streams[i].stream;
+        streams[i].revents = stream->opening ? 0 : sl_wire_ready(&stream->wire, streams[i].events);
+        ready += streams[i].revents != 0;
     }
     return ready;
 }
@@ -277,43 +271,47 @@ static ssize_t poll_failed(mongoc_stream_poll_t *streams, size_t count)
     return (ssize_t)count;
 }
 
+/* Waits for a socket, or until a stream has been opened. */
+static int wait_any(struct sl_mongo_link *link, const mongoc_stream_poll_t *streams, size_t count,
+                    uint64_t end_ms)
+{
+    struct sl_pollset set[STREAMS_MAX];
+    unsigned used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct stream *stream = (struct stream *)streams[i].stream;
+        if (!stream->opening)
+            set[used++] = (struct sl_pollset){stream->wire.poll,
+                                              sl_wire_events(&stream->wire, streams[i].events)};
+    }
+    link->poller = sl_fiber_self();
+    int rc = sl_fiber_poll_any(set, used, end_ms);
+    link->poller = NULL;
+    note(link, rc);
+    return rc;
+}
+
 static ssize_t stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms)
 {
-    enum { STREAMS_MAX = 64 }; /* a replica set has at most 50 members */
-    struct sl_pollset set[STREAMS_MAX];
-
-    int ready = poll_now(streams, count);
-    if (ready || timeout_ms == 0)
-        return ready;
-    if (rushing || count > STREAMS_MAX)
-        return poll_failed(streams, count);
-
-    for (size_t i = 0; i < count; i++)
-        set[i] = (struct sl_pollset){((struct stream *)streams[i].stream)->poll,
-                                     events_of(streams[i].events)};
     struct sl_mongo_link *link = ((struct stream *)streams[0].stream)->link;
-    int rc = sl_fiber_poll_any(set, (unsigned)count, wait_end(link, timeout_ms));
-    note(link, rc);
-    if (rc == SL_CANCELED || link->timed_out)
-        return poll_failed(streams, count);
-    return poll_now(streams, count);
+    uint64_t end_ms = wait_end(link, timeout_ms);
+    for (;;) {
+        int ready = poll_now(streams, count);
+        if (ready || timeout_ms == 0)
+            return ready;
+        if (rushing || count > STREAMS_MAX)
+            return poll_failed(streams, count);
+        int rc = wait_any(link, streams, count, end_ms);
+        if (rc == SL_CANCELED || link->timed_out)
+            return poll_failed(streams, count);
+        if (rc == SL_TIMEOUT)
+            return poll_now(streams, count);
+    }
 }
 
-static uv_poll_t *watch(int fd)
-{
-    if (fd < 0)
-        return NULL;
-    uv_poll_t *handle = SL_NEW(uv_poll_t);
-    if (uv_poll_init(sl_loop(), handle, fd) == 0)
-        return handle;
-    free(handle);
-    close(fd);
-    return NULL;
-}
+/* --- making --- */
 
-mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link)
+static struct stream *stream_new(struct sl_mongo_link *link, const char *where)
 {
-    uv_poll_t *handle = watch(fd);
     struct stream *stream = bson_malloc0(sizeof *stream);
     *stream = (struct stream){
         .driver = {.type = STREAM_TYPE,
@@ -329,8 +327,52 @@ mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link)
                    .timed_out = stream_timed_out,
                    .should_retry = stream_should_retry},
         .link = link,
-        .poll = handle,
-        .fd = handle ? fd : -1,
+        .wire = SL_WIRE_NONE,
     };
+    snprintf(stream->where, sizeof stream->where, "%s", where);
+    return stream;
+}
+
+mongoc_stream_t *sl_mongo_stream_new(int fd, struct sl_mongo_link *link)
+{
+    struct stream *stream = stream_new(link, "");
+    sl_wire_open(&stream->wire, fd); /* else it stays without a socket */
+    return &stream->driver;
+}
+
+static void on_opened(void *ctx, int rc, const struct sl_wire *wire, const struct sl_err *err)
+{
+    struct stream *stream = ctx;
+    stream->opening = NULL;
+    if (rc == SL_OK)
+        stream->wire = *wire;
+    else
+        note_trouble(stream, err);
+    if (stream->link->poller)
+        sl_fiber_wake(stream->link->poller);
+}
+
+static uint64_t opening_end(const mongoc_uri_t *uri, const struct sl_mongo_link *link)
+{
+    int32_t limit_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
+    uint64_t end_ms = sl_deadline_in(limit_ms > 0 ? (uint64_t)limit_ms : 2000);
+    return link->deadline_ms < end_ms ? link->deadline_ms : end_ms;
+}
+
+mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
+                                  void *user_data, bson_error_t *error)
+{
+    struct sl_mongo_link *link = user_data;
+    struct stream *stream = stream_new(link, host->host_and_port);
+    (void)error;
+
+    if (rushing || sl_fiber_cancelled()) {
+        struct sl_err why;
+        sl_err_set(&why, SL_CLOSED, "shutting down");
+        note_trouble(stream, &why); /* without a socket, everything on it fails */
+    } else {
+        stream->opening =
+            sl_opening_new(host, link->tls, opening_end(uri, link), on_opened, stream);
+    }
     return &stream->driver;
 }

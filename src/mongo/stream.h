@@ -8,18 +8,23 @@
 
 #include <mongoc/mongoc.h>
 
+#include "base/err.h"
+#include "loop/fiber.h"
+#include "loop/tls.h"
+
 /* What the streams of one client share. Lives as long as the client. */
 struct sl_mongo_link {
-    uint64_t deadline_ms;        /* loop clock: no wait of any stream goes past it */
-    bool timed_out;              /* a wait reached the deadline */
-    bool cancelled;              /* a wait ended because the fiber was cancelled */
-    const mongoc_ssl_opt_t *tls; /* NULL: plain */
-    char trouble[160];           /* why the last connection could not even begin; empty: none */
+    uint64_t deadline_ms;    /* loop clock: no wait of any stream goes past it */
+    bool timed_out;          /* a wait reached the deadline */
+    bool cancelled;          /* a wait ended because the fiber was cancelled */
+    struct sl_tls *tls;      /* NULL: plain. The driver itself knows nothing of TLS */
+    struct sl_err trouble;   /* why a connection did not come about, SL_CONFIG first; 0: none */
+    struct sl_fiber *poller; /* waits for several streams, some of which are being opened */
 };
 
-/* A mongoc_stream_initiator_t; user_data is the client's struct sl_mongo_link. Resolves the name
- * and begins to connect; the driver's scanner finishes connecting and the TLS handshake. Suspends
- * while the name is resolved. */
+/* A mongoc_stream_initiator_t; user_data is the client's struct sl_mongo_link. Gives a stream that
+ * is being opened (connect.h), TLS included: until it is open, or has failed, polling it finds
+ * nothing. Does not suspend. */
 mongoc_stream_t *sl_mongo_connect(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
                                   void *user_data, bson_error_t *error);
 

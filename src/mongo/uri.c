@@ -18,23 +18,41 @@ static const struct limit limits[] = {
     {MONGOC_URI_SOCKETTIMEOUTMS,          60000},
 };
 
-static bool refuse(const char *url, const mongoc_uri_t *uri, struct sl_err *err)
+/* A connection that anybody could answer is not worth its encryption. */
+static const char *const insecure[] = {
+    MONGOC_URI_TLSINSECURE,
+    MONGOC_URI_TLSALLOWINVALIDCERTIFICATES,
+    MONGOC_URI_TLSALLOWINVALIDHOSTNAMES,
+};
+
+static int check_tls(const mongoc_uri_t *uri, struct sl_err *err)
 {
-    if (strncasecmp(url, "mongodb+srv:", 12) == 0) {
-        sl_err_set(err, SL_CONFIG,
-                   "mongo.url: mongodb+srv is not supported: name the members instead, as in "
-                   "mongodb://host1:27017,host2:27017/?replicaSet=rs0&tls=true");
-        return true;
-    }
-    const char *mechanism = uri ? mongoc_uri_get_auth_mechanism(uri) : NULL;
-    if (mechanism &&
-        (strcasecmp(mechanism, "GSSAPI") == 0 || strcasecmp(mechanism, "MONGODB-AWS") == 0)) {
-        sl_err_set(err, SL_CONFIG,
-                   "mongo.url: authMechanism=%s is not supported: use SCRAM or MONGODB-X509",
-                   mechanism);
-        return true;
-    }
-    return false;
+    for (size_t i = 0; i < sizeof insecure / sizeof *insecure; i++)
+        if (mongoc_uri_get_option_as_bool(uri, insecure[i], false))
+            return sl_err_set(err, SL_CONFIG,
+                              "mongo.url: %s=true is not supported: servers are always verified; "
+                              "name the CA that signed their certificates in tlsCAFile",
+                              insecure[i]);
+    return SL_OK;
+}
+
+static int check_mechanism(const mongoc_uri_t *uri, struct sl_err *err)
+{
+    const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+    if (!mechanism)
+        return SL_OK;
+    if (strcasecmp(mechanism, "GSSAPI") == 0 || strcasecmp(mechanism, "MONGODB-AWS") == 0)
+        return sl_err_set(err, SL_CONFIG,
+                          "mongo.url: authMechanism=%s is not supported: use SCRAM or "
+                          "MONGODB-X509",
+                          mechanism);
+    struct sl_tls_options options;
+    if (strcasecmp(mechanism, "MONGODB-X509") == 0 &&
+        (!sl_mongo_uri_tls(uri, &options) || !options.certificate))
+        return sl_err_set(err, SL_CONFIG,
+                          "mongo.url: authMechanism=MONGODB-X509 needs tls=true and "
+                          "tlsCertificateKeyFile, a PEM file with certificate and key");
+    return SL_OK;
 }
 
 static void set_defaults(mongoc_uri_t *uri)
@@ -50,9 +68,12 @@ static void set_defaults(mongoc_uri_t *uri)
 
 mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err)
 {
-    if (refuse(url, NULL, err))
+    if (strncasecmp(url, "mongodb+srv:", 12) == 0) {
+        sl_err_set(err, SL_CONFIG,
+                   "mongo.url: mongodb+srv is not supported: name the members instead, as in "
+                   "mongodb://host1:27017,host2:27017/?replicaSet=rs0&tls=true");
         return NULL;
-
+    }
     bson_error_t error = {0};
     mongoc_uri_t *uri = mongoc_uri_new_with_error(url, &error);
     if (!uri) {
@@ -60,7 +81,7 @@ mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err)
         sl_err_set(err, SL_CONFIG, "mongo.url: %s", error.message);
         return NULL;
     }
-    if (refuse(url, uri, err)) {
+    if (check_tls(uri, err) != SL_OK || check_mechanism(uri, err) != SL_OK) {
         mongoc_uri_destroy(uri);
         return NULL;
     }
@@ -68,26 +89,26 @@ mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err)
     return uri;
 }
 
-bool sl_mongo_uri_tls(const mongoc_uri_t *uri, mongoc_ssl_opt_t *ret_tls)
+bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_options)
 {
-    /* The driver keeps two switches behind `internal`: skip revocation checks altogether, and skip
-     * asking OCSP responders, which it would do with a blocking connection. Unchanged since 1.17.
-     */
-    static bool switches[2] = {false, true};
-
     if (!mongoc_uri_get_tls(uri))
         return false;
-    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
-    *ret_tls = (mongoc_ssl_opt_t){
-        .pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL),
-        .pem_pwd =
-            mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL),
+    const char *pem = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    *ret_options = (struct sl_tls_options){
         .ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL),
-        .weak_cert_validation =
-            mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure),
-        .allow_invalid_hostname =
-            mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure),
-        .internal = switches,
+        .certificate = pem,
+        .key = pem,
+        .password =
+            mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL),
     };
     return true;
+}
+
+void sl_mongo_uri_strip_tls(mongoc_uri_t *uri, const char *subject)
+{
+    const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+    bool by_certificate = mechanism && strcasecmp(mechanism, "MONGODB-X509") == 0;
+    if (by_certificate && subject && !mongoc_uri_get_username(uri))
+        mongoc_uri_set_username(uri, subject);
+    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, false); /* outweighs the other options */
 }

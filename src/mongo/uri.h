@@ -5,12 +5,18 @@
 #include <mongoc/mongoc.h>
 
 #include "base/err.h"
+#include "loop/tls.h"
 
-/* Parses url and sets the defaults it leaves open: appName, time limits, no OCSP look-ups. Gives
- * the URI (mongoc_uri_destroy). NULL with SL_CONFIG; no user or password reaches the message. */
+/* Parses url and sets the defaults it leaves open: appName, time limits. Gives the URI
+ * (mongoc_uri_destroy). NULL with SL_CONFIG for a URL that is malformed or asks for what is not
+ * done here; no user or password reaches the message. */
 mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err);
 
-/* The URI's TLS options, as views into it; false when it does not ask for TLS. */
-bool sl_mongo_uri_tls(const mongoc_uri_t *uri, mongoc_ssl_opt_t *ret_tls);
+/* The URI's TLS files, as views into it; false when it does not ask for TLS. */
+bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_options);
+
+/* Makes it a URI for a driver that leaves TLS to its streams. subject is that of the certificate
+ * shown to the servers, NULL for none: the user of MONGODB-X509 unless the URI names one. */
+void sl_mongo_uri_strip_tls(mongoc_uri_t *uri, const char *subject);
 
 #endif

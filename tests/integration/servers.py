@@ -10,7 +10,9 @@ import os
 import pathlib
 import secrets
 import shutil
+import ssl
 import subprocess
+import urllib.parse
 
 import pika
 import pika.exceptions
@@ -18,11 +20,12 @@ import pymongo
 import pymongo.errors
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from certificates import Certificate
 from process import (ROOT, Process, ServerError, build_dir, free_port, processes_of, tail,
                      wait_until)
 from programs import Sim, Sluice
 
-__all__ = ["ROOT", "Mongo", "Process", "Rabbit", "ServerError", "Sim", "Sluice", "build_dir",
+__all__ = ["ROOT", "Mongo", "Process", "Rabbit", "ServerError", "Sim", "Sluice", "Tls", "build_dir",
            "free_port", "processes_of", "tail", "wait_until"]
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # its exceptions say it all, and once
@@ -30,19 +33,36 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # its exceptions say it al
 RABBIT_BIN = pathlib.Path("/usr/lib/rabbitmq/bin")  # those in /usr/sbin insist on user rabbitmq
 
 
+class Tls:
+    """What a server needs for TLS: whom it trusts, and the certificate that it shows, which may change."""
+
+    def __init__(self, directory, ca_file, certificate):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.ca_file = ca_file
+        self.shown = Certificate(*(directory / f"shown.{kind}" for kind in ("crt", "key", "pem")))
+        self.show(certificate)
+
+    def show(self, certificate):
+        """For those who read the files after this."""
+        for source, target in zip(certificate, self.shown):
+            shutil.copy(source, target)
+
+
 class Rabbit:
     """One broker node with its own data, cookie and epmd; every listener is on loopback.
 
     consumer_timeout_ms closes channels that hold deliveries longer (checked four times as often).
     memory_high_watermark is the broker's own notation of an absolute size, like "200MB".
+    tls, a servers.Tls, adds a listener (tls_url) where a client's certificate is a login, too.
     """
 
-    def __init__(self, directory, consumer_timeout_ms=None, memory_high_watermark=None):
+    def __init__(self, directory, consumer_timeout_ms=None, memory_high_watermark=None, tls=None):
         self.dir = pathlib.Path(directory).resolve()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.port, self.dist_port, self.epmd_port = free_port(), free_port(), free_port()
         self.consumer_timeout_ms = consumer_timeout_ms
         self.memory_high_watermark = memory_high_watermark or "1GB"
+        self.tls, self.tls_port = tls, free_port() if tls else None
         self.env = self._environment()
         self.epmd = Process("epmd", ["epmd", "-address", "127.0.0.1", "-port", self.epmd_port],
                             self.dir / "epmd.log", self.env)
@@ -55,6 +75,10 @@ class Rabbit:
     @property
     def url(self):
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def tls_url(self, login=""):
+        """login is "user:password@", or empty for that of the certificate."""
+        return f"amqps://{login}127.0.0.1:{self.tls_port}/"
 
     @property
     def pid(self):
@@ -97,9 +121,22 @@ class Rabbit:
         if self.consumer_timeout_ms is not None:
             settings.append(f"consumer_timeout = {self.consumer_timeout_ms}")
             rabbit = f"{{channel_tick_interval, {max(self.consumer_timeout_ms // 4, 250)}}}"
+        if self.tls:
+            settings += [
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"ssl_options.cacertfile = {self.tls.ca_file}",
+                f"ssl_options.certfile = {self.tls.shown.certificate}",
+                f"ssl_options.keyfile = {self.tls.shown.key}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = false",
+                "auth_mechanisms.1 = PLAIN",
+                "auth_mechanisms.2 = EXTERNAL",
+                "ssl_cert_login_from = common_name",
+            ]
         (self.dir / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
         (self.dir / "advanced.config").write_text(f"[{{rabbit, [{rabbit}]}}].\n")
-        (self.dir / "enabled_plugins").write_text("[].\n")
+        plugins = "rabbitmq_auth_mechanism_ssl" if self.tls else ""
+        (self.dir / "enabled_plugins").write_text(f"[{plugins}].\n")
 
     def launch(self):
         """Starts the node without waiting, so that other servers can start meanwhile."""
@@ -141,10 +178,14 @@ class Rabbit:
         killed before that knows the queue afterwards, but can never serve it: basic.consume ends
         in INTERNAL_ERROR after 65 s, and declaring it again does not help.
         """
+        wait_until(lambda: all(self.knows(queue) for queue in queues), timeout_s,
+                   f"queues {', '.join(queues)} being settled")
+
+    def knows(self, queue):
+        """Whether the name of the queue's Raft server is on disk."""
         node = self.env["RABBITMQ_NODENAME"]
         names = self.dir / "mnesia" / node / "quorum" / node / "names.dets"
-        wait_until(lambda: all(f"%2F_{queue}".encode() in names.read_bytes() for queue in queues),
-                   timeout_s, f"queues {', '.join(queues)} in {names.name}")
+        return f"%2F_{queue}".encode() in names.read_bytes()
 
     def ctl(self, *args, timeout_s=60):
         """Runs rabbitmqctl and gives its stdout, without the talk around it."""
@@ -155,6 +196,14 @@ class Rabbit:
         if done.returncode != 0:
             raise ServerError(f"rabbitmqctl {' '.join(map(str, args))}: {done.stderr or done.stdout}")
         return done.stdout
+
+    def show(self, certificate):
+        """Shows another certificate to whom connects from now on."""
+        self.tls.show(certificate)
+        self.ctl("eval", "ssl:clear_pem_cache().")
+        wanted = ssl.PEM_cert_to_DER_cert(certificate.certificate.read_text())
+        wait_until(lambda: ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(
+            ("127.0.0.1", self.tls_port))) == wanted, 20, "RabbitMQ showing the certificate")
 
     def stop(self):
         """In order: queues are closed and kept. Leaves neither broker nor epmd running."""
@@ -186,17 +235,24 @@ class Rabbit:
 
 
 class Mongo:
-    """One mongod as replica set rs0 of one member. cache_gb is WiredTiger's cache."""
+    """One mongod as replica set rs0 of one member. cache_gb is WiredTiger's cache.
 
-    def __init__(self, directory, cache_gb=0.25):
+    With tls, a servers.Tls, it takes nothing but TLS and asks for a login: root, password "root".
+    """
+
+    def __init__(self, directory, cache_gb=0.25, tls=None):
         self.dir = pathlib.Path(directory).resolve()
         (self.dir / "data").mkdir(parents=True, exist_ok=True)
         self.port = free_port()
+        self.tls = tls
         self.server = Process("mongod", [
             self._binary(), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", self.port,
             "--dbpath", self.dir / "data", "--nounixsocket", "--oplogSize", 256,
             "--wiredTigerCacheSizeGB", cache_gb, "--quiet",
-            "--setParameter", "diagnosticDataCollectionEnabled=false"], self.dir / "mongod.log")
+            "--setParameter", "diagnosticDataCollectionEnabled=false", *self._tls_args()],
+            self.dir / "mongod.log")
+
+    _has_root = False
 
     @staticmethod
     def _binary():
@@ -206,9 +262,25 @@ class Mongo:
             raise ServerError("there is no mongod; ./dev setup brings one")
         return path
 
+    def _tls_args(self):
+        if not self.tls:
+            return []
+        key = self.dir / "keyfile"  # members of a replica set with logins need one
+        key.touch(0o600)
+        key.write_text(secrets.token_hex(32))
+        return ["--tlsMode", "requireTLS", "--tlsCAFile", self.tls.ca_file,
+                "--tlsCertificateKeyFile", self.tls.shown.pem,
+                "--tlsAllowConnectionsWithoutCertificates", "--keyFile", key]
+
     @property
     def url(self):
-        return f"mongodb://127.0.0.1:{self.port}/?replicaSet=rs0"
+        return self.tls_url("root:root@") if self.tls else \
+            f"mongodb://127.0.0.1:{self.port}/?replicaSet=rs0"
+
+    def tls_url(self, login="", **options):
+        """login is "user:password@"; options come behind those of TLS."""
+        options = {"replicaSet": "rs0", "tls": "true", "tlsCAFile": self.tls.ca_file, **options}
+        return f"mongodb://{login}127.0.0.1:{self.port}/?{urllib.parse.urlencode(options)}"
 
     @property
     def pid(self):
@@ -223,9 +295,13 @@ class Mongo:
         self.server.spawn()
 
     def wait_ready(self, timeout_s=60):
+        options = {"tls": True, "tlsCAFile": str(self.tls.ca_file)} if self.tls else {}
         with pymongo.MongoClient("127.0.0.1", self.port, directConnection=True,
-                                 serverSelectionTimeoutMS=500) as client:
+                                 serverSelectionTimeoutMS=500, **options) as client:
             self.server.wait_for(lambda: self._is_primary(client), timeout_s, "a primary")
+            if self.tls and not self._has_root:  # the first user may be made without a login
+                client.admin.command("createUser", "root", pwd="root", roles=["root"])
+                self._has_root = True
 
     def start(self, timeout_s=60):
         self.launch()
@@ -241,6 +317,12 @@ class Mongo:
             return hello.get("isWritablePrimary", False)
         except pymongo.errors.PyMongoError:
             return False
+
+    def show(self, certificate):
+        """Shows another certificate to whom connects from now on."""
+        self.tls.show(certificate)
+        with pymongo.MongoClient(self.url, tlsAllowInvalidCertificates=True) as client:
+            client.admin.command("rotateCertificates", 1)
 
     def stop(self):
         self.server.stop(timeout_s=60)

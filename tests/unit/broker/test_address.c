@@ -98,6 +98,36 @@ static void bad_tls_file_is_a_configuration_error(void **state)
         err.message, "broker.tls: cannot use CA file /does/not/exist: No such file or directory");
 }
 
+static void tls_files_without_tls_are_a_configuration_error(void **state)
+{
+    (void)state;
+    struct sl_broker_settings settings = {.url = "amqp://h", .tls.ca_file = "/does/not/exist"};
+    struct sl_err err;
+    assert_null(sl_broker_new(&settings, &err));
+    assert_int_equal(err.code, SL_CONFIG);
+    assert_string_equal(err.message, "broker.tls needs a broker.url that begins with amqps://");
+}
+
+static void only_a_url_without_user_is_anonymous(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool anonymous;
+    } rows[] = {
+        {"amqps://h/v",     true },
+        {"amqps://u:p@h",   false},
+        {"amqps://guest@h", false},
+        {"amqps://@h",      false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_amqp_address address;
+        assert_int_equal(sl_amqp_address_parse(rows[i].url, &address, NULL), SL_OK);
+        assert_int_equal(address.anonymous, rows[i].anonymous);
+        sl_amqp_address_done(&address);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +135,8 @@ int main(void)
         cmocka_unit_test(refusal_does_not_show_the_password),
         cmocka_unit_test(backoff_grows_and_stays_within_bounds),
         cmocka_unit_test(bad_tls_file_is_a_configuration_error),
+        cmocka_unit_test(tls_files_without_tls_are_a_configuration_error),
+        cmocka_unit_test(only_a_url_without_user_is_anonymous),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,8 @@ static int consume(struct client *client, struct sl_amqp *amqp)
     return rc;
 }
 
+static bool by_certificate; /* how the client logs in */
+
 static void run_client(struct client *client, int (*job)(struct client *, struct sl_amqp *))
 {
     struct sl_amqp_address address = {.host = (char *)"127.0.0.1",
@@ -122,7 +124,8 @@ static void run_client(struct client *client, int (*job)(struct client *, struct
                                       .user = (char *)"guest",
                                       .password = (char *)"hunter2",
                                       .vhost = (char *)"/"};
-    struct sl_amqp_options options = {.address = &address, .max_body_bytes = BODY_MAX};
+    struct sl_amqp_options options = {
+        .address = &address, .by_certificate = by_certificate, .max_body_bytes = BODY_MAX};
     struct sl_amqp *amqp = sl_amqp_new(&options);
     client->rc = sl_amqp_connect(amqp, sl_deadline_in(client->connect_ms), &client->err);
     snprintf(client->version, sizeof client->version, "%s", sl_amqp_server_version(amqp));
@@ -216,6 +219,29 @@ static void connecting(void **state)
         if (client.rc == SL_OK)
             assert_string_equal(client.version, "9a");
     }
+}
+
+static const struct row certificate_logins[] = {
+    {"offered",
+     SL_OK,     "",
+     {METHOD(0, "\0\x0A\0\x0A\0\x09\0\0\0\0\0\0\0\x0EPLAIN EXTERNAL\0\0\0\x05"
+                "en_US"),
+      START_OK, TUNE, OPEN, OPEN_OK}},
+    {"not offered",
+     SL_CONFIG, "the server does not offer login by certificate (EXTERNAL)",
+     {START}                        },
+};
+
+static void certificates_log_in_where_they_may(void **state)
+{
+    (void)state;
+    by_certificate = true;
+    for (size_t i = 0; i < sizeof certificate_logins / sizeof *certificate_logins; i++) {
+        struct client client;
+        run(&client, connect_fiber, (const struct step *const[4]){certificate_logins[i].script});
+        expect(&certificate_logins[i], client.rc, client.err.message);
+    }
+    by_certificate = false;
 }
 
 /* --- publishing --- */
@@ -456,6 +482,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connecting),
+        cmocka_unit_test(certificates_log_in_where_they_may),
         cmocka_unit_test(publishing),
         cmocka_unit_test(blocked_connection_holds_messages_back),
         cmocka_unit_test(unanswered_publish_times_out),

@@ -2,9 +2,6 @@
 #include "loop/stream.h"
 
 #include <arpa/inet.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "loop/authority.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
 
@@ -31,54 +29,17 @@ struct server {
     size_t echoed;
 };
 
-static struct {
-    char ca_path[64];
-    EVP_PKEY *key;
-    X509 *certificate;
-} authority;
-
-static void add_extension(X509 *certificate, int nid, const char *value)
-{
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-}
-
-/* A certificate for localhost alone, signed by itself, and a file with it as the trusted CA. */
 static int make_authority(void **state)
 {
     (void)state;
-    authority.key = EVP_RSA_gen(2048);
-    X509 *certificate = authority.certificate = X509_new();
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, authority.key);
-    X509_NAME *name = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(certificate, name);
-    add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(certificate, NID_subject_alt_name, "DNS:localhost");
-    X509_sign(certificate, authority.key, EVP_sha256());
-
-    snprintf(authority.ca_path, sizeof authority.ca_path, "/tmp/sluice-ca-XXXXXX");
-    int fd = mkstemp(authority.ca_path);
-    FILE *file = fdopen(fd, "w");
-    PEM_write_X509(file, certificate);
-    fclose(file);
+    authority_make();
     return 0;
 }
 
 static int drop_authority(void **state)
 {
     (void)state;
-    unlink(authority.ca_path);
-    X509_free(authority.certificate);
-    EVP_PKEY_free(authority.key);
+    authority_drop();
     sl_dns_close();
     return sl_loop_close();
 }
@@ -101,9 +62,7 @@ static void echo_plain(struct server *server, int fd)
 
 static void echo_tls(struct server *server, int fd)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_use_certificate(context, authority.certificate);
-    SSL_CTX_use_PrivateKey(context, authority.key);
+    SSL_CTX *context = authority_server();
     SSL *ssl = SSL_new(context);
     SSL_set_fd(ssl, fd);
     char buffer[32768];

@@ -130,15 +130,15 @@ static void test_urls(void **state)
         const char *url;
         const char *complaint; /* part of the message; NULL: taken */
     } rows[] = {
-        {"mongodb://127.0.0.1:1/?replicaSet=rs0",                                 NULL                },
-        {"mongodb://u:p@a:1,b:2,[::1]:3/?tls=true&tlsCAFile=/x&authSource=admin", NULL                },
-        {"mongodb+srv://user:secret@cluster.example.com/",                        "mongodb+srv is not"},
-        {"MONGODB+SRV://user:secret@cluster.example.com/",                        "mongodb+srv is not"},
-        {"mongodb://user:secret@h/?authMechanism=GSSAPI",                         "GSSAPI"            },
-        {"mongodb://h/?authMechanism=MONGODB-AWS&authSource=$external",           "MONGODB-AWS"       },
-        {"mongodb://user:secret@h:port/",                                         "mongo.url: "       },
-        {"http://user:secret@h/",                                                 "mongo.url: "       },
-        {"",                                                                      "mongo.url: "       },
+        {"mongodb://127.0.0.1:1/?replicaSet=rs0",                       NULL                },
+        {"mongodb://u:p@a:1,b:2,[::1]:3/?tls=true&authSource=admin",    NULL                },
+        {"mongodb+srv://user:secret@cluster.example.com/",              "mongodb+srv is not"},
+        {"MONGODB+SRV://user:secret@cluster.example.com/",              "mongodb+srv is not"},
+        {"mongodb://user:secret@h/?authMechanism=GSSAPI",               "GSSAPI"            },
+        {"mongodb://h/?authMechanism=MONGODB-AWS&authSource=$external", "MONGODB-AWS"       },
+        {"mongodb://user:secret@h:port/",                               "mongo.url: "       },
+        {"http://user:secret@h/",                                       "mongo.url: "       },
+        {"",                                                            "mongo.url: "       },
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -168,15 +168,18 @@ static void test_defaults(void **state)
     assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), 60000);
     assert_true(mongoc_uri_get_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false));
 
-    mongoc_ssl_opt_t tls;
+    struct sl_tls_options tls;
     assert_false(sl_mongo_uri_tls(uri, &tls));
     mongoc_uri_destroy(uri);
 
-    uri = sl_mongo_uri_new("mongodb://h/?tls=true&tlsCAFile=/ca.pem&tlsInsecure=true", &err);
+    uri = sl_mongo_uri_new("mongodb://h/?tls=true&tlsCAFile=/ca.pem&tlsCertificateKeyFile=/me.pem",
+                           &err);
     assert_non_null(uri);
     assert_true(sl_mongo_uri_tls(uri, &tls));
     assert_string_equal(tls.ca_file, "/ca.pem");
-    assert_true(tls.weak_cert_validation && tls.allow_invalid_hostname);
+    assert_string_equal(tls.certificate, "/me.pem");
+    assert_string_equal(tls.key, "/me.pem");
+    assert_null(tls.password);
     mongoc_uri_destroy(uri);
 }
 
