@@ -208,6 +208,12 @@ struct sl_bson_key sl_bson_next_index(struct sl_bson_writer *writer, char storag
     return (struct sl_bson_key){storage, (uint32_t)length + 2};
 }
 
+void sl_bson_cut(struct sl_bson_writer *writer, size_t size)
+{
+    writer->size = size;
+    writer->depth = 1;
+}
+
 size_t sl_bson_size(const struct sl_bson_writer *writer)
 {
     return writer->size;

@@ -100,6 +100,10 @@ void sl_bson_close(struct sl_bson_writer *writer);
 /* The key of the next element of the innermost array ("0", "1", …), made in storage. */
 struct sl_bson_key sl_bson_next_index(struct sl_bson_writer *writer, char storage[16]);
 
+/* Forgets what came after size, which sl_bson_size gave between two fields of the outermost
+ * document. */
+void sl_bson_cut(struct sl_bson_writer *writer, size_t size);
+
 /* Bytes written so far. */
 size_t sl_bson_size(const struct sl_bson_writer *writer);
 

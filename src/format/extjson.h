@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "format/bson_writer.h"
 #include "format/extjson_value.h"
+#include "format/json_stream.h"
 
 enum { SL_EXTJSON_DEPTH_MAX = 64 };
 
@@ -31,11 +32,12 @@ bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length);
 bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms);
 
 /* The way back: a builder that is fed the events of any JSON parser, for a whole text or for one
- * object inside a larger one. Its fields are private. */
+ * object inside a larger one. Its fields are private, but for writer and err. */
 struct sl_extjson_builder {
-    struct sl_bson_writer writer;
+    struct sl_bson_writer writer; /* between two fields, the caller may add one to it himself,
+                                     instead of by its key's and value's events */
     struct sl_arena *arena;
-    struct sl_err *err;
+    struct sl_err *err; /* of the next event */
     int state;
     enum sl_extjson_word word; /* of the wrapped value being read */
     struct sl_buf key;         /* the pending field's prepared key */
@@ -66,6 +68,10 @@ bool sl_extjson_string(struct sl_extjson_builder *builder, const char *text, siz
 bool sl_extjson_number(struct sl_extjson_builder *builder, const char *text, size_t length);
 bool sl_extjson_bool(struct sl_extjson_builder *builder, bool value);
 bool sl_extjson_null(struct sl_extjson_builder *builder);
+
+/* The event as json_stream.h has it, whichever it is. */
+bool sl_extjson_event(struct sl_extjson_builder *builder, enum sl_json_event event,
+                      struct sl_str text);
 
 /* True after the end_map of the outermost object: the document is there, in the arena. */
 bool sl_extjson_complete(const struct sl_extjson_builder *builder, struct sl_str *ret_doc);

@@ -314,6 +314,31 @@ bool sl_extjson_null(struct sl_extjson_builder *builder)
     return true;
 }
 
+bool sl_extjson_event(struct sl_extjson_builder *builder, enum sl_json_event event,
+                      struct sl_str text)
+{
+    switch (event) {
+    case SL_JSON_ON_NULL:
+        return sl_extjson_null(builder);
+    case SL_JSON_ON_BOOL:
+        return sl_extjson_bool(builder, *text.at == 't');
+    case SL_JSON_ON_NUMBER:
+        return sl_extjson_number(builder, text.at, text.length);
+    case SL_JSON_ON_TEXT:
+        return sl_extjson_string(builder, text.at, text.length);
+    case SL_JSON_ON_KEY:
+        return sl_extjson_key(builder, text.at, text.length);
+    case SL_JSON_ON_MAP:
+        return sl_extjson_start_map(builder);
+    case SL_JSON_ON_MAP_END:
+        return sl_extjson_end_map(builder);
+    case SL_JSON_ON_LIST:
+        return sl_extjson_start_array(builder);
+    default:
+        return sl_extjson_end_array(builder);
+    }
+}
+
 bool sl_extjson_complete(const struct sl_extjson_builder *builder, struct sl_str *ret_doc)
 {
     if (builder->state != COMPLETE)
