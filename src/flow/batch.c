@@ -11,10 +11,13 @@ const char *sl_lane_name(enum sl_lane lane)
     return names[lane];
 }
 
+enum { BLOCK_BYTES_MIN = 1024 };
+
 struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes)
 {
     struct sl_batch *batch = SL_NEW(struct sl_batch);
-    sl_arena_init(&batch->arena, SL_ARENA_BLOCK_BYTES);
+    bool small = credit_bytes >= BLOCK_BYTES_MIN && credit_bytes < SL_ARENA_BLOCK_BYTES;
+    sl_arena_init(&batch->arena, small ? credit_bytes : SL_ARENA_BLOCK_BYTES);
     batch->credit = credit;
     batch->credit_bytes = credit_bytes;
     batch->origin.batches = -1;
@@ -45,6 +48,10 @@ void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin)
     batch->origin.entity = copy_text(batch, origin->entity);
     batch->origin.run = copy_text(batch, origin->run);
     batch->origin.file = copy_text(batch, origin->file);
+    if (origin->seen)
+        batch->origin.seen = copy_text(batch, origin->seen);
+    else if (origin->full)
+        batch->origin.seen = batch->origin.run;
 }
 
 static uint32_t grown(uint32_t capacity)
@@ -77,6 +84,17 @@ struct sl_dead *sl_batch_add_dead(struct sl_batch *batch)
 uint32_t sl_batch_read(const struct sl_batch *batch)
 {
     return batch->count + batch->dead_count + batch->superseded;
+}
+
+bool sl_batch_cover(struct sl_batch *batch)
+{
+    size_t held = batch->arena.held_bytes;
+    if (!batch->credit || held <= batch->credit_bytes)
+        return true;
+    if (!sl_credit_try(batch->credit, held - batch->credit_bytes))
+        return false;
+    batch->credit_bytes = held;
+    return true;
 }
 
 void sl_batch_settle_credit(struct sl_batch *batch)

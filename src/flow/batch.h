@@ -24,6 +24,7 @@ struct sl_origin {
     bool last;          /* no batch of this entity follows in this attempt */
     int64_t batches;    /* how many there are in all, known in the last one; else -1 */
     bool full;          /* part of a full read: rows not in it may be swept later */
+    const char *seen;   /* name of the full read the rows belong to; NULL: none */
     int64_t read_at_ms; /* wall clock, when its first row was read */
     enum sl_lane lane;
 };
@@ -44,11 +45,12 @@ struct sl_batch {
     int64_t published_at_ms, consumed_at_ms; /* wall clock, for latency by stage; 0: not known */
 };
 
-/* A new batch holding credit_bytes already taken from credit (credit may be NULL). */
+/* A new batch holding credit_bytes already taken from credit (credit may be NULL). A small one gets
+ * its memory in small pieces. */
 struct sl_batch *sl_batch_new(struct sl_credit *credit, size_t credit_bytes);
 void sl_batch_free(struct sl_batch *batch);
 
-/* Copies the origin's texts into the batch. */
+/* Copies the origin's texts into the batch. A full read without a name has its run's. */
 void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin);
 
 /* Appends an empty record or dead row and returns it; the pointer is valid until the next append.
@@ -58,6 +60,10 @@ struct sl_dead *sl_batch_add_dead(struct sl_batch *batch);
 
 /* Rows this batch accounts for: count + dead_count + superseded. */
 uint32_t sl_batch_read(const struct sl_batch *batch);
+
+/* Takes the credit for what the arena has grown beyond credit_bytes. False: there is none without
+ * waiting, and the batch had better go as it is. Does not suspend. */
+bool sl_batch_cover(struct sl_batch *batch);
 
 /* Makes credit_bytes what the arena really holds: gives back the rest, or takes more by force. */
 void sl_batch_settle_credit(struct sl_batch *batch);

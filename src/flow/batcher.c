@@ -6,25 +6,32 @@
 #include "base/mem.h"
 #include "flow/keyset.h"
 
+/* Live changes come a few at a time: their batches begin small, and take more as they grow. */
+enum { FAST_BYTES = 32 * 1024 };
+
 struct sl_batcher {
     struct sl_batcher_limits limits;
-    struct sl_credit *credit;
-    struct sl_origin origin; /* texts owned by the beginner, for as long as the origin lasts */
-    struct sl_batch *open;   /* being filled; NULL: none */
-    struct sl_batch *closed; /* waits to be taken; NULL: none */
-    uint64_t open_since_ms;
+    struct sl_credit *credits; /* by lane */
+    struct sl_origin origin;   /* texts owned by the beginner, for as long as the origin lasts */
+    struct sl_batch *open;     /* being filled; NULL: none */
+    struct sl_batch *closed;   /* waits to be taken; NULL: none */
+    uint64_t open_since_ms;    /* its first row; 0: it is empty */
+    bool flushed;              /* it does not linger */
     struct sl_keyset keys;
     struct sl_batcher_totals totals;
     bool finished;
     struct sl_err error; /* of finish */
+    uint64_t closings;
+    uint64_t deadline_ms; /* of whoever adds */
     struct sl_waitlist adder, taker;
 };
 
-struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits, struct sl_credit *credit)
+struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits, struct sl_credit *credits)
 {
     struct sl_batcher *batcher = SL_NEW(struct sl_batcher);
     batcher->limits = *limits;
-    batcher->credit = credit;
+    batcher->credits = credits;
+    batcher->deadline_ms = SL_FOREVER;
     return batcher;
 }
 
@@ -44,8 +51,10 @@ static void close_open(struct sl_batcher *batcher)
     struct sl_batch *batch = batcher->open;
     batcher->open = NULL;
     batch->origin.number = batcher->totals.batches++;
+    batcher->closings++;
     batcher->totals.superseded += batch->superseded;
     sl_batch_settle_credit(batch);
+    batcher->flushed = false;
     sl_keyset_clear(&batcher->keys);
     batcher->closed = batch;
     sl_wake_all(&batcher->taker);
@@ -54,9 +63,9 @@ static void close_open(struct sl_batcher *batcher)
 static int wait_until_taken(struct sl_batcher *batcher, struct sl_err *err)
 {
     while (batcher->closed) {
-        int rc = sl_wait(&batcher->adder, SL_FOREVER);
+        int rc = sl_wait(&batcher->adder, batcher->deadline_ms);
         if (rc != SL_OK)
-            return sl_err_set(err, rc, "cancelled while waiting for a batch to be taken");
+            return sl_err_set(err, rc, "waiting for a batch to be taken: %s", sl_code_name(rc));
     }
     return SL_OK;
 }
@@ -78,6 +87,7 @@ void sl_batcher_abandon(struct sl_batcher *batcher)
 {
     sl_batch_free(batcher->open);
     batcher->open = NULL;
+    batcher->flushed = false;
     sl_keyset_clear(&batcher->keys);
 }
 
@@ -98,18 +108,39 @@ int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
 int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, struct sl_err *err)
 {
     if (!batcher->open) {
+        enum sl_lane lane = batcher->origin.lane;
+        struct sl_credit *credit = &batcher->credits[lane];
         size_t bytes = batcher->limits.max_bytes;
-        if (sl_credit_take(batcher->credit, bytes, SL_FOREVER) != SL_OK) {
-            sl_err_set(err, SL_CANCELED, "cancelled while waiting for credit");
-            return SL_CANCELED;
-        }
-        batcher->open = sl_batch_new(batcher->credit, bytes);
+        if (lane == SL_LANE_FAST && bytes > FAST_BYTES)
+            bytes = FAST_BYTES;
+        int rc = sl_credit_take(credit, bytes, batcher->deadline_ms);
+        if (rc != SL_OK)
+            return sl_err_set(err, rc, "waiting for credit: %s", sl_code_name(rc));
+        batcher->open = sl_batch_new(credit, bytes);
         batcher->origin.read_at_ms = sl_wall_ms();
         sl_batch_set_origin(batcher->open, &batcher->origin);
         batcher->open_since_ms = 0;
     }
     *ret_batch = batcher->open;
     return SL_OK;
+}
+
+void sl_batcher_set_deadline(struct sl_batcher *batcher, uint64_t deadline_ms)
+{
+    batcher->deadline_ms = deadline_ms;
+}
+
+uint64_t sl_batcher_closings(const struct sl_batcher *batcher)
+{
+    return batcher->closings;
+}
+
+void sl_batcher_flush(struct sl_batcher *batcher)
+{
+    if (!batcher->open || !batcher->open_since_ms)
+        return;
+    batcher->flushed = true;
+    sl_wake_all(&batcher->taker);
 }
 
 /* After a row: starts the linger clock, closes the batch when it is full. */
@@ -122,7 +153,7 @@ static int added(struct sl_batcher *batcher, struct sl_err *err)
         sl_wake_all(&batcher->taker);
     }
     if (batch->count + batch->dead_count >= batcher->limits.max_rows ||
-        batch->arena.used_bytes >= batcher->limits.max_bytes)
+        batch->arena.used_bytes >= batcher->limits.max_bytes || !sl_batch_cover(batch))
         return close_when_possible(batcher, err);
     return SL_OK;
 }
@@ -231,7 +262,7 @@ int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_
         if (!batcher->closed && batcher->open && batcher->open_since_ms) {
             linger_ms = batcher->open_since_ms + batcher->limits.linger_ms;
             bool complete = batcher->finished && !batcher->error.code;
-            if (complete || sl_loop_now_ms() >= linger_ms)
+            if (complete || batcher->flushed || sl_loop_now_ms() >= linger_ms)
                 close_open(batcher);
         }
         if (batcher->closed) {

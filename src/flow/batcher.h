@@ -16,11 +16,14 @@ struct sl_batcher_limits {
 
 struct sl_batcher;
 
-struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits, struct sl_credit *credit);
+/* credits: a pool for each lane (enum sl_lane); outlives the batcher. */
+struct sl_batcher *sl_batcher_new(const struct sl_batcher_limits *limits,
+                                  struct sl_credit *credits);
 void sl_batcher_free(struct sl_batcher *batcher);
 
 /* From here on batches have this origin (number counts from 0, batches are numbered here); its
- * texts live until the next begin. Closes the open batch first, and suspends until it is taken. */
+ * texts live until the next begin. Closes the open batch first, and suspends until there is room
+ * for it; with nothing open it costs nothing. */
 int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
                      struct sl_err *err);
 
@@ -28,6 +31,18 @@ int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
  * this and the add that follows, the fiber must not suspend: a lingering batch may be taken
  * meanwhile. */
 int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, struct sl_err *err);
+
+/* For how long adding, opening, begin and end wait at most (loop clock, SL_FOREVER at first): past it
+ * they fail with SL_TIMEOUT. A row that was being added may then be in the open batch or not. */
+void sl_batcher_set_deadline(struct sl_batcher *batcher, uint64_t deadline_ms);
+
+/* How many batches were closed since the batcher was made. They are taken in that order, so the
+ * open one will be this many and one. */
+uint64_t sl_batcher_closings(const struct sl_batcher *batcher);
+
+/* Nothing more is expected for now: the open batch, if it holds anything, may be taken at once,
+ * without lingering. Does not suspend. */
+void sl_batcher_flush(struct sl_batcher *batcher);
 
 /* Counts the record or the dead row just built; its views must be in the open batch's arena.
  * Suspends while the batch is full and the one before it is not yet taken. */

@@ -1,71 +1,162 @@
-/* Counting rows and latencies by stage. */
+/* Counting rows by feed and stage, and latencies by stage.
+ *
+ *      changed ─seen─► read ─published─► sent ─confirmed─► at rest
+ *                                        sent ─consumed──► taken ─written─► stored
+ *      changed ─────────────────────────total────────────────────────────► stored
+ */
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
 #include "flow/flow_own.h"
 
-static void count_rows(const struct sl_batch *batch, const char *stage, uint32_t rows)
+enum latency { SEEN, PUBLISHED, CONFIRMED, CONSUMED, WRITTEN, TOTAL, LATENCIES };
+
+static const char *const latency_names[LATENCIES] = {
+    [SEEN] = "seen",         [PUBLISHED] = "published", [CONFIRMED] = "confirmed",
+    [CONSUMED] = "consumed", [WRITTEN] = "written",     [TOTAL] = "total",
+};
+
+/* What can become of a row in this flow. */
+enum fate { TAKEN, DONE, STALE, DEAD, SUPERSEDED, FATES };
+
+enum { FEED_SLOTS = 64 };
+
+/* The rows of one feed. */
+struct feed_series {
+    struct feed_series *next; /* in its slot */
+    struct sl_metric *rows[FATES];
+    char name[];
+};
+
+struct sl_flow_series {
+    struct sl_histogram *latencies[LATENCIES];
+    struct feed_series *feeds[FEED_SLOTS]; /* by the hash of the name */
+};
+
+struct sl_flow_series *sl_flow_series_new(void)
 {
-    if (!rows)
-        return;
-    struct sl_metric *counter = sl_counter("rows_total", "Rows, by feed and stage.",
-                                           "feed=\"%s\",stage=\"%s\"", batch->origin.feed, stage);
-    sl_metric_add(counter, rows);
+    return SL_NEW(struct sl_flow_series);
 }
 
-static struct sl_histogram *stage_histogram(const char *stage)
+void sl_flow_series_free(struct sl_flow_series *series)
 {
-    struct sl_metric *metric = sl_histogram_metric(
-        "stage_seconds", "Time a row needed for each stage, and in all.", "stage=\"%s\"", stage);
-    return metric->histogram;
+    for (unsigned slot = 0; slot < FEED_SLOTS; slot++)
+        while (series->feeds[slot]) {
+            struct feed_series *one = series->feeds[slot];
+            series->feeds[slot] = one->next;
+            free(one);
+        }
+    free(series);
 }
 
-static void add_latency(struct sl_histogram *histogram, int64_t from_ms, int64_t to_ms,
-                        uint32_t rows)
+/* --- rows --- */
+
+static struct feed_series *feed_series(const struct sl_flow *flow, const char *feed)
 {
-    uint64_t ms = to_ms > from_ms ? (uint64_t)(to_ms - from_ms) : 0;
-    sl_histogram_add(histogram, ms * 1000, rows);
+    size_t length = strlen(feed);
+    struct feed_series **slot = &flow->series->feeds[sl_hash(feed, length) % FEED_SLOTS];
+    for (struct feed_series *one = *slot; one; one = one->next)
+        if (!strcmp(one->name, feed))
+            return one;
+    struct feed_series *one = sl_calloc(1, sizeof *one + length + 1);
+    memcpy(one->name, feed, length + 1);
+    one->next = *slot;
+    *slot = one;
+    return one;
 }
 
-/* From one wall-clock instant to another, counted once for each row. */
-static void count_latency(const char *stage, int64_t from_ms, int64_t to_ms, uint32_t rows)
+static const char *fate_name(const struct sl_flow *flow, enum fate fate)
 {
-    if (from_ms && to_ms && rows)
-        add_latency(stage_histogram(stage), from_ms, to_ms, rows);
-}
-
-/* From the change itself until now. Finding a series costs more than counting: once a batch. */
-static void count_total(const struct sl_batch *batch, int64_t now_ms)
-{
-    struct sl_histogram *total = stage_histogram("total");
-    for (uint32_t i = 0; i < batch->count; i++) {
-        int64_t from_ms = batch->records[i].changed_at_ms;
-        if (!from_ms) /* the source did not tell: it counts from its reading */
-            from_ms = batch->origin.read_at_ms;
-        if (from_ms)
-            add_latency(total, from_ms, now_ms, 1);
+    switch (fate) {
+    case TAKEN:
+        return flow->options.read_stage;
+    case DONE:
+        return flow->options.write_stage;
+    case STALE:
+        return "stale";
+    case DEAD:
+        return "dead";
+    default:
+        return "superseded";
     }
 }
 
+static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch, enum fate fate,
+                       uint32_t rows)
+{
+    if (!rows)
+        return;
+    struct feed_series *series = feed_series(flow, batch->origin.feed);
+    if (!series->rows[fate])
+        series->rows[fate] =
+            sl_counter("rows_total", "Rows, by feed and stage.", "feed=\"%s\",stage=\"%s\"",
+                       batch->origin.feed, fate_name(flow, fate));
+    sl_metric_add(series->rows[fate], rows);
+}
+
+/* --- latencies --- */
+
+static void add_latency(const struct sl_flow *flow, enum latency stage, int64_t from_ms,
+                        int64_t to_ms, uint32_t rows)
+{
+    if (!from_ms || !to_ms || !rows)
+        return;
+    struct sl_histogram **histogram = &flow->series->latencies[stage];
+    if (!*histogram)
+        *histogram =
+            sl_histogram_metric("stage_seconds", "Time a row needed for each stage, and in all.",
+                                "stage=\"%s\"", latency_names[stage])
+                ->histogram;
+    uint64_t ms = to_ms > from_ms ? (uint64_t)(to_ms - from_ms) : 0;
+    sl_histogram_add(*histogram, ms * 1000, rows);
+}
+
+/* From the change of each row until to_ms. A row whose source did not tell counts from
+ * otherwise_ms; 0: not at all. Neighbours were often changed at the same moment. */
+static void add_since_change(const struct sl_flow *flow, enum latency stage,
+                             const struct sl_batch *batch, int64_t to_ms, int64_t otherwise_ms)
+{
+    int64_t from_ms = 0;
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int64_t changed_ms = batch->records[i].changed_at_ms;
+        if (!changed_ms)
+            changed_ms = otherwise_ms;
+        if (changed_ms != from_ms) {
+            add_latency(flow, stage, from_ms, to_ms, rows);
+            from_ms = changed_ms;
+            rows = 0;
+        }
+        rows++;
+    }
+    add_latency(flow, stage, from_ms, to_ms, rows);
+}
+
+/* --- what the flow tells --- */
+
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch)
 {
-    count_rows(batch, flow->options.read_stage, sl_batch_read(batch));
-    count_latency("consumed", batch->published_at_ms, batch->consumed_at_ms, batch->count);
+    count_rows(flow, batch, TAKEN, sl_batch_read(batch));
+    add_latency(flow, CONSUMED, batch->published_at_ms, batch->consumed_at_ms, batch->count);
 }
 
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
                            const struct sl_result *result)
 {
-    int64_t now_ms = sl_wall_ms();
-    count_rows(batch, flow->options.write_stage, result->applied);
-    count_rows(batch, "stale", result->stale);
-    count_rows(batch, "dead", batch->dead_count);
-    if (!flow->options.ledger) { /* the other end */
-        count_rows(batch, "superseded", batch->superseded);
-        count_latency("published", batch->origin.read_at_ms, batch->published_at_ms, batch->count);
-        count_latency("confirmed", batch->published_at_ms, now_ms, batch->count);
+    int64_t now_ms = sl_wall_ms(), read_ms = batch->origin.read_at_ms;
+    count_rows(flow, batch, DONE, result->applied);
+    count_rows(flow, batch, STALE, result->stale);
+    count_rows(flow, batch, DEAD, batch->dead_count);
+    if (!batch->consumed_at_ms) /* this flow is the first one */
+        add_since_change(flow, SEEN, batch, read_ms, 0);
+    if (!flow->options.ledger) { /* and not the last one */
+        count_rows(flow, batch, SUPERSEDED, batch->superseded);
+        add_latency(flow, PUBLISHED, read_ms, batch->published_at_ms, batch->count);
+        add_latency(flow, CONFIRMED, batch->published_at_ms, now_ms, batch->count);
         return;
     }
-    count_latency("written",
-                  batch->consumed_at_ms ? batch->consumed_at_ms : batch->origin.read_at_ms, now_ms,
-                  batch->count);
-    count_total(batch, now_ms);
+    add_latency(flow, WRITTEN, batch->consumed_at_ms ? batch->consumed_at_ms : read_ms, now_ms,
+                batch->count);
+    add_since_change(flow, TOTAL, batch, now_ms, read_ms);
 }

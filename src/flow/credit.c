@@ -59,12 +59,18 @@ static void grant(struct sl_credit *credit)
     }
 }
 
+bool sl_credit_try(struct sl_credit *credit, size_t bytes)
+{
+    if (credit->first || !fits(credit, bytes))
+        return false;
+    sl_credit_force(credit, bytes);
+    return true;
+}
+
 int sl_credit_take(struct sl_credit *credit, size_t bytes, uint64_t deadline_ms)
 {
-    if (!credit->first && fits(credit, bytes)) {
-        sl_credit_force(credit, bytes);
+    if (sl_credit_try(credit, bytes))
         return SL_OK;
-    }
     struct sl_credit_request request = {.fiber = sl_fiber_self(), .bytes = bytes};
     enqueue(credit, &request);
     int rc = SL_OK;

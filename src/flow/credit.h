@@ -4,6 +4,7 @@
 #ifndef SL_FLOW_CREDIT_H
 #define SL_FLOW_CREDIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ void sl_credit_init(struct sl_credit *credit, const char *name, size_t total_byt
 /* Takes bytes; suspends while they are not there. A request larger than the whole pool waits until
  * it is alone. First come, first served. Fails with SL_TIMEOUT or SL_CANCELED. */
 int sl_credit_take(struct sl_credit *credit, size_t bytes, uint64_t deadline_ms);
+
+/* Takes bytes if that needs no waiting and nobody else waits. */
+bool sl_credit_try(struct sl_credit *credit, size_t bytes);
 
 /* Takes without waiting, past the total if need be: for bytes that are already in memory. */
 void sl_credit_force(struct sl_credit *credit, size_t bytes);

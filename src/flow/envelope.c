@@ -22,6 +22,7 @@ static const struct sl_message_field envelope_fields[] = {
     {"last",         SL_FIELD_TRUTH,  IN_ENVELOPE(last),            false},
     {"batches",      SL_FIELD_WHOLE,  IN_ENVELOPE(batches),         false},
     {"full",         SL_FIELD_TRUTH,  IN_ENVELOPE(full),            false},
+    {"seen",         SL_FIELD_NAME,   IN_ENVELOPE(full_read),       false},
     {"count",        SL_FIELD_WHOLE,  IN_ENVELOPE(count),           true },
     {"superseded",   SL_FIELD_WHOLE,  IN_ENVELOPE(superseded),      false},
     {"read_at",      SL_FIELD_MOMENT, IN_ENVELOPE(read_at_ms),      false},
@@ -181,6 +182,24 @@ int sl_message_add_row(struct sl_batch *batch, const struct sl_message_row *row,
     return SL_OK;
 }
 
+/* The full read that the rows belong to. A message that does not name it is of a sluice for which
+ * each full read was one run. */
+static const char *full_read_of(const struct sl_envelope *envelope)
+{
+    if (envelope->full_read && *envelope->full_read)
+        return envelope->full_read;
+    return envelope->full ? envelope->run : NULL;
+}
+
+/* Such names are written into metrics and logs as they are. */
+static bool is_plain(const char *name)
+{
+    for (const char *at = name; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == '"' || *at == '\\' || *at == 0x7f)
+            return false;
+    return *name;
+}
+
 int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope,
                       struct sl_err *err)
 {
@@ -193,8 +212,10 @@ int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope
     if (envelope->attempt > UINT32_MAX || envelope->batch > UINT32_MAX ||
         envelope->superseded > UINT32_MAX || envelope->batches > UINT32_MAX)
         return sl_err_set(err, SL_REJECTED, "a number of the envelope is too large");
-    if (!*envelope->feed || !*envelope->entity || !*envelope->run)
-        return sl_err_set(err, SL_REJECTED, "'feed', 'entity' or 'run' is empty");
+    if (!is_plain(envelope->feed) || !is_plain(envelope->entity) || !is_plain(envelope->run))
+        return sl_err_set(err, SL_REJECTED,
+                          "'feed', 'entity' or 'run' is empty, or holds a quote, a backslash or a "
+                          "control character");
 
     batch->origin = (struct sl_origin){
         .feed = envelope->feed,
@@ -206,6 +227,7 @@ int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope
         .last = envelope->last,
         .batches = envelope->batches,
         .full = envelope->full,
+        .seen = full_read_of(envelope),
         .read_at_ms = envelope->read_at_ms,
         .lane = batch->origin.lane, /* told by the queue, not by the message */
     };

@@ -59,6 +59,7 @@ struct sl_flow *sl_flow_start(const struct sl_flow_options *options, struct sl_s
     flow->reading = true;
     flow->retries =
         sl_counter("retries_total", "Deliveries tried again.", "flow=\"%s\"", options->name);
+    flow->series = sl_flow_series_new();
     flow->reader = sl_fiber_spawn_joinable("flow.read", read_batches, flow);
     return flow;
 }
@@ -88,6 +89,7 @@ void sl_flow_stop(struct sl_flow *flow, uint64_t deadline_ms)
 void sl_flow_free(struct sl_flow *flow)
 {
     flow->source->type->close(flow->source);
+    sl_flow_series_free(flow->series);
     free(flow);
 }
 

@@ -36,6 +36,7 @@ struct sl_flow {
     struct sl_fiber *probe;
     char trouble[SL_ERR_TEXT_BYTES];
     struct sl_metric *retries;
+    struct sl_flow_series *series;
 };
 
 /* Starts a fiber that brings the batch to the sink, and commits or releases it. Takes batch. */
@@ -45,7 +46,10 @@ void sl_delivery_start(struct sl_flow *flow, struct sl_batch *batch);
 void sl_flow_sink_away(struct sl_flow *flow, const struct sl_err *err);
 void sl_flow_stop_probe(struct sl_flow *flow);
 
-/* Counting: rows by stage, latencies by stage. */
+/* Counting: rows by stage, latencies by stage. The series are found once and kept here, because
+ * finding one costs more than counting in it. */
+struct sl_flow_series *sl_flow_series_new(void);
+void sl_flow_series_free(struct sl_flow_series *series);
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch);
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
                            const struct sl_result *result);

@@ -81,6 +81,8 @@ static void json_head(const struct sl_batch *batch, struct sl_buf *out)
     else
         sl_buf_add_text(out, ",\"batches\":null");
     sl_buf_add_text(out, origin->full ? ",\"full\":true" : ",\"full\":false");
+    if (origin->seen)
+        json_text(out, ",\"seen\":", sl_str_of(origin->seen));
     json_whole(out, ",\"count\":", batch->count);
     json_whole(out, ",\"superseded\":", batch->superseded);
     json_moment(out, ",\"read_at\":", origin->read_at_ms);
@@ -149,6 +151,8 @@ static void bson_head(const struct sl_batch *batch, struct sl_bson_writer *write
     else
         sl_bson_add_null(writer, SL_BSON_KEY("batches"));
     sl_bson_add_bool(writer, SL_BSON_KEY("full"), origin->full);
+    if (origin->seen)
+        bson_text(writer, SL_BSON_KEY("seen"), origin->seen);
     sl_bson_add_int64(writer, SL_BSON_KEY("count"), batch->count);
     sl_bson_add_int64(writer, SL_BSON_KEY("superseded"), batch->superseded);
     if (origin->read_at_ms)

@@ -1,8 +1,18 @@
 #include "flow/state.h"
 
+#include <stdlib.h>
+
 const char *sl_run_state_name(enum sl_run_state state)
 {
     static const char *const names[] = {"planned",   "requested", "executing", "packaged",
                                         "streaming", "published", "done",      "failed"};
     return names[state];
+}
+
+void sl_checkpoint_done(struct sl_checkpoint *checkpoint)
+{
+    free(checkpoint->newest);
+    free(checkpoint->safe);
+    free(checkpoint->query);
+    *checkpoint = (struct sl_checkpoint){0};
 }

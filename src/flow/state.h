@@ -1,7 +1,7 @@
-/* What sluice must remember: the journal of runs, the ledger, version counters, leases and dead
- * letters. flow/ declares it, store/ keeps it in MongoDB. Every call suspends, waits for a durable
- * (majority, journaled) write, and fails with a transient code when the store is away: callers
- * retry. */
+/* What sluice must remember: the journal of runs, the ledger, checkpoints, version counters, leases
+ * and dead letters. flow/ declares it, store/ keeps it in MongoDB. Every call suspends, waits for a
+ * durable (majority, journaled) write, and fails with a transient code when the store is away:
+ * callers retry. */
 #ifndef SL_FLOW_STATE_H
 #define SL_FLOW_STATE_H
 
@@ -43,10 +43,29 @@ struct sl_run {
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
     int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
+    int64_t expires_ms;                      /* wall clock: forgotten then; 0: kept for ever */
     char error[SL_ERR_TEXT_BYTES];           /* why it failed, for a person */
     struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
     unsigned entity_count;
 };
+
+/* Where the changes of a table have been read to: links as the peer gave them, to a delta or to a
+ * page of a full read. */
+struct sl_checkpoint {
+    char *newest;               /* read on from here; heap; NULL: nowhere, read in full */
+    char *safe;                 /* everything before it has closed its ledger; heap; may be NULL */
+    int64_t run_number;         /* greatest number a run of the feed has had */
+    char reading[SL_NAME_MAX];  /* the full read whose pages newest leads to; "": none */
+    char sweeping[SL_NAME_MAX]; /* the full read that ended, its sweep not done yet; "": none */
+    int64_t floor;              /* version of the deletions of that sweep */
+    int64_t full_number;        /* number of the newest full read */
+    int64_t full_dead;          /* rows of that full read that are dead letters, so far */
+    char *query;                /* what is asked for, as the links were made with it; heap */
+    char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
+};
+
+/* Frees the links and empties the checkpoint. */
+void sl_checkpoint_done(struct sl_checkpoint *checkpoint);
 
 /* What the ledger says of one entity in one attempt of a run. */
 struct sl_ledger_sum {
@@ -102,6 +121,52 @@ struct sl_state_type {
     /* Writes dead letters of the origin; idempotent by (run, entity, row). */
     int (*dead_put)(struct sl_state *state, const struct sl_origin *origin,
                     const struct sl_dead *dead, uint32_t count, struct sl_err *err);
+
+    /* The feed's checkpoint: SL_OK, or SL_NOTFOUND when none was ever saved. Gives *ret: the caller
+     * ends it by sl_checkpoint_done. */
+    int (*checkpoint_load)(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
+                           struct sl_err *err);
+    /* Writes it whole; borrows it. Refused with SL_REJECTED when a newer epoch wrote it. */
+    int (*checkpoint_save)(struct sl_state *state, const char *feed,
+                           const struct sl_checkpoint *checkpoint, int64_t epoch,
+                           struct sl_err *err);
+
+    /* The runs of the feed that are published and not done, the oldest max of them, oldest first.
+     * A run takes several KiB: keep the array off the stack. */
+    int (*runs_open)(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
+                     unsigned *ret_count, struct sl_err *err);
+
+    /* The mark of a source: no row of a greater version may have been published. SL_NOTFOUND when
+     * it was never raised. */
+    int (*mark_get)(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
+    /* Raises it to value; it never falls. SL_REJECTED when a newer epoch has raised it. */
+    int (*mark_raise)(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
+                      struct sl_err *err);
+
+    /* Reserves arrival-order versions up to until, among all processes. *ret_previous is what was
+     * reserved before (0: nothing): versions up to it may be others', those above it up to until
+     * are the caller's. When it is not below until, nothing was reserved. */
+    int (*clock_reserve)(struct sl_state *state, int64_t until, int64_t *ret_previous,
+                         struct sl_err *err);
+
+    /* The greatest version stored in the collection, tombstones included; 0 when there is none.
+     * Reads the whole collection: minutes, when it is large. */
+    int (*version_max)(struct sl_state *state, const char *collection, int64_t *ret,
+                       struct sl_err *err);
+
+    /* For a sweep: the documents of the feed that are live (no tombstones), and how many of them
+     * the full read seen did not see and are not newer than floor. Walks the collection in the
+     * order of _id, in many short commands: minutes, when it is large. */
+    int (*unseen_count)(struct sl_state *state, const char *collection, const char *feed,
+                        const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
+                        struct sl_err *err);
+    /* The ids of those unseen ones, in the order of _id, from the one behind after on ("": from the
+     * start). Fewer than max only when there are no more. The ids are copied into arena, each with
+     * a NUL behind it, so that the last one is the next call's after. */
+    int (*unseen_ids)(struct sl_state *state, const char *collection, const char *feed,
+                      const char *seen, int64_t floor, const char *after, unsigned max,
+                      struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
+                      struct sl_err *err);
 
     int (*ping)(struct sl_state *state, struct sl_err *err);
     void (*close)(struct sl_state *state);

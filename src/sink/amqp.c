@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "flow/message.h"
@@ -18,8 +19,9 @@ struct amqp_sink {
     struct sl_sink sink;
     struct sl_amqp_link link;
     struct sl_metric *messages, *bytes, *confirm;
-    unsigned refusals; /* publishes in a row that the broker refused or left unanswered */
-    char trouble[256];
+    unsigned refusals;    /* publishes in a row that the broker refused or left unanswered */
+    enum sl_lane refused; /* where the last of them should have gone */
+    char trouble[SL_ERR_TEXT_BYTES];
 };
 
 /* --- what travels with a message --- */
@@ -82,8 +84,18 @@ static int get_ready(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_
     return SL_OK;
 }
 
+static const char *cannot_store(struct amqp_sink *self)
+{
+    snprintf(self->trouble, sizeof self->trouble,
+             "RabbitMQ answers but stores no message in queue '%s': if that stays with all nodes "
+             "up, delete it; sluice declares it again, the open ledger refills it",
+             self->link.lanes[self->refused].queue);
+    return self->trouble;
+}
+
 /* A failed publish says something about the connection too. */
-static int judge(struct amqp_sink *self, int rc, uint64_t waited_ms, struct sl_err *err)
+static int judge(struct amqp_sink *self, enum sl_lane lane, int rc, uint64_t waited_ms,
+                 struct sl_err *err)
 {
     struct sl_amqp_link *link = &self->link;
     if (rc == SL_NOTFOUND) { /* a queue was deleted: the next opening declares it again */
@@ -94,8 +106,11 @@ static int judge(struct amqp_sink *self, int rc, uint64_t waited_ms, struct sl_e
     }
     bool silent = rc == SL_TIMEOUT && waited_ms >= SILENCE_MAX_MS && !sl_amqp_blocked(link->amqp);
     bool refused = rc == SL_CLOSED && sl_amqp_link_ready(link);
-    if (silent || refused)
-        self->refusals++;
+    if (silent || refused) {
+        self->refused = lane;
+        if (++self->refusals == REFUSALS_MAX)
+            sl_log(SL_ERROR, "cannot publish", SL_T("error", cannot_store(self)));
+    }
     if (silent || (refused && self->refusals % REFUSALS_MAX == 0))
         link->doubtful = true;
     return rc;
@@ -121,7 +136,7 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     uint64_t waited_ms = sl_loop_now_ms() - began_ms;
     free(labels);
     if (rc != SL_OK)
-        return judge(self, rc, waited_ms, err);
+        return judge(self, batch->origin.lane, rc, waited_ms, err);
     self->refusals = 0;
     sl_metric_add(self->messages, 1);
     sl_metric_add(self->bytes, (int64_t)body.length);
@@ -195,12 +210,7 @@ const char *sl_sink_amqp_trouble(const struct sl_sink *sink)
     if (blocked)
         snprintf(self->trouble, sizeof self->trouble, "RabbitMQ blocks publishing: %s", blocked);
     else if (self->refusals >= REFUSALS_MAX)
-        snprintf(
-            self->trouble, sizeof self->trouble,
-            "RabbitMQ answers but stores no message (%u tries): its log says why; a queue that it "
-            "cannot serve any more has to be deleted, sluice declares it again and the open "
-            "ledger publishes what was in it",
-            self->refusals);
+        return cannot_store(self);
     else
         return NULL;
     return self->trouble;

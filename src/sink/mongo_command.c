@@ -82,8 +82,8 @@ static void stamp_document(struct sl_buf *out, const struct sl_origin *origin, i
     BSON_APPEND_INT64(&meta, "v", 0);
     BSON_APPEND_UTF8(&meta, "feed", origin->feed);
     BSON_APPEND_UTF8(&meta, "run", origin->run);
-    if (origin->full)
-        BSON_APPEND_UTF8(&meta, "seen", origin->run);
+    if (origin->seen)
+        BSON_APPEND_UTF8(&meta, "seen", origin->seen);
     BSON_APPEND_DATE_TIME(&meta, "at", at_ms);
     keep_bytes(&meta, out);
     bson_destroy(&meta);
@@ -106,12 +106,12 @@ static void stamp_tombstone(struct sl_buf *out, const struct sl_origin *origin, 
 static void stamp_keep(struct sl_buf *out, const struct sl_origin *origin)
 {
     bson_t element = BSON_INITIALIZER;
-    if (origin->full) {
+    if (origin->seen) {
         // clang-format off
         bson_t *seen = BCON_NEW(
             "2", "{", "$mergeObjects", "[", "$$ROOT", "{",
                 "_sluice", "{", "$mergeObjects", "[", "$_sluice", "{",
-                    "seen", "{", "$literal", BCON_UTF8(origin->run), "}",
+                    "seen", "{", "$literal", BCON_UTF8(origin->seen), "}",
                 "}", "]", "}",
             "}", "]", "}");
         // clang-format on

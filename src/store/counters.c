@@ -1,5 +1,6 @@
-/* Version counters, one a collection of data: version = counter * 2^24 + row. A counter that was
- * lost resumes above the greatest version that is stored. */
+/* Where versions come from when the source has none. Counters, one a collection of data: version =
+ * counter * 2^24 + row; one that was lost resumes above the greatest version that is stored. The
+ * clock, one for all: versions by order of arrival, reserved ahead of time. */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "store/store_own.h"
 
 static const char COUNTERS[] = "counters";
+static const char CLOCK[] = "clock"; /* its _id: counters have a point in theirs */
 
 enum {
     SCAN_MS = 10 * 60 * 1000, /* reading a whole collection may take long */
@@ -40,10 +42,10 @@ static int take(struct sl_store *store, const char *id, int64_t base, int64_t *r
     return SL_OK;
 }
 
-/* The counter of the greatest version in the collection; 0 when it is empty or does not exist. */
-static int stored_counter(struct sl_store *store, const char *collection, int64_t *ret,
-                          struct sl_err *err)
+int sl_store_version_max(struct sl_state *state, const char *collection, int64_t *ret,
+                         struct sl_err *err)
 {
+    struct sl_store *store = sl_store_of(state);
     bson_t document;
     // clang-format off
     bson_t *pipeline = BCON_NEW(
@@ -53,13 +55,13 @@ static int stored_counter(struct sl_store *store, const char *collection, int64_
     int rc = sl_store_aggregate(store, store->data_database, collection, pipeline,
                                 sl_deadline_in(SCAN_MS), &document, err);
     bson_destroy(pipeline);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return sl_err_wrap(err, "greatest version in '%s'", collection);
     *ret = 0;
     if (rc == SL_NOTFOUND)
         return SL_OK;
-    if (rc != SL_OK)
-        return rc;
     int64_t greatest = sl_field_int64(&document, "greatest", 0);
-    *ret = greatest > 0 ? greatest >> SL_VERSION_ROW_BITS : 0;
+    *ret = greatest > 0 ? greatest : 0;
     bson_destroy(&document);
     return SL_OK;
 }
@@ -71,10 +73,11 @@ int sl_store_counter_take(struct sl_state *state, const char *collection, int64_
     char id[384];
     snprintf(id, sizeof id, "%s.%s", store->data_database, collection);
 
-    int64_t base = 0;
+    int64_t greatest = 0;
     int rc = take(store, id, -1, ret, err);
     if (rc == SL_NOTFOUND) {
-        rc = stored_counter(store, collection, &base, err);
+        rc = sl_store_version_max(state, collection, &greatest, err);
+        int64_t base = greatest >> SL_VERSION_ROW_BITS;
         if (rc == SL_OK)
             rc = take(store, id, base, ret, err);
         if (rc == SL_OK && base)
@@ -83,4 +86,29 @@ int sl_store_counter_take(struct sl_state *state, const char *collection, int64_
     }
     return rc == SL_OK ? rc
                        : sl_err_wrap(err, "cannot take a version counter for '%s'", collection);
+}
+
+int sl_store_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
+                           struct sl_err *err)
+{
+    struct sl_err local = {0}; /* sl_store_modify reads its cause */
+    struct sl_err *fault = err ? err : &local;
+    bson_t document;
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(CLOCK));
+    // clang-format off
+    bson_t *pipeline = BCON_NEW(
+        "0", "{", "$set", "{",
+            "previous", "{", "$ifNull", "[", "$value", BCON_INT64(0), "]", "}",
+            "value", "{", "$max", "[", "$value", BCON_INT64(until), "]", "}",
+            "at", "$$NOW",
+        "}", "}");
+    // clang-format on
+    int rc = sl_store_modify(sl_store_of(state), COUNTERS, query, pipeline, true, &document, fault);
+    bson_destroy(query);
+    bson_destroy(pipeline);
+    if (rc != SL_OK)
+        return sl_err_wrap(fault, "cannot reserve versions");
+    *ret_previous = sl_field_int64(&document, "previous", 0);
+    bson_destroy(&document);
+    return SL_OK;
 }

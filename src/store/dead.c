@@ -14,9 +14,10 @@ enum {
 
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
-    bson_t *keys = BCON_NEW("feed", BCON_INT32(1), "at", BCON_INT32(-1));
-    int rc = sl_store_index(store, &store->dead_ready, DEAD, "feed_newest", keys, 0, err);
-    bson_destroy(keys);
+    bson_t *indexes = BCON_NEW("0", "{", "name", "feed_newest", "key", "{", "feed", BCON_INT32(1),
+                               "at", BCON_INT32(-1), "}", "}");
+    int rc = sl_store_index(store, &store->dead_ready, DEAD, indexes, err);
+    bson_destroy(indexes);
     return rc;
 }
 

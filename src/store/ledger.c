@@ -11,9 +11,10 @@ enum { KEEP_S = 30 * 86400 };
 
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
-    bson_t *keys = BCON_NEW("at", BCON_INT32(1));
-    int rc = sl_store_index(store, &store->ledger_ready, LEDGER, "expiry", keys, KEEP_S, err);
-    bson_destroy(keys);
+    bson_t *indexes = BCON_NEW("0", "{", "name", "expiry", "key", "{", "at", BCON_INT32(1), "}",
+                               "expireAfterSeconds", BCON_INT64(KEEP_S), "}");
+    int rc = sl_store_index(store, &store->ledger_ready, LEDGER, indexes, err);
+    bson_destroy(indexes);
     return rc;
 }
 

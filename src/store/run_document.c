@@ -34,6 +34,8 @@ void sl_run_to_document(const struct sl_run *run, int64_t epoch, bson_t *documen
     BSON_APPEND_UTF8(document, "returned_execution_id", run->returned_execution_id);
     BSON_APPEND_DATE_TIME(document, "created_at", run->created_ms);
     BSON_APPEND_DATE_TIME(document, "state_at", run->state_ms);
+    if (run->expires_ms)
+        BSON_APPEND_DATE_TIME(document, "expires_at", run->expires_ms);
     BSON_APPEND_UTF8(document, "error", run->error);
     BSON_APPEND_INT64(document, "epoch", epoch);
     BSON_APPEND_ARRAY_BEGIN(document, "entities", &entities);
@@ -103,6 +105,7 @@ int sl_run_from_document(const bson_t *document, struct sl_run *ret, struct sl_e
                   sizeof ret->returned_execution_id);
     ret->created_ms = sl_field_date_ms(document, "created_at");
     ret->state_ms = sl_field_date_ms(document, "state_at");
+    ret->expires_ms = sl_field_date_ms(document, "expires_at");
     sl_field_text(document, "error", ret->error, sizeof ret->error);
     int rc = read_state(document, ret, err);
     return rc == SL_OK ? read_entities(document, ret, err) : rc;

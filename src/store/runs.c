@@ -1,17 +1,27 @@
 /* The journal of runs. A run is written whole; the epoch of the writer's lease keeps a process that
  * lost its feed from overwriting what its successor wrote. */
-#include "mongo/error.h"
 #include "mongo/fields.h"
 #include "store/run_document.h"
 #include "store/store_own.h"
 
 static const char RUNS[] = "runs";
 
+/* By feed, the newest first; the few that are open, of feeds that have a run every ten seconds; and
+ * the one that lets the server remove those whose time is over. */
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
-    bson_t *keys = BCON_NEW("feed", BCON_INT32(1), "number", BCON_INT32(-1));
-    int rc = sl_store_index(store, &store->runs_ready, RUNS, "feed_newest", keys, 0, err);
-    bson_destroy(keys);
+    // clang-format off
+    bson_t *indexes = BCON_NEW(
+        "0", "{", "name", "feed_newest",
+            "key", "{", "feed", BCON_INT32(1), "number", BCON_INT32(-1), "}", "}",
+        "1", "{", "name", "feed_open",
+            "key", "{", "feed", BCON_INT32(1), "number", BCON_INT32(1), "}",
+            "partialFilterExpression", "{", "state", "published", "}", "}",
+        "2", "{", "name", "expiry",
+            "key", "{", "expires_at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT64(0), "}");
+    // clang-format on
+    int rc = sl_store_index(store, &store->runs_ready, RUNS, indexes, err);
+    bson_destroy(indexes);
     return rc;
 }
 
@@ -39,23 +49,45 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
                       struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
-    struct sl_err local = {0}; /* its cause is read below */
-    struct sl_err *fault = err ? err : &local;
-    int rc = make_index(store, fault);
+    int rc = make_index(store, err);
     if (rc != SL_OK)
         return rc;
-
     bson_t document = BSON_INITIALIZER;
     sl_run_to_document(run, epoch, &document);
-    bson_t *query =
-        BCON_NEW("_id", BCON_UTF8(run->id), "epoch", "{", "$lte", BCON_INT64(epoch), "}");
-    rc = sl_store_update(store, RUNS, query, &document, true, NULL, fault);
-    bson_destroy(query);
+    rc = sl_store_update_owned(store, RUNS, run->id, &document, epoch, err);
     bson_destroy(&document);
-    /* Nothing matched and it cannot be inserted: it is there, with a higher epoch. */
-    if (rc == SL_REJECTED && fault->cause == SL_MONGO_DUPLICATE_KEY)
-        return sl_err_set(fault, SL_REJECTED,
-                          "run '%s' belongs to another process by now: its epoch is above %lld",
-                          run->id, (long long)epoch);
-    return rc == SL_OK ? rc : sl_err_wrap(fault, "cannot save run '%s'", run->id);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save run '%s'", run->id);
+}
+
+int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
+                       unsigned *ret_count, struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    int rc = make_index(store, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_store_rows rows;
+    bson_t *filter =
+        BCON_NEW("feed", BCON_UTF8(feed), "state", BCON_UTF8(sl_run_state_name(SL_RUN_PUBLISHED)));
+    bson_t *sort = BCON_NEW("number", BCON_INT32(1));
+    rc = sl_store_find_many(store,
+                            &(struct sl_store_query){.database = store->database,
+                                                     .collection = RUNS,
+                                                     .filter = filter,
+                                                     .sort = sort,
+                                                     .limit = max},
+                            &rows, err);
+    bson_destroy(filter);
+    bson_destroy(sort);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "open runs of feed '%s'", feed);
+
+    unsigned count = 0;
+    bson_t document;
+    while (rc == SL_OK && count < max && sl_store_rows_next(&rows, &document))
+        rc = sl_run_from_document(&document, &ret[count++], err);
+    sl_store_rows_done(&rows);
+    if (rc == SL_OK)
+        *ret_count = count;
+    return rc;
 }

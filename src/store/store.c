@@ -28,7 +28,7 @@ static void append_array_or_document(bson_t *to, const char *name, const bson_t 
         BSON_APPEND_DOCUMENT(to, name, value);
 }
 
-static void append_majority_read(bson_t *command)
+void sl_store_append_majority(bson_t *command)
 {
     bson_t concern;
     BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
@@ -36,30 +36,22 @@ static void append_majority_read(bson_t *command)
     bson_append_document_end(command, &concern);
 }
 
-int sl_store_index(struct sl_store *store, bool *ready, const char *collection, const char *name,
-                   const bson_t *keys, int64_t ttl_s, struct sl_err *err)
+int sl_store_index(struct sl_store *store, bool *ready, const char *collection,
+                   const bson_t *indexes, struct sl_err *err)
 {
     if (*ready)
         return SL_OK;
-    bson_t command = BSON_INITIALIZER, indexes, index, reply;
+    bson_t command = BSON_INITIALIZER, reply;
     uint64_t deadline_ms = sl_store_deadline(store);
     BSON_APPEND_UTF8(&command, "createIndexes", collection);
-    BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &indexes);
-    BSON_APPEND_DOCUMENT_BEGIN(&indexes, "0", &index);
-    BSON_APPEND_DOCUMENT(&index, "key", keys);
-    BSON_APPEND_UTF8(&index, "name", name);
-    if (ttl_s)
-        BSON_APPEND_INT64(&index, "expireAfterSeconds", ttl_s);
-    bson_append_document_end(&indexes, &index);
-    bson_append_array_end(&command, &indexes);
+    BSON_APPEND_ARRAY(&command, "indexes", indexes);
     sl_mongo_append_durable(&command, deadline_ms);
 
     int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
     *ready = rc == SL_OK;
     bson_destroy(&reply);
     bson_destroy(&command);
-    return rc == SL_OK ? rc
-                       : sl_err_wrap(err, "cannot make the index '%s' of '%s'", name, collection);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot make the indexes of '%s'", collection);
 }
 
 int sl_store_update(struct sl_store *store, const char *collection, const bson_t *query,
@@ -82,6 +74,37 @@ int sl_store_update(struct sl_store *store, const char *collection, const bson_t
         *ret_matched = sl_field_int64(&reply, "n", 0);
     bson_destroy(&reply);
     bson_destroy(&command);
+    return rc;
+}
+
+/* A duplicate _id: the document is there, and its epoch did not fit. */
+static int explain_owned(struct sl_store *store, const char *collection, const char *id,
+                         int64_t epoch, struct sl_err *err)
+{
+    bson_t document;
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$lte", BCON_INT64(epoch), "}");
+    int rc = sl_store_find(store, collection, query, NULL, &document, err);
+    bson_destroy(query);
+    if (rc == SL_NOTFOUND)
+        return sl_err_set(err, SL_REJECTED,
+                          "'%s' belongs to another process by now: its epoch is above %lld", id,
+                          (long long)epoch);
+    if (rc != SL_OK)
+        return rc;
+    bson_destroy(&document);
+    return sl_err_set(err, SL_CLOSED, "'%s' was made by another process at the same moment", id);
+}
+
+int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
+                          const bson_t *change, int64_t epoch, struct sl_err *err)
+{
+    struct sl_err local = {0}; /* its cause is read below */
+    struct sl_err *fault = err ? err : &local;
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$lte", BCON_INT64(epoch), "}");
+    int rc = sl_store_update(store, collection, query, change, true, NULL, fault);
+    bson_destroy(query);
+    if (rc == SL_REJECTED && fault->cause == SL_MONGO_DUPLICATE_KEY)
+        return explain_owned(store, collection, id, epoch, fault);
     return rc;
 }
 
@@ -121,11 +144,58 @@ int sl_store_find(struct sl_store *store, const char *collection, const bson_t *
         BSON_APPEND_DOCUMENT(&command, "sort", sort);
     BSON_APPEND_INT32(&command, "limit", 1);
     BSON_APPEND_BOOL(&command, "singleBatch", true);
-    append_majority_read(&command);
+    sl_store_append_majority(&command);
     int rc = sl_mongo_first(store->mongo, store->database, &command, ret_document,
                             sl_store_deadline(store), err);
     bson_destroy(&command);
     return rc;
+}
+
+int sl_store_find_many(struct sl_store *store, const struct sl_store_query *query,
+                       struct sl_store_rows *ret, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&command, "find", query->collection);
+    BSON_APPEND_DOCUMENT(&command, "filter", query->filter);
+    if (query->sort)
+        BSON_APPEND_DOCUMENT(&command, "sort", query->sort);
+    if (query->fields)
+        BSON_APPEND_DOCUMENT(&command, "projection", query->fields);
+    if (query->hint)
+        BSON_APPEND_DOCUMENT(&command, "hint", query->hint);
+    BSON_APPEND_INT64(&command, "limit", query->limit);
+    BSON_APPEND_INT64(&command, "batchSize", query->limit); /* else the first batch ends at 101 */
+    BSON_APPEND_BOOL(&command, "singleBatch", true);
+    sl_store_append_majority(&command);
+    ret->any = false;
+    int rc = sl_mongo_command(store->mongo, query->database, &command, &ret->reply,
+                              sl_store_deadline(store), err);
+    bson_destroy(&command);
+    bson_iter_t at;
+    if (rc == SL_OK)
+        ret->any = bson_iter_init(&at, &ret->reply) &&
+                   bson_iter_find_descendant(&at, "cursor.firstBatch", &at) &&
+                   BSON_ITER_HOLDS_ARRAY(&at) && bson_iter_recurse(&at, &ret->at);
+    else
+        bson_destroy(&ret->reply);
+    return rc;
+}
+
+bool sl_store_rows_next(struct sl_store_rows *rows, bson_t *ret_view)
+{
+    const uint8_t *data;
+    uint32_t length;
+    while (rows->any && bson_iter_next(&rows->at))
+        if (BSON_ITER_HOLDS_DOCUMENT(&rows->at)) {
+            bson_iter_document(&rows->at, &length, &data);
+            return bson_init_static(ret_view, data, length);
+        }
+    return false;
+}
+
+void sl_store_rows_done(struct sl_store_rows *rows)
+{
+    bson_destroy(&rows->reply);
 }
 
 int sl_store_aggregate(struct sl_store *store, const char *database, const char *collection,
@@ -137,7 +207,7 @@ int sl_store_aggregate(struct sl_store *store, const char *database, const char 
     BSON_APPEND_ARRAY(&command, "pipeline", pipeline);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "cursor", &cursor);
     bson_append_document_end(&command, &cursor);
-    append_majority_read(&command);
+    sl_store_append_majority(&command);
     int rc = sl_mongo_first(store->mongo, database, &command, ret_document, deadline_ms, err);
     bson_destroy(&command);
     return rc;
@@ -162,6 +232,7 @@ static void store_close(struct sl_state *state)
 static const struct sl_state_type type = {
     .run_newest = sl_store_run_newest,
     .run_save = sl_store_run_save,
+    .runs_open = sl_store_runs_open,
     .suspect_set = sl_store_suspect_set,
     .suspect_get = sl_store_suspect_get,
     .counter_take = sl_store_counter_take,
@@ -170,6 +241,14 @@ static const struct sl_state_type type = {
     .ledger_put = sl_store_ledger_put,
     .ledger_sum = sl_store_ledger_sum,
     .dead_put = sl_store_dead_put,
+    .checkpoint_load = sl_store_checkpoint_load,
+    .checkpoint_save = sl_store_checkpoint_save,
+    .mark_get = sl_store_mark_get,
+    .mark_raise = sl_store_mark_raise,
+    .clock_reserve = sl_store_clock_reserve,
+    .version_max = sl_store_version_max,
+    .unseen_count = sl_store_unseen_count,
+    .unseen_ids = sl_store_unseen_ids,
     .ping = store_ping,
     .close = store_close,
 };

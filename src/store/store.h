@@ -1,6 +1,6 @@
-/* The state in MongoDB: runs, suspect feeds, version counters, leases, the ledger, dead letters.
- * What each collection holds is told in docs/STATE.md. Nothing here is a cache: every call asks or
- * writes the primary, with a majority and the journal behind it. */
+/* The state in MongoDB: runs, checkpoints, suspect feeds, version counters, leases, the ledger,
+ * dead letters. What each collection holds is told in docs/STATE.md. Nothing here is a cache: every
+ * call asks or writes the primary, with a majority and the journal behind it. */
 #ifndef SL_STORE_STORE_H
 #define SL_STORE_STORE_H
 

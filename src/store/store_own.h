@@ -25,14 +25,21 @@ static inline struct sl_store *sl_store_of(struct sl_state *state)
 /* When a call that begins now must have ended. */
 uint64_t sl_store_deadline(const struct sl_store *store);
 
-/* Makes one index, once: *ready tells whether it is done. keys is borrowed; ttl_s 0: none. */
-int sl_store_index(struct sl_store *store, bool *ready, const char *collection, const char *name,
-                   const bson_t *keys, int64_t ttl_s, struct sl_err *err);
+/* Makes the collection's indexes, once: *ready tells whether it is done. indexes is the array of
+ * createIndexes, borrowed. */
+int sl_store_index(struct sl_store *store, bool *ready, const char *collection,
+                   const bson_t *indexes, struct sl_err *err);
 
 /* update {q: query, u: change, upsert}, durable. Borrows both documents; change is a document or,
  * when its first key is "0", a pipeline. ret_matched may be NULL. */
 int sl_store_update(struct sl_store *store, const char *collection, const bson_t *query,
                     const bson_t *change, bool upsert, int64_t *ret_matched, struct sl_err *err);
+
+/* The same for one document that belongs to a lease, made when it is missing: change must set
+ * epoch. SL_REJECTED with no change when a newer epoch wrote it, SL_CLOSED when another process
+ * made it at the same moment. */
+int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
+                          const bson_t *change, int64_t epoch, struct sl_err *err);
 
 /* findAndModify with a pipeline: ret_document gets the document as it is afterwards (initialised on
  * SL_OK; the caller destroys it), SL_NOTFOUND when nothing matched and upsert is false. */
@@ -42,6 +49,27 @@ int sl_store_modify(struct sl_store *store, const char *collection, const bson_t
 /* find, sorted (sort may be NULL), the first document; readConcern majority. */
 int sl_store_find(struct sl_store *store, const char *collection, const bson_t *query,
                   const bson_t *sort, bson_t *ret_document, struct sl_err *err);
+
+/* find, as many documents as fit one reply, at most limit. sort and fields may be NULL. */
+struct sl_store_query {
+    const char *database, *collection;
+    const bson_t *filter, *sort, *fields;
+    const bson_t *hint; /* the index to use; NULL: the server's choice */
+    unsigned limit;
+};
+struct sl_store_rows {
+    bson_t reply;
+    bson_iter_t at;
+    bool any;
+};
+int sl_store_find_many(struct sl_store *store, const struct sl_store_query *query,
+                       struct sl_store_rows *ret, struct sl_err *err);
+/* The next document, a view into the rows. */
+bool sl_store_rows_next(struct sl_store_rows *rows, bson_t *ret_view);
+void sl_store_rows_done(struct sl_store_rows *rows);
+
+/* Appends readConcern {level: "majority"}. */
+void sl_store_append_majority(bson_t *command);
 
 /* aggregate: the first document. Borrows pipeline. */
 int sl_store_aggregate(struct sl_store *store, const char *database, const char *collection,
@@ -55,6 +83,25 @@ int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run 
                         struct sl_err *err);
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                       struct sl_err *err);
+int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
+                       unsigned *ret_count, struct sl_err *err);
+/* checkpoints.c */
+int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
+                             struct sl_err *err);
+int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
+                             const struct sl_checkpoint *checkpoint, int64_t epoch,
+                             struct sl_err *err);
+int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
+int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
+                        struct sl_err *err);
+/* unseen.c */
+int sl_store_unseen_count(struct sl_state *state, const char *collection, const char *feed,
+                          const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
+                          struct sl_err *err);
+int sl_store_unseen_ids(struct sl_state *state, const char *collection, const char *feed,
+                        const char *seen, int64_t floor, const char *after, unsigned max,
+                        struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
+                        struct sl_err *err);
 /* feeds.c */
 int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
                          struct sl_err *err);
@@ -63,6 +110,10 @@ int sl_store_suspect_get(struct sl_state *state, const char *feed,
 /* counters.c */
 int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
                           struct sl_err *err);
+int sl_store_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
+                           struct sl_err *err);
+int sl_store_version_max(struct sl_state *state, const char *collection, int64_t *ret,
+                         struct sl_err *err);
 /* leases.c */
 int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                         struct sl_err *err);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -46,6 +47,8 @@ struct rig {
     uint32_t source_dead;   /* dead rows found by the source in each batch */
     uint64_t give_up_in_ms; /* life of a given batch; 0: for ever */
     bool no_ledger;         /* the flow is not the final one */
+    int64_t base_ms;        /* for stamp: the wall clock's zero of its times */
+    void (*stamp)(struct rig *rig, struct sl_batch *batch); /* changes a batch that was made */
     bool sink_away, state_away, hang;
 
     struct fate *fates;
@@ -105,6 +108,8 @@ static inline struct sl_batch *make_batch(struct rig *rig, uint32_t number)
         struct sl_dead *dead = sl_batch_add_dead(batch);
         *dead = (struct sl_dead){.code = "untypable", .file = batch->origin.file, .line = 100 + i};
     }
+    if (rig->stamp)
+        rig->stamp(rig, batch);
     return batch;
 }
 

@@ -16,13 +16,14 @@ static const struct sl_origin origin = {.feed = "vendors",
                                         .run = "vendors-000001",
                                         .file = "Vendors.csv",
                                         .attempt = 1,
-                                        .batches = -1};
+                                        .batches = -1,
+                                        .lane = SL_LANE_BULK};
 
 /* A batcher, and a fiber that takes what comes and notes it. */
 enum { NOTED_MAX = 600 };
 
 struct bench {
-    struct sl_credit credit;
+    struct sl_credit credits[SL_LANES];
     struct sl_batcher *batcher;
     struct sl_fiber *taker;
     bool hold; /* the taker keeps the batches */
@@ -79,8 +80,9 @@ static void take_all(void *arg)
 static struct bench *bench_new(const struct sl_batcher_limits *limits, size_t credit_bytes)
 {
     struct bench *bench = calloc(1, sizeof *bench);
-    sl_credit_init(&bench->credit, "test", credit_bytes);
-    bench->batcher = sl_batcher_new(limits, &bench->credit);
+    for (int lane = 0; lane < SL_LANES; lane++)
+        sl_credit_init(&bench->credits[lane], sl_lane_name((enum sl_lane)lane), credit_bytes);
+    bench->batcher = sl_batcher_new(limits, bench->credits);
     bench->started_ms = sl_loop_now_ms();
     return bench;
 }
@@ -98,7 +100,7 @@ static void bench_free(struct bench *bench)
     for (unsigned i = 0; i < NOTED_MAX; i++)
         sl_batch_free(bench->held[i]);
     sl_batcher_free(bench->batcher);
-    EXPECT(bench->credit.used_bytes == 0);
+    EXPECT(!bench->credits[SL_LANE_FAST].used_bytes && !bench->credits[SL_LANE_BULK].used_bytes);
     free(bench);
 }
 
@@ -271,6 +273,80 @@ static void a_batch_lingers_no_longer_than_told(void **state)
     run_in_fiber(linger, NULL);
 }
 
+static void flush(void *arg)
+{
+    (void)arg;
+    struct sl_batcher_limits limits = usual;
+    limits.linger_ms = 60000; /* longer than the test waits */
+    struct bench *bench = bench_new(&limits, 1 << 20);
+    struct sl_batch *batch;
+    struct sl_err err;
+    start_taker(bench);
+    sl_batcher_flush(bench->batcher); /* nothing is open */
+    begin(bench);
+    EXPECT(sl_batcher_open(bench->batcher, &batch, &err) == SL_OK);
+    sl_batcher_flush(bench->batcher); /* open and empty: it stays open for its first row */
+    EXPECT(sl_fiber_sleep(20) == SL_OK);
+    EXPECT(bench->taken == 0);
+
+    EXPECT(add_numbered(bench, 1, 10) == SL_OK);
+    EXPECT(sl_fiber_sleep(20) == SL_OK);
+    EXPECT(bench->taken == 0); /* the flush before it was not meant for it */
+    EXPECT(add_numbered(bench, 2, 10) == SL_OK);
+    sl_batcher_flush(bench->batcher);
+    UNTIL(bench->taken);
+    REQUIRE(bench->taken == 1);
+    EXPECT(bench->note[0].count == 2 && bench->note[0].number == 0 && !bench->note[0].last);
+
+    EXPECT(add_numbered(bench, 3, 10) == SL_OK); /* the next one lingers again */
+    EXPECT(sl_fiber_sleep(20) == SL_OK);
+    EXPECT(bench->taken == 1);
+    sl_batcher_flush(bench->batcher);
+    sl_batcher_abandon(bench->batcher); /* what was flushed and not yet taken */
+    EXPECT(add_numbered(bench, 4, 10) == SL_OK);
+    EXPECT(sl_fiber_sleep(20) == SL_OK);
+    EXPECT(bench->taken == 1);
+    end(bench, NULL);
+    sl_batcher_finish(bench->batcher, NULL);
+    sl_fiber_join(bench->taker);
+    bench->taker = NULL;
+    REQUIRE(bench->taken == 2);
+    EXPECT(bench->note[1].count == 1 && bench->note[1].last && bench->note[1].batches == 2);
+    EXPECT(!strcmp(bench->note[1].first_id, "row-4"));
+    bench_free(bench);
+}
+
+static void a_flushed_batch_does_not_linger(void **state)
+{
+    (void)state;
+    run_in_fiber(flush, NULL);
+}
+
+/* The taker is late: the batch that was flushed waits behind a full one, and follows it at once. */
+static void flush_behind(void *arg)
+{
+    (void)arg;
+    struct sl_batcher_limits limits = usual;
+    limits.linger_ms = 60000;
+    struct bench *bench = bench_new(&limits, 1 << 20);
+    begin(bench);
+    for (unsigned i = 0; i < 12; i++)
+        EXPECT(add_numbered(bench, i, 10) == SL_OK);
+    sl_batcher_flush(bench->batcher);
+    start_taker(bench);
+    UNTIL(bench->taken == 2);
+    REQUIRE(bench->taken == 2);
+    EXPECT(bench->note[0].count == 10 && bench->note[1].count == 2);
+    sl_batcher_finish(bench->batcher, NULL);
+    bench_free(bench);
+}
+
+static void a_flush_counts_also_behind_a_full_batch(void **state)
+{
+    (void)state;
+    run_in_fiber(flush_behind, NULL);
+}
+
 /* --- keys --- */
 
 static void supersede(void *arg)
@@ -441,8 +517,9 @@ static void cancel_the_adder_without_credit(void *arg)
     struct sl_fiber *adder = sl_fiber_spawn_joinable("adder", add_many, bench);
     UNTIL(bench->taken);
     EXPECT(sl_fiber_sleep(20) == SL_OK);
-    EXPECT(bench->taken <= 3); /* held batches use up the credit */
-    EXPECT(bench->credit.used_bytes <= 1024 * 1024);
+    EXPECT(bench->taken <= 8); /* held batches use up the credit, 64 KiB each */
+    EXPECT(bench->credits[SL_LANE_BULK].used_bytes <= 512 * 1024);
+    EXPECT(!bench->credits[SL_LANE_FAST].used_bytes);
     unsigned taken = bench->taken;
     sl_batch_free(bench->held[0]);
     bench->held[0] = NULL;
@@ -458,6 +535,50 @@ static void a_standing_adder_can_be_cancelled(void **state)
     (void)state;
     run_in_fiber(cancel_the_adder, NULL);
     run_in_fiber(cancel_the_adder_without_credit, NULL);
+}
+
+/* A live change holds little of its own lane's credit; its batch takes more while there is some,
+ * and goes as it is when there is none. */
+static void grow_in_the_fast_lane(void *arg)
+{
+    enum { CREDIT = 200 * 1024, ROWS = 2000 };
+    (void)arg;
+    struct sl_batcher_limits limits = {
+        .max_rows = ROWS, .max_bytes = 1 << 20, .linger_ms = 60000, .max_row_bytes = 1 << 20};
+    struct sl_origin fast = origin;
+    struct sl_err err;
+    fast.lane = SL_LANE_FAST;
+    struct bench *bench = bench_new(&limits, CREDIT);
+    const struct sl_credit *credit = &bench->credits[SL_LANE_FAST];
+    EXPECT(sl_batcher_begin(bench->batcher, &fast, &err) == SL_OK);
+    EXPECT(add_numbered(bench, 0, 100) == SL_OK);
+    EXPECT(credit->used_bytes > 0 && credit->used_bytes <= 64 * 1024);
+    size_t before = credit->used_bytes;
+    for (unsigned i = 1; i < 100; i++)
+        EXPECT(add_numbered(bench, i, 1024) == SL_OK);
+    EXPECT(credit->used_bytes > before && credit->used_bytes >= 100 * 1024);
+
+    start_taker(bench);
+    for (unsigned i = 100; i < ROWS; i++) {
+        EXPECT(add_numbered(bench, i, 1024) == SL_OK);
+        EXPECT(credit->used_bytes <= CREDIT + 64 * 1024); /* what is held may be over by a piece */
+    }
+    end(bench, NULL);
+    sl_batcher_finish(bench->batcher, NULL);
+    sl_fiber_join(bench->taker);
+    bench->taker = NULL;
+    unsigned rows = 0;
+    for (unsigned i = 0; i < bench->taken; i++)
+        rows += bench->note[i].count;
+    EXPECT(rows == ROWS && bench->taken >= ROWS * 1024 / CREDIT);
+    EXPECT(!bench->credits[SL_LANE_BULK].used_bytes);
+    bench_free(bench);
+}
+
+static void a_live_change_takes_credit_as_it_grows(void **state)
+{
+    (void)state;
+    run_in_fiber(grow_in_the_fast_lane, NULL);
 }
 
 static void cancel_the_taker(void *arg)
@@ -553,11 +674,14 @@ int main(void)
         cmocka_unit_test(a_batch_closes_at_max_bytes),
         cmocka_unit_test(a_large_row_travels_alone_and_a_larger_one_dies),
         cmocka_unit_test(a_batch_lingers_no_longer_than_told),
+        cmocka_unit_test(a_flushed_batch_does_not_linger),
+        cmocka_unit_test(a_flush_counts_also_behind_a_full_batch),
         cmocka_unit_test(one_key_appears_once_the_newest),
         cmocka_unit_test(an_origin_without_rows_has_one_empty_last_batch),
         cmocka_unit_test(finishing_with_an_error_tells_it_to_the_taker),
         cmocka_unit_test(finishing_in_order_loses_no_row),
         cmocka_unit_test(abandoned_rows_are_gone),
+        cmocka_unit_test(a_live_change_takes_credit_as_it_grows),
         cmocka_unit_test(a_standing_adder_can_be_cancelled),
         cmocka_unit_test(a_taker_can_be_cancelled_or_time_out),
         cmocka_unit_test(every_row_is_accounted_for),

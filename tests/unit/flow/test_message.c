@@ -72,6 +72,9 @@ static void check_equal(const struct sl_batch *a, const struct sl_batch *b)
     assert_int_equal(a->origin.last, b->origin.last);
     assert_int_equal(a->origin.batches, b->origin.batches);
     assert_int_equal(a->origin.full, b->origin.full);
+    assert_int_equal(a->origin.seen != NULL, b->origin.seen != NULL);
+    if (a->origin.seen)
+        assert_string_equal(a->origin.seen, b->origin.seen);
     assert_int_equal(a->origin.read_at_ms, b->origin.read_at_ms);
     assert_int_equal(a->superseded, b->superseded);
     assert_int_equal(a->published_at_ms, b->published_at_ms);
@@ -118,6 +121,7 @@ static void test_the_json_text(void **state)
     struct sl_buf out = {0};
     struct sl_err err = {0};
     batch->origin.last = batch->origin.full = false;
+    batch->origin.seen = NULL;
     batch->origin.batches = -1;
     batch->origin.file = "";
     batch->records[1].line = 7;
@@ -138,6 +142,50 @@ static void test_the_json_text(void **state)
     sl_buf_done(&out);
 }
 
+/* The full read that rows belong to, through both forms. */
+static void test_the_full_read_is_named(void **state)
+{
+    static const struct {
+        bool full;
+        const char *seen, *wanted; /* NULL: none */
+    } rows[] = {
+        {false, NULL,               NULL              },
+        {true,  NULL,               "r-1"             }, /* each full read is one run */
+        {true,  "accounts-full-07", "accounts-full-07"},
+        {false, "accounts-full-07", "accounts-full-07"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int content = SL_CONTENT_JSON; content <= SL_CONTENT_BSON; content++) {
+            struct sl_batch *batch = sl_batch_new(NULL, 0), *again = sl_batch_new(NULL, 0);
+            struct sl_buf out = {0};
+            struct sl_err err = {0};
+            char name[32];
+            snprintf(name, sizeof name, "%s", rows[i].seen ? rows[i].seen : "");
+            sl_batch_set_origin(batch, &(struct sl_origin){.feed = "f",
+                                                           .entity = "E",
+                                                           .run = "r-1",
+                                                           .attempt = 1,
+                                                           .full = rows[i].full,
+                                                           .seen = rows[i].seen ? name : NULL});
+            memset(name, 'x', sizeof name - 1); /* the batch has a copy */
+            assert_int_equal(sl_message_encode(batch, content, &out, &err), SL_OK);
+            assert_int_equal(
+                sl_message_decode(again, sl_content_type(content), out.data, out.length, &err),
+                SL_OK);
+            assert_int_equal(again->origin.full, rows[i].full);
+            if (rows[i].wanted)
+                assert_string_equal(again->origin.seen, rows[i].wanted);
+            else
+                assert_null(again->origin.seen);
+            if (content == SL_CONTENT_JSON)
+                assert_int_equal(strstr(out.data, "\"seen\"") != NULL, rows[i].wanted != NULL);
+            sl_batch_free(batch);
+            sl_batch_free(again);
+            sl_buf_done(&out);
+        }
+}
+
 #define HEAD "\"sluice\":1,\"feed\":\"f\",\"entity\":\"E\",\"run\":\"r\",\"attempt\":1,\"batch\":0,"
 #define ROW "{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":{\"x\":1}}"
 
@@ -145,52 +193,57 @@ static const struct {
     const char *text;
     const char *why; /* NULL: accepted, with one row */
 } messages[] = {
-    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}",                                                 NULL                                },
-    {"{\"rows\":[" ROW "],\"count\":1," HEAD "\"last\":true}",                                   NULL                                },
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}",                                               NULL                                },
+    {"{\"rows\":[" ROW "],\"count\":1," HEAD "\"last\":true}",                                 NULL                                },
     {"{" HEAD "\"count\":1,\"new\":{\"a\":[1,{\"b\":null}],\"rows\":[]},\"more\":[],\"rows\":[" ROW
-     "],\"x\":1.5}",                                                                        NULL                                },
+     "],\"x\":1.5}",                                                                      NULL                                },
     {"{" HEAD
      "\"count\":1,\"batches\":null,\"read_at\":null,\"rows\":[{\"new\":{\"doc\":{}},\"op\":"
-     "\"upsert\",\"id\":\"a\",\"v\":1,\"line\":null,\"w\":[[]],\"doc\":{\"x\":1}}]}",       NULL                                },
+     "\"upsert\",\"id\":\"a\",\"v\":1,\"line\":null,\"w\":[[]],\"doc\":{\"x\":1}}]}",     NULL                                },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"a\",\"v\":1,\"doc\":null}]}",
-     NULL                                                                                                                            },
-    {"{\"sluice\":2,\"rows\":7}",                                                                "version 2"                         },
-    {"{\"sluice\":\"1\"}",                                                                       "'sluice' should be a whole number" },
-    {"{\"sluice\":1.0}",                                                                         "'sluice' should be a whole number" },
-    {"{}",                                                                                       "'sluice' is missing"               },
-    {"{" HEAD "\"rows\":[" ROW "]}",                                                             "'count' is missing"                },
-    {"{" HEAD "\"count\":1}",                                                                    "'rows' is missing"                 },
-    {"{" HEAD "\"count\":2,\"rows\":[" ROW "]}",                                                 "'count' is 2, but there are 1 rows"},
-    {"{" HEAD "\"count\":-1,\"rows\":[]}",                                                       "'count' should be"                 },
-    {"{" HEAD "\"count\":1,\"rows\":{}}",                                                        "wrong type"                        },
-    {"{" HEAD "\"count\":1,\"rows\":\"x\"}",                                                     "'rows' should be an array"         },
-    {"{" HEAD "\"count\":1,\"rows\":[1]}",                                                       "expected an object"                },
-    {"{" HEAD "\"count\":1,\"rows\":[null]}",                                                    "expected an object"                },
-    {"{" HEAD "\"count\":1,\"rows\":[[]]}",                                                      "expected an object"                },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"id\":\"a\",\"v\":1}]}",                                  "row 0: 'op' is missing"            },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"v\":1}]}",                             "row 0: 'id' is missing"            },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\"}]}",                        "row 0: 'v' is missing"             },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1}]}",                "needs a 'doc'"                     },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"merge\",\"id\":\"a\",\"v\":1}]}",                 "neither upsert"                    },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"\",\"v\":1}]}",                 "'id' is empty"                     },
+     NULL                                                                                                                          },
+    {"{\"sluice\":2,\"rows\":7}",                                                              "version 2"                         },
+    {"{\"sluice\":\"1\"}",                                                                     "'sluice' should be a whole number" },
+    {"{\"sluice\":1.0}",                                                                       "'sluice' should be a whole number" },
+    {"{}",                                                                                     "'sluice' is missing"               },
+    {"{" HEAD "\"rows\":[" ROW "]}",                                                           "'count' is missing"                },
+    {"{" HEAD "\"count\":1}",                                                                  "'rows' is missing"                 },
+    {"{" HEAD "\"count\":2,\"rows\":[" ROW "]}",                                               "'count' is 2, but there are 1 rows"},
+    {"{" HEAD "\"count\":-1,\"rows\":[]}",                                                     "'count' should be"                 },
+    {"{" HEAD "\"count\":1,\"rows\":{}}",                                                      "wrong type"                        },
+    {"{" HEAD "\"count\":1,\"rows\":\"x\"}",                                                   "'rows' should be an array"         },
+    {"{" HEAD "\"count\":1,\"rows\":[1]}",                                                     "expected an object"                },
+    {"{" HEAD "\"count\":1,\"rows\":[null]}",                                                  "expected an object"                },
+    {"{" HEAD "\"count\":1,\"rows\":[[]]}",                                                    "expected an object"                },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"id\":\"a\",\"v\":1}]}",                                "row 0: 'op' is missing"            },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"v\":1}]}",                           "row 0: 'id' is missing"            },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\"}]}",                      "row 0: 'v' is missing"             },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1}]}",              "needs a 'doc'"                     },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"merge\",\"id\":\"a\",\"v\":1}]}",               "neither upsert"                    },
+    {"{\"sluice\":1,\"feed\":\"a\\\"b\",\"entity\":\"E\",\"run\":\"r\",\"attempt\":1,\"batch\":0,"
+     "\"count\":0,\"rows\":[]}",                                                                                         "holds a quote"                                                                                                    },
+    {"{\"sluice\":1,\"feed\":\"a\",\"entity\":\"E\\n\",\"run\":\"r\",\"attempt\":1,\"batch\":0,"
+     "\"count\":0,\"rows\":[]}",                                                                                        "a control character"                        },
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"\",\"v\":1}]}","'id' is empty"},
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"a\",\"v\":9007199254740993}]}",
-     "too large"                                                                                                                     },
+     "too large"                                                                                                                                          },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"a\",\"v\":-1}]}",
-     "row 0: 'v' should"                                                                                                             },
-    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"\xff\",\"v\":1}]}",             "valid UTF-8"                       },
+     "row 0: 'v' should"},
+    {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"\xff\",\"v\":1}]}",                                                                      "valid UTF-8"                                                                                                                                  },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":[]}]}",
-     "wrong type"                                                                                                                    },
+     "wrong type"},
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":5}]}",
-     "'doc' should be an object"                                                                                                     },
+     "'doc' should be an object"                                                                                                                                                                                                         },
     {"{" HEAD
      "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":{\"x\":{\"$date\":"
-     "\"?\"}}}]}",                                                                          "$date"                             },
-    {"{" HEAD "\"count\":0,\"read_at\":\"today\",\"rows\":[]}",                                  "'read_at' should be a moment"      },
-    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]",                                                  "malformed JSON"                    },
-    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}{}",                                               "malformed JSON"                    },
-    {"[]",                                                                                       "expected an object"                },
-    {"null",                                                                                     "expected an object"                },
-    {"",                                                                                         "malformed JSON"                    },
+     "\"?\"}}}]}",                                                              "$date"},
+    {"{" HEAD "\"seen\":7,\"count\":0,\"rows\":[]}",                    "'seen' should be a text"                                                                                                                                                               },
+    {"{" HEAD "\"count\":0,\"read_at\":\"today\",\"rows\":[]}",                                            "'read_at' should be a moment"},
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]",               "malformed JSON"                                                                                                                                  },
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}{}",                                                          "malformed JSON"},
+    {"[]",               "expected an object"                                                                                       },
+    {"null",                                                      "expected an object"  },
+    {"",               "malformed JSON"                                                },
 };
 
 static void test_what_is_read_and_what_is_refused(void **state)
@@ -208,6 +261,34 @@ static void test_what_is_read_and_what_is_refused(void **state)
              !strstr(err.message, messages[i].why)))
             fail_msg("%s: %d '%s', wanted '%s'", messages[i].text, rc, err.message,
                      messages[i].why);
+        sl_batch_free(batch);
+    }
+}
+
+/* A message of a sluice that did not name full reads, and one that names none. */
+static void test_a_full_read_without_a_name_is_its_run(void **state)
+{
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        {"{" HEAD "\"full\":true,\"count\":0,\"rows\":[]}",                  "r"  },
+        {"{" HEAD "\"full\":true,\"seen\":null,\"count\":0,\"rows\":[]}",    "r"  },
+        {"{" HEAD "\"full\":true,\"seen\":\"\",\"count\":0,\"rows\":[]}",    "r"  },
+        {"{\"seen\":\"all\",\"full\":true," HEAD "\"count\":0,\"rows\":[]}", "all"},
+        {"{" HEAD "\"seen\":\"all\",\"count\":0,\"rows\":[]}",               "all"},
+        {"{" HEAD "\"full\":false,\"count\":0,\"rows\":[]}",                 NULL },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_batch *batch = sl_batch_new(NULL, 0);
+        struct sl_err err = {0};
+        if (sl_message_decode(batch, "application/json", rows[i].text, strlen(rows[i].text),
+                              &err) != SL_OK)
+            fail_msg("%s: %s", rows[i].text, err.message);
+        if (rows[i].wanted)
+            assert_string_equal(batch->origin.seen, rows[i].wanted);
+        else
+            assert_null(batch->origin.seen);
         sl_batch_free(batch);
     }
 }
@@ -333,6 +414,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_forms_give_the_same_batch_back),
         cmocka_unit_test(test_the_json_text),
+        cmocka_unit_test(test_the_full_read_is_named),
+        cmocka_unit_test(test_a_full_read_without_a_name_is_its_run),
         cmocka_unit_test(test_what_is_read_and_what_is_refused),
         cmocka_unit_test(test_the_bson_form_is_judged_alike),
         cmocka_unit_test(test_other_content_is_refused),

@@ -149,6 +149,55 @@ static void test_versions(void **state)
     live(do_versions);
 }
 
+/* --- full reads --- */
+
+/* A full read of several runs marks what it contains by its own name; a change that is read later
+ * carries no mark. */
+static void do_seen(struct sl_mongo *mongo)
+{
+    static const struct {
+        const char *run, *seen; /* seen NULL: not of a full read */
+        const char *id;
+        int64_t version;
+        uint32_t applied;
+        const char *wanted, *absent;
+    } rows[] = {
+        {"a-000001", "a-full-01", "x", 4, 1, "\"run\" : \"a-000001\", \"seen\" : \"a-full-01\"",
+         "at-"},
+        {"a-000002", "a-full-01", "y", 4, 1, "\"seen\" : \"a-full-01\"", "000001"},
+        {"a-000003", NULL, "x", 6, 1, "\"run\" : \"a-000003\"", "seen"},
+        {"a-000004", "a-full-02", "x", 6, 1, "\"run\" : \"a-000003\"", "000004"},
+        {"a-000005", "a-full-02", "x", 6, 0, "\"seen\" : \"a-full-02\"", "000005"},
+        {"a-000006", "a-full-03", "y", 2, 1, "\"v\" : 4, ", "a-full-01"},
+    };
+    struct sl_sink *sink = open_sink(mongo, "seen");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_err err = {0};
+        struct sl_result result = {0};
+        struct sl_batch *batch = sl_batch_new(NULL, 0);
+        sl_batch_set_origin(batch, &(struct sl_origin){.feed = "a",
+                                                       .entity = "account",
+                                                       .run = rows[i].run,
+                                                       .attempt = 1,
+                                                       .seen = rows[i].seen});
+        add_json(batch, rows[i].id, rows[i].version, "{\"a\": 1}");
+        EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+        EXPECT_INT(result.applied, rows[i].applied);
+        char *json = live_document(mongo, live_data, "seen", rows[i].id);
+        if (!EXPECT(strstr(json, rows[i].wanted) && !strstr(json, rows[i].absent)))
+            fprintf(stderr, "  in row %zu: %s\n", i, json);
+        bson_free(json);
+        sl_batch_free(batch);
+    }
+    sink->type->close(sink);
+}
+
+static void test_seen(void **state)
+{
+    (void)state;
+    live(do_seen);
+}
+
 /* --- rejects, by index --- */
 
 static void do_rejects(struct sl_mongo *mongo)
@@ -382,9 +431,10 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_rejects),
-        cmocka_unit_test(test_deep),     cmocka_unit_test(test_large),
-        cmocka_unit_test(test_race),     cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_rejects),  cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_large),    cmocka_unit_test(test_race),
+        cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

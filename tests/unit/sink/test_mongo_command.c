@@ -24,7 +24,7 @@ static bson_t *from_json(const char *json)
 
 static const struct sl_origin delta = {.feed = "vendors", .entity = "V", .run = "vendors-7"};
 static const struct sl_origin full = {
-    .feed = "vendors", .entity = "V", .run = "$odd", .full = true};
+    .feed = "vendors", .entity = "V", .run = "vendors-8", .full = true, .seen = "$odd"};
 
 /* A command of one record built both ways. */
 static void check_one(const struct sl_origin *origin, enum sl_op op, const char *id,
@@ -94,7 +94,7 @@ static void test_full_read(void **state)
         &full, SL_UPSERT, "k", "{\"a\": \"b\"}",
         UPDATE("k",
                "{\"_id\": \"k\", \"a\": \"b\", \"_sluice\": {" V "\"feed\": \"vendors\", \"run\": "
-               "\"$odd\", \"seen\": \"$odd\", \"at\": " AT(1000) "}}",
+               "\"vendors-8\", \"seen\": \"$odd\", \"at\": " AT(1000) "}}",
                "{\"$mergeObjects\": [\"$$ROOT\", {\"_sluice\": {\"$mergeObjects\": [\"$_sluice\", "
                "{\"seen\": {\"$literal\": \"$odd\"}}]}}]}"));
 }

@@ -24,6 +24,7 @@ static void fill_run(struct sl_run *run)
                            .returned_execution_id = "answered",
                            .created_ms = 1700000000123,
                            .state_ms = 1700000009999,
+                           .expires_ms = 1702592009999,
                            .error = "it broke",
                            .entity_count = 2};
     run->entities[0] = (struct sl_run_entity){.name = "VendorsV3",

@@ -1,0 +1,116 @@
+/* Checkpoints: where the changes of each feed without end have been read to; and the marks, one a
+ * source: the greatest version that may have been published. The epoch of the writer's lease keeps
+ * a process that lost its source from setting back what its successor wrote. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "mongo/fields.h"
+#include "store/store_own.h"
+
+static const char CHECKPOINTS[] = "checkpoints";
+
+enum { ID_BYTES = SL_NAME_MAX * 2 };
+
+static int find(struct sl_store *store, const char *id, bson_t *ret_document, struct sl_err *err)
+{
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    int rc = sl_store_find(store, CHECKPOINTS, query, NULL, ret_document, err);
+    bson_destroy(query);
+    return rc;
+}
+
+/* --- checkpoints --- */
+
+/* A text of any length on the heap; NULL when it is missing. */
+static char *text_of(const bson_t *document, const char *name)
+{
+    bson_iter_t at;
+    if (!bson_iter_init_find(&at, document, name) || !BSON_ITER_HOLDS_UTF8(&at))
+        return NULL;
+    return sl_strdup(bson_iter_utf8(&at, NULL));
+}
+
+int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
+                             struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document;
+    snprintf(id, sizeof id, "feed:%s", feed);
+    int rc = find(sl_store_of(state), id, &document, err);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "checkpoint of feed '%s'", feed);
+
+    *ret = (struct sl_checkpoint){
+        .newest = text_of(&document, "newest"),
+        .safe = text_of(&document, "safe"),
+        .run_number = sl_field_int64(&document, "run_number", 0),
+        .floor = sl_field_int64(&document, "floor", 0),
+        .full_number = sl_field_int64(&document, "full_number", 0),
+        .full_dead = sl_field_int64(&document, "full_dead", 0),
+        .query = text_of(&document, "query"),
+    };
+    sl_field_text(&document, "reading", ret->reading, sizeof ret->reading);
+    sl_field_text(&document, "sweeping", ret->sweeping, sizeof ret->sweeping);
+    sl_field_text(&document, "note", ret->note, sizeof ret->note);
+    bson_destroy(&document);
+    return SL_OK;
+}
+
+static void append_text(bson_t *document, const char *name, const char *text)
+{
+    if (text && *text)
+        bson_append_utf8(document, name, -1, text, -1);
+}
+
+int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
+                             const struct sl_checkpoint *checkpoint, int64_t epoch,
+                             struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document = BSON_INITIALIZER;
+    snprintf(id, sizeof id, "feed:%s", feed);
+    BSON_APPEND_UTF8(&document, "_id", id);
+    append_text(&document, "newest", checkpoint->newest);
+    append_text(&document, "safe", checkpoint->safe);
+    BSON_APPEND_INT64(&document, "run_number", checkpoint->run_number);
+    BSON_APPEND_INT64(&document, "full_number", checkpoint->full_number);
+    BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
+    append_text(&document, "query", checkpoint->query);
+    append_text(&document, "reading", checkpoint->reading);
+    append_text(&document, "sweeping", checkpoint->sweeping);
+    BSON_APPEND_INT64(&document, "floor", checkpoint->floor);
+    append_text(&document, "note", checkpoint->note);
+    BSON_APPEND_INT64(&document, "epoch", epoch);
+    BSON_APPEND_DATE_TIME(&document, "at", sl_wall_ms());
+    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, &document, epoch, err);
+    bson_destroy(&document);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save the checkpoint of feed '%s'", feed);
+}
+
+/* --- marks --- */
+
+int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document;
+    snprintf(id, sizeof id, "mark:%s", source);
+    int rc = find(sl_store_of(state), id, &document, err);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "mark of source '%s'", source);
+    *ret = sl_field_int64(&document, "value", 0);
+    bson_destroy(&document);
+    return SL_OK;
+}
+
+int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
+                        struct sl_err *err)
+{
+    char id[ID_BYTES];
+    snprintf(id, sizeof id, "mark:%s", source);
+    bson_t *change = BCON_NEW("$max", "{", "value", BCON_INT64(value), "}", "$set", "{", "epoch",
+                              BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
+    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, err);
+    bson_destroy(change);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
+}

@@ -1,0 +1,297 @@
+/* Inside of the state in memory (memory_state.h): what it holds, and the calls about runs,
+ * checkpoints, marks, counters and suspect feeds. */
+#ifndef SL_TESTS_FLOW_MEMORY_JOURNAL_H
+#define SL_TESTS_FLOW_MEMORY_JOURNAL_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "flow/state.h"
+#include "loop/fiber.h"
+
+struct memory_run {
+    struct memory_run *next;
+    struct sl_run run;
+    int64_t epoch;
+};
+
+/* A checkpoint, a mark, a counter or a suspect feed. */
+struct memory_entry {
+    struct memory_entry *next;
+    char kind;
+    char name[SL_NAME_MAX];
+    int64_t value, epoch;
+    struct sl_checkpoint checkpoint;
+    char text[SL_ERR_TEXT_BYTES];
+};
+
+struct memory_lease {
+    struct memory_lease *next;
+    char name[SL_NAME_MAX], owner[SL_NAME_MAX * 2]; /* owner "": none */
+    int64_t epoch;
+    uint64_t expires_ms; /* loop clock */
+};
+
+struct memory_booking {
+    struct memory_booking *next;
+    char run[SL_NAME_MAX], entity[SL_NAME_MAX];
+    uint32_t attempt, number;
+    struct sl_ledger_sum sum;
+};
+
+struct memory_document {
+    struct memory_document *next; /* in the order of ids */
+    char collection[SL_NAME_MAX], feed[SL_NAME_MAX], seen[SL_NAME_MAX], id[SL_NAME_MAX];
+    int64_t version;
+    bool deleted;
+};
+
+struct memory {
+    struct memory_run *runs;
+    struct memory_entry *entries;
+    struct memory_lease *leases;
+    struct memory_booking *bookings;
+    struct memory_document *documents;
+    uint64_t dead_letters;
+};
+
+struct memory_state {
+    struct sl_state state;
+    struct memory *memory;
+    const char *process;
+    bool away;         /* every call fails */
+    unsigned failing;  /* so many calls fail, after */
+    unsigned spared;   /* … so many that do not */
+    unsigned calls;    /* of any kind */
+    unsigned saves;    /* of checkpoints */
+    uint64_t delay_ms; /* each call takes so long */
+};
+
+static inline struct memory_state *memory_of(struct sl_state *state)
+{
+    return (struct memory_state *)state;
+}
+
+/* Every call passes here first. */
+static inline int memory_enter(struct sl_state *state, struct sl_err *err)
+{
+    struct memory_state *self = memory_of(state);
+    self->calls++;
+    if (self->delay_ms && sl_fiber_sleep(self->delay_ms) == SL_CANCELED)
+        return sl_err_set(err, SL_CANCELED, "cancelled");
+    if (self->spared)
+        self->spared--;
+    else if (self->failing && self->failing--)
+        return sl_err_set(err, SL_CLOSED, "the state fails as told");
+    return self->away ? sl_err_set(err, SL_CLOSED, "the state is away") : SL_OK;
+}
+
+static inline int memory_none(struct sl_err *err, const char *name)
+{
+    return sl_err_set(err, SL_NOTFOUND, "nothing is kept for '%s'", name);
+}
+
+static inline int memory_taken(struct sl_err *err, const char *name)
+{
+    return sl_err_set(err, SL_REJECTED, "'%s' belongs to another process by now", name);
+}
+
+static inline struct memory_entry *memory_entry(struct sl_state *state, char kind, const char *name,
+                                                bool make)
+{
+    struct memory *memory = memory_of(state)->memory;
+    for (struct memory_entry *one = memory->entries; one; one = one->next)
+        if (one->kind == kind && !strcmp(one->name, name))
+            return one;
+    if (!make)
+        return NULL;
+    struct memory_entry *one = SL_NEW(struct memory_entry);
+    one->kind = kind;
+    snprintf(one->name, sizeof one->name, "%s", name);
+    one->next = memory->entries;
+    return memory->entries = one;
+}
+
+/* --- runs --- */
+
+static inline int memory_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                                  struct sl_err *err)
+{
+    struct memory *memory = memory_of(state)->memory;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_run *one = memory->runs;
+    while (one && strcmp(one->run.id, run->id))
+        one = one->next;
+    if (one && one->epoch > epoch)
+        return memory_taken(err, run->id);
+    if (!one) {
+        one = SL_NEW(struct memory_run);
+        one->next = memory->runs;
+        memory->runs = one;
+    }
+    one->run = *run;
+    one->epoch = epoch;
+    return SL_OK;
+}
+
+static inline int memory_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                    struct sl_err *err)
+{
+    const struct memory_run *newest = NULL;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+        if (!strcmp(one->run.feed, feed) && (!newest || one->run.number > newest->run.number))
+            newest = one;
+    if (!newest)
+        return memory_none(err, feed);
+    *ret = newest->run;
+    return SL_OK;
+}
+
+static inline int memory_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                   unsigned max, unsigned *ret_count, struct sl_err *err)
+{
+    unsigned count = 0;
+    int64_t after = INT64_MIN;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (const struct memory_run *oldest = NULL; count < max; oldest = NULL) {
+        for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+            if (!strcmp(one->run.feed, feed) && one->run.state == SL_RUN_PUBLISHED &&
+                one->run.number > after && (!oldest || one->run.number < oldest->run.number))
+                oldest = one;
+        if (!oldest)
+            break;
+        ret[count++] = oldest->run;
+        after = oldest->run.number;
+    }
+    *ret_count = count;
+    return SL_OK;
+}
+
+/* --- checkpoints, marks, counters, suspects --- */
+
+static inline char *memory_link(const char *link)
+{
+    return link ? sl_strdup(link) : NULL;
+}
+
+static inline struct sl_checkpoint memory_copy(const struct sl_checkpoint *from)
+{
+    struct sl_checkpoint copy = *from;
+    copy.newest = memory_link(from->newest);
+    copy.safe = memory_link(from->safe);
+    return copy;
+}
+
+static inline int memory_checkpoint_load(struct sl_state *state, const char *feed,
+                                         struct sl_checkpoint *ret, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct memory_entry *entry = memory_entry(state, 'f', feed, false);
+    if (!entry)
+        return memory_none(err, feed);
+    *ret = memory_copy(&entry->checkpoint);
+    return SL_OK;
+}
+
+static inline int memory_checkpoint_save(struct sl_state *state, const char *feed,
+                                         const struct sl_checkpoint *checkpoint, int64_t epoch,
+                                         struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'f', feed, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, feed);
+    sl_checkpoint_done(&entry->checkpoint);
+    entry->checkpoint = memory_copy(checkpoint);
+    entry->epoch = epoch;
+    memory_of(state)->saves++;
+    return SL_OK;
+}
+
+static inline int memory_mark_get(struct sl_state *state, const char *source, int64_t *ret,
+                                  struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct memory_entry *entry = memory_entry(state, 'm', source, false);
+    if (!entry)
+        return memory_none(err, source);
+    *ret = entry->value;
+    return SL_OK;
+}
+
+static inline int memory_mark_raise(struct sl_state *state, const char *source, int64_t value,
+                                    int64_t epoch, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'm', source, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, source);
+    if (value > entry->value)
+        entry->value = value;
+    entry->epoch = epoch;
+    return SL_OK;
+}
+
+static inline int memory_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
+                                       struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *clock = memory_entry(state, 'c', "", true);
+    *ret_previous = clock->value;
+    if (until > clock->value)
+        clock->value = until;
+    return SL_OK;
+}
+
+static inline int memory_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
+                                      struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc == SL_OK)
+        *ret = ++memory_entry(state, 'n', collection, true)->value;
+    return rc;
+}
+
+static inline int memory_suspect_set(struct sl_state *state, const char *feed, const char *reason,
+                                     struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc == SL_OK)
+        snprintf(memory_entry(state, 's', feed, true)->text, SL_ERR_TEXT_BYTES, "%s",
+                 reason ? reason : "");
+    return rc;
+}
+
+static inline int memory_suspect_get(struct sl_state *state, const char *feed,
+                                     char ret_reason[SL_ERR_TEXT_BYTES], struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct memory_entry *entry = memory_entry(state, 's', feed, false);
+    if (!entry || !*entry->text)
+        return memory_none(err, feed);
+    snprintf(ret_reason, SL_ERR_TEXT_BYTES, "%s", entry->text);
+    return SL_OK;
+}
+
+#endif

@@ -1,0 +1,100 @@
+/* What the flow counts: latencies by stage, rows by feed. */
+#include "flow/scripted.h"
+
+/* --- latencies --- */
+
+static struct sl_histogram *stage(const char *name)
+{
+    return sl_histogram_metric("stage_seconds", "", "stage=\"%s\"", name)->histogram;
+}
+
+static bool spans(const char *name, uint64_t count, uint64_t each_ms)
+{
+    uint64_t found_ms = sl_histogram_quantile_us(stage(name), 1) / 1000;
+    bool holds = sl_histogram_count(stage(name)) == count &&
+                 (!count || (found_ms * 100 >= each_ms * 96 && found_ms * 100 <= each_ms * 104));
+    if (!holds)
+        fprintf(stderr, "stage %s: %llu rows, the slowest %llu ms\n", name,
+                (unsigned long long)sl_histogram_count(stage(name)), (unsigned long long)found_ms);
+    return holds;
+}
+
+/* Two of a batch's three rows have a time of their own. All times lie seconds back. */
+static void stamp(struct rig *rig, struct sl_batch *batch)
+{
+    int64_t base_ms = rig->base_ms;
+    batch->origin.read_at_ms = base_ms + 3000;
+    batch->published_at_ms = base_ms + 10000;
+    batch->consumed_at_ms = rig->no_ledger ? 0 : base_ms + 30000;
+    for (uint32_t i = 1; i < batch->count; i++)
+        batch->records[i].changed_at_ms = base_ms + 1000;
+}
+
+static void time_stages(void *arg)
+{
+    bool first = arg != NULL;
+    struct sl_flow_options options = usual_options;
+    struct rig *rig = rig_new(20);
+    rig->no_ledger = first;
+    rig->stamp = stamp;
+    rig->base_ms = sl_wall_ms() - 100000;
+    options.ledger = !first;
+    rig_finish(rig, rig_start(rig, &options));
+    EXPECT(spans("seen", first ? 40 : 0, 2000));
+    EXPECT(spans("published", first ? 60 : 0, 7000));
+    EXPECT(spans("confirmed", first ? 60 : 0, 90000));
+    EXPECT(spans("consumed", first ? 0 : 60, 20000));
+    EXPECT(spans("written", first ? 0 : 60, 70000));
+    EXPECT(spans("total", first ? 0 : 60, 99000));
+    rig_free(rig);
+}
+
+static void each_stage_is_timed_by_the_flow_that_ends_it(void **state)
+{
+    (void)state;
+    run_in_fiber(time_stages, NULL);
+    run_in_fiber(time_stages, "the first flow of two");
+}
+
+/* --- rows --- */
+
+/* Batches of many feeds, and of one again: each row is counted for its own feed. */
+static void name_feed(struct rig *rig, struct sl_batch *batch)
+{
+    (void)rig;
+    char name[32];
+    int length = snprintf(name, sizeof name, "feed-%03u", batch->origin.number % 150);
+    batch->origin.feed = sl_arena_text(&batch->arena, name, (size_t)length);
+}
+
+static void count_feeds(void *arg)
+{
+    (void)arg;
+    struct rig *rig = rig_new(450);
+    rig->stamp = name_feed;
+    rig_finish(rig, rig_start(rig, &usual_options));
+    for (unsigned i = 0; i < 150; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "feed=\"feed-%03u\",stage=\"applied\"", i);
+        if (!EXPECT(sl_metric_sum("rows_total", labels) == 6))
+            break;
+    }
+    EXPECT(sl_metric_sum("rows_total", "consumed") == 1350);
+    EXPECT(sl_metric_sum("rows_total", "stale") == 450);
+    rig_free(rig);
+}
+
+static void rows_are_counted_for_their_feed(void **state)
+{
+    (void)state;
+    run_in_fiber(count_feeds, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_stage_is_timed_by_the_flow_that_ends_it),
+        cmocka_unit_test(rows_are_counted_for_their_feed),
+    };
+    return cmocka_run_group_tests(tests, NULL, close_all);
+}
