@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "sim/dataverse/control.h"
+#include "sim/dataverse/dataverse.h"
 #include "sim/execution.h"
 #include "sim/json.h"
 
@@ -85,6 +87,7 @@ static unsigned show_stats(struct sim_call *call)
     for (int state = 0; state <= STATE_CANCELED; state++)
         sim_text_number(call->out, sim_state_name((enum sim_state)state), counts[state]);
     sim_text_char(call->out, '}');
+    dv_describe(sim->dataverse, call->out);
     sim_text_number(call->out, "jobs_running", sim->jobs);
     if (sim->daemon) {
         const union MHD_DaemonInfo *info =
@@ -136,6 +139,12 @@ static const struct control_row {
 
 static unsigned run_row(struct sim_call *call, const char *method, const char *path)
 {
+    if (strncmp(path, "/_sim/dv/", 9) == 0) {
+        sim_lock(call->sim);
+        unsigned status = dv_control(call, method, path);
+        sim_unlock(call->sim);
+        return status;
+    }
     bool path_known = false;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (strcmp(rows[i].path, path) != 0)
@@ -157,6 +166,10 @@ enum MHD_Result sim_control_serve(struct sim_request *request)
     request->action = "control";
     if (strcmp(request->path, "/_sim/truth") == 0 && strcmp(request->method, "GET") == 0)
         return sim_truth_serve(request);
+    if (strcmp(request->path, "/_sim/dv/truth") == 0 && strcmp(request->method, "GET") == 0)
+        return dv_truth_serve(request);
+    if (strcmp(request->path, "/_sim/dv/changes") == 0 && strcmp(request->method, "GET") == 0)
+        return dv_changes_serve(request);
 
     struct sim_text out = {0};
     struct sim_call call = {.sim = request->sim, .request = request, .out = &out};

@@ -115,7 +115,10 @@ static void export_to_package(struct call *call)
         sim_wait(sim, 1000);
     /* While it waited, a reset may have taken the project away. */
     call->project = sim_project_find(&sim->projects, execution->project);
-    answer_value(call, execution->id, true);
+    if (sim_switch_take(sim_switch_view(sim, call->project), SW_EXPORT_ERROR_NEXT))
+        fail(call, action, inner);
+    else
+        answer_value(call, execution->id, true);
     sim_execution_release(execution);
 }
 

@@ -11,6 +11,8 @@
 
 #include "sim/blob.h"
 #include "sim/control.h"
+#include "sim/dataverse/dataverse.h"
+#include "sim/dataverse/serve.h"
 #include "sim/dmf.h"
 #include "sim/token.h"
 
@@ -99,6 +101,8 @@ static enum MHD_Result route(struct sim_request *request)
     const char *path = request->path;
     if (strncmp(path, "/_sim/", 6) == 0)
         return sim_control_serve(request);
+    if (strncmp(path, DV_API, strlen(DV_API)) == 0)
+        return dv_serve(request);
     if (strncmp(path, "/dmf/", 5) == 0)
         return sim_blob_serve(request);
     if (ends_with(path, "/oauth2/v2.0/token") && strcmp(request->method, "POST") == 0)
@@ -108,6 +112,9 @@ static enum MHD_Result route(struct sim_request *request)
     if (strncmp(path, "/data/", 6) == 0)
         return sim_dmf_serve(request);
     request->action = "other";
+    sim_lock(request->sim);
+    sim_token_note_stranger(request->sim, sim_http_header(request, MHD_HTTP_HEADER_AUTHORIZATION));
+    sim_unlock(request->sim);
     return sim_http_answer(request, 404, NULL, NULL, NULL);
 }
 

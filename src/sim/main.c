@@ -1,4 +1,4 @@
-/* sluice-sim: a simulated Dynamics 365 Finance & Operations, to try and to test sluice with.
+/* sluice-sim: a simulated Dynamics 365, to try and to test sluice with.
  * It shares no code with sluice's own reading of packages. docs/SIMULATOR.md tells how to use it.
  */
 #include <errno.h>

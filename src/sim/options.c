@@ -8,10 +8,11 @@
 #include <string.h>
 
 static const char help_text[] =
-    "sluice-sim: a simulated Dynamics 365 Finance & Operations.\n"
+    "sluice-sim: a simulated Dynamics 365: Finance & Operations, and Dataverse.\n"
     "\n"
-    "It answers the token endpoint, the four actions of the Data Management package API and the\n"
-    "package downloads, over plain HTTP, and can be told to fail in every way that is known.\n"
+    "It answers the token endpoint, the four actions of the Data Management package API, the\n"
+    "package downloads and the Dataverse Web API, over plain HTTP, posts to webhooks, and can be\n"
+    "told to fail in every way that is known.\n"
     "\n"
     "Usage: sluice-sim [options]\n"
     "       sluice-sim version\n"
@@ -23,7 +24,8 @@ static const char help_text[] =
     "  --disk-mib N           packages kept at most, older ones are gone [32768]\n"
     "  --load FILE            control calls to begin with: [{\"path\":…, \"body\":{…}}, …]\n"
     "  --tenant NAME          of the token endpoint                      [contoso.com]\n"
-    "  --client-id ID         [11111111-2222-4333-8444-555555555555]\n"
+    "  --client-id ID         may be repeated, or ID,ID: several application users\n"
+    "                         [11111111-2222-4333-8444-555555555555]\n"
     "  --client-secret TEXT   [sim-secret]\n"
     "  --token-seconds N      life of a token                            [3600]\n"
     "  --help                 this text\n"
@@ -94,7 +96,21 @@ static bool read_listen(struct sim_options *options, const char *text)
     return true;
 }
 
-static bool read_one(struct sim_options *options, int option, const char *text)
+/* Adds the ids of a list. The list is argv's own and is cut at its commas. */
+static bool read_clients(struct sim_options *options, char *list)
+{
+    char *rest = NULL;
+    for (char *id = strtok_r(list, ",", &rest); id; id = strtok_r(NULL, ",", &rest)) {
+        if (options->client_count == SIM_CLIENTS_MAX) {
+            fprintf(stderr, "sluice-sim: --client-id takes at most %d ids\n", SIM_CLIENTS_MAX);
+            return false;
+        }
+        options->client_ids[options->client_count++] = id;
+    }
+    return true;
+}
+
+static bool read_one(struct sim_options *options, int option, char *text)
 {
     uint64_t number = 0;
     bool ok = true;
@@ -120,8 +136,7 @@ static bool read_one(struct sim_options *options, int option, const char *text)
         options->tenant = text;
         return true;
     case OPT_CLIENT_ID:
-        options->client_id = text;
-        return true;
+        return read_clients(options, text);
     case OPT_CLIENT_SECRET:
         options->client_secret = text;
         return true;
@@ -141,7 +156,6 @@ int sim_options_read(struct sim_options *options, int argc, char **argv)
         .port = 8080,
         .seed = 1,
         .tenant = "contoso.com",
-        .client_id = "11111111-2222-4333-8444-555555555555",
         .client_secret = "sim-secret",
         .token_seconds = 3600,
         .disk_mib = 32768,
@@ -157,6 +171,8 @@ int sim_options_read(struct sim_options *options, int argc, char **argv)
             return 2;
         }
     }
+    if (options->client_count == 0)
+        options->client_ids[options->client_count++] = "11111111-2222-4333-8444-555555555555";
     if (optind == argc)
         return -1;
     if (strcmp(argv[optind], "version") == 0) {

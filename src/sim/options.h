@@ -5,13 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SIM_CLIENTS_MAX 16
+
 struct sim_options {
     char host[64];
     uint16_t port; /* 0: a free one */
     uint64_t seed;
     const char *dir; /* NULL: a temporary one, removed at the end */
     const char *tenant;
-    const char *client_id;
+    const char *client_ids[SIM_CLIENTS_MAX];
+    unsigned client_count;
     const char *client_secret;
     int64_t token_seconds;
     int64_t disk_mib; /* packages kept at most; older ones are gone */

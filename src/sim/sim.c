@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sim/clock.h"
+#include "sim/dataverse/dataverse.h"
 #include "sim/execution.h"
 #include "sim/random.h"
 
@@ -55,6 +56,7 @@ bool sim_init(struct sim *sim, const struct sim_options *options)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&sim->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    sim->dataverse = dv_new(sim);
     return make_dir(sim);
 }
 
@@ -76,6 +78,7 @@ void sim_done(struct sim *sim)
     sim->stopping = true;
     sim_reset(sim);
     sim_unlock(sim);
+    dv_free(sim->dataverse);
     if (sim->dir_is_ours)
         remove_dir(sim->dir);
     pthread_cond_destroy(&sim->wake);
@@ -179,5 +182,6 @@ void sim_reset(struct sim *sim)
     sim->switches = (struct sim_switch_set){0};
     sim_switch_assign(&sim->switches, SW_TOKEN_SECONDS, sim->options.token_seconds);
     sim->token_revoked = sim->token_serial;
+    dv_clear(sim->dataverse);
     sim_stats_clear(&sim->stats);
 }

@@ -1,6 +1,7 @@
 /* The simulator: everything that its threads share, under one lock.
  * The threads: libmicrohttpd's, one for each connection; one for each execution; one for each
- * change_rate. No caller holds the lock while it sends, builds a package or sleeps. */
+ * change_rate and load; one that posts to webhooks. No caller holds the lock while it sends, builds
+ * a package or sleeps. */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
@@ -17,6 +18,7 @@
 
 struct MHD_Daemon;
 struct sim_execution;
+struct dv;
 
 struct sim {
     struct sim_options options;
@@ -41,6 +43,7 @@ struct sim {
     uint64_t token_serial;
     uint64_t token_revoked; /* tokens up to this serial are void */
     struct sim_stats stats;
+    struct dv *dataverse; /* dataverse/dataverse.h */
 };
 
 /* Makes the shared state and the folder. False, after saying why on stderr, when it cannot. */

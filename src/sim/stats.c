@@ -118,6 +118,7 @@ void sim_stats_describe(const struct sim_stats *stats, struct sim_text *out)
     sim_text_number(out, "downloads_completed", (int64_t)stats->downloads_completed);
     sim_text_number(out, "downloads_broken", (int64_t)stats->downloads_broken);
     sim_text_number(out, "bearer_leaked", (int64_t)stats->bearer_leaked);
+    sim_text_number(out, "bearer_foreign", (int64_t)stats->bearer_foreign);
     sim_text_number(out, "packages_built", (int64_t)stats->packages_built);
     sim_text_number(out, "packages_reused", (int64_t)stats->packages_reused);
 }

@@ -38,6 +38,7 @@ struct sim_stats {
     uint64_t downloads_completed;
     uint64_t downloads_broken;
     uint64_t bearer_leaked;
+    uint64_t bearer_foreign; /* requests with a token that another host gave */
     uint64_t packages_built;
     uint64_t packages_reused;
     struct sim_download *downloads;

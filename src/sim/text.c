@@ -70,28 +70,41 @@ void sim_text_printf(struct sim_text *text, const char *format, ...)
     va_end(again);
 }
 
-void sim_text_json(struct sim_text *text, const char *bytes, size_t len)
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+static void add_escape(struct sim_text *text, char c)
 {
     static const char hex[] = "0123456789abcdef";
+    if (c == '"' || c == '\\') {
+        sim_text_char(text, '\\');
+        sim_text_char(text, c);
+    } else if (c == '\n') {
+        sim_text_add(text, "\\n", 2);
+    } else if (c == '\r') {
+        sim_text_add(text, "\\r", 2);
+    } else if (c == '\t') {
+        sim_text_add(text, "\\t", 2);
+    } else {
+        char escape[6] = {'\\', 'u', '0', '0', hex[(c >> 4) & 15], hex[c & 15]};
+        sim_text_add(text, escape, sizeof(escape));
+    }
+}
+
+void sim_text_json(struct sim_text *text, const char *bytes, size_t len)
+{
     sim_text_reserve(text, len + 2);
     sim_text_char(text, '"');
-    for (size_t i = 0; i < len; i++) {
-        char c = bytes[i];
-        if (c == '"' || c == '\\') {
-            sim_text_char(text, '\\');
-            sim_text_char(text, c);
-        } else if (c == '\n') {
-            sim_text_add(text, "\\n", 2);
-        } else if (c == '\r') {
-            sim_text_add(text, "\\r", 2);
-        } else if (c == '\t') {
-            sim_text_add(text, "\\t", 2);
-        } else if ((unsigned char)c < 0x20) {
-            char escape[6] = {'\\', 'u', '0', '0', hex[(c >> 4) & 15], hex[c & 15]};
-            sim_text_add(text, escape, sizeof(escape));
-        } else {
-            sim_text_char(text, c);
-        }
+    for (size_t i = 0; i < len;) {
+        size_t span = 0;
+        while (i + span < len && is_plain(bytes[i + span]))
+            span++;
+        sim_text_add(text, bytes + i, span);
+        i += span;
+        if (i < len)
+            add_escape(text, bytes[i++]);
     }
     sim_text_char(text, '"');
 }

@@ -13,7 +13,7 @@
 
 /* Real tokens have about this length; a client's buffers should meet it here. */
 #define TOKEN_BYTES 1400
-#define TOKEN_HEAD 32 /* hexadecimal serial and end */
+#define TOKEN_HEAD 34 /* hexadecimal serial, end and client */
 
 static const struct aadsts {
     int code;
@@ -128,6 +128,15 @@ static int check_scope(const struct sim_token_request *request, const char *scop
     return ours ? 0 : 500011;
 }
 
+/* The place of a client id in the options; -1 for an unknown one. */
+static int find_client(const struct sim *sim, const char *id)
+{
+    for (unsigned i = 0; i < sim->options.client_count; i++)
+        if (strcasecmp(id, sim->options.client_ids[i]) == 0)
+            return (int)i;
+    return -1;
+}
+
 static int check_request(struct sim *sim, const struct sim_token_request *request)
 {
     char grant[64];
@@ -144,23 +153,42 @@ static int check_request(struct sim *sim, const struct sim_token_request *reques
         return 900144;
     if (strcmp(grant, "client_credentials") != 0)
         return 70003;
-    if (strcasecmp(client, sim->options.client_id) != 0)
+    if (find_client(sim, client) < 0)
         return 700016;
     if (strcmp(secret, sim->options.client_secret) != 0)
         return 7000215;
     return check_scope(request, scope);
 }
 
-/* Writes the token of this serial and end: TOKEN_BYTES and a NUL. */
-static void make_token(const struct sim *sim, uint64_t serial, uint64_t end_ms, char *out)
+/* Writes the token of this serial, end and client: TOKEN_BYTES and a NUL. */
+static void make_token(const struct sim *sim, uint64_t serial, uint64_t end_ms, unsigned client,
+                       char *out)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    snprintf(out, TOKEN_HEAD + 1, "%016" PRIx64 "%016" PRIx64, serial, end_ms);
-    uint64_t state = sim->secret ^ sim_mix(serial) ^ sim_mix(end_ms + 1);
+    snprintf(out, TOKEN_HEAD + 1, "%016" PRIx64 "%016" PRIx64 "%02x", serial, end_ms, client & 255);
+    uint64_t state = sim->secret ^ sim_mix(serial) ^ sim_mix(end_ms + 1) ^ sim_mix(client + 2);
     for (size_t i = TOKEN_HEAD; i < TOKEN_BYTES; i++)
         out[i] = letters[sim_random(&state) >> 58];
     out[TOKEN_BYTES] = '\0';
+}
+
+/* An answer that says 200 and cannot be used, as the switch wants it. False when it wants none. */
+static bool lie(const char *which, const char *token, struct sim_text *out)
+{
+    if (strcmp(which, "html") == 0)
+        sim_text_puts(out, "<!DOCTYPE html><html><body>Sign in to your account</body></html>");
+    else if (strcmp(which, "no_token") == 0)
+        sim_text_puts(out, "{\"token_type\":\"Bearer\",\"expires_in\":3599}");
+    else if (strcmp(which, "negative_life") == 0)
+        sim_text_printf(
+            out, "{\"token_type\":\"Bearer\",\"expires_in\":-3599,\"access_token\":\"%s\"}", token);
+    else if (strcmp(which, "huge_life") == 0)
+        sim_text_printf(out,
+                        "{\"token_type\":\"Bearer\",\"expires_in\":99999999999999999999,"
+                        "\"access_token\":\"%s\"}",
+                        token);
+    return out->len > 0;
 }
 
 unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *request,
@@ -175,8 +203,13 @@ unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *reque
 
     int64_t seconds = sim_switch_number(view, SW_TOKEN_SECONDS);
     char token[TOKEN_BYTES + 1];
-    make_token(sim, ++sim->token_serial, (uint64_t)(sim_clock_ms() + seconds * 1000), token);
+    char id[128];
+    form_value(request, "client_id", id, sizeof(id));
+    make_token(sim, ++sim->token_serial, (uint64_t)(sim_clock_ms() + seconds * 1000),
+               (unsigned)find_client(sim, id), token);
     sim->stats.tokens_issued++;
+    if (lie(sim_switch_text(view, SW_TOKEN_LIE), token, out))
+        return 200;
     /* The real service names one second less than the life it was asked for. */
     int64_t named = seconds > 1 ? seconds - 1 : seconds;
     const char *quote = sim_switch_number(view, SW_TOKEN_STRING_NUMBERS) ? "\"" : "";
@@ -200,18 +233,47 @@ static bool read_hex16(const char *text, uint64_t *ret_value)
     return true;
 }
 
-bool sim_token_is_valid(struct sim *sim, const char *header)
+/* Reads what a token says of itself. False when it is none that this simulator has made. */
+static bool read_token(const struct sim *sim, const char *header, uint64_t *ret_serial,
+                       int64_t *ret_end_ms, int *ret_client)
 {
-    uint64_t serial;
     uint64_t end_ms;
     if (!header || strncasecmp(header, "Bearer ", 7) != 0)
         return false;
     const char *token = header + 7;
-    if (strlen(token) != TOKEN_BYTES || !read_hex16(token, &serial) ||
+    if (strlen(token) != TOKEN_BYTES || !read_hex16(token, ret_serial) ||
         !read_hex16(token + 16, &end_ms))
         return false;
+    int client = hex_value(token[32]) * 16 + hex_value(token[33]);
+    if (client < 0 || client >= (int)sim->options.client_count)
+        return false;
     char expected[TOKEN_BYTES + 1];
-    make_token(sim, serial, end_ms, expected);
-    return strcmp(token, expected) == 0 && serial > sim->token_revoked &&
-           (int64_t)end_ms > sim_clock_ms();
+    make_token(sim, *ret_serial, end_ms, (unsigned)client, expected);
+    *ret_end_ms = (int64_t)end_ms;
+    *ret_client = client;
+    return strcmp(token, expected) == 0;
+}
+
+int sim_token_client(struct sim *sim, const char *header)
+{
+    uint64_t serial;
+    int64_t end_ms;
+    int client;
+    bool valid = read_token(sim, header, &serial, &end_ms, &client) &&
+                 serial > sim->token_revoked && end_ms > sim_clock_ms();
+    return valid ? client : -1;
+}
+
+bool sim_token_is_valid(struct sim *sim, const char *header)
+{
+    return sim_token_client(sim, header) >= 0;
+}
+
+void sim_token_note_stranger(struct sim *sim, const char *header)
+{
+    uint64_t serial;
+    int64_t end_ms;
+    int client;
+    if (header && !read_token(sim, header, &serial, &end_ms, &client))
+        sim->stats.bearer_foreign++;
 }

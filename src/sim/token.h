@@ -1,5 +1,6 @@
-/* The token endpoint and the bearer tokens. A token is opaque text that carries its serial, its end
- * and a check over both: nothing needs to be kept. The simulator's lock is held for all calls. */
+/* The token endpoint and the bearer tokens. A token is opaque text that carries its serial, its
+ * end, its client and a check over them: nothing needs to be kept. The simulator's lock is held for
+ * all calls. */
 #ifndef SIM_TOKEN_H
 #define SIM_TOKEN_H
 
@@ -18,7 +19,14 @@ struct sim_token_request {
 unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *request,
                           struct sim_text *out);
 
-/* True when header ("Bearer …", NULL for none) holds a token that is valid now. */
+/* The client id, by its place in the options, whose token header ("Bearer …", NULL for none) holds;
+ * -1 when it is no token that is valid now. */
+int sim_token_client(struct sim *sim, const char *header);
+
+/* True when header holds a valid token. */
 bool sim_token_is_valid(struct sim *sim, const char *header);
+
+/* Counts a request whose token (NULL: none) was given by somebody else and never belongs here. */
+void sim_token_note_stranger(struct sim *sim, const char *header);
 
 #endif

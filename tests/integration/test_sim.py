@@ -692,7 +692,8 @@ def test_switches_are_listed_with_default_value_and_help(sim):
 
 
 def test_every_switch_is_named_in_this_file_and_in_the_manual(sim):
-    here = pathlib.Path(__file__).read_text()
+    here = "".join((ROOT / "tests/integration" / name).read_text()
+                   for name in ("test_sim.py", "test_sim_dataverse.py"))
     manual = (ROOT / "docs/SIMULATOR.md").read_text()
     for name in sim.get("switches")["switches"]:
         group, _, member = name.partition(".")
@@ -767,6 +768,16 @@ def test_rewrite_execution_id(sim):
     execution, answer = sim.begin()
     assert answer.value != execution and sim.status(execution).status == 500
     assert sim.wait(answer.value) == "Succeeded"
+
+
+def test_export_error_next(sim):
+    sim.records(1)
+    sim.project("P")
+    sim.switches(export_error_next=1)
+    execution, answer = sim.begin("P")
+    assert answer.status == 500
+    assert sim.wait(execution) == "Succeeded", "it ran all the same"
+    assert sim.begin("P")[1].status == 200
 
 
 def test_parallel_fails(sim):
