@@ -3,7 +3,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
+#include "source/ingest_settings.h"
+#include "source/webhook_settings.h"
 
 static const struct sl_config_section SECTIONS[] = {
     {.name = "broker",
@@ -33,6 +36,9 @@ static const struct sl_config_section SECTIONS[] = {
 
 static const struct sl_config_type *const TYPES[] = {
     &sl_dmf_config_type,
+    &sl_dataverse_config_type,
+    &sl_webhook_config_type,
+    &sl_ingest_config_type,
     NULL,
 };
 

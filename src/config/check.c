@@ -7,6 +7,8 @@
 
 #include "base/str.h"
 
+enum { DOMAIN_BYTES = 320 };
+
 /* One use of a collection. */
 struct use {
     const struct sl_feed_config *feed;
@@ -32,19 +34,32 @@ static void key_text(const struct sl_entity_config *entity, char *out, size_t si
         used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "|" : "", entity->key[i]);
 }
 
-/* Two entities of one collection must agree on what makes a document the same. */
+/* What the versions of a feed's rows are. */
+static const char *domain_of(const struct sl_feed_config *feed, char out[DOMAIN_BYTES])
+{
+    const struct sl_config_type *type = feed->source->type;
+    if (type->domain && feed->settings && feed->source->settings)
+        type->domain(feed->source->settings, feed->settings, out, DOMAIN_BYTES);
+    else
+        snprintf(out, DOMAIN_BYTES, "of type \"%s\"", type->name);
+    return out;
+}
+
+/* Two entities of one collection must agree on what makes a document the same and on what makes it
+ * newer. */
 static void compare(struct use first, struct use second, struct sl_problems *problems)
 {
     char ours[100], theirs[100];
     const struct sl_entity_config *entity = second.entity;
-    const struct sl_config_type *type = second.feed->source->type,
-                                *other = first.feed->source->type;
-    if (type != other)
+    char our_domain[DOMAIN_BYTES], their_domain[DOMAIN_BYTES];
+    domain_of(second.feed, our_domain);
+    domain_of(first.feed, their_domain);
+    if (strcmp(our_domain, their_domain) != 0)
         sl_problem_error(problems, entity->line, entity->column,
-                         "the collection \"%s\" is fed by a source of type \"%s\" here and of type "
-                         "\"%s\" in line %u: their versions cannot be compared, use two "
-                         "collections",
-                         entity->collection, type->name, other->name, first.entity->line);
+                         "the collection \"%s\" is fed by \"%s\" (%s) and \"%s\" (%s): their "
+                         "versions cannot be compared, use two collections",
+                         entity->collection, first.feed->name, their_domain, second.feed->name,
+                         our_domain);
     if (!entity->key_count || !first.entity->key_count || same_key(entity, first.entity))
         return;
     key_text(entity, ours, sizeof ours);
@@ -86,41 +101,82 @@ static void check_collections(const struct sl_config *config, struct sl_problems
     }
 }
 
+static bool has_feed(const struct sl_config *config, const struct sl_source_config *source)
+{
+    for (size_t i = 0; i < config->feed_count; i++)
+        if (config->feeds[i].source == source)
+            return true;
+    return false;
+}
+
+/* Whether a feed makes use of source, or another source does for a feed. */
+static bool is_used(const struct sl_config *config, const struct sl_source_config *source)
+{
+    if (has_feed(config, source) || (source->type && source->type->feeds_optional))
+        return true;
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct sl_source_config *other = &config->sources[i];
+        if (other->settings && other->type->uses && has_feed(config, other) &&
+            other->type->uses(other->settings, source->name))
+            return true;
+    }
+    return false;
+}
+
 static void check_unused(const struct sl_config *config, struct sl_problems *problems)
 {
     for (size_t i = 0; i < config->source_count; i++) {
         const struct sl_source_config *source = &config->sources[i];
-        bool used = false;
-        for (size_t j = 0; j < config->feed_count; j++)
-            used |= config->feeds[j].source == source;
-        if (!used && config->feed_count)
+        if (config->feed_count && !is_used(config, source))
             sl_problem_warning(problems, source->line, source->column,
                                "no feed uses the source \"%.60s\"", source->name);
     }
 }
 
-/* The source's own judgement of two feeds that share it. */
+/* Whether two feeds bring the same rows into one collection: then each would sweep what the other
+ * one has written. Rows of listed entities differ by more than the entity: by company, say. */
+static bool same_rows(const struct sl_feed_config *a, const struct sl_feed_config *b)
+{
+    const struct sl_config_type *type = a->source->type;
+    const struct sl_entity_config *first = a->entities, *second = b->entities;
+    char domain[DOMAIN_BYTES], other[DOMAIN_BYTES];
+    if (type != b->source->type || type->entities != SL_ENTITIES_ONE || !type->entity_name ||
+        !first->collection || !second->collection)
+        return false;
+    return *first->route && !strcasecmp(first->route, second->route) &&
+           !strcmp(first->collection, second->collection) &&
+           !strcmp(domain_of(a, domain), domain_of(b, other));
+}
+
+static void check_pair(const struct sl_feed_config *first, const struct sl_feed_config *second,
+                       struct sl_problems *problems)
+{
+    const char *wrong = NULL;
+    if (!first->settings || !second->settings)
+        return;
+    if (first->source == second->source && first->source->type->conflict)
+        wrong = first->source->type->conflict(second->settings, first->settings);
+    if (!wrong && same_rows(first, second))
+        wrong = "bring the same rows into one collection: keep one of them";
+    if (wrong)
+        sl_problem_error(problems, second->line, second->column, "feeds.%s and feeds.%s %s",
+                         first->name, second->name, wrong);
+}
+
 static void check_pairs(const struct sl_config *config, struct sl_problems *problems)
 {
-    for (size_t i = 1; i < config->feed_count; i++) {
-        const struct sl_feed_config *feed = &config->feeds[i];
-        for (size_t j = 0; j < i; j++) {
-            const struct sl_feed_config *other = &config->feeds[j];
-            if (!feed->settings || !other->settings || feed->source != other->source ||
-                !feed->source->type->conflict)
-                continue;
-            const char *wrong = feed->source->type->conflict(feed->settings, other->settings);
-            if (wrong)
-                sl_problem_error(problems, feed->line, feed->column, "feeds.%s and feeds.%s %s",
-                                 other->name, feed->name, wrong);
-        }
-    }
+    for (size_t i = 1; i < config->feed_count; i++)
+        for (size_t j = 0; j < i; j++)
+            check_pair(&config->feeds[j], &config->feeds[i], problems);
 }
 
 void sl_config_check(const struct sl_config *config, struct sl_problems *problems)
 {
     check_collections(config, problems);
     check_pairs(config, problems);
+    for (const struct sl_config_type *const *type = config->shape->types; *type; type++)
+        if ((*type)->check)
+            (*type)->check(config, problems);
     check_unused(config, problems);
     if (config->limits.batch_bytes > config->limits.ingest_credit_bytes)
         sl_problem_error(problems, 0, 0,

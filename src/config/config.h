@@ -10,6 +10,7 @@
 #include "config/problems.h"
 #include "config/schedule.h"
 #include "config/shape.h"
+#include "format/json.h"
 #include "format/typed.h"
 
 enum sl_role { SL_ROLE_ALL, SL_ROLE_INGEST, SL_ROLE_APPLY };
@@ -43,28 +44,31 @@ struct sl_entity_config {
     char *name;       /* "Vendors V3", as the source calls it */
     char *route;      /* "VendorsV3": blanks removed; in messages, routing keys and metrics */
     char *collection; /* "vendors" */
-    char **key;       /* key columns in order, ended by NULL */
+    char **key;       /* key columns in order, ended by NULL; NULL: the source knows the key */
     size_t key_count;
     struct sl_column_config *columns; /* those with a type; all others are strings */
     size_t column_count;
-    unsigned line, column; /* where it stands in the file */
+    unsigned line,
+        column; /* where it stands in the file; a feed's one entity: where the feed does */
 };
 
 struct sl_source_config {
     char *name;
     const struct sl_config_type *type;
-    void *settings;        /* the struct of type->source_table */
-    unsigned line, column; /* where it stands in the file */
+    void *settings;             /* the struct of type->source_table */
+    unsigned line, column;      /* where it stands in the file */
+    const struct sl_json *json; /* its object there; NULL when the reading is over */
 };
 
 struct sl_feed_config {
     char *name;
     const struct sl_source_config *source;
-    struct sl_schedule schedule;
+    struct sl_schedule schedule; /* all 0 when the type needs none */
     struct sl_entity_config *entities;
     size_t entity_count;
-    void *settings;        /* the struct of source->type->feed_table */
-    unsigned line, column; /* where it stands in the file */
+    void *settings;             /* the struct of source->type->feed_table */
+    unsigned line, column;      /* where it stands in the file */
+    const struct sl_json *json; /* its object there; NULL when the reading is over */
 };
 
 struct sl_config {

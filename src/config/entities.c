@@ -1,4 +1,5 @@
-/* "entities" of a feed: where the rows of each go, what their key is, which columns have a type. */
+/* What a feed carries, one entity or several: where the rows of each go, what their key is, which
+ * columns have a type. */
 #include "config/reader.h"
 
 #include <stdio.h>
@@ -102,11 +103,28 @@ static void check_key(struct sl_entity_config *entity, const struct sl_json *nod
                          sl_path_text(where, path), wrong);
 }
 
+/* What the tables cannot say of an entity's object, and its types. */
+static void read_rest(struct sl_entity_config *entity, const struct sl_json *object,
+                      const struct sl_path *where, bool keyed, struct sl_problems *problems)
+{
+    char path[SL_PATH_BYTES];
+    const struct sl_json *collection = sl_json_get(object, "collection"),
+                         *key = keyed ? sl_json_get(object, "key") : NULL,
+                         *types = keyed ? sl_json_get(object, "types") : NULL;
+    const char *wrong = entity->collection ? sl_collection_wrong(entity->collection) : NULL;
+    if (wrong)
+        sl_problem_error(problems, collection->at.line, collection->at.column, "%s.collection %s",
+                         sl_path_text(where, path), wrong);
+    if (key)
+        check_key(entity, key, where, problems);
+    if (types)
+        read_types(entity, types, where, problems);
+}
+
 static void read_entity(struct sl_entity_config *entity, const struct sl_json *member,
                         const struct sl_path *parent, struct sl_problems *problems)
 {
     static const char *const others[] = {"types", NULL};
-    char path[SL_PATH_BYTES];
     struct sl_path where = {parent, member->key.at};
     entity->name = sl_strdup(member->key.at);
     entity->route = make_route(member->key.at);
@@ -119,21 +137,37 @@ static void read_entity(struct sl_entity_config *entity, const struct sl_json *m
     if (!sl_fill_expect_map(member, &where, problems))
         return;
     struct sl_part parts[] = {
-        {sl_config_entity_table, entity},
-        {NULL,                   NULL  }
+        {sl_config_collection_table, entity},
+        {sl_config_key_table,        entity},
+        {NULL,                       NULL  }
     };
     sl_fill(member, &where, parts, others, problems);
+    read_rest(entity, member, &where, true, problems);
+}
 
-    const struct sl_json *collection = sl_json_get(member, "collection"),
-                         *key = sl_json_get(member, "key"), *types = sl_json_get(member, "types");
-    wrong = entity->collection ? sl_collection_wrong(entity->collection) : NULL;
-    if (wrong)
-        sl_problem_error(problems, collection->at.line, collection->at.column, "%s.collection %s",
-                         sl_path_text(&where, path), wrong);
-    if (key)
-        check_key(entity, key, &where, problems);
-    if (types)
-        read_types(entity, types, &where, problems);
+struct sl_entity_config *sl_config_make_entity(struct sl_feed_config *feed)
+{
+    feed->entities = sl_calloc(1, sizeof feed->entities[0]);
+    feed->entity_count = 1;
+    feed->entities[0].line = feed->line;
+    feed->entities[0].column = feed->column;
+    return &feed->entities[0];
+}
+
+void sl_config_check_entity(struct sl_feed_config *feed, const struct sl_json *object,
+                            const struct sl_path *where, struct sl_problems *problems)
+{
+    struct sl_entity_config *entity = &feed->entities[0];
+    const struct sl_config_type *type = feed->source->type;
+    const char *said = type->entity_name ? type->entity_name(feed->settings) : feed->name;
+    const char *name = said ? said : "";
+    const char *wrong = said ? sl_entity_name_wrong(sl_str_of(name)) : NULL;
+    entity->name = sl_strdup(name);
+    entity->route = make_route(name);
+    if (wrong && type->entity_name) /* else it is the feed's name, which was judged */
+        sl_problem_error(problems, feed->line, feed->column, "feeds.%s: the name \"%.60s\" %s",
+                         feed->name, name, wrong);
+    read_rest(entity, object, where, type->keyed, problems);
 }
 
 /* Two entities of one feed must differ in what is left of their names in a routing key. */
@@ -171,7 +205,8 @@ void sl_config_read_entities(struct sl_feed_config *feed, const struct sl_json *
 
 void sl_config_free_entity(struct sl_entity_config *entity)
 {
-    sl_settings_done(sl_config_entity_table, entity);
+    sl_settings_done(sl_config_collection_table, entity);
+    sl_settings_done(sl_config_key_table, entity);
     for (size_t i = 0; i < entity->column_count; i++)
         free(entity->columns[i].name);
     free(entity->columns);

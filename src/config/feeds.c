@@ -78,6 +78,7 @@ static void read_source(struct sl_config *config, struct sl_source_config *sourc
     source->name = sl_strdup(member->key.at);
     source->line = member->key_at.line;
     source->column = member->key_at.column;
+    source->json = member;
     if (!sl_fill_expect_map(member, &where, problems))
         return;
     const char *type = read_reference(member, &where, "type", problems);
@@ -149,6 +150,37 @@ static void read_schedule(struct sl_feed_config *feed, const struct sl_feed_sche
         feed->schedule.every_ms = said->every_ms;
 }
 
+/* All that the object of a feed says, its source apart. */
+static void read_members(struct sl_feed_config *feed, const struct sl_config_type *type,
+                         const struct sl_json *member, const struct sl_path *where,
+                         struct sl_problems *problems)
+{
+    bool one = type->entities == SL_ENTITIES_ONE, keyed = one && type->keyed;
+    struct sl_feed_schedule said = {0};
+    const char *others[] = {"source", keyed ? "types" : one ? NULL : "entities", NULL};
+    struct sl_part parts[5] = {0}, *part = parts;
+    feed->settings = sl_calloc(1, type->feed_bytes);
+    *part++ = (struct sl_part){type->feed_table, feed->settings};
+    if (type->schedule_required)
+        *part++ = (struct sl_part){sl_config_schedule_table, &said};
+    if (one)
+        *part++ = (struct sl_part){sl_config_collection_table, sl_config_make_entity(feed)};
+    if (keyed)
+        *part++ = (struct sl_part){sl_config_key_table, &feed->entities[0]};
+    sl_fill(member, where, parts, others, problems);
+    if (type->schedule_required)
+        read_schedule(feed, &said, member, where, problems);
+    sl_settings_done(sl_config_schedule_table, &said);
+
+    const struct sl_json *entities = sl_json_get(member, "entities");
+    if (one)
+        sl_config_check_entity(feed, member, where, problems);
+    else if (entities)
+        sl_config_read_entities(feed, entities, where, problems);
+    else
+        sl_fill_missing(member, where, "entities", problems);
+}
+
 static void read_feed(struct sl_config *config, struct sl_feed_config *feed,
                       const struct sl_json *member, const struct sl_path *parent,
                       struct sl_problems *problems)
@@ -158,6 +190,7 @@ static void read_feed(struct sl_config *config, struct sl_feed_config *feed,
     feed->name = sl_strdup(member->key.at);
     feed->line = member->key_at.line;
     feed->column = member->key_at.column;
+    feed->json = member;
     if (!sl_fill_expect_map(member, &where, problems))
         return;
     const char *source = read_reference(member, &where, "source", problems);
@@ -167,24 +200,7 @@ static void read_feed(struct sl_config *config, struct sl_feed_config *feed,
     if (!type) /* without it no other key can be judged */
         return;
 
-    const char *others[] = {"source", type->entities_required ? "entities" : NULL, NULL};
-    struct sl_feed_schedule said = {0};
-    feed->settings = sl_calloc(1, type->feed_bytes);
-    struct sl_part parts[] = {
-        {type->feed_table,                                          feed->settings},
-        {type->schedule_required ? sl_config_schedule_table : NULL, &said         },
-        {NULL,                                                      NULL          }
-    };
-    sl_fill(member, &where, parts, others, problems);
-    if (type->schedule_required)
-        read_schedule(feed, &said, member, &where, problems);
-    sl_settings_done(sl_config_schedule_table, &said);
-
-    const struct sl_json *entities = sl_json_get(member, "entities");
-    if (type->entities_required && entities)
-        sl_config_read_entities(feed, entities, &where, problems);
-    else if (type->entities_required)
-        sl_fill_missing(member, &where, "entities", problems);
+    read_members(feed, type, member, &where, problems);
 }
 
 void sl_config_read_feeds(struct sl_config *config, const struct sl_json *map,

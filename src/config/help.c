@@ -94,6 +94,18 @@ static void print_table(const struct sl_setting *table, int depth, FILE *out)
     }
 }
 
+/* What is said of an entity, in an object of its own or in the feed's. */
+static void print_entity(bool keyed, int depth, FILE *out)
+{
+    print_table(sl_config_collection_table, depth, out);
+    if (!keyed)
+        return;
+    print_table(sl_config_key_table, depth, out);
+    print_line("types", "object",
+               "columns and their types: string (the default), int, decimal, double, bool or date",
+               depth, out);
+}
+
 static void print_type(const struct sl_config_type *type, FILE *out)
 {
     fprintf(out, "\nA source of type \"%s\": %s\n", type->name, type->summary);
@@ -104,14 +116,12 @@ static void print_type(const struct sl_config_type *type, FILE *out)
     print_table(type->feed_table, 1, out);
     if (type->schedule_required)
         print_table(sl_config_schedule_table, 1, out);
-    if (!type->entities_required)
-        return;
-    print_line("entities", "object, required", "what to carry, by the source's names", 1, out);
-    print_line("NAME", "object", "an entity, such as \"Vendors V3\"", 2, out);
-    print_table(sl_config_entity_table, 3, out);
-    print_line("types", "object",
-               "columns and their types: string (the default), int, decimal, double, bool or date",
-               3, out);
+    if (type->entities == SL_ENTITIES_LISTED) {
+        print_line("entities", "object, required", "what to carry, by the source's names", 1, out);
+        print_line("NAME", "object", "an entity, such as \"Vendors V3\"", 2, out);
+    }
+    print_entity(type->entities == SL_ENTITIES_LISTED || type->keyed,
+                 type->entities == SL_ENTITIES_LISTED ? 3 : 1, out);
 }
 
 void sl_config_help(const struct sl_config_shape *shape, FILE *out)

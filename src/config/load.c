@@ -67,6 +67,10 @@ static void read_top(struct sl_config *config, const struct sl_json *root,
     else
         sl_fill_missing(root, &where, "feeds", problems);
     sl_config_check(config, problems);
+    for (size_t i = 0; i < config->source_count; i++)
+        config->sources[i].json = NULL;
+    for (size_t i = 0; i < config->feed_count; i++)
+        config->feeds[i].json = NULL;
 }
 
 /* The tree's texts may be secrets, and the tree is ours alone. */

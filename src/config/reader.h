@@ -14,6 +14,12 @@ void sl_config_read_feeds(struct sl_config *config, const struct sl_json *map,
 void sl_config_read_entities(struct sl_feed_config *feed, const struct sl_json *map,
                              const struct sl_path *where, struct sl_problems *problems);
 
+/* The one entity of a feed whose object says it, in two steps: make puts it into the feed, so that
+ * the tables below can fill it; check judges it when it is filled and the feed's settings are. */
+struct sl_entity_config *sl_config_make_entity(struct sl_feed_config *feed);
+void sl_config_check_entity(struct sl_feed_config *feed, const struct sl_json *object,
+                            const struct sl_path *where, struct sl_problems *problems);
+
 /* What no single object can tell: who shares a collection, a source, a project. */
 void sl_config_check(const struct sl_config *config, struct sl_problems *problems);
 
@@ -29,7 +35,8 @@ struct sl_feed_schedule {
     char *cron;        /* NULL: not said */
 };
 extern const struct sl_setting sl_config_schedule_table[];
-extern const struct sl_setting sl_config_entity_table[];
+extern const struct sl_setting sl_config_collection_table[]; /* of an entity: "collection" … */
+extern const struct sl_setting sl_config_key_table[];        /* … and "key" */
 extern const struct sl_setting sl_config_top_table[];
 
 #endif

@@ -171,6 +171,15 @@ static void write_required(struct writer *w, const struct sl_setting *const *tab
     sl_buf_done(&all);
 }
 
+static void write_types(struct writer *w)
+{
+    open_map(w, "types");
+    text(w, "description", "columns and their types; one that is not named here is a string");
+    raw(w, "type", "\"object\"");
+    write_choices(w, "additionalProperties", "", sl_type_names, "");
+    close_map(w);
+}
+
 static void write_entities(struct writer *w)
 {
     open_map(w, "entities");
@@ -180,14 +189,14 @@ static void write_entities(struct writer *w)
     open_map(w, "additionalProperties");
     raw(w, "type", "\"object\"");
     open_map(w, "properties");
-    write_table(w, sl_config_entity_table);
-    open_map(w, "types");
-    text(w, "description", "columns and their types; one that is not named here is a string");
-    raw(w, "type", "\"object\"");
-    write_choices(w, "additionalProperties", "", sl_type_names, "");
+    write_table(w, sl_config_collection_table);
+    write_table(w, sl_config_key_table);
+    write_types(w);
     close_map(w);
-    close_map(w);
-    write_required(w, (const struct sl_setting *const[]){sl_config_entity_table, NULL}, "");
+    write_required(
+        w,
+        (const struct sl_setting *const[]){sl_config_collection_table, sl_config_key_table, NULL},
+        "");
     raw(w, "additionalProperties", "false");
     close_map(w);
     close_map(w);
@@ -212,11 +221,18 @@ static void write_feed(struct writer *w, const struct sl_config_type *type)
     write_table(w, type->feed_table);
     if (type->schedule_required)
         write_table(w, sl_config_schedule_table);
-    if (type->entities_required)
+    bool one = type->entities == SL_ENTITIES_ONE, keyed = one && type->keyed;
+    const struct sl_setting *tables[4] = {type->feed_table}, **table = &tables[1];
+    if (one)
+        write_table(w, *table++ = sl_config_collection_table);
+    else
         write_entities(w);
+    if (keyed) {
+        write_table(w, *table++ = sl_config_key_table);
+        write_types(w);
+    }
     close_map(w);
-    write_required(w, (const struct sl_setting *const[]){type->feed_table, NULL},
-                   type->entities_required ? "\"source\", \"entities\"" : "\"source\"");
+    write_required(w, tables, one ? "\"source\"" : "\"source\", \"entities\"");
     raw(w, "additionalProperties", "false");
 }
 

@@ -125,7 +125,8 @@ static int read_text(const struct sl_setting *setting, char **field, const char 
         return sl_err_set(err, SL_CONFIG, "%s", wrong);
     if (setting->required && !*text)
         return sl_err_set(err, SL_CONFIG, "must not be empty");
-    replace(field, text);
+    /* an empty secret is none: nobody shall pass by showing nothing */
+    replace(field, setting->kind == SL_SET_SECRET && !*text ? NULL : text);
     return SL_OK;
 }
 

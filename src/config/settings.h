@@ -13,8 +13,9 @@ void sl_settings_default(const struct sl_setting *table, void *ret);
 void sl_settings_done(const struct sl_setting *table, void *settings);
 
 /* Reads text as the setting's kind into its field, freeing what was there. A text, secret or choice
- * is taken as it is, a list becomes this one text. Fails with SL_CONFIG and a message that goes on
- * from the setting's name ("needs a duration such as …") and never holds the text. */
+ * is taken as it is (but an empty secret is none: NULL), a list becomes this one text. Fails with
+ * SL_CONFIG and a message that goes on from the setting's name ("needs a duration such as …") and
+ * never holds the text. */
 int sl_setting_read(const struct sl_setting *setting, void *settings, const char *text,
                     struct sl_err *err);
 

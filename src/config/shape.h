@@ -18,6 +18,15 @@ struct sl_config_section {
     bool required;
 };
 
+struct sl_config;
+struct sl_problems;
+
+/* What a feed carries. */
+enum sl_config_entities {
+    SL_ENTITIES_LISTED, /* several, under "entities" */
+    SL_ENTITIES_ONE,    /* one: "collection" (and, when keyed, "key" and "types") are the feed's */
+};
+
 /* A kind of source: what its "sources" entry and the feeds that use it may say. */
 struct sl_config_type {
     const char *name; /* "dmf" */
@@ -26,12 +35,31 @@ struct sl_config_type {
     size_t source_bytes;
     const struct sl_setting *feed_table;
     size_t feed_bytes;
-    bool entities_required; /* its feeds list "entities"; else they may not */
-    bool schedule_required; /* its feeds say "every" or "cron"; else they may not */
+    enum sl_config_entities entities;
+    bool keyed;             /* ONE: the configuration says the key; else the source knows it */
+    bool schedule_required; /* its feeds say "every" or "cron"; else that is the type's affair */
+    bool feeds_optional;    /* a source without feeds is of use, too */
+
+    /* The hooks. All are optional and get settings that were read, of which texts may be NULL. */
+
+    /* ONE: the entity's name (borrowed from the settings; NULL: not said). Without this hook it is
+     * the feed's. */
+    const char *(*entity_name)(const void *feed_settings);
+
+    /* Writes what the versions of a feed's rows are, in a few words: two feeds may share a
+     * collection when the words are the same. Without it they are the type's name. */
+    void (*domain)(const void *source_settings, const void *feed_settings, char *out, size_t size);
 
     /* What is wrong with two feeds of one source, going on from their names ("export …"), or NULL.
-     * Gets their settings, of which texts may be NULL. Optional. */
+     */
     const char *(*conflict)(const void *feed_settings, const void *other_feed_settings);
+
+    /* Whether the source's feeds use another source, too, of that name. */
+    bool (*uses)(const void *source_settings, const char *source_name);
+
+    /* Notes what is wrong with all sources and feeds of this type (config/check.h). Settings are
+     * NULL where they could not be read. */
+    void (*check)(const struct sl_config *config, struct sl_problems *problems);
 };
 
 struct sl_config_shape {

@@ -104,16 +104,20 @@ const struct sl_setting sl_config_schedule_table[] = {
     {0                            },
 };
 
-const struct sl_setting sl_config_entity_table[] = {
+const struct sl_setting sl_config_collection_table[] = {
     {.name = "collection",
      .kind = SL_SET_TEXT,
      .offset = offsetof(struct sl_entity_config, collection),
      .required = true,
      .help = "the MongoDB collection that holds the documents; several feeds may share one"},
+    {0},
+};
+
+const struct sl_setting sl_config_key_table[] = {
     {.name = "key",
      .kind = SL_SET_LIST,
      .offset = offsetof(struct sl_entity_config, key),
      .required = true,
      .help = "the columns that make a row unique; joined by | they are the document's _id"},
-    {0                          },
+    {0},
 };

@@ -15,7 +15,7 @@
 struct sl_dmf_env {
     struct sl_dmf_remote *remote;
     struct sl_state *state;
-    struct sl_credit *credit;
+    struct sl_credit *credits; /* ingest pools, by enum sl_lane */
     const struct sl_config_limits *limits;
     void (*alert)(const char *feed, const char *subject, const char *text); /* never suspends */
 };

@@ -6,41 +6,19 @@
 
 #include "base/mem.h"
 #include "format/json.h"
+#include "source/auth.h"
 
 #define ACTIONS "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
 
 enum { REPLY_BYTES_MAX = 1024 * 1024, RETRY_AFTER_MS = 30 * 1000 };
 
-/* Of the environment's URL, without slashes at its end. */
-static int base_length(const char *url)
-{
-    size_t length = strlen(url);
-    while (length && url[length - 1] == '/')
-        length--;
-    return (int)length;
-}
-
 int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
                        const struct sl_dmf_source_settings *settings, struct sl_err *err)
 {
-    const struct sl_dmf_auth_settings *auth = &settings->auth;
-    char scope[512];
-    if (auth->scope)
-        snprintf(scope, sizeof scope, "%s", auth->scope);
-    else
-        snprintf(scope, sizeof scope, "%.*s/.default", base_length(settings->url), settings->url);
-
-    struct sl_oauth_settings oauth = {
-        .authority = auth->authority,
-        .tenant = auth->tenant,
-        .client_id = auth->client_id,
-        .client_secret = auth->client_secret,
-        .scope = scope,
-    };
     remote->http = http;
     remote->settings = settings;
-    remote->oauth = sl_oauth_new(http, &oauth, err);
-    return remote->oauth ? SL_OK : err->code;
+    remote->oauth = NULL;
+    return sl_auth_oauth(http, &settings->auth, settings->url, &remote->oauth, err);
 }
 
 void sl_dmf_remote_done(struct sl_dmf_remote *remote)
@@ -109,7 +87,7 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
 
     char url[1024];
     const char *base = remote->settings->url;
-    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", base_length(base), base, action);
+    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", sl_auth_base_length(base), base, action);
     static const char *const headers[] = {"Content-Type: application/json",
                                           "Accept: application/json", NULL};
     struct sl_http_request request = {
@@ -195,13 +173,10 @@ int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *expo
     sl_buf_done(&body);
     if (!value)
         return (int)err->code;
-    int rc = SL_OK;
-    if (strlen(value) >= SL_DMF_ID_BYTES)
-        rc = sl_err_set(err, SL_REJECTED, "ExportToPackage: the execution id is too long");
-    else
-        snprintf(ret_id, SL_DMF_ID_BYTES, "%s", value[0] ? value : export->execution_id);
+    /* One that is too long will not be found, and its execution counts as lost, as it should. */
+    snprintf(ret_id, SL_DMF_ID_BYTES, "%s", value[0] ? value : export->execution_id);
     free(value);
-    return rc;
+    return SL_OK;
 }
 
 int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum sl_dmf_status *ret,

@@ -1,51 +1,15 @@
 #include "source/dmf_settings.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <strings.h>
 
-#define AUTH(field) offsetof(struct sl_dmf_auth_settings, field)
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
 
 static const char *const HTTPS[] = {"https", NULL};
-static const char *const AUTH_TYPES[] = {"client_secret", NULL};
 static const char *const ENCODINGS[] = {"auto", "utf8", "utf16le", NULL};
 static const char *const DELIMITERS[] = {",", ";", "\t", "|", NULL};
-
-static const struct sl_setting AUTH_TABLE[] = {
-    {.name = "type",
-     .kind = SL_SET_CHOICE,
-     .offset = AUTH(type),
-     .fallback = "client_secret",
-     .choices = AUTH_TYPES,
-     .help = "how sluice proves who it is: by a secret of the Entra application"},
-    {.name = "tenant",
-     .kind = SL_SET_TEXT,
-     .offset = AUTH(tenant),
-     .required = true,
-     .help = "the Entra tenant: a domain name such as contoso.com, or its GUID"},
-    {.name = "client_id",
-     .kind = SL_SET_TEXT,
-     .offset = AUTH(client_id),
-     .required = true,
-     .help = "application (client) id of the Entra application"},
-    {.name = "client_secret",
-     .kind = SL_SET_SECRET,
-     .offset = AUTH(client_secret),
-     .required = true,
-     .help = "a secret of that application; best as ${VARIABLE} or ${file:/path}"},
-    {.name = "authority",
-     .kind = SL_SET_URL,
-     .offset = AUTH(authority),
-     .fallback = "https://login.microsoftonline.com",
-     .choices = HTTPS,
-     .help = "where tokens are asked for; another one for sovereign clouds"},
-    {.name = "scope",
-     .kind = SL_SET_TEXT,
-     .offset = AUTH(scope),
-     .help = "what the token is for; without it the source's URL followed by \"/.default\""},
-    {0                    },
-};
 
 const struct sl_setting sl_dmf_source_table[] = {
     {.name = "url",
@@ -58,7 +22,7 @@ const struct sl_setting sl_dmf_source_table[] = {
      .kind = SL_SET_SECTION,
      .offset = SOURCE(auth),
      .required = true,
-     .section = AUTH_TABLE,
+     .section = sl_auth_table,
      .help = "how sluice signs in"},
     {.name = "request_timeout",
      .kind = SL_SET_DURATION,
@@ -173,6 +137,13 @@ static const char *conflict(const void *feed_settings, const void *other_feed_se
            "make a data project for each";
 }
 
+static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
+{
+    (void)source_settings;
+    (void)feed_settings;
+    snprintf(out, size, "F&O exports");
+}
+
 const struct sl_config_type sl_dmf_config_type = {
     .name = "dmf",
     .summary = "Export packages of Dynamics 365 Finance & Operations (data management)",
@@ -180,9 +151,10 @@ const struct sl_config_type sl_dmf_config_type = {
     .source_bytes = sizeof(struct sl_dmf_source_settings),
     .feed_table = sl_dmf_feed_table,
     .feed_bytes = sizeof(struct sl_dmf_feed_settings),
-    .entities_required = true,
+    .entities = SL_ENTITIES_LISTED,
     .schedule_required = true,
     .conflict = conflict,
+    .domain = domain,
 };
 
 char sl_dmf_delimiter(const struct sl_dmf_feed_settings *settings)

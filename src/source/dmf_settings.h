@@ -6,22 +6,11 @@
 #include <stdint.h>
 
 #include "config/shape.h"
-
-/* How sluice proves who it is; an index into the choices of "type". */
-enum sl_dmf_auth_type { SL_DMF_AUTH_CLIENT_SECRET };
-
-struct sl_dmf_auth_settings {
-    int type; /* enum sl_dmf_auth_type */
-    char *authority;
-    char *tenant;
-    char *client_id;
-    char *client_secret;
-    char *scope; /* NULL: the source's URL without its last '/', and "/.default" */
-};
+#include "source/auth_settings.h"
 
 struct sl_dmf_source_settings {
     char *url;
-    struct sl_dmf_auth_settings auth;
+    struct sl_auth_settings auth;
     uint64_t request_timeout_ms;
     uint64_t poll_interval_ms;
     uint64_t poll_max_ms;

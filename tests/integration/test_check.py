@@ -71,6 +71,44 @@ def test_the_shipped_example_is_fine():
     assert result.stdout == "examples/sluice.jsonc: ok: 1 source, 3 feeds, 3 entities\n"
 
 
+REALTIME_SECRETS = {"CRM_SECRET": "s", "CRM_MORE_SECRET": "s", "HOOK_SECRET": "s",
+                    "HOOK_OLD_SECRET": "", "INGEST_TOKEN": "t"}
+
+
+def test_the_shipped_realtime_example_is_fine():
+    result = sluice("check", "-c", "examples/realtime.jsonc", cwd=ROOT, **REALTIME_SECRETS)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "examples/realtime.jsonc: ok: 4 sources, 6 feeds, 6 entities\n"
+
+
+@pytest.mark.parametrize("good, bad, message", [
+    ('"doorbell": ["crm", "crm-more"]', '"doorbell": ["crm", "crm-mor"]',
+     'sources.hook.doorbell names the source "crm-mor", which does not exist: did you mean '
+     '"crm-more"?'),
+    ('"doorbell": ["crm", "crm-more"]', '"doorbell": ["crm", "posts"]',
+     'sources.hook.doorbell names the source "posts", which is of type "ingest"'),
+    ('"table": "account"', '"table": "Account"',
+     'feeds.accounts.table needs a logical name'),
+    ('"collection": "contacts"', '"collection": "visits"',
+     'the collection "visits" is fed by "contacts" (row versions of '
+     'https://contoso.crm.dynamics.com) and "visits" (rows read back from crm): their versions '
+     'cannot be compared'),
+    ('"table": "contact"', '"tabel": "contact"',
+     'unknown key "tabel" in feeds.contacts: did you mean "table"?'),
+    ('"key": "order_id",', '', 'missing key "key" in feeds.orders'),
+    ('"listen": "0.0.0.0:8443",\n      "token"', '"listen": "127.0.0.1:8443",\n      "token"',
+     'sources.posts.listen has the port of sources.hook ("0.0.0.0:8443")'),
+])
+def test_what_is_wrong_with_a_realtime_configuration_is_told(tmp_path, good, bad, message):
+    text = (ROOT / "examples/realtime.jsonc").read_text()
+    assert good in text
+    write(tmp_path, text.replace(good, bad))
+    result = sluice("check", cwd=tmp_path, **REALTIME_SECRETS)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("sluice.jsonc:")
+
+
 def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
     text = json.dumps(EXAMPLE, indent=2).replace('"collection"', '"collecton"')
     write(tmp_path, text)
@@ -107,7 +145,8 @@ def test_several_problems_are_told_at_once(tmp_path):
         'sluice.jsonc:3:12: missing key "database" in mongo\n'
         'sluice.jsonc:3:36: unknown key "databse" in mongo: did you mean "database"?\n'
         'sluice.jsonc:4:15: warning: no feed uses the source "fno"\n'
-        'sluice.jsonc:4:31: there is no source type "dfm"; there is "dmf"\n'
+        'sluice.jsonc:4:31: there is no source type "dfm"; there is "dmf", '
+        '"dataverse", "webhook", "ingest"\n'
         'sluice.jsonc:5:29: feeds.v names the source "fn", which does not exist: did you mean "fno"?\n'
         'sluice.jsonc:6:21: ops.listen needs a text, not 9464\n')
 
@@ -233,7 +272,8 @@ def settings_of(schema):
     """(name, default) of every setting in a schema."""
     for name, member in schema.get("properties", {}).items():
         if name != "$schema":
-            yield name, member.get("default")
+            default = member.get("default")
+            yield name, json.dumps(default) if isinstance(default, bool) else default
             yield from settings_of(member)
     more = schema.get("additionalProperties")
     if isinstance(more, dict):
@@ -244,7 +284,8 @@ def settings_of(schema):
 
 def test_the_documentation_knows_every_setting_and_its_default():
     settings = list(settings_of(json.loads(sluice("schema").stdout)))
-    assert {"definition_group", "queue_type", "linger", "collection", "types"} \
+    assert {"definition_group", "queue_type", "linger", "collection", "types", "doorbell", "budget",
+            "max_interval", "old_token", "relationship"} \
         <= {name for name, _ in settings}
     text = (ROOT / "docs/CONFIGURATION.md").read_text()
     printed = sluice("help", "config").stdout

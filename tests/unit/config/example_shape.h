@@ -178,7 +178,7 @@ static const struct sl_config_type test_file_type = {
     .source_bytes = sizeof(struct test_source),
     .feed_table = test_feed_table,
     .feed_bytes = sizeof(struct test_feed),
-    .entities_required = true,
+    .entities = SL_ENTITIES_LISTED,
     .schedule_required = true,
     .conflict = test_conflict,
 };
@@ -190,7 +190,7 @@ static const struct sl_config_type test_table_type = {
     .source_bytes = sizeof(struct test_source),
     .feed_table = test_feed_table,
     .feed_bytes = sizeof(struct test_feed),
-    .entities_required = true,
+    .entities = SL_ENTITIES_LISTED,
 };
 
 static const struct sl_config_type *const test_types[] = {&test_file_type, &test_table_type, NULL};

@@ -309,10 +309,9 @@ static void one_collection_has_one_kind_of_source(void **state)
     assert_int_equal(problems.count, 2);
     assert_string_equal(problems.item[0].text, "unknown key \"every\" in feeds.y");
     assert_int_equal(problems.item[1].line, 7);
-    assert_string_equal(
-        problems.item[1].text,
-        "the collection \"c\" is fed by a source of type \"tables\" here and of type "
-        "\"files\" in line 5: their versions cannot be compared, use two collections");
+    assert_string_equal(problems.item[1].text,
+                        "the collection \"c\" is fed by \"x\" (of type \"files\") and \"y\" (of "
+                        "type \"tables\"): their versions cannot be compared, use two collections");
     sl_problems_done(&problems);
 }
 

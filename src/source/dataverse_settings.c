@@ -1,0 +1,246 @@
+#include "source/dataverse_settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/check.h"
+#include "config/problems.h"
+#include "http/url.h"
+
+#define SOURCE(field) offsetof(struct sl_dataverse_source_settings, field)
+#define BUDGET(field) offsetof(struct sl_budget_settings, field)
+#define FEED(field) offsetof(struct sl_dataverse_feed_settings, field)
+
+static const char *const HTTPS[] = {"https", NULL};
+static const char *const PRIORITIES[] = {"low", "normal", "high", NULL};
+
+static const struct sl_setting BUDGET_TABLE[] = {
+    {.name = "requests",
+     .kind = SL_SET_INT,
+     .offset = BUDGET(requests),
+     .fallback = "6000",
+     .minimum = 1,
+     .maximum = 1000000,
+     .help = "requests that the service grants in a window"},
+    {.name = "execution",
+     .kind = SL_SET_DURATION,
+     .offset = BUDGET(execution_ms),
+     .fallback = "20m",
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_DAY_MS,
+     .help = "time that these requests may take together"},
+    {.name = "window",
+     .kind = SL_SET_DURATION,
+     .offset = BUDGET(window_ms),
+     .fallback = "5m",
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_HOUR_MS,
+     .help = "length of the sliding window that the service counts in"},
+    {.name = "concurrency",
+     .kind = SL_SET_INT,
+     .offset = BUDGET(concurrency),
+     .fallback = "52",
+     .minimum = 1,
+     .maximum = 1000,
+     .help = "requests under way at once"},
+    {.name = "use_percent",
+     .kind = SL_SET_INT,
+     .offset = BUDGET(use_percent),
+     .fallback = "80",
+     .minimum = 1,
+     .maximum = 100,
+     .help = "how much of requests and execution sluice takes, in percent"},
+    {0                        },
+};
+
+const struct sl_setting sl_dataverse_source_table[] = {
+    {.name = "url",
+     .kind = SL_SET_URL,
+     .offset = SOURCE(url),
+     .required = true,
+     .choices = HTTPS,
+     .help = "the environment, such as https://contoso.crm.dynamics.com"},
+    {.name = "auth",
+     .kind = SL_SET_SECTION,
+     .offset = SOURCE(auth),
+     .required = true,
+     .section = sl_auth_table,
+     .help = "how sluice signs in: an Entra application that is an application user there"},
+    {.name = "request_timeout",
+     .kind = SL_SET_DURATION,
+     .offset = SOURCE(request_timeout_ms),
+     .fallback = "1m",
+     .minimum = SL_SECOND_MS,
+     .maximum = SL_HOUR_MS,
+     .help = "how long one request may take"},
+    {.name = "page_size",
+     .kind = SL_SET_INT,
+     .offset = SOURCE(page_size),
+     .fallback = "5000",
+     .minimum = 1,
+     .maximum = 5000,
+     .help = "rows in one answer, at most"},
+    {.name = "budget",
+     .kind = SL_SET_SECTION,
+     .offset = SOURCE(budget),
+     .section = BUDGET_TABLE,
+     .help = "what the service grants this application user; a second source has one of its own"},
+    {0      },
+};
+
+const struct sl_setting sl_dataverse_feed_table[] = {
+    {.name = "table",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(table),
+     .required = true,
+     .help = "logical name of the table, such as account or mserp_vendvendorv2entity"},
+    {.name = "select",
+     .kind = SL_SET_LIST,
+     .offset = FEED(select),
+     .help = "the columns to carry, by their logical names; without it all of them"},
+    {.name = "formatted_values",
+     .kind = SL_SET_BOOL,
+     .offset = FEED(formatted_values),
+     .fallback = "false",
+     .help = "whether documents also get what people see, such as the label of a choice"},
+    {.name = "every",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(every_ms),
+     .fallback = "3s",
+     .minimum = 100,
+     .maximum = SL_DAY_MS,
+     .help = "pause from the start of one poll to the start of the next"},
+    {.name = "max_interval",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(max_interval_ms),
+     .fallback = "5m",
+     .minimum = 100,
+     .maximum = SL_DAY_MS,
+     .help = "the longest such pause of an idle table, when the budget does not suffice for all"},
+    {.name = "priority",
+     .kind = SL_SET_CHOICE,
+     .offset = FEED(priority),
+     .fallback = "normal",
+     .choices = PRIORITIES,
+     .help = "who keeps its pace when the budget does not suffice for all"},
+    {.name = "sweep_limit",
+     .kind = SL_SET_INT,
+     .offset = FEED(sweep_limit_percent),
+     .fallback = "10",
+     .minimum = 0,
+     .maximum = 100,
+     .help = "after a full read, at most this percentage of the documents is taken for deleted"},
+    {.name = "ledger_deadline",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(ledger_deadline_ms),
+     .fallback = "10m",
+     .minimum = SL_SECOND_MS,
+     .maximum = 7 * SL_DAY_MS,
+     .help = "when the rows read and the rows applied differ for longer, they are read again"},
+    {.name = "run_span",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(run_span_ms),
+     .fallback = "10s",
+     .minimum = 100,
+     .maximum = SL_HOUR_MS,
+     .help = "how long rows are counted together, as one run of the ledger"},
+    {0                                                         },
+};
+
+static const char *entity_name(const void *feed_settings)
+{
+    const struct sl_dataverse_feed_settings *feed = feed_settings;
+    return feed->table;
+}
+
+char *sl_dataverse_environment(const char *url, char *out, size_t size)
+{
+    struct sl_url parsed;
+    if (!url || sl_url_parse(url, &parsed, NULL) != SL_OK) {
+        snprintf(out, size, "an environment without a URL");
+        return out;
+    }
+    bool v6 = strchr(parsed.host, ':');
+    int used = snprintf(out, size, "%s://%s%s%s", parsed.scheme, v6 ? "[" : "", parsed.host,
+                        v6 ? "]" : "");
+    bool usual = parsed.port == (strcmp(parsed.scheme, "https") ? 80 : 443);
+    if (!usual && (size_t)used < size)
+        snprintf(out + used, size - (size_t)used, ":%u", parsed.port);
+    return out;
+}
+
+/* One counter goes through all tables of an environment, so any of them compare. */
+static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
+{
+    const struct sl_dataverse_source_settings *source = source_settings;
+    char environment[300];
+    (void)feed_settings;
+    snprintf(out, size, "row versions of %s",
+             sl_dataverse_environment(source->url, environment, sizeof environment));
+}
+
+static bool is_logical(const char *name)
+{
+    return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")];
+}
+
+static bool is_among(char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+/* Adds "feeds.NAME.KEY …" at the key's place. */
+static void complain(const struct sl_feed_config *feed, const char *key, size_t item,
+                     const char *wrong, const char *name, struct sl_problems *problems)
+{
+    struct sl_json_place at = sl_config_place(feed->json, key, item);
+    sl_problem_error(problems, at.line, at.column, "feeds.%s.%s %s%s%.60s%s", feed->name, key,
+                     wrong, name ? ", not \"" : "", name ? name : "", name ? "\"" : "");
+}
+
+void sl_dataverse_check_names(const struct sl_feed_config *feed, const char *table,
+                              char *const *select, struct sl_problems *problems)
+{
+    static const char NEED[] = "needs a logical name (lower case letters, digits and '_')";
+    const struct sl_json *said = sl_config_said(feed->json, "select");
+    if (table && *table && !is_logical(table))
+        complain(feed, "table", 0, NEED, table, problems);
+    if (said && said->kind == SL_JSON_LIST && !said->count)
+        complain(feed, "select", 0, "must not be empty: leave it out to carry every column", NULL,
+                 problems);
+    for (size_t i = 0; select && select[i]; i++)
+        if (!is_logical(select[i]))
+            complain(feed, "select", i, NEED, select[i], problems);
+        else if (is_among(select, i, select[i]))
+            complain(feed, "select", i, "names a column twice", NULL, problems);
+}
+
+static void check(const struct sl_config *config, struct sl_problems *problems)
+{
+    for (size_t i = 0; i < config->feed_count; i++) {
+        const struct sl_feed_config *feed = &config->feeds[i];
+        const struct sl_dataverse_feed_settings *settings = feed->settings;
+        if (!settings || feed->source->type != &sl_dataverse_config_type)
+            continue;
+        sl_dataverse_check_names(feed, settings->table, settings->select, problems);
+        if (settings->max_interval_ms < settings->every_ms)
+            complain(feed, "max_interval", 0, "must not be shorter than \"every\"", NULL, problems);
+    }
+}
+
+const struct sl_config_type sl_dataverse_config_type = {
+    .name = "dataverse",
+    .summary = "Tables of a Dataverse environment, by change tracking",
+    .source_table = sl_dataverse_source_table,
+    .source_bytes = sizeof(struct sl_dataverse_source_settings),
+    .feed_table = sl_dataverse_feed_table,
+    .feed_bytes = sizeof(struct sl_dataverse_feed_settings),
+    .entities = SL_ENTITIES_ONE,
+    .entity_name = entity_name,
+    .domain = domain,
+    .check = check,
+};

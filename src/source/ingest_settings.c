@@ -1,0 +1,72 @@
+#include "source/ingest_settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define SOURCE(field) offsetof(struct sl_ingest_source_settings, field)
+#define FEED(field) offsetof(struct sl_ingest_feed_settings, field)
+
+const struct sl_setting sl_ingest_source_table[] = {
+    SL_LISTEN_ROWS(struct sl_ingest_source_settings, listen, "16MiB"),
+    {.name = "token",
+                                                         .kind = SL_SET_SECRET,
+                                                         .offset = SOURCE(token),
+                                                         .required = true,
+                                                         .help = "what a request must show: Authorization: Bearer TOKEN"},
+    {.name = "old_token",
+                                                         .kind = SL_SET_SECRET,
+                                                         .offset = SOURCE(old_token),
+                                                         .help = "a token that is accepted too, while its posters change over"},
+    {0},
+};
+
+const struct sl_setting sl_ingest_feed_table[] = {
+    {.name = "version",
+     .kind = SL_SET_TEXT,
+     .offset = FEED(version),
+     .help =
+         "the column that grows with every change of a row; without it the last to arrive wins"},
+    {.name = "ledger_deadline",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(ledger_deadline_ms),
+     .fallback = "10m",
+     .minimum = SL_SECOND_MS,
+     .maximum = 7 * SL_DAY_MS,
+     .help = "when the rows taken and the rows applied differ for longer, there is an alert"},
+    {.name = "run_span",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(run_span_ms),
+     .fallback = "10s",
+     .minimum = 100,
+     .maximum = SL_HOUR_MS,
+     .help = "how long rows are counted together, as one run of the ledger"},
+    {0},
+};
+
+static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
+{
+    const struct sl_ingest_feed_settings *feed = feed_settings;
+    (void)source_settings;
+    if (feed->version)
+        snprintf(out, size, "the column \"%.60s\"", feed->version);
+    else
+        snprintf(out, size, "order of arrival");
+}
+
+static void check(const struct sl_config *config, struct sl_problems *problems)
+{
+    sl_listen_check(config, problems);
+}
+
+const struct sl_config_type sl_ingest_config_type = {
+    .name = "ingest",
+    .summary = "Rows that anybody posts over HTTP who has the token",
+    .source_table = sl_ingest_source_table,
+    .source_bytes = sizeof(struct sl_ingest_source_settings),
+    .feed_table = sl_ingest_feed_table,
+    .feed_bytes = sizeof(struct sl_ingest_feed_settings),
+    .entities = SL_ENTITIES_ONE,
+    .keyed = true,
+    .domain = domain,
+    .check = check,
+};

@@ -1,0 +1,158 @@
+#include "source/listen_settings.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <netinet/in.h>
+
+#include "config/check.h"
+#include "config/problems.h"
+#include "http/listen.h"
+#include "source/ingest_settings.h"
+#include "source/webhook_settings.h"
+
+#define TLS(field) offsetof(struct sl_listen_tls, field)
+
+const struct sl_setting sl_listen_tls_table[] = {
+    {.name = "certificate",
+     .kind = SL_SET_TEXT,
+     .offset = TLS(certificate),
+     .required = true,
+     .help = "PEM file of the certificate to show, and of those that signed it"},
+    {.name = "key",
+     .kind = SL_SET_TEXT,
+     .offset = TLS(key),
+     .required = true,
+     .help = "PEM file of that certificate's key"},
+    {0},
+};
+
+const struct sl_listen_settings *sl_listen_of(const struct sl_source_config *source)
+{
+    if (!source->settings)
+        return NULL;
+    if (source->type == &sl_webhook_config_type)
+        return &((const struct sl_webhook_source_settings *)source->settings)->listen;
+    if (source->type == &sl_ingest_config_type)
+        return &((const struct sl_ingest_source_settings *)source->settings)->listen;
+    return NULL;
+}
+
+static bool is_at(const struct sl_listen_settings *listen, const char *address)
+{
+    return listen && listen->address && !strcmp(listen->address, address);
+}
+
+static void raise_to(int64_t *limit, int64_t other)
+{
+    if (*limit < other)
+        *limit = other;
+}
+
+static void raise_amount(uint64_t *limit, uint64_t other)
+{
+    if (*limit < other)
+        *limit = other;
+}
+
+void sl_listen_share(const struct sl_config *config, const char *address,
+                     struct sl_listen_settings *ret)
+{
+    *ret = (struct sl_listen_settings){0};
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct sl_listen_settings *listen = sl_listen_of(&config->sources[i]);
+        if (!is_at(listen, address))
+            continue;
+        ret->address = listen->address;
+        if (listen->tls.certificate)
+            ret->tls = listen->tls;
+        raise_amount(&ret->max_body_bytes, listen->max_body_bytes);
+        raise_amount(&ret->request_timeout_ms, listen->request_timeout_ms);
+        raise_to(&ret->max_connections, listen->max_connections);
+        raise_to(&ret->max_rate, listen->max_rate);
+    }
+}
+
+static bool differs(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) != 0;
+}
+
+/* Where an address leads, as far as it can be read. */
+struct target {
+    struct sockaddr_storage at;
+    uint16_t port;
+    bool any; /* every address of this machine: of IPv4, or of both when family is AF_INET6 */
+};
+
+static bool parse_target(const char *address, struct target *ret, struct sl_err *err)
+{
+    socklen_t length;
+    *ret = (struct target){0};
+    if (sl_listen_parse(address, &ret->at, &length, err) != SL_OK)
+        return false;
+    if (ret->at.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ret->at;
+        ret->port = v6->sin6_port;
+        ret->any = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ret->at;
+        ret->port = v4->sin_port;
+        ret->any = v4->sin_addr.s_addr == INADDR_ANY;
+    }
+    return true;
+}
+
+/* Whether two listeners would be in each other's way. */
+static bool overlap(const struct target *a, const struct target *b)
+{
+    if (a->port != b->port || !a->port)
+        return false;
+    if (a->at.ss_family == b->at.ss_family)
+        return a->any || b->any || !memcmp(&a->at, &b->at, sizeof a->at);
+    return a->at.ss_family == AF_INET6 ? a->any : b->any;
+}
+
+/* One listener shows one certificate, and one port has one listener. */
+static void check_pair(const struct sl_source_config *first, const struct sl_source_config *second,
+                       struct sl_problems *problems)
+{
+    const struct sl_listen_settings *theirs = sl_listen_of(first), *ours = sl_listen_of(second);
+    struct sl_json_place at = sl_config_place(second->json, "listen", 0);
+    struct target one, other;
+    if (!theirs || !theirs->address)
+        return;
+    if (!is_at(theirs, ours->address)) {
+        if (parse_target(theirs->address, &one, NULL) &&
+            parse_target(ours->address, &other, NULL) && overlap(&one, &other))
+            sl_problem_error(problems, at.line, at.column,
+                             "sources.%s.listen has the port of sources.%s (\"%.60s\"): write both "
+                             "alike to share one listener",
+                             second->name, first->name, theirs->address);
+        return;
+    }
+    at = sl_config_place(second->json, "tls", 0);
+    if (differs(ours->tls.certificate, theirs->tls.certificate) ||
+        differs(ours->tls.key, theirs->tls.key))
+        sl_problem_error(problems, at.line, at.column,
+                         "sources.%s.tls is not that of sources.%s, which listens at \"%.60s\", "
+                         "too: they share one listener and so one certificate",
+                         second->name, first->name, ours->address);
+}
+
+void sl_listen_check(const struct sl_config *config, struct sl_problems *problems)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct sl_source_config *source = &config->sources[i];
+        const struct sl_listen_settings *listen = sl_listen_of(source);
+        struct sl_json_place at = sl_config_place(source->json, "listen", 0);
+        struct target target;
+        struct sl_err err;
+        if (!listen || !listen->address)
+            continue;
+        if (!parse_target(listen->address, &target, &err))
+            sl_problem_error(problems, at.line, at.column, "sources.%s.listen: %s", source->name,
+                             err.message);
+        for (size_t j = 0; j < i; j++)
+            check_pair(&config->sources[j], source, problems);
+    }
+}
