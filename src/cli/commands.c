@@ -19,6 +19,14 @@ const struct sl_command sl_commands[] = {
      .details =
          "Contacts nobody. Environment variables and files that the configuration names must\n"
          "be there. Status 0: it can be used; 1: it cannot."},
+    {.name = "doctor",
+     .summary = "try once everything that a run needs, and say what to do about what fails",
+     .options = SL_OPT_CONFIG,
+     .run = sl_cmd_doctor,
+     .details =
+         "Contacts RabbitMQ, MongoDB and every source, reads and writes a little, changes nothing\n"
+         "but that the exchange and queues are declared. A line each: ok, warn or FAIL. Status 0:\n"
+         "nothing fails; 1: something does."},
     {.name = "status",
      .summary = "ask the running sluice how it is",
      .options = SL_OPT_CONFIG | SL_OPT_JSON,
@@ -41,7 +49,7 @@ const struct sl_command sl_commands[] = {
      .options = SL_OPT_TOPIC,
      .run = sl_cmd_help,
      .details = "sluice help config lists every setting with its default."},
-    {0                                                               },
+    {0                                                       },
 };
 
 const struct sl_command *sl_command_find(const char *name)

@@ -19,6 +19,7 @@ const struct sl_command *sl_command_find(const char *name);
 
 int sl_cmd_run(const struct sl_options *options);
 int sl_cmd_check(const struct sl_options *options);
+int sl_cmd_doctor(const struct sl_options *options);
 int sl_cmd_status(const struct sl_options *options);
 int sl_cmd_version(const struct sl_options *options);
 int sl_cmd_help(const struct sl_options *options);

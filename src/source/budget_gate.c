@@ -1,0 +1,237 @@
+#include "source/budget_gate.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    RECENT_PARTS = 5,       /* the recent window is a fifth of the service's */
+    CALM_PARTS = 10,        /* after a throttle all are spaced out for a tenth of it */
+    NEAR_PERCENT = 95,      /* of the limit: from there on requests are spaced out */
+    SHARE_MIN_PERCENT = 25, /* sluice never allows itself less of the configured share */
+    SHARE_STEPS = 100,      /* a percent comes back in a hundredth of the window */
+    SLOT_STEPS = 60,        /* a slot comes back in a sixtieth of it */
+    PATIENT_KEPT_PARTS = 8, /* of the rate, kept for those who are patient, while there are any */
+    HORIZON_PARTS = 20,     /* of the window: nearer than that nothing is planned */
+    LEAST_PARTS = 10,       /* of the rate, for polls in any case */
+    AVERAGE_OF = 16,        /* about so many requests make the average */
+};
+static const double SPACING = 0.8; /* of the even distance: there must be room to catch up */
+
+void sl_gate_init(struct sl_budget_gate *gate, const struct sl_budget_settings *limits)
+{
+    memset(gate, 0, sizeof *gate);
+    gate->limits = *limits;
+    gate->share_percent = 100;
+    gate->slots = limits->concurrency;
+    sl_window_init(&gate->used, limits->window_ms);
+    sl_window_init(&gate->recent, limits->window_ms / RECENT_PARTS);
+}
+
+/* --- the limits --- */
+
+static uint64_t step_ms(const struct sl_budget_gate *gate, unsigned steps)
+{
+    uint64_t ms = gate->limits.window_ms / steps;
+    return ms ? ms : 1;
+}
+
+static uint64_t share_of(const struct sl_budget_gate *gate, uint64_t whole, uint64_t now_ms)
+{
+    uint64_t back = (now_ms - gate->share_ms) / step_ms(gate, SHARE_STEPS);
+    uint64_t percent = (uint64_t)gate->share_percent + back;
+    if (percent > 100)
+        percent = 100;
+    uint64_t limit = whole * (uint64_t)gate->limits.use_percent / 100 * percent / 100;
+    return limit ? limit : 1;
+}
+
+uint64_t sl_gate_requests_limit(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    return share_of(gate, (uint64_t)gate->limits.requests, now_ms);
+}
+
+uint64_t sl_gate_execution_limit_ms(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    return share_of(gate, gate->limits.execution_ms, now_ms);
+}
+
+/* The service counts a request until its last byte has left, which it may notice after we did: a
+ * sixteenth stays unused for that. */
+unsigned sl_gate_slots(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    uint64_t slots = (uint64_t)gate->slots + (now_ms - gate->slots_ms) / step_ms(gate, SLOT_STEPS);
+    uint64_t most = (uint64_t)(gate->limits.concurrency - gate->limits.concurrency / 16);
+    return (unsigned)(slots < most ? slots : most);
+}
+
+static unsigned slots_for(const struct sl_budget_gate *gate, enum sl_urgency urgency,
+                          uint64_t now_ms)
+{
+    unsigned slots = sl_gate_slots(gate, now_ms);
+    if (urgency == SL_STEADY)
+        slots -= slots / 8;
+    if (urgency == SL_PATIENT && slots > 1)
+        slots /= 2;
+    return slots;
+}
+
+/* --- passing --- */
+
+/* What those under way will have taken when they end. */
+static double expected_ms(const struct sl_budget_gate *gate, enum sl_urgency urgency)
+{
+    return gate->running[urgency] * gate->average_ms[urgency];
+}
+
+/* Is there one more request, and the time for it, within what was used? */
+static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+{
+    const struct sl_budget_use *use = &gate->used.total;
+    double requests = (double)sl_gate_requests_limit(gate, now_ms);
+    double execution = (double)sl_gate_execution_limit_ms(gate, now_ms);
+    double one_ms = gate->average_ms[urgency];
+    bool patient = urgency == SL_PATIENT;
+
+    if (!sl_use_requests(use) && !gate->in_flight)
+        return true; /* however small the limits: one at a time */
+    for (unsigned i = 0; i < SL_URGENCIES; i++) {
+        if (patient && i == SL_PATIENT)
+            continue;
+        requests -= use->requests[i];
+        execution -= (double)use->execution_ms[i] + expected_ms(gate, (enum sl_urgency)i);
+    }
+    if (!patient)
+        return requests >= 1 && execution >= one_ms;
+    return use->requests[SL_PATIENT] + 1 <= requests / 2 &&
+           (double)use->execution_ms[SL_PATIENT] + expected_ms(gate, SL_PATIENT) + one_ms <=
+               execution / 2;
+}
+
+/* The even distance of two requests: what the limits allow without ever waiting. */
+static double distance_ms(const struct sl_budget_gate *gate, enum sl_urgency urgency,
+                          uint64_t now_ms)
+{
+    double window = (double)gate->limits.window_ms;
+    double by_count = window / (double)sl_gate_requests_limit(gate, now_ms);
+    double by_time =
+        window / (double)sl_gate_execution_limit_ms(gate, now_ms) * gate->average_ms[urgency];
+    return by_count > by_time ? by_count : by_time;
+}
+
+static bool is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    const struct sl_budget_use *use = &gate->used.total;
+    return sl_use_requests(use) * 100 > sl_gate_requests_limit(gate, now_ms) * NEAR_PERCENT ||
+           sl_use_execution_ms(use) * 100 > sl_gate_execution_limit_ms(gate, now_ms) * NEAR_PERCENT;
+}
+
+/* When the next one may pass for the sake of an even flow; 0: it may now. */
+static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency urgency,
+                             uint64_t now_ms)
+{
+    bool spaced = now_ms < gate->calm_until_ms || (urgency != SL_URGENT && is_near(gate, now_ms));
+    return spaced && (double)now_ms < gate->next_ms ? (uint64_t)ceil(gate->next_ms) : 0;
+}
+
+static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+{
+    double now = (double)now_ms, late = now - gate->next_ms;
+    gate->next_ms = (late >= 0 && late < 1 ? gate->next_ms : now) /* keep fractions */ +
+                    SPACING * distance_ms(gate, urgency, now_ms);
+    gate->in_flight++;
+    gate->running[urgency]++;
+    sl_window_add(&gate->used, urgency, 1, 0, now_ms);
+    sl_window_add(&gate->recent, urgency, 1, 0, now_ms);
+}
+
+uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+{
+    sl_window_slide(&gate->used, now_ms);
+    if (now_ms < gate->hold_until_ms)
+        return gate->hold_until_ms;
+    if (gate->in_flight >= slots_for(gate, urgency, now_ms))
+        return UINT64_MAX;
+    uint64_t later_ms = spaced_until(gate, urgency, now_ms);
+    if (later_ms)
+        return later_ms;
+    if (!fits(gate, urgency, now_ms)) {
+        later_ms = sl_window_next_ms(&gate->used);
+        return later_ms > now_ms ? later_ms : now_ms + 1;
+    }
+    pass(gate, urgency, now_ms);
+    return 0;
+}
+
+void sl_gate_executed(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t execution_ms,
+                      uint64_t now_ms)
+{
+    double *average = &gate->average_ms[urgency];
+    gate->running[urgency]--;
+    *average += ((double)execution_ms - *average) / AVERAGE_OF;
+    sl_window_add(&gate->used, urgency, 0, execution_ms, now_ms);
+    sl_window_add(&gate->recent, urgency, 0, execution_ms, now_ms);
+}
+
+void sl_gate_ended(struct sl_budget_gate *gate)
+{
+    gate->in_flight--;
+}
+
+/* --- throttled --- */
+
+void sl_gate_throttled(struct sl_budget_gate *gate, uint64_t retry_after_ms, enum sl_throttle why,
+                       uint64_t now_ms)
+{
+    bool first = now_ms >= gate->hold_until_ms; /* those that were under way say the same again */
+    if (first && why == SL_THROTTLE_RATE) {
+        int64_t percent =
+            gate->share_percent + (int64_t)((now_ms - gate->share_ms) / step_ms(gate, SHARE_STEPS));
+        percent = (percent < 100 ? percent : 100) * 3 / 4;
+        gate->share_percent = percent > SHARE_MIN_PERCENT ? percent : SHARE_MIN_PERCENT;
+        gate->share_ms = now_ms;
+    } else if (first && why == SL_THROTTLE_CONCURRENCY) {
+        unsigned slots = gate->in_flight * 3 / 4;
+        gate->slots = slots ? slots : 1;
+        gate->slots_ms = now_ms;
+    }
+    if (now_ms + retry_after_ms > gate->hold_until_ms)
+        gate->hold_until_ms = now_ms + retry_after_ms;
+    gate->calm_until_ms = gate->hold_until_ms + step_ms(gate, CALM_PARTS);
+}
+
+/* --- what can be kept up --- */
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, bool patient_waits,
+                         uint64_t now_ms)
+{
+    sl_window_slide(&gate->used, now_ms);
+    sl_window_slide(&gate->recent, now_ms);
+    const struct sl_budget_use *use = &gate->recent.total;
+    double recent_ms = (double)gate->recent.window_ms;
+    struct sl_budget_rate rate = sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
+                                                sl_gate_execution_limit_ms(gate, now_ms),
+                                                step_ms(gate, HORIZON_PARTS), now_ms);
+
+    uint64_t others = (uint64_t)use->requests[SL_URGENT] + use->requests[SL_PATIENT];
+    polls_recent += gate->in_flight;             /* polls that have not ended */
+    if (use->requests[SL_STEADY] > polls_recent) /* further pages of polls */
+        others += use->requests[SL_STEADY] - polls_recent;
+    uint64_t others_ms = use->execution_ms[SL_URGENT] + use->execution_ms[SL_PATIENT];
+
+    double parts = patient_waits ? PATIENT_KEPT_PARTS : INFINITY;
+    double polls = rate.requests - larger((double)others / recent_ms, rate.requests / parts);
+    double time =
+        rate.execution_ms - larger((double)others_ms / recent_ms, rate.execution_ms / parts);
+    double one_ms = gate->average_ms[SL_STEADY];
+    if (one_ms > 0 && time / one_ms < polls)
+        polls = time / one_ms;
+    /* Bells must not silence the polls that find what they missed. */
+    double least =
+        (double)sl_gate_requests_limit(gate, now_ms) / (double)gate->limits.window_ms / LEAST_PARTS;
+    return larger(polls, least);
+}

@@ -1,0 +1,176 @@
+#include "source/budget_pace.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "source/dataverse_settings.h"
+
+enum {
+    HOT_MS = 60 * 1000,  /* how long rows keep a table hot */
+    LATE_MS = 10 * 1000, /* a poll that comes so late, ... */
+    LATE_PARTS = 4,      /* ... and a quarter of its interval, comes with others: spread them */
+};
+
+void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member)
+{
+    member->hot_until_ms = 0;
+    member->hot = false;
+    member->interval_ms = member->every_ms;
+    member->due_ms = 0;
+    member->fraction = 1;
+    member->spread_ms = member->every_ms;
+    member->previous = NULL;
+    member->next = pace->first;
+    if (pace->first)
+        pace->first->previous = member;
+    pace->first = member;
+    pace->count++;
+}
+
+void sl_pace_leave(struct sl_budget_pace *pace, struct sl_budget_member *member)
+{
+    if (member->previous)
+        member->previous->next = member->next;
+    else
+        pace->first = member->next;
+    if (member->next)
+        member->next->previous = member->previous;
+    pace->count--;
+}
+
+static bool is_hot(const struct sl_budget_member *member, uint64_t now_ms)
+{
+    if (member->priority == SL_DATAVERSE_PRIORITY_LOW)
+        return false;
+    return member->priority == SL_DATAVERSE_PRIORITY_HIGH || now_ms < member->hot_until_ms;
+}
+
+/* A number within (0, 1], evenly distributed: George Marsaglia's xorshift. */
+static double draw(struct sl_budget_pace *pace)
+{
+    uint32_t dice = pace->dice ? pace->dice : 2463534242u;
+    dice ^= dice << 13;
+    dice ^= dice >> 17;
+    dice ^= dice << 5;
+    pace->dice = dice;
+    return ((double)dice + 1) / 4294967296.0;
+}
+
+uint64_t sl_pace_interval_ms(const struct sl_budget_member *member)
+{
+    return (uint64_t)ceil((double)member->interval_ms * member->fraction);
+}
+
+/* Idle members whose interval grew at the same moment would for ever be due together. */
+static void spread(struct sl_budget_pace *pace, struct sl_budget_member *member, uint64_t now_ms)
+{
+    uint64_t interval_ms = member->interval_ms;
+    uint64_t late_ms = now_ms > member->due_ms ? now_ms - member->due_ms : 0;
+    bool late = late_ms > LATE_MS && late_ms > interval_ms / LATE_PARTS;
+    bool grown = interval_ms > 2 * member->spread_ms;
+    bool stretched = !member->hot && interval_ms > member->every_ms;
+    member->fraction = stretched && (late || grown) ? draw(pace) : 1;
+    if (grown || interval_ms < member->spread_ms)
+        member->spread_ms = interval_ms;
+    member->due_ms = now_ms + sl_pace_interval_ms(member);
+}
+
+bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member, uint64_t rows,
+                    uint64_t now_ms)
+{
+    if (rows)
+        member->hot_until_ms = now_ms + HOT_MS;
+    spread(pace, member, now_ms);
+    return is_hot(member, now_ms) != member->hot;
+}
+
+static double wanted(const struct sl_budget_member *member)
+{
+    return 1 / (double)member->every_ms;
+}
+
+static double longest_ms(const struct sl_budget_member *member)
+{
+    return (double)(member->max_interval_ms > member->every_ms ? member->max_interval_ms
+                                                               : member->every_ms);
+}
+
+/* By what factor the idle members' intervals grow so that they share rate; those that would exceed
+ * their longest interval are marked as capped, and the others share what is left. */
+static double stretch_idle(struct sl_budget_pace *pace, double rate)
+{
+    double factor = 1;
+    for (bool again = true; again;) {
+        double left = rate, demand = 0;
+        for (struct sl_budget_member *m = pace->first; m; m = m->next) {
+            if (m->hot)
+                continue;
+            if (m->capped)
+                left -= 1 / longest_ms(m);
+            else
+                demand += wanted(m);
+        }
+        factor = left > 0 ? demand / left : INFINITY;
+        again = false;
+        for (struct sl_budget_member *m = pace->first; m; m = m->next) {
+            if (m->hot || m->capped || (double)m->every_ms * factor < longest_ms(m))
+                continue;
+            m->capped = true;
+            again = true;
+        }
+    }
+    return factor > 1 ? factor : 1;
+}
+
+static void set(struct sl_budget_member *member, double interval_ms)
+{
+    member->interval_ms = (uint64_t)ceil(interval_ms - 1e-6);
+}
+
+/* What the members would use: the hot ones and all at their own interval, the idle ones at their
+ * longest. */
+struct demand {
+    double hot, all, idle_least;
+};
+
+static struct demand measure(struct sl_budget_pace *pace, uint64_t now_ms)
+{
+    struct demand demand = {0};
+    pace->hot_count = 0;
+    for (struct sl_budget_member *m = pace->first; m; m = m->next) {
+        m->hot = is_hot(m, now_ms);
+        m->capped = false;
+        demand.all += wanted(m);
+        if (m->hot) {
+            demand.hot += wanted(m);
+            pace->hot_count++;
+        } else {
+            demand.idle_least += 1 / longest_ms(m);
+        }
+    }
+    return demand;
+}
+
+void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms)
+{
+    struct demand demand = measure(pace, now_ms);
+    double hot_factor = 1, idle_factor = 1, over = 1;
+    if (demand.all > rate) {
+        /* Half at least is for those where something happens, however many the idle are. */
+        double for_hot = rate - demand.idle_least > rate / 2 ? rate - demand.idle_least : rate / 2;
+        if (demand.hot > for_hot)
+            hot_factor = demand.hot / for_hot;
+        double rest = rate - demand.hot / hot_factor;
+        if (demand.idle_least > rest)
+            over = demand.idle_least / rest;
+        idle_factor = stretch_idle(pace, rest);
+    }
+    for (struct sl_budget_member *m = pace->first; m; m = m->next) {
+        if (m->hot)
+            set(m, (double)m->every_ms * hot_factor);
+        else if (m->capped)
+            set(m, longest_ms(m) * over);
+        else
+            set(m, (double)m->every_ms * idle_factor);
+    }
+}

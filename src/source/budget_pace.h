@@ -1,0 +1,49 @@
+/* How often each table is polled, so that all of them together keep within a rate.
+ *
+ * When all of them fit at their own interval, that is it. Else the hot ones (rows came lately, or
+ * priority high) keep theirs as long as they fit, and the others share the rest evenly, each at
+ * least once in its longest interval. When not even the hot ones fit, they are stretched evenly.
+ * Idle ones that come all at once (at the start, after a pause) are spread over their interval.
+ * Pure: the caller tells the time. */
+#ifndef SL_SOURCE_BUDGET_PACE_H
+#define SL_SOURCE_BUDGET_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A table that is polled; embedded in it. */
+struct sl_budget_member {
+    uint64_t every_ms;        /* wanted */
+    uint64_t max_interval_ms; /* at most, also when the budget is short */
+    int priority;             /* enum sl_dataverse_priority */
+
+    struct sl_budget_member *previous, *next; /* private, as all that follows */
+    uint64_t hot_until_ms;
+    uint64_t interval_ms; /* as planned */
+    uint64_t due_ms;      /* when the next poll was to be expected at the last one */
+    double fraction;      /* of the interval: less than 1 once, to spread a herd */
+    uint64_t spread_ms;   /* the interval over which it was spread last */
+    bool hot, capped;
+};
+
+struct sl_budget_pace {
+    struct sl_budget_member *first; /* private, as all */
+    unsigned count, hot_count;
+    uint32_t dice;
+};
+
+/* Adds a member, whose three settings are filled, and takes it out. It lives that long. */
+void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member);
+void sl_pace_leave(struct sl_budget_pace *pace, struct sl_budget_member *member);
+
+/* A poll of the member brought so many rows. True when that made it hot: plan again. */
+bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member, uint64_t rows,
+                    uint64_t now_ms);
+
+/* From one poll to the next. */
+uint64_t sl_pace_interval_ms(const struct sl_budget_member *member);
+
+/* Plans the interval of every member for a rate in polls a millisecond. */
+void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms);
+
+#endif

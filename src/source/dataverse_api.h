@@ -1,0 +1,67 @@
+/* Requests to the Web API of Dataverse, all of them reads: within the budget of the application
+ * user, with its token, and never to another host than the configured one.
+ *
+ * Facts: "Compose HTTP requests and handle errors", "Service protection API limits" and "Use change
+ * tracking" of Microsoft's Dataverse documentation. */
+#ifndef SL_SOURCE_DATAVERSE_API_H
+#define SL_SOURCE_DATAVERSE_API_H
+
+#include "base/err.h"
+#include "format/json.h"
+#include "http/client.h"
+#include "http/oauth.h"
+#include "http/url.h"
+#include "source/budget.h"
+#include "source/clock_offset.h"
+#include "source/dataverse_settings.h"
+
+/* One environment as one application user sees it; shared by all that reads from it. */
+struct sl_dataverse_remote {
+    const char *name;                                    /* of the source; borrowed */
+    struct sl_http *http;                                /* borrowed */
+    const struct sl_dataverse_source_settings *settings; /* borrowed */
+    struct sl_oauth *oauth;
+    struct sl_budget *budget;
+    struct sl_clock_offset offset; /* of the service's clock */
+    struct sl_url base;            /* where the token may go */
+};
+
+/* Does not suspend. Fails with SL_CONFIG; then nothing has to be freed. */
+int sl_dataverse_remote_init(struct sl_dataverse_remote *remote, struct sl_http *http,
+                             const char *name, const struct sl_dataverse_source_settings *settings,
+                             struct sl_err *err);
+
+/* No request is under way. A zeroed remote is fine. */
+void sl_dataverse_remote_done(struct sl_dataverse_remote *remote);
+
+/* What to GET: link or path. */
+struct sl_dataverse_get {
+    const char *link;   /* whole, as the service gave it, and followed as it is */
+    const char *path;   /* below /api/data/v9.2/, escaped: "accounts?$select=name" */
+    const char *prefer; /* the header Prefer; NULL: none */
+    enum sl_urgency urgency;
+};
+
+/* Sends the request and waits for the headers of the answer, in its turn (sl_budget_take); both
+ * suspend. SL_OK: the answer is a 200 and JSON; gives its stream (sl_dataverse_close) and its head
+ * (sl_http_response_done). err must be given. Fails with
+ *   SL_NOTFOUND   there is no such row or table, the link is void (expired, redirected), or it
+ *                 leads to another host, and then nothing was sent;
+ *   SL_THROTTLED  429 or 503: everybody waits in the next call already;
+ *   SL_CONFIG     an operator must act: login, privilege, change tracking;
+ *   SL_REJECTED   the service refuses this request;
+ *   SL_CLOSED, SL_TIMEOUT, SL_CANCELED.
+ * The message begins with what was asked, without its query: "accounts: …". */
+int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_dataverse_get *get,
+                      struct sl_http_stream **ret, struct sl_http_response *ret_head,
+                      struct sl_err *err);
+
+/* Closes a stream of sl_dataverse_open, read or not, and lets the next one have its turn. */
+void sl_dataverse_close(struct sl_dataverse_remote *remote, struct sl_http_stream *stream);
+
+/* The same for a small answer, read whole (at most 16 MiB): gives the document (sl_json_free). An
+ * answer that is broken off or malformed is SL_CLOSED. */
+int sl_dataverse_read_json(struct sl_dataverse_remote *remote, const struct sl_dataverse_get *get,
+                           struct sl_json_doc **ret, struct sl_err *err);
+
+#endif

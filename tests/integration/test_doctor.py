@@ -1,0 +1,213 @@
+"""sluice doctor: everything that a run needs is tried once, and what fails is told with what to do."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+
+import pymongo
+import pytest
+
+from certificates import Authority
+from feeds import feed, make_project
+from process import free_port
+from programs import SANITIZER_ENV
+from servers import build_dir
+
+HOOK_SECRET, POST_TOKEN = "the-hook-shows-this", "who-posts-shows-this"
+
+
+def doctor(workspace, config, timeout_s=60):
+    """(status, {what: (verdict, text)}, all that was said) of `sluice doctor` with this configuration."""
+    path = workspace.dir / "doctor.jsonc"
+    path.write_text(json.dumps(config))
+    done = subprocess.run([build_dir() / "src/sluice", "doctor", "-c", path], text=True,
+                          env={**os.environ, **SANITIZER_ENV}, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=timeout_s)
+    assert not re.search("ERROR: .*Sanitizer|runtime error", done.stderr), done.stderr
+    lines = {}
+    for line in done.stdout.splitlines():
+        verdict, _, rest = line.partition("  ")
+        what, found, text = rest.strip().partition(": ")
+        if found and verdict.strip() in ("ok", "warn", "FAIL"):
+            assert what not in lines or verdict != "ok", f"told twice: {line}"
+            lines[what] = (verdict.strip(), text)
+    return done.returncode, lines, done.stderr + done.stdout
+
+
+def crm_feed(table, **changes):
+    return {"source": "crm", "table": table, "collection": f"{table}s", **changes}
+
+
+@pytest.fixture
+def config(workspace, sim):
+    """One source of each kind."""
+    make_project(sim)
+    sim.post("dv/table", {"table": "account", "count": 3})
+    sim.post("dv/table", {"table": "contact", "count": 3, "tracking": False})
+    listen = f"127.0.0.1:{free_port()}"
+    return workspace.config(
+        sim,
+        sources={
+            "crm": {"type": "dataverse", "url": sim.url, "auth": sim.auth()},
+            "hook": {"type": "webhook", "listen": listen, "doorbell": "crm",
+                     "secret": {"header": "x-sluice-key", "value": HOOK_SECRET}},
+            "posts": {"type": "ingest", "listen": listen, "token": POST_TOKEN},
+        },
+        feeds={
+            "vendors": feed(sim),
+            "accounts": crm_feed("account", select=["name", "ownerid"]),
+            "contacts": {"source": "hook", "table": "contact", "collection": "contacts"},
+            "meters": {"source": "posts", "key": ["id"], "collection": "meters"},
+        },
+        ops={"listen": f"127.0.0.1:{free_port()}"})
+
+
+def hushed(sim, said):
+    """Nothing secret was said."""
+    for secret in (sim.client_secret, HOOK_SECRET, POST_TOKEN, "guest:guest"):
+        assert secret not in said
+    return True
+
+
+def test_a_healthy_environment_passes(workspace, sim, config):
+    status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    assert {verdict for verdict, _ in lines.values()} == {"ok"}, said
+    assert list(lines) == [
+        "configuration", "broker", "broker queues", "mongo", "mongo writes",
+        *(f"mongo collection '{name}'" for name in ("vendors", "accounts", "contacts", "meters")),
+        "source 'fno' token", "source 'fno'", "source 'crm' token", "source 'crm'",
+        "feed 'accounts' table 'account'", "feed 'contacts' table 'contact'",
+        f"listener '{config['ops']['listen']}'",
+        f"listener '{config['sources']['hook']['listen']}'"]
+    assert lines["broker"][1].startswith("RabbitMQ 3.")
+    assert lines["broker queues"][1].endswith("of type quorum")
+    assert "change tracking is on" in lines["feed 'accounts' table 'account'"][1]
+    assert "change tracking" not in lines["feed 'contacts' table 'contact'"][1]  # read back
+    assert said.endswith("all is well\n") and hushed(sim, said)
+    # Nothing is left behind, and nobody's data was touched.
+    assert workspace.db.list_collection_names() == []
+    assert workspace.state["doctor"].count_documents({}) == 0
+    assert workspace.queue_depth("bulk") == 0
+
+
+def test_peers_that_are_away_are_all_told(workspace, sim, config):
+    sim.stop()
+    dead = f"127.0.0.1:{free_port()}"
+    config["broker"]["url"] = f"amqp://guest:guest@{dead}/"
+    config["mongo"]["url"] = f"mongodb://{dead}/?replicaSet=rs0"
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    for what in ("broker", "mongo", "source 'fno' token", "source 'crm' token"):
+        verdict, text = lines[what]
+        assert verdict == "FAIL" and " → " in text, said
+    assert lines[f"listener '{config['ops']['listen']}'"][0] == "ok"
+    assert said.endswith("4 things fail\n") and hushed(sim, said)
+
+
+def test_a_wrong_secret_is_told_with_the_code_of_entra_id(workspace, sim, config):
+    config["sources"]["crm"]["auth"]["client_secret"] = "a-wrong-secret"
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    verdict, text = lines["source 'crm' token"]
+    assert verdict == "FAIL" and "AADSTS7000215" in text and "a-wrong-secret" not in said
+    assert lines["source 'fno'"][0] == "ok"  # the others are tried all the same
+    assert "feed 'accounts' table 'account'" not in lines
+
+
+def test_a_table_that_cannot_be_followed_is_explained(workspace, sim, config):
+    sim.post("dv/table", {"table": "product", "count": 1, "tracking": False})
+    config["feeds"] = {
+        "products": crm_feed("product"),
+        "typos": crm_feed("acount", collection="t"),
+        "columns": crm_feed("account", select=["nmae"]),
+        "good": crm_feed("account", collection="good"),
+    }
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    assert lines["feed 'products' table 'product'"] == (
+        "FAIL", "table 'product': change tracking is off; turn it on in the table's properties "
+        "(\"Track changes\") and publish")
+    assert "has no table 'acount'" in lines["feed 'typos' table 'acount'"][1]
+    assert 'has no column \'nmae\' that can be read: did you mean "name"?' in \
+        lines["feed 'columns' table 'account'"][1]
+    assert lines["feed 'good' table 'account'"][0] == "ok", said
+
+
+def test_a_user_without_organisation_wide_read_is_told_what_to_ask_for(workspace, sim, config):
+    sim.post("switches", {"dv_no_org_read": True})
+    status, lines, said = doctor(workspace, config)
+    verdict, text = lines["feed 'accounts' table 'account'"]
+    assert status == 1 and verdict == "FAIL", said
+    assert "security role" in text and "organisation" in text
+
+
+def test_an_answer_that_is_no_json_is_told(workspace, sim, config):
+    sim.post("switches", {"dv_html_next": 1})
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    assert lines["source 'crm'"][0] == "FAIL" and "not JSON" in lines["source 'crm'"][1], said
+
+
+def test_a_unique_index_in_the_way_of_tombstones_is_a_warning(workspace, config):
+    for name in ("vendors", "accounts", "contacts"):
+        workspace.db[name].insert_one({"_id": "x", "number": name})
+    workspace.db["vendors"].create_index("number", unique=True)
+    workspace.db["accounts"].create_index("number", unique=True,
+                                          partialFilterExpression={"number": {"$exists": True}})
+    workspace.db["contacts"].create_index([("number", pymongo.DESCENDING)])
+    status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    verdict, text = lines["mongo collection 'vendors'"]
+    assert verdict == "warn" and "'number_1' is not partial" in text
+    assert '{"number": {"$exists": true}}' in text
+    assert lines["mongo collection 'accounts'"][0] == "ok"
+    assert lines["mongo collection 'contacts'"][0] == "ok"
+    assert said.endswith("all is well, but see the warnings\n")
+    assert workspace.db["vendors"].find_one() == {"_id": "x", "number": "vendors"}
+
+
+def test_a_queue_of_another_type_is_told_with_the_setting(workspace, config):
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_declare(f"{workspace.exchange}.fast", durable=True, arguments={
+            "x-queue-type": "classic", "x-dead-letter-exchange": f"{workspace.exchange}.unreadable"})
+    status, lines, said = doctor(workspace, config)
+    verdict, text = lines["broker queues"]
+    assert status == 1 and verdict == "FAIL", said
+    assert 'broker.queue_type: "classic"' in text
+
+
+def test_listeners_that_cannot_be_used(workspace, config, tmp_path):
+    one = Authority(tmp_path).sign("one", "/CN=localhost", "IP:127.0.0.1")
+    hook = config["sources"]["hook"]
+    hook["tls"] = {"certificate": str(one.certificate), "key": str(one.key)}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config["ops"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    assert lines[f"listener '{config['ops']['listen']}'"][0] == "warn"
+    assert lines[f"listener '{hook['listen']}'"] == (
+        "ok", "the address is free, and the certificate can be used")
+
+    one.key.write_text("not a key\n")
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    verdict, text = lines[f"listener '{hook['listen']}'"]
+    assert verdict == "FAIL" and str(one.key) in text, said
+
+
+def test_a_configuration_with_mistakes_is_not_tried(workspace, config):
+    config["feeds"]["accounts"]["evry"] = "3s"
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    assert list(lines) == ["configuration"] and lines["configuration"][0] == "FAIL"
+    assert 'did you mean "every"?' in said
+
+
+def test_a_collection_of_two_feeds_is_looked_at_once(workspace, sim, config):
+    config["feeds"]["others"] = feed(sim, project="Others", company="GBSI")
+    status, _, said = doctor(workspace, config)
+    assert status == 0, said
+    assert said.count("collection 'vendors'") == 1
