@@ -10,7 +10,7 @@
 /* What a setting is, and the field that it fills. */
 enum sl_setting_kind {
     SL_SET_TEXT,     /* char * */
-    SL_SET_SECRET,   /* char *, never shown */
+    SL_SET_SECRET,   /* char *, never shown, never empty: NULL then */
     SL_SET_URL,      /* char *, has a scheme and a host; may hold a password, never shown whole */
     SL_SET_BOOL,     /* bool */
     SL_SET_INT,      /* int64_t, within minimum and maximum */

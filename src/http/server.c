@@ -1,200 +1,67 @@
 #include "http/server.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include <microhttpd.h>
-
-#include "base/log.h"
 #include "base/mem.h"
 #include "http/listen.h"
-#include "loop/fiber.h"
+#include "http/server_own.h"
 
 enum {
     CONNECTIONS_MAX = 64,
-    TIMEOUT_S = 15,
-    BODY_BYTES_LEAST = 1024,
+    PENDING_BYTES_MAX = 64 * 1024 * 1024,
+    REQUEST_TIMEOUT_MS = 15 * 1000,
+    IDLE_TIMEOUT_MS = 60 * 1000,
     CONNECTION_BYTES = 32 * 1024, /* the library's buffer a connection: the limit for headers */
+    RUNS_A_TURN = 4,              /* a request with its answer takes three */
+    LAST_WORDS_MS = 200,          /* for answers of cancelled handlers */
 };
-
-struct sl_http_server {
-    struct MHD_Daemon *daemon;
-    uv_poll_t *poll;   /* on the daemon's epoll descriptor */
-    uv_timer_t *timer; /* the daemon's timeouts */
-    uint16_t port;
-    const struct sl_http_route *routes;
-    size_t route_count;
-};
-
-/* One request while it comes in. */
-struct exchange {
-    const struct sl_http_route *route; /* NULL: none fits, status says why */
-    unsigned status;
-    const char *allow; /* the method that the path knows, for a 405 */
-    struct sl_buf body;
-};
-
-/* --- the handler's view --- */
-
-const char *sl_http_call_header(const struct sl_http_call *call, const char *name)
-{
-    return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
-}
-
-const char *sl_http_call_query(const struct sl_http_call *call, const char *name)
-{
-    return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-/* --- answering --- */
-
-static enum MHD_Result send_reply(struct MHD_Connection *connection, unsigned status,
-                                  const char *content_type, const char *allow, struct sl_buf *body)
-{
-    size_t length = body->length;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(length, sl_buf_take(body), MHD_RESPMEM_MUST_FREE);
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (allow)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
-    enum MHD_Result queued = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return queued;
-}
-
-static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned status,
-                                  const char *allow)
-{
-    struct sl_buf body;
-    sl_buf_init(&body);
-    sl_buf_printf(&body, "{\"error\":\"%s\"}\n", MHD_get_reason_phrase_for(status));
-    return send_reply(connection, status, "application/json", allow, &body);
-}
-
-static enum MHD_Result run_handler(struct MHD_Connection *connection, const char *path,
-                                   const char *method, struct exchange *exchange)
-{
-    struct sl_http_call call = {method, path, sl_buf_view(&exchange->body), connection};
-    struct sl_http_reply reply = {.status = 200, .content_type = "application/json"};
-    sl_buf_init(&reply.body);
-    exchange->route->handler(exchange->route->ctx, &call, &reply);
-    return send_reply(connection, (unsigned)reply.status, reply.content_type, NULL, &reply.body);
-}
-
-/* --- receiving --- */
-
-static bool method_fits(const char *route, const char *method)
-{
-    return !strcmp(route, method) || (!strcmp(route, "GET") && !strcmp(method, "HEAD"));
-}
-
-static void find_route(const struct sl_http_server *server, const char *path, const char *method,
-                       struct exchange *exchange)
-{
-    exchange->status = MHD_HTTP_NOT_FOUND;
-    for (size_t i = 0; i < server->route_count; i++) {
-        const struct sl_http_route *route = &server->routes[i];
-        if (strcmp(route->path, path))
-            continue;
-        if (method_fits(route->method, method)) {
-            exchange->route = route;
-            return;
-        }
-        exchange->status = MHD_HTTP_METHOD_NOT_ALLOWED;
-        exchange->allow = route->method;
-    }
-}
-
-static size_t body_limit(const struct exchange *exchange)
-{
-    size_t limit = exchange->route ? exchange->route->max_body_bytes : 0;
-    return limit > BODY_BYTES_LEAST ? limit : BODY_BYTES_LEAST;
-}
-
-/* True when the body is known to be too long before any of it came. */
-static bool announces_too_much(struct MHD_Connection *connection, const struct exchange *exchange)
-{
-    const char *text =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return text && strtoull(text, NULL, 10) > body_limit(exchange);
-}
-
-/* Called once with the headers, then with pieces of the body, then once with none left. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *piece,
-                                  size_t *piece_size, void **request_ctx)
-{
-    struct sl_http_server *server = ctx;
-    struct exchange *exchange = *request_ctx;
-    (void)version;
-
-    if (!exchange) {
-        exchange = *request_ctx = SL_NEW(struct exchange);
-        sl_buf_init(&exchange->body);
-        find_route(server, path, method, exchange);
-        if (announces_too_much(connection, exchange))
-            return send_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, NULL);
-        return MHD_YES;
-    }
-    if (*piece_size) {
-        if (*piece_size > body_limit(exchange) - exchange->body.length)
-            return MHD_NO; /* a chunked body that never told its size: hang up */
-        sl_buf_add(&exchange->body, piece, *piece_size);
-        *piece_size = 0;
-        return MHD_YES;
-    }
-    if (!exchange->route)
-        return send_error(connection, exchange->status, exchange->allow);
-    return run_handler(connection, path, method, exchange);
-}
-
-static void on_completed(void *ctx, struct MHD_Connection *connection, void **request_ctx,
-                         enum MHD_RequestTerminationCode why)
-{
-    struct exchange *exchange = *request_ctx;
-    (void)ctx, (void)connection, (void)why;
-    if (!exchange)
-        return;
-    sl_buf_done(&exchange->body);
-    free(exchange);
-    *request_ctx = NULL;
-}
 
 /* --- the loop --- */
 
-static void on_timer(uv_timer_t *timer);
-
-static unsigned count_connections(struct MHD_Daemon *daemon)
+/* One run of the library. True when it should run again at once. */
+static bool run(struct sl_http_server *server, bool *still)
 {
-    return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+    /* No connection has a timeout of the library's, so it asks for another run now or not at all.
+     */
+    MHD_UNSIGNED_LONG_LONG unused;
+    unsigned before = server->link_count;
+    server->moved = false;
+    MHD_run(server->daemon);
+    /* At its connection limit the library stops to accept, and begins again only in the next run
+     * after one has gone, which nothing else would bring about. */
+    if (server->link_count < before)
+        return true;
+    bool was_still = *still;
+    *still = server->tls && !server->moved;
+    if (MHD_get_timeout(server->daemon, &unused) != MHD_YES)
+        return false;
+    /* The library takes a handshake that waits for the peer for one that can go on (0.9.75). When
+     * no byte has moved in two runs, the next will not move one either, until an event comes. */
+    return !*still || !was_still;
 }
 
 static void turn(struct sl_http_server *server)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms;
-    unsigned before = count_connections(server->daemon);
-    MHD_run(server->daemon);
-    /* At its connection limit the library stops to accept, and begins again only in the next run
-     * after one has gone, which nothing else would bring about. */
-    if (count_connections(server->daemon) < before)
-        MHD_run(server->daemon);
-    if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES) {
-        uv_timer_stop(server->timer);
-        return;
-    }
-    uv_update_time(sl_loop());
-    uv_timer_start(server->timer, on_timer, timeout_ms, 0);
+    bool again = true, still = false;
+    if (server->tls)
+        sl_server_tls_turn(server->tls);
+    for (int i = 0; again && i < RUNS_A_TURN; i++)
+        again = run(server, &still);
+    if (again)
+        sl_server_wake(server);
+    else
+        uv_idle_stop(server->again);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_again(uv_idle_t *idle)
 {
-    turn(timer->data);
+    turn(idle->data);
+}
+
+void sl_server_wake(struct sl_http_server *server)
+{
+    uv_idle_start(server->again, on_again);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -203,45 +70,101 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     turn(poll->data);
 }
 
-static int start_daemon(struct sl_http_server *server, int fd,
-                        const struct sl_http_server_options *options, struct sl_err *err)
-{
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT,
-        options->max_connections ? options->max_connections : (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT,
-        options->timeout_s ? options->timeout_s : (unsigned)TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, NULL, MHD_OPTION_END);
-    if (server->daemon)
-        return SL_OK;
-    close(fd);
-    return sl_err_set(err, SL_CONFIG, "cannot serve HTTP on '%s'", options->listen);
-}
-
 static void watch(struct sl_http_server *server)
 {
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     server->poll = sl_alloc(sizeof *server->poll);
-    server->timer = sl_alloc(sizeof *server->timer);
     uv_poll_init(sl_loop(), server->poll, info->epoll_fd);
-    uv_timer_init(sl_loop(), server->timer);
-    server->poll->data = server->timer->data = server;
     uv_poll_start(server->poll, UV_READABLE, on_ready);
+    server->again = sl_alloc(sizeof *server->again);
+    uv_idle_init(sl_loop(), server->again);
+    server->sweep = sl_alloc(sizeof *server->sweep);
+    uv_timer_init(sl_loop(), server->sweep);
+    server->poll->data = server->again->data = server->sweep->data = server;
+}
+
+static void unwatch(struct sl_http_server *server)
+{
+    uv_poll_stop(server->poll); /* before the descriptor is closed */
+    uv_close((uv_handle_t *)server->poll, sl_handle_free);
+    uv_close((uv_handle_t *)server->again, sl_handle_free);
+    uv_close((uv_handle_t *)server->sweep, sl_handle_free);
+}
+
+/* --- starting --- */
+
+static int start_daemon(struct sl_http_server *server, int fd, const char *listen,
+                        struct sl_err *err)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES,    0, (void *)(uintptr_t)sl_server_tls_priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, sl_server_tls_callback()                   },
+        {MHD_OPTION_END,                 0, NULL                                       },
+    };
+    server->daemon = MHD_start_daemon(
+        flags, 0, sl_link_admit, server, sl_exchange_step, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, server->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, sl_link_notify, server,
+        MHD_OPTION_URI_LOG_CALLBACK, sl_link_requested, server, MHD_OPTION_NOTIFY_COMPLETED,
+        sl_exchange_completed, server, MHD_OPTION_ARRAY, server->tls ? tls : &tls[2],
+        MHD_OPTION_END);
+    if (server->daemon)
+        return SL_OK;
+    close(fd);
+    return sl_err_set(err, SL_CONFIG, "cannot serve HTTP on '%s'", listen);
+}
+
+static unsigned number_or(unsigned value, unsigned fallback)
+{
+    return value ? value : fallback;
+}
+
+static struct sl_http_server *new_server(const struct sl_http_server_options *options)
+{
+    struct sl_http_server *server = SL_NEW(struct sl_http_server);
+    server->name = sl_strdup(options->name ? options->name : options->listen);
+    server->routes = options->routes;
+    server->route_count = options->route_count;
+    server->max_connections = number_or(options->max_connections, CONNECTIONS_MAX);
+    server->max_per_address = options->max_per_address;
+    server->max_rate = options->max_rate;
+    server->max_pending_bytes =
+        options->max_pending_bytes ? options->max_pending_bytes : PENDING_BYTES_MAX;
+    server->request_timeout_ms = number_or(options->request_timeout_ms, REQUEST_TIMEOUT_MS);
+    server->idle_timeout_ms = number_or(options->idle_timeout_ms, IDLE_TIMEOUT_MS);
+    server->tokens = server->max_rate;
+    server->tokens_ms = sl_loop_now_ms();
+    server->sweep_ms = SL_FOREVER;
+    return server;
+}
+
+static void free_server(struct sl_http_server *server)
+{
+    sl_server_tls_free(server->tls);
+    free(server->name);
+    free(server);
+}
+
+static int open_server(struct sl_http_server *server, const struct sl_http_server_options *options,
+                       struct sl_err *err)
+{
+    int fd;
+    if (options->certificate &&
+        !(server->tls = sl_server_tls_new(server->name, options->certificate, options->key, err)))
+        return SL_CONFIG;
+    if (sl_listen_open(options->listen, &fd, &server->port, err) != SL_OK)
+        return SL_CONFIG;
+    return start_daemon(server, fd, options->listen, err);
 }
 
 struct sl_http_server *sl_http_server_start(const struct sl_http_server_options *options,
                                             struct sl_err *err)
 {
-    struct sl_http_server *server = SL_NEW(struct sl_http_server);
-    int fd;
-    server->routes = options->routes;
-    server->route_count = options->route_count;
-    if (sl_listen_open(options->listen, &fd, &server->port, err) != SL_OK ||
-        start_daemon(server, fd, options, err) != SL_OK) {
-        free(server);
+    struct sl_http_server *server = new_server(options);
+    if (open_server(server, options, err) != SL_OK) {
+        free_server(server);
         return NULL;
     }
     watch(server);
@@ -253,13 +176,35 @@ uint16_t sl_http_server_port(const struct sl_http_server *server)
     return server->port;
 }
 
-void sl_http_server_stop(struct sl_http_server *server)
+/* --- stopping --- */
+
+static void await_end(struct sl_http_server *server, uint64_t deadline_ms)
+{
+    int rc = SL_OK;
+    while (server->busy && rc == SL_OK)
+        rc = sl_wait(&server->quiet, deadline_ms);
+
+    sl_link_cancel_all(server);
+    sl_fiber_shield(true);
+    while (server->handling)
+        sl_wait(&server->quiet, SL_FOREVER);
+    deadline_ms = sl_deadline_in(LAST_WORDS_MS);
+    while (server->busy && sl_wait(&server->quiet, deadline_ms) == SL_OK)
+        ;
+    sl_fiber_shield(false);
+}
+
+void sl_http_server_stop(struct sl_http_server *server, uint64_t deadline_ms)
 {
     if (!server)
         return;
-    uv_poll_stop(server->poll); /* before the descriptor is closed */
-    uv_close((uv_handle_t *)server->poll, sl_handle_free);
-    uv_close((uv_handle_t *)server->timer, sl_handle_free);
-    MHD_stop_daemon(server->daemon); /* closes the listening socket too */
-    free(server);
+    server->stopping = true;
+    close(MHD_quiesce_daemon(server->daemon));
+    sl_link_cut_idle(server);
+    if (sl_fiber_self())
+        await_end(server, deadline_ms);
+    unwatch(server);
+    MHD_stop_daemon(server->daemon);
+    sl_linger_end_all(server);
+    free_server(server);
 }

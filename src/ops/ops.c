@@ -21,10 +21,10 @@ static void metrics(void *ctx, const struct sl_http_call *call, struct sl_http_r
 static void status(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
 
 static const struct sl_http_route routes[] = {
-    {"GET", "/healthz", healthz, NULL, 0},
-    {"GET", "/readyz",  readyz,  NULL, 0},
-    {"GET", "/metrics", metrics, NULL, 0},
-    {"GET", "/status",  status,  NULL, 0},
+    {.method = "GET", .path = "/healthz", .handler = healthz},
+    {.method = "GET", .path = "/readyz",  .handler = readyz },
+    {.method = "GET", .path = "/metrics", .handler = metrics},
+    {.method = "GET", .path = "/status",  .handler = status },
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
@@ -84,7 +84,7 @@ static int listen_on(struct sl_ops *ops, const char *listen, struct sl_err *err)
         ops->routes[i].ctx = ops;
     }
     const struct sl_http_server_options options = {
-        .listen = listen, .routes = ops->routes, .route_count = ROUTES};
+        .name = "ops", .listen = listen, .routes = ops->routes, .route_count = ROUTES};
     ops->server = sl_http_server_start(&options, err);
     return ops->server ? SL_OK : sl_err_wrap(err, "ops.listen");
 }
@@ -112,7 +112,7 @@ void sl_ops_stop(struct sl_ops *ops)
 {
     if (!ops)
         return;
-    sl_http_server_stop(ops->server);
+    sl_http_server_stop(ops->server, 0);
     free(ops->version);
     free(ops->role);
     free(ops);

@@ -8,9 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/metric.h"
 #include "http/client.h"
-#include "http/harness.h"
 #include "http/listen.h"
+#include "http/raw.h"
 
 static void hello(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
 {
@@ -27,9 +28,20 @@ static void count(void *ctx, const struct sl_http_call *call, struct sl_http_rep
     sl_buf_printf(&reply->body, "%zu", call->body.length);
 }
 
+/* Shows what a handler is told. */
+static void show(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    (void)ctx;
+    EXPECT(call->arrived_ms <= sl_loop_now_ms() && call->arrived_ms + 5000 > sl_loop_now_ms());
+    reply->retry_after_s = 7;
+    sl_buf_printf(&reply->body, "%s|%s|%s|%s|" SL_STR_FORMAT, call->path, call->rest,
+                  call->content_type, call->remote, SL_STR_ARGS(call->body));
+}
+
 static const struct sl_http_route routes[] = {
-    {"GET",  "/hello", hello, (void *)"ctx", 0    },
-    {"POST", "/count", count, NULL,          50000},
+    {.method = "GET",  .path = "/hello", .handler = hello, .ctx = (void *)"ctx"   },
+    {.method = "POST", .path = "/count", .handler = count, .max_body_bytes = 50000},
+    {.method = "POST", .path = "/show/", .prefix = true,   .handler = show        },
 };
 
 struct setup {
@@ -41,7 +53,13 @@ struct setup {
 static struct sl_http_server *start(const char *listen, struct sl_err *err)
 {
     const struct sl_http_server_options options = {
-        .listen = listen, .routes = routes, .route_count = 2, .max_connections = 4, .timeout_s = 1};
+        .name = "test",
+        .listen = listen,
+        .routes = routes,
+        .route_count = sizeof routes / sizeof *routes,
+        .max_connections = 4,
+        .request_timeout_ms = 1000,
+    };
     return sl_http_server_start(&options, err);
 }
 
@@ -52,6 +70,8 @@ static void with_server(void (*body)(void *))
     struct sl_err err = {0};
     setup.server = start("127.0.0.1:0", &err);
     setup.http = sl_http_new(&options, &err);
+    if (!setup.server)
+        fprintf(stderr, "%s\n", err.message);
     assert_non_null(setup.server);
     snprintf(setup.origin, sizeof setup.origin, "http://127.0.0.1:%u",
              sl_http_server_port(setup.server));
@@ -61,7 +81,7 @@ static void with_server(void (*body)(void *))
 static void done(struct setup *setup)
 {
     sl_http_free(setup->http);
-    sl_http_server_stop(setup->server);
+    sl_http_server_stop(setup->server, 0);
 }
 
 /* --- routes --- */
@@ -72,18 +92,24 @@ static const struct {
     int status;
     const char *body, *content_type;
 } calls[] = {
-    {"GET",    "/hello",            0,     200, "GET ctx - 1",                          "text/plain"      },
-    {"GET",    "/hello?name=a%20b", 0,     200, "GET ctx a b 1",                        "text/plain"      },
-    {"HEAD",   "/hello",            0,     200, "",                                     "text/plain"      },
-    {"GET",    "/hello/",           0,     404, "{\"error\":\"Not Found\"}\n",          "application/json"},
-    {"GET",    "/",                 0,     404, "{\"error\":\"Not Found\"}\n",          "application/json"},
-    {"DELETE", "/hello",            0,     405, "{\"error\":\"Method Not Allowed\"}\n", "application/json"},
-    {"GET",    "/count",            0,     405, "{\"error\":\"Method Not Allowed\"}\n", "application/json"},
-    {"POST",   "/count",            0,     202, "0",                                    "application/json"},
-    {"POST",   "/count",            50000, 202, "50000",                                "application/json"},
-    {"POST",   "/count",            50001, 413, "{\"error\":\"Content Too Large\"}\n",  "application/json"},
-    {"POST",   "/missing",          1000,  404, "{\"error\":\"Not Found\"}\n",          "application/json"},
-    {"POST",   "/missing",          5000,  413, "{\"error\":\"Content Too Large\"}\n",  "application/json"},
+    {"GET",    "/hello",            0,     200, "GET ctx - 1",                                          "text/plain"      },
+    {"GET",    "/hello?name=a%20b", 0,     200, "GET ctx a b 1",                                        "text/plain"      },
+    {"HEAD",   "/hello",            0,     200, "",                                                     "text/plain"      },
+    {"GET",    "/hello/",           0,     404, "{\"error\":\"Not Found\"}\n",                          "application/json"},
+    {"GET",    "/",                 0,     404, "{\"error\":\"Not Found\"}\n",                          "application/json"},
+    {"DELETE", "/hello",            0,     405, "{\"error\":\"Method Not Allowed\"}\n",                 "application/json"},
+    {"GET",    "/count",            0,     405, "{\"error\":\"Method Not Allowed\"}\n",                 "application/json"},
+    {"POST",   "/count",            0,     202, "0",                                                    "application/json"},
+    {"POST",   "/count",            50000, 202, "50000",                                                "application/json"},
+    {"POST",   "/count",            50001, 413, "{\"error\":\"Content Too Large\"}\n",                  "application/json"},
+    {"POST",   "/missing",          1000,  404, "{\"error\":\"Not Found\"}\n",                          "application/json"},
+    {"POST",   "/missing",          5000,  404, "{\"error\":\"Not Found\"}\n",                          "application/json"},
+    {"GET",    "/show/x",           0,     405, "{\"error\":\"Method Not Allowed\"}\n",                 "application/json"},
+    {"POST",   "/show",             0,     404, "{\"error\":\"Not Found\"}\n",                          "application/json"},
+    {"POST",   "/show/",            0,     200, "/show/||application/x-www-form-urlencoded|127.0.0.1|",
+     "application/json"                                                                                                   },
+    {"POST",   "/show/a%20b/c?d=e", 3,     200,
+     "/show/a b/c|a b/c|application/x-www-form-urlencoded|127.0.0.1|xxx",                               "application/json"},
 };
 
 static unsigned threads(void)
@@ -136,40 +162,23 @@ static void test_routes(void **state)
 
 /* --- rude clients --- */
 
-static int connect_raw(const struct setup *setup)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(sl_http_server_port(setup->server))};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    EXPECT_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
-static bool is_closed(void *arg)
-{
-    char byte;
-    ssize_t got = recv(*(int *)arg, &byte, 1, MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN);
-}
-
 static void be_rude(void *arg)
 {
     struct setup *setup = arg;
     static char junk[200 * 1024];
     memset(junk, 'j', sizeof junk);
 
-    int slow = connect_raw(setup); /* says nothing: closed after a second */
-    int endless = connect_raw(setup);
-    static const char head[] =
-        "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n30000\r\n";
-    EXPECT(send(endless, head, strlen(head), 0) > 0);
-    ssize_t sent = send(endless, junk, sizeof junk, MSG_NOSIGNAL | MSG_DONTWAIT);
-    EXPECT(sent > 0);
-    EXPECT(wait_until(is_closed, &endless));
-    EXPECT(wait_until(is_closed, &slow));
-    close(slow);
-    close(endless);
+    struct raw *slow = raw_connect(setup->server); /* says nothing: closed after a second */
+    struct raw *endless = raw_connect(setup->server);
+    EXPECT(raw_say(endless, "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "30000\r\n"));
+    raw_send(endless, junk, sizeof junk); /* as far as it is let */
+    EXPECT(raw_await_end(endless));
+    EXPECT(!strncmp(endless->in, "HTTP/1.1 413 Content Too Large\r\n", 32));
+    EXPECT(raw_await_end(slow));
+    EXPECT_INT(slow->length, 0);
+    raw_close(slow);
+    raw_close(endless);
 
     char url[100];
     snprintf(url, sizeof url, "%s/hello", setup->origin);
@@ -215,9 +224,9 @@ static void crowd_in(void *arg)
     enum { IDLE = 6 };
     struct setup *setup = arg;
     struct asker asker = {setup, false};
-    int idle[IDLE];
+    struct raw *idle[IDLE];
     for (int i = 0; i < IDLE; i++)
-        idle[i] = connect_raw(setup);
+        idle[i] = raw_connect(setup->server);
     struct timespec before, after;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
     sl_fiber_spawn("asker", ask_hello, &asker);
@@ -228,7 +237,7 @@ static void crowd_in(void *arg)
            250);
     EXPECT(wait_until(is_answered, &asker.answered));
     for (int i = 0; i < IDLE; i++)
-        close(idle[i]);
+        raw_close(idle[i]);
     done(setup);
 }
 
@@ -236,6 +245,78 @@ static void test_crowd(void **state)
 {
     (void)state;
     with_server(crowd_in);
+}
+
+/* --- one connection, many requests --- */
+
+static void keep_alive(void *arg)
+{
+    struct setup *setup = arg;
+    struct raw *raw = raw_connect(setup->server);
+    int64_t before = sl_metric_sum("http_requests_total", "listener=\"test\",status=\"202\"");
+
+    /* Each may be cut anywhere: sent in pieces of every length. */
+    static const char text[] =
+        "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+        "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
+        "GET /none HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX-A: last\r\n\r\n";
+    unsigned rounds = 0;
+    for (size_t step = 1; step < sizeof text; step += 1 + step / 2) {
+        for (size_t at = 0; at < sizeof text - 1; at += step) {
+            size_t left = sizeof text - 1 - at;
+            EXPECT(raw_send(raw, text + at, left < step ? left : step));
+            sl_fiber_yield();
+        }
+        rounds++;
+        EXPECT(raw_await(raw, "GET ctx - last", rounds));
+    }
+    EXPECT_INT(raw_count(raw, "\r\n\r\n5HTTP/1.1 202 "), rounds);
+    EXPECT_INT(raw_count(raw, "\r\n\r\n7HTTP/1.1 404 "), rounds);
+    EXPECT_INT(raw_count(raw, "HTTP/1.1 "), 4 * rounds);
+    EXPECT(!raw->closed);
+    EXPECT_INT(sl_metric_sum("http_requests_total", "listener=\"test\",status=\"202\"") - before,
+               2 * rounds);
+    raw_close(raw);
+    done(setup);
+}
+
+static void test_keep_alive(void **state)
+{
+    (void)state;
+    with_server(keep_alive);
+}
+
+/* --- several servers --- */
+
+static void serve_twice(void *arg)
+{
+    struct setup *setup = arg;
+    struct sl_err err = {0};
+    struct sl_http_server *other = start("127.0.0.1:0", &err);
+    struct raw *one = raw_connect(setup->server), *two = raw_connect(other);
+    static const char ask[] =
+        "POST /show/x HTTP/1.1\r\nHost: a\r\n"
+        "Content-Type: Text/CSV; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi";
+    EXPECT(raw_say(one, ask));
+    EXPECT(raw_say(two, ask));
+    EXPECT(raw_await(one, "/show/x|x|text/csv|127.0.0.1|hi", 1));
+    EXPECT(raw_await(two, "/show/x|x|text/csv|127.0.0.1|hi", 1));
+    EXPECT_INT(raw_count(one, "\r\nRetry-After: 7\r\n"), 1);
+    sl_http_server_stop(other, 0);
+    EXPECT(raw_await_end(two));
+    EXPECT(raw_say(one, ask));
+    EXPECT(raw_await(one, "|hi", 2));
+    raw_close(one);
+    raw_close(two);
+    done(setup);
+}
+
+static void test_two_servers(void **state)
+{
+    (void)state;
+    with_server(serve_twice);
 }
 
 /* --- addresses --- */
@@ -313,7 +394,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routes),       cmocka_unit_test(test_rude_clients),
-        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_port_taken),
+        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_two_servers),  cmocka_unit_test(test_port_taken),
         cmocka_unit_test(test_listen_parse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
