@@ -1,6 +1,7 @@
 #include "cli/gateway.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -80,23 +81,52 @@ static struct sl_flow_options flow_options(const char *name)
     };
 }
 
+/* --- ingest --- */
+
+void *sl_gateway_environment(const struct sl_gateway *gateway, const char *source)
+{
+    const struct sl_environment *environment = gateway->environments;
+    while (strcmp(environment->config->name, source) != 0)
+        environment++;
+    return environment->it;
+}
+
+static int open_environments(struct sl_gateway *gateway, bool late, struct sl_err *err)
+{
+    for (size_t i = 0; i < gateway->config->source_count; i++) {
+        struct sl_environment *environment = &gateway->environments[i];
+        environment->config = &gateway->config->sources[i];
+        environment->kind = sl_kind_of(environment->config->type);
+        if (environment->kind->late != late)
+            continue;
+        environment->it = environment->kind->open(gateway, environment->config, err);
+        if (!environment->it)
+            return sl_err_wrap(err, "source '%s'", environment->config->name);
+    }
+    return SL_OK;
+}
+
+static void close_environments(struct sl_gateway *gateway, bool late)
+{
+    for (size_t i = 0; gateway->environments && i < gateway->config->source_count; i++) {
+        struct sl_environment *environment = &gateway->environments[i];
+        if (environment->it && environment->kind->late == late)
+            environment->kind->close(environment->it);
+    }
+}
+
 static void start_feed(struct sl_gateway *gateway, struct sl_feed *feed,
                        const struct sl_feed_config *config)
 {
     size_t source = (size_t)(config->source - gateway->config->sources);
-    const struct sl_dmf_env env = {
-        .remote = &gateway->remotes[source],
-        .state = gateway->state,
-        .credit = &gateway->ingest_credit,
-        .limits = &gateway->config->limits,
-        .alert = sl_alert,
-    };
+    const struct sl_environment *environment = &gateway->environments[source];
     struct sl_flow_options options = flow_options(config->name);
     options.window = INGEST_WINDOW;
     options.read_stage = "read";
     options.write_stage = "published";
     feed->config = config;
-    feed->source = sl_source_dmf_new(&env, config);
+    feed->kind = environment->kind;
+    feed->source = feed->kind->open_feed(gateway, environment->it, config);
     feed->flow = sl_flow_start(&options, feed->source, gateway->amqp_sink, gateway->state);
 }
 
@@ -104,19 +134,21 @@ static int start_ingest(struct sl_gateway *gateway, struct sl_err *err)
 {
     const struct sl_config *config = gateway->config;
     gateway->amqp_sink = sl_sink_amqp_new(gateway->broker);
-    gateway->remotes = sl_calloc(config->source_count, sizeof *gateway->remotes);
-    for (size_t i = 0; i < config->source_count; i++) {
-        int rc = sl_dmf_remote_init(&gateway->remotes[i], gateway->http,
-                                    config->sources[i].settings, err);
-        if (rc != SL_OK)
-            return sl_err_wrap(err, "source '%s'", config->sources[i].name);
-    }
+    gateway->listeners = sl_listeners_new(config);
+    gateway->environments = sl_calloc(config->source_count, sizeof *gateway->environments);
+    int rc = open_environments(gateway, false, err);
+    if (rc == SL_OK)
+        rc = open_environments(gateway, true, err);
+    if (rc != SL_OK)
+        return rc;
     gateway->feeds = sl_calloc(config->feed_count, sizeof *gateway->feeds);
     gateway->feed_count = config->feed_count;
     for (size_t i = 0; i < config->feed_count; i++)
         start_feed(gateway, &gateway->feeds[i], &config->feeds[i]);
-    return SL_OK;
+    return sl_listeners_start(gateway->listeners, err);
 }
+
+/* --- apply --- */
 
 static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
 {
@@ -129,7 +161,7 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
     options.suspend_after_ms = gateway->settings->broker.consumer_timeout_ms / 4;
 
     struct sl_lane_part *part = &gateway->lanes[lane];
-    part->source = sl_source_amqp_new(gateway->broker, lane, &gateway->apply_credit[lane],
+    part->source = sl_source_amqp_new(gateway->broker, lane, &gateway->apply_credits[lane],
                                       gateway->config->limits.batch_bytes);
     part->flow = sl_flow_start(&options, part->source, gateway->mongo_sink, gateway->state);
 }
@@ -142,18 +174,24 @@ static void start_apply(struct sl_gateway *gateway)
     start_lane(gateway, SL_LANE_BULK);
 }
 
+/* Each lane has its own share, so that a full read never holds up a live change. */
+static void share_credit(struct sl_credit credits[SL_LANES], const char *fast, const char *bulk,
+                         size_t bytes)
+{
+    sl_credit_init(&credits[SL_LANE_FAST], fast, bytes / 4);
+    sl_credit_init(&credits[SL_LANE_BULK], bulk, bytes - bytes / 4);
+}
+
 struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_err *err)
 {
     struct sl_gateway *gateway = SL_NEW(struct sl_gateway);
     gateway->config = config;
     gateway->settings = config->settings;
     sl_loop_delay_watch(LOOP_DELAY_EVERY_MS);
-    sl_credit_init(&gateway->ingest_credit, "ingest", config->limits.ingest_credit_bytes);
-    /* Each queue has its own share, so that a full read never holds up a live change. */
-    size_t apply_bytes = config->limits.apply_credit_bytes;
-    sl_credit_init(&gateway->apply_credit[SL_LANE_FAST], "apply_fast", apply_bytes / 4);
-    sl_credit_init(&gateway->apply_credit[SL_LANE_BULK], "apply_bulk",
-                   apply_bytes - apply_bytes / 4);
+    share_credit(gateway->ingest_credits, "ingest_fast", "ingest_bulk",
+                 config->limits.ingest_credit_bytes);
+    share_credit(gateway->apply_credits, "apply_fast", "apply_bulk",
+                 config->limits.apply_credit_bytes);
 
     sl_watch_begin();
     int rc = start_peers(gateway, err);
@@ -201,16 +239,17 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
 {
     uint64_t drain_ms = deadline_ms > DRAIN_SHARE_MS ? deadline_ms - DRAIN_SHARE_MS : deadline_ms;
     sl_watch_stop(gateway);
+    sl_listeners_stop(gateway->listeners, drain_ms); /* posts under way are answered */
     stop_reading(gateway);
     for (size_t i = 0; i < gateway->feed_count; i++)
         stop_flow(gateway->feeds[i].flow, drain_ms);
     for (size_t i = 0; i < SL_LANES; i++)
         stop_flow(gateway->lanes[i].flow, drain_ms);
+    close_environments(gateway, true);
+    close_environments(gateway, false);
     close_sink(gateway->amqp_sink);
     close_sink(gateway->mongo_sink);
 
-    for (size_t i = 0; gateway->remotes && i < gateway->config->source_count; i++)
-        sl_dmf_remote_done(&gateway->remotes[i]);
     sl_alert_stop(deadline_ms);
     if (gateway->state)
         gateway->state->type->close(gateway->state);
@@ -220,7 +259,7 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
     sl_ops_stop(gateway->ops);
     sl_watch_end();
     sl_loop_delay_watch(0);
-    free(gateway->remotes);
+    free(gateway->environments);
     free(gateway->feeds);
     free(gateway);
 }

@@ -5,14 +5,23 @@
 
 #include "broker/settings.h"
 #include "cli/gateway.h"
+#include "cli/kinds.h"
 #include "cli/registry.h"
 #include "flow/flow.h"
 #include "loop/fiber.h"
 #include "mongo/client.h"
 #include "ops/ops.h"
-#include "source/dmf.h"
+#include "source/listeners.h"
+
+/* An entry under "sources". */
+struct sl_environment {
+    const struct sl_source_config *config;
+    const struct sl_kind *kind;
+    void *it; /* as its kind opened it; NULL: not yet */
+};
 
 struct sl_feed {
+    const struct sl_kind *kind;
     struct sl_source *source;
     struct sl_flow *flow;
     const struct sl_feed_config *config;
@@ -37,16 +46,20 @@ struct sl_gateway {
     struct sl_mongo *mongo;
     struct sl_state *state;
     struct sl_broker *broker;
-    struct sl_credit ingest_credit;
-    struct sl_credit apply_credit[SL_LANES]; /* by enum sl_lane */
+    struct sl_credit ingest_credits[SL_LANES]; /* by enum sl_lane */
+    struct sl_credit apply_credits[SL_LANES];  /* likewise */
     struct sl_sink *amqp_sink, *mongo_sink;
-    struct sl_dmf_remote *remotes; /* one for each source of the configuration */
+    struct sl_listeners *listeners;
+    struct sl_environment *environments; /* one for each source of the configuration */
     struct sl_feed *feeds;
     size_t feed_count;
     struct sl_lane_part lanes[SL_LANES]; /* by enum sl_lane */
     struct sl_peer mongo_peer, broker_peer;
     struct sl_fiber *watcher;
 };
+
+/* The environment of that source; it must exist and be open. */
+void *sl_gateway_environment(const struct sl_gateway *gateway, const char *source);
 
 /* Readiness checks and status providers of all parts; a fiber asks the peers every two seconds.
  * Before start and after stop, between begin and end, /readyz says that the gateway is starting or

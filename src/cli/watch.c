@@ -70,7 +70,14 @@ static const char *flow_trouble(void *ctx)
 
 static const char *feed_trouble(void *ctx)
 {
-    return sl_source_dmf_trouble(ctx);
+    const struct sl_feed *feed = ctx;
+    return feed->kind->feed_trouble(feed->source);
+}
+
+static const char *environment_trouble(void *ctx)
+{
+    const struct sl_environment *environment = ctx;
+    return environment->kind->trouble(environment->it);
 }
 
 /* --- status --- */
@@ -97,7 +104,7 @@ static void feeds_status(void *ctx, struct sl_buf *buf)
         rows_of(buf, name);
         sl_buf_add_text(buf, "},\"state\":");
         if (i < gateway->feed_count)
-            sl_source_dmf_status(gateway->feeds[i].source, buf);
+            gateway->feeds[i].kind->feed_status(gateway->feeds[i].source, buf);
         else
             sl_buf_add_text(buf, "null");
         sl_buf_add_char(buf, '}');
@@ -105,13 +112,29 @@ static void feeds_status(void *ctx, struct sl_buf *buf)
     sl_buf_add_char(buf, '}');
 }
 
+static void sources_status(void *ctx, struct sl_buf *buf)
+{
+    const struct sl_gateway *gateway = ctx;
+    const char *comma = "";
+    sl_buf_add_char(buf, '{');
+    for (size_t i = 0; gateway->environments && i < gateway->config->source_count; i++) {
+        const struct sl_environment *environment = &gateway->environments[i];
+        if (!environment->kind->status)
+            continue;
+        sl_buf_printf(buf, "%s\"%s\":", comma, environment->config->name);
+        environment->kind->status(environment->it, buf);
+        comma = ",";
+    }
+    sl_buf_add_char(buf, '}');
+}
+
 static void credit_status(void *ctx, struct sl_buf *buf)
 {
     const struct sl_gateway *gateway = ctx;
-    const struct sl_credit *pools[] = {&gateway->ingest_credit,
-                                       &gateway->apply_credit[SL_LANE_FAST],
-                                       &gateway->apply_credit[SL_LANE_BULK]};
-    for (size_t i = 0; i < 3; i++)
+    const struct sl_credit *pools[] = {
+        &gateway->ingest_credits[SL_LANE_FAST], &gateway->ingest_credits[SL_LANE_BULK],
+        &gateway->apply_credits[SL_LANE_FAST], &gateway->apply_credits[SL_LANE_BULK]};
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         sl_buf_printf(buf, "%c\"%s\":{\"used_bytes\":%zu,\"total_bytes\":%zu}", i ? ',' : '{',
                       pools[i]->name, pools[i]->used_bytes, pools[i]->total_bytes);
     sl_buf_add_char(buf, '}');
@@ -153,11 +176,18 @@ void sl_watch_start(struct sl_gateway *gateway)
         snprintf(name, sizeof name, "apply %s", sl_lane_name((enum sl_lane)i));
         sl_ready_register(name, flow_trouble, gateway->lanes[i].flow);
     }
+    for (size_t i = 0; gateway->environments && i < gateway->config->source_count; i++) {
+        struct sl_environment *environment = &gateway->environments[i];
+        snprintf(name, sizeof name, "source %s", environment->config->name);
+        if (environment->kind->trouble)
+            sl_ready_register(name, environment_trouble, environment);
+    }
     for (size_t i = 0; i < gateway->feed_count; i++) {
         snprintf(name, sizeof name, "feed %s", gateway->feeds[i].config->name);
-        sl_ready_register(name, feed_trouble, gateway->feeds[i].source);
+        sl_ready_register(name, feed_trouble, &gateway->feeds[i]);
     }
     sl_status_register("feeds", feeds_status, gateway);
+    sl_status_register("sources", sources_status, gateway);
     sl_status_register("credit", credit_status, gateway);
     gateway->watcher = sl_fiber_spawn_joinable("watch", watch, gateway);
 }

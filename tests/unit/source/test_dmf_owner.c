@@ -115,10 +115,10 @@ static void run_until_planned(struct rig *rig)
                                   .entities = &entity,
                                   .entity_count = 1};
     struct sl_config_limits limits = {.batch_rows = 10, .batch_bytes = 1000, .max_row_bytes = 1000};
-    struct sl_credit credit;
-    sl_credit_init(&credit, "ingest", 100000);
+    struct sl_credit credits[SL_LANES] = {0};
+    sl_credit_init(&credits[SL_LANE_BULK], "ingest_bulk", 100000);
     struct sl_dmf_env env = {
-        .state = &rig->state, .credit = &credit, .limits = &limits, .alert = no_alert};
+        .state = &rig->state, .credits = credits, .limits = &limits, .alert = no_alert};
 
     rig->state.type = &state_type;
     struct sl_source *source = sl_source_dmf_new(&env, &feed);

@@ -1,0 +1,34 @@
+/* The kinds of sources, and how each is brought to life: an environment for each entry under
+ * "sources", and a flow's source for each feed that uses it. What is new gets its row in kinds.c.
+ */
+#ifndef SL_CLI_KINDS_H
+#define SL_CLI_KINDS_H
+
+#include "base/str.h"
+#include "config/config.h"
+#include "flow/source.h"
+
+struct sl_gateway;
+
+struct sl_kind {
+    const struct sl_config_type *type;
+    bool late; /* it uses environments of other kinds: these are opened before, closed after it */
+
+    /* NULL with an error when the settings cannot be used. May not suspend. */
+    void *(*open)(struct sl_gateway *gateway, const struct sl_source_config *source,
+                  struct sl_err *err);
+    /* Suspends. Its feeds were closed before. */
+    void (*close)(void *environment);
+    struct sl_source *(*open_feed)(struct sl_gateway *gateway, void *environment,
+                                   const struct sl_feed_config *feed);
+
+    /* What the outside sees; the first two may be NULL. */
+    const char *(*trouble)(const void *environment);
+    void (*status)(const void *environment, struct sl_buf *buf);
+    const char *(*feed_trouble)(const struct sl_source *feed);
+    void (*feed_status)(const struct sl_source *feed, struct sl_buf *buf);
+};
+
+const struct sl_kind *sl_kind_of(const struct sl_config_type *type);
+
+#endif

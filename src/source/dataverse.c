@@ -1,0 +1,311 @@
+#include "source/dataverse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/dataverse_own.h"
+
+enum {
+    LEASE_TTL_MS = 30 * 1000,
+    LEASE_MARGIN_MS = 3 * 1000, /* of the time for which a renewal is trusted */
+    LEASE_RETRY_MS = 1000,
+    BOOKS_RETRY_MS = 500,
+};
+
+/* --- ownership --- */
+
+int64_t sl_dataverse_epoch(const struct sl_dataverse *dataverse)
+{
+    return sl_loop_now_ms() < dataverse->owned_till_ms ? dataverse->epoch : 0;
+}
+
+int sl_dataverse_wait_owner(struct sl_dataverse *dataverse, uint64_t deadline_ms)
+{
+    int rc = SL_OK;
+    while (rc == SL_OK && !sl_dataverse_epoch(dataverse))
+        rc = sl_wait(&dataverse->owner_changed, deadline_ms);
+    return rc;
+}
+
+static void trouble(struct sl_dataverse *dataverse, const char *text)
+{
+    if (text[0] && strcmp(text, dataverse->trouble))
+        sl_log(SL_WARN, "source in trouble, will try again",
+               SL_T("source", dataverse->config->name), SL_T("error", text));
+    snprintf(dataverse->trouble, sizeof dataverse->trouble, "%s", text);
+}
+
+static void lose(struct sl_dataverse *dataverse)
+{
+    if (dataverse->epoch)
+        sl_log(SL_WARN, "source has another owner now", SL_T("source", dataverse->config->name));
+    dataverse->epoch = 0;
+    dataverse->lease.held = false;
+    sl_wake_all(&dataverse->owner_changed);
+}
+
+/* Without a mark (the first start, or the state was lost) what is stored tells. */
+static int stored_greatest(struct sl_dataverse *dataverse, int64_t *ret, struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    *ret = 0;
+    for (struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next) {
+        int64_t version;
+        int rc =
+            state->type->version_max(state, feed->config->entities[0].collection, &version, err);
+        if (rc != SL_OK)
+            return rc;
+        if (version / 2 > *ret)
+            *ret = version / 2;
+    }
+    return SL_OK;
+}
+
+/* Raising the mark by nothing makes it ours: from then on an owner of old cannot raise it, and so
+ * cannot publish what the mark that we read afterwards does not cover. */
+static int become_owner(struct sl_dataverse *dataverse, struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    const char *name = dataverse->config->name;
+    int64_t epoch = dataverse->lease.epoch, mark;
+    int rc = state->type->mark_get(state, name, &mark, err);
+    if (rc == SL_NOTFOUND)
+        rc = stored_greatest(dataverse, &mark, err);
+    if (rc == SL_OK)
+        rc = state->type->mark_raise(state, name, mark, epoch, err);
+    if (rc == SL_OK)
+        rc = state->type->mark_get(state, name, &mark, err);
+    if (rc != SL_OK)
+        return rc;
+    dataverse->mark = mark;
+    sl_dataverse_saw(dataverse, mark);
+    dataverse->epoch = epoch;
+    sl_log(SL_INFO, "source taken up", SL_T("source", name), SL_N("epoch", epoch),
+           SL_N("mark", mark));
+    sl_wake_all(&dataverse->owner_changed);
+    return SL_OK;
+}
+
+static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    uint64_t asked_ms = sl_loop_now_ms();
+    int rc = state->type->lease_hold(state, &dataverse->lease, LEASE_TTL_MS, err);
+    if (rc != SL_OK)
+        return rc;
+    dataverse->owned_till_ms = asked_ms + LEASE_TTL_MS - LEASE_MARGIN_MS;
+    dataverse->stirred = true; /* books may have waited for the lease */
+    sl_wake_all(&dataverse->stir);
+    return dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
+}
+
+static void keep_lease(void *arg)
+{
+    struct sl_dataverse *dataverse = arg;
+    uint64_t pause_ms = 0;
+    while (sl_fiber_sleep(pause_ms) == SL_OK) {
+        struct sl_err err = {0};
+        int rc = hold(dataverse, &err);
+        pause_ms = rc == SL_OK ? LEASE_TTL_MS / 3 : LEASE_RETRY_MS;
+        if (rc == SL_CANCELED)
+            return;
+        if (rc == SL_THROTTLED) { /* a standby is no trouble */
+            lose(dataverse);
+            pause_ms = err.retry_after_ms ? err.retry_after_ms : LEASE_RETRY_MS;
+        }
+        trouble(dataverse, rc == SL_OK || rc == SL_THROTTLED ? "" : err.message);
+    }
+}
+
+/* --- the mark --- */
+
+int64_t sl_dataverse_greatest(const struct sl_dataverse *dataverse)
+{
+    return dataverse->greatest;
+}
+
+void sl_dataverse_saw(struct sl_dataverse *dataverse, int64_t version)
+{
+    if (version > dataverse->greatest)
+        dataverse->greatest = version;
+}
+
+/* One write serves all who wait: it raises the mark to what was read so far. */
+static int raise_mark(struct sl_dataverse *dataverse, struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    int64_t value = dataverse->greatest, epoch = dataverse->epoch;
+    dataverse->raising = true;
+    int rc = state->type->mark_raise(state, dataverse->config->name, value, epoch, err);
+    dataverse->raising = false;
+    if (rc == SL_OK && dataverse->epoch == epoch && value > dataverse->mark)
+        dataverse->mark = value;
+    if (rc == SL_REJECTED && dataverse->epoch == epoch)
+        lose(dataverse);
+    sl_wake_all(&dataverse->raised);
+    return rc;
+}
+
+int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, struct sl_err *err)
+{
+    sl_dataverse_saw(dataverse, version);
+    while (version > dataverse->mark || !dataverse->epoch) {
+        int rc = SL_OK;
+        if (!dataverse->epoch)
+            return sl_err_set(err, SL_REJECTED, "source '%s' has another owner now",
+                              dataverse->config->name);
+        if (dataverse->raising)
+            rc = sl_wait(&dataverse->raised, SL_FOREVER);
+        else
+            rc = raise_mark(dataverse, err);
+        if (rc == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+        if (rc != SL_OK)
+            return sl_err_wrap(err, "cannot raise the mark of source '%s'",
+                               dataverse->config->name);
+    }
+    return SL_OK;
+}
+
+int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *batch,
+                       struct sl_err *err)
+{
+    int64_t greatest = 0;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->records[i].op == SL_UPSERT && batch->records[i].version > greatest)
+            greatest = batch->records[i].version;
+    return sl_dataverse_raise_mark(dataverse, greatest / 2, err);
+}
+
+/* --- the books of the feeds --- */
+
+static void keep_feed(struct sl_dataverse *dataverse, struct sl_dv_feed *feed, uint64_t *wait_ms)
+{
+    struct sl_err err = {0};
+    uint64_t next_ms;
+    int rc = sl_journal_keep(feed->journal, &next_ms, &err);
+    if (rc == SL_REJECTED)
+        lose(dataverse);
+    if (rc != SL_OK && rc != SL_CANCELED) {
+        sl_log(SL_DEBUG, "cannot keep the books, will try again", SL_T("feed", feed->config->name),
+               SL_T("error", err.message));
+        next_ms = sl_deadline_in(BOOKS_RETRY_MS);
+    }
+    if (next_ms < *wait_ms)
+        *wait_ms = next_ms;
+}
+
+static void keep_books(void *arg)
+{
+    struct sl_dataverse *dataverse = arg;
+    for (;;) {
+        uint64_t wait_ms = SL_FOREVER;
+        dataverse->stirred = false;
+        for (struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next) {
+            if (!sl_dataverse_epoch(dataverse) || feed->epoch != dataverse->epoch)
+                continue;
+            dataverse->keeping = feed;
+            keep_feed(dataverse, feed, &wait_ms);
+            dataverse->keeping = NULL;
+            sl_wake_all(&dataverse->kept);
+            if (sl_fiber_cancelled())
+                return;
+        }
+        while (!dataverse->stirred) {
+            int rc = sl_wait(&dataverse->stir, wait_ms);
+            if (rc == SL_CANCELED)
+                return;
+            if (rc == SL_TIMEOUT)
+                break;
+        }
+    }
+}
+
+/* --- the environment --- */
+
+struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
+                                      const struct sl_source_config *source, struct sl_err *err)
+{
+    struct sl_dataverse *dataverse = SL_NEW(struct sl_dataverse);
+    dataverse->env = *env;
+    dataverse->config = source;
+    dataverse->settings = source->settings;
+    if (sl_dataverse_remote_init(&dataverse->remote, env->http, source->name, dataverse->settings,
+                                 err) != SL_OK) {
+        free(dataverse);
+        return NULL;
+    }
+    snprintf(dataverse->lease.name, sizeof dataverse->lease.name, "source:%s", source->name);
+    dataverse->keeper = sl_fiber_spawn_joinable("dv.lease", keep_lease, dataverse);
+    dataverse->books = sl_fiber_spawn_joinable("dv.books", keep_books, dataverse);
+    return dataverse;
+}
+
+void sl_dataverse_free(struct sl_dataverse *dataverse)
+{
+    if (!dataverse)
+        return;
+    struct sl_state *state = dataverse->env.state;
+    sl_fiber_cancel(dataverse->keeper);
+    sl_fiber_cancel(dataverse->books);
+    sl_fiber_join(dataverse->keeper);
+    sl_fiber_join(dataverse->books);
+    state->type->lease_drop(state, &dataverse->lease);
+    sl_dataverse_remote_done(&dataverse->remote);
+    free(dataverse);
+}
+
+const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse)
+{
+    return dataverse->trouble[0] ? dataverse->trouble : NULL;
+}
+
+const char *sl_dataverse_name(const struct sl_dataverse *dataverse)
+{
+    return dataverse->config->name;
+}
+
+struct sl_dataverse_remote *sl_dataverse_remote(struct sl_dataverse *dataverse)
+{
+    return &dataverse->remote;
+}
+
+void sl_dataverse_status(const struct sl_dataverse *dataverse, struct sl_buf *buf)
+{
+    sl_buf_printf(buf, "{\"owner\":%s,\"epoch\":%" PRId64 ",\"mark\":%" PRId64 ",\"budget\":",
+                  sl_dataverse_epoch(dataverse) ? "true" : "false", dataverse->epoch,
+                  dataverse->mark);
+    sl_budget_status(dataverse->remote.budget, buf);
+    sl_buf_add_text(buf, ",\"trouble\":");
+    sl_buf_add_json_text(buf, dataverse->trouble);
+    sl_buf_add_char(buf, '}');
+}
+
+/* --- bells --- */
+
+bool sl_dataverse_follows(const struct sl_dataverse *dataverse, const char *table)
+{
+    for (const struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next)
+        if (!strcmp(feed->settings->table, table))
+            return true;
+    return false;
+}
+
+bool sl_dataverse_ring(struct sl_dataverse *dataverse, const char *table)
+{
+    bool heard = false;
+    if (!sl_dataverse_epoch(dataverse))
+        return false;
+    for (struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next) {
+        if (strcmp(feed->settings->table, table) != 0)
+            continue;
+        feed->rung = heard = true;
+        feed->bells++;
+        sl_wake_all(&feed->wake);
+    }
+    return heard;
+}

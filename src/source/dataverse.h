@@ -1,0 +1,93 @@
+/* The source of Dataverse: an environment as one application user sees it, and a feed for each
+ * table that is followed by change tracking. The process that holds the source's lease polls all
+ * its tables, so that one budget governs them; a bell (dataverse_ring) makes it poll at once. */
+#ifndef SL_SOURCE_DATAVERSE_H
+#define SL_SOURCE_DATAVERSE_H
+
+#include "base/str.h"
+#include "config/config.h"
+#include "flow/credit.h"
+#include "flow/source.h"
+#include "flow/state.h"
+#include "source/dataverse_api.h"
+
+/* What it works with; all outlive it. */
+struct sl_dataverse_env {
+    struct sl_http *http;
+    struct sl_state *state;
+    struct sl_credit *credits; /* ingest pools, by enum sl_lane */
+    const struct sl_config_limits *limits;
+    void (*alert)(const char *feed, const char *subject, const char *text); /* never suspends */
+};
+
+struct sl_dataverse;
+
+/* Prepares the environment and starts the fibers that hold its lease and keep the books of its
+ * feeds. Call it from a fiber. NULL with SL_CONFIG when the settings cannot be used. */
+struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
+                                      const struct sl_source_config *source, struct sl_err *err);
+
+/* Its feeds were closed before. Gives the lease back. Suspends. NULL is fine. */
+void sl_dataverse_free(struct sl_dataverse *dataverse);
+
+/* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
+const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse);
+
+/* Adds the state of the environment as a JSON object: owner, budget, mark. */
+void sl_dataverse_status(const struct sl_dataverse *dataverse, struct sl_buf *buf);
+
+const char *sl_dataverse_name(const struct sl_dataverse *dataverse);
+
+/* --- for whoever reads rows of it by other ways --- */
+
+struct sl_dataverse_remote *sl_dataverse_remote(struct sl_dataverse *dataverse);
+
+/* The epoch of the lease while this process owns the source; 0: another one does, or nobody. */
+int64_t sl_dataverse_epoch(const struct sl_dataverse *dataverse);
+
+/* Waits until this process owns the source. Suspends. SL_TIMEOUT, SL_CANCELED. */
+int sl_dataverse_wait_owner(struct sl_dataverse *dataverse, uint64_t deadline_ms);
+
+/* The greatest row version that this source has read. A deletion that a request begun now reports
+ * is younger than all of them, and older than any re-creation that the request does not report. */
+int64_t sl_dataverse_greatest(const struct sl_dataverse *dataverse);
+
+/* A row of this version was read. Does not suspend. */
+void sl_dataverse_saw(struct sl_dataverse *dataverse, int64_t version);
+
+/* Makes it durable that rows up to this version may be published: call it before one is. Suspends
+ * when that is not known yet. SL_REJECTED: the source has another owner by now, and the rows must
+ * not be published. */
+int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, struct sl_err *err);
+
+/* The same, for the rows of a batch. */
+int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *batch,
+                       struct sl_err *err);
+
+/* Version numbers of Dataverse as record versions: even for rows, odd for deletions. */
+static inline int64_t sl_dataverse_row_version(int64_t number)
+{
+    return 2 * number;
+}
+static inline int64_t sl_dataverse_deletion_version(int64_t greatest)
+{
+    return 2 * greatest + 1;
+}
+
+/* --- tables --- */
+
+/* Starts the feed of a table. Close it from a fiber. */
+struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
+                                          const struct sl_feed_config *feed);
+
+/* A row of the table changed: its feeds poll at once. False: no feed here follows the table, or
+ * another process owns the source. Does not suspend. */
+bool sl_dataverse_ring(struct sl_dataverse *dataverse, const char *table);
+
+/* Whether a feed follows the table by change tracking, whoever owns the source. */
+bool sl_dataverse_follows(const struct sl_dataverse *dataverse, const char *table);
+
+const char *sl_source_dataverse_trouble(const struct sl_source *source);
+void sl_source_dataverse_status(const struct sl_source *source, struct sl_buf *buf);
+
+#endif

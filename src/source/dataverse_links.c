@@ -1,0 +1,230 @@
+/* How far a table was read: links, and what the journal keeps of them. A journaled link says what
+ * it is, since a page of a full read is gone on with otherwise than the changes are:
+ *
+ *     "page https://…"    the next page of the full read at.reading
+ *     "delta https://…"   the changes since then
+ *     "sweep"             (only as a run's mark) the deletions of the full read at.sweeping */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/dataverse_own.h"
+
+static const char PAGE[] = "page ", DELTA[] = "delta ";
+
+enum { IDLE_SAVE_MS = 10 * 60 * 1000 };
+
+static bool begins(const char *text, const char *with)
+{
+    return text && !strncmp(text, with, strlen(with));
+}
+
+static void set_text(char **to, const char *from)
+{
+    char *copy = from ? sl_strdup(from) : NULL;
+    free(*to);
+    *to = copy;
+}
+
+void sl_dv_move_to(struct sl_dv_feed *feed, const char *link, bool full)
+{
+    set_text(&feed->link, link);
+    feed->linked_full = full;
+    feed->moved = true;
+}
+
+int sl_dv_open_full(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    const struct sl_journal_kind kind = {.lane = SL_LANE_BULK, .seen = feed->at.reading};
+    return sl_journal_begin(feed->journal, &kind, err);
+}
+
+char *sl_dv_mark(const struct sl_dv_feed *feed)
+{
+    if (!feed->link)
+        return NULL;
+    struct sl_buf buf;
+    sl_buf_init(&buf);
+    sl_buf_add_text(&buf, feed->linked_full ? PAGE : DELTA);
+    sl_buf_add_text(&buf, feed->link);
+    return sl_buf_take(&buf);
+}
+
+void sl_dv_go_back(struct sl_dv_feed *feed)
+{
+    const char *mark = feed->at.newest;
+    if (begins(mark, PAGE))
+        sl_dv_move_to(feed, mark + strlen(PAGE), true);
+    else if (begins(mark, DELTA))
+        sl_dv_move_to(feed, mark + strlen(DELTA), false);
+    else
+        sl_dv_move_to(feed, NULL, true);
+    feed->moved = feed->sweep_published = false;
+}
+
+/* --- the checkpoint --- */
+
+/* One at a time: two on their way could arrive in the other order. */
+int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    while (feed->saving)
+        if (sl_wait(&feed->saved, SL_FOREVER) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    feed->saving = true;
+    feed->at.run_number = sl_journal_number(feed->journal);
+    int rc = state->type->checkpoint_save(state, feed->config->name, &feed->at, feed->epoch, err);
+    feed->saving = false;
+    sl_wake_all(&feed->saved);
+    if (rc == SL_OK) {
+        feed->link_saved_ms = sl_loop_now_ms();
+        feed->moved = false;
+    }
+    return rc;
+}
+
+int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_checkpoint at = {0};
+    feed->epoch = 0;
+    int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return rc;
+    rc = sl_journal_adopt(feed->journal, epoch, at.run_number, at.newest, err);
+    if (rc != SL_OK) {
+        sl_checkpoint_done(&at);
+        return rc;
+    }
+    sl_checkpoint_done(&feed->at);
+    feed->at = at;
+    feed->lost = feed->untouched = false;
+    sl_dv_go_back(feed);
+    if (!sl_journal_unclosed(feed->journal))
+        set_text(&feed->at.safe, feed->at.newest); /* it stands for closed runs alone */
+    feed->link_saved_ms = sl_loop_now_ms();
+    feed->epoch = epoch;
+    return SL_OK;
+}
+
+int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *err)
+{
+    struct sl_checkpoint *at = &feed->at;
+    sl_journal_abandon(feed->journal);
+    sl_dv_move_to(feed, NULL, true);
+    set_text(&at->newest, NULL);
+    set_text(&at->safe, NULL);
+    at->full_number++;
+    snprintf(at->reading, sizeof at->reading, "%.90s-full-%06" PRId64, feed->config->name,
+             at->full_number);
+    at->sweeping[0] = '\0';
+    at->floor = sl_dataverse_deletion_version(sl_dataverse_greatest(feed->dataverse));
+    at->full_dead = 0;
+    set_text(&at->query, feed->query);
+    feed->reading_rows = 0;
+    feed->untouched = true;
+    int rc = sl_dv_save(feed, err);
+    if (rc == SL_OK)
+        sl_log(why ? SL_WARN : SL_INFO, "full read begins", SL_T("feed", feed->config->name),
+               SL_T("table", feed->settings->table), SL_T("read", at->reading),
+               SL_T("why", why ? why : "the table was not read before"));
+    return rc;
+}
+
+int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    if (!feed->moved || !feed->link || sl_journal_is_open(feed->journal) ||
+        sl_journal_unpublished(feed->journal) ||
+        sl_loop_now_ms() - feed->link_saved_ms < IDLE_SAVE_MS)
+        return SL_OK;
+    char *mark = sl_dv_mark(feed);
+    set_text(&feed->at.newest, mark);
+    if (!sl_journal_unclosed(feed->journal))
+        set_text(&feed->at.safe, mark);
+    free(mark);
+    return sl_dv_save(feed, err);
+}
+
+/* --- what the journal reports --- */
+
+/* The full read has come to its end with this run. */
+static void end_full(struct sl_dv_feed *feed)
+{
+    sl_log(SL_INFO, "full read published", SL_T("feed", feed->config->name),
+           SL_T("read", feed->at.reading), SL_N("rows", feed->reading_rows));
+    snprintf(feed->at.sweeping, sizeof feed->at.sweeping, "%s", feed->at.reading);
+    feed->at.reading[0] = '\0';
+}
+
+static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = ctx;
+    if (!run->mark)
+        return SL_OK;
+    if (begins(run->mark, SL_DV_SWEPT)) {
+        feed->at.sweeping[0] = '\0';
+        feed->sweep_published = false;
+    } else {
+        set_text(&feed->at.newest, run->mark);
+        if (begins(run->mark, DELTA) && run->seen && !strcmp(run->seen, feed->at.reading))
+            end_full(feed);
+    }
+    return sl_dv_save(feed, err);
+}
+
+static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = ctx;
+    int rc = SL_OK;
+    if (run->full && run->dead) { /* the sweep must know */
+        feed->at.full_dead += (int64_t)run->dead;
+        rc = sl_dv_save(feed, err);
+        if (rc != SL_OK)
+            feed->at.full_dead -= (int64_t)run->dead;
+    }
+    if (rc == SL_OK && run->mark && !begins(run->mark, SL_DV_SWEPT))
+        set_text(&feed->at.safe, run->mark);
+    feed->moved = true; /* saved with the next run, or when idle: an older safe link is safe too */
+    sl_wake_all(&feed->wake);
+    return rc;
+}
+
+/* Back to where all is known to be in the database. */
+static void on_stuck(void *ctx, const struct sl_journal_run *run)
+{
+    struct sl_dv_feed *feed = ctx;
+    struct sl_checkpoint *at = &feed->at;
+    (void)run;
+    set_text(&at->newest, at->safe);
+    if (at->sweeping[0] && !begins(at->safe, DELTA)) {
+        snprintf(at->reading, sizeof at->reading, "%s", at->sweeping);
+        at->sweeping[0] = '\0';
+    }
+    feed->lost = true;
+    sl_wake_all(&feed->wake);
+}
+
+static void on_broken(void *ctx)
+{
+    struct sl_dv_feed *feed = ctx;
+    feed->lost = true;
+    sl_wake_all(&feed->wake);
+}
+
+static void on_stir(void *ctx)
+{
+    struct sl_dv_feed *feed = ctx;
+    feed->dataverse->stirred = true;
+    sl_wake_all(&feed->dataverse->stir);
+}
+
+const struct sl_journal_handler sl_dv_journal_handler = {
+    .published = on_published,
+    .closed = on_closed,
+    .stuck = on_stuck,
+    .broken = on_broken,
+    .stir = on_stir,
+};

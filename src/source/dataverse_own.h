@@ -1,0 +1,146 @@
+/* Inside of the dataverse source, shared by its parts:
+ *
+ *   dataverse.c          the environment: its lease, its mark, the books of its feeds
+ *   dataverse_feed.c     a table's feed as a source: batches out, commits in, status
+ *   dataverse_poller.c   what a feed does next: take over, read in full, poll, sweep
+ *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
+ *   dataverse_links.c    how far a table was read: links, checkpoints
+ *   dataverse_sweep.c    deletions that a full read implies
+ *   dataverse_table.c    metadata
+ *   dataverse_api.c      requests */
+#ifndef SL_SOURCE_DATAVERSE_OWN_H
+#define SL_SOURCE_DATAVERSE_OWN_H
+
+#include "flow/batcher.h"
+#include "loop/fiber.h"
+#include "source/budget.h"
+#include "source/dataverse.h"
+#include "source/dataverse_settings.h"
+#include "source/dataverse_table.h"
+#include "source/journal.h"
+
+struct sl_dataverse {
+    struct sl_dataverse_env env;
+    const struct sl_source_config *config;
+    const struct sl_dataverse_source_settings *settings;
+    struct sl_dataverse_remote remote;
+
+    struct sl_lease lease;
+    int64_t epoch;          /* of the lease under which mark was read; 0: not the owner */
+    uint64_t owned_till_ms; /* loop clock: without a renewal the lease may be lost then */
+    struct sl_waitlist owner_changed;
+
+    int64_t greatest; /* row version read */
+    int64_t mark;     /* … and durably known */
+    bool raising;
+    struct sl_waitlist raised;
+
+    struct sl_dv_feed *feeds;
+    struct sl_dv_feed *keeping; /* the one whose books are being kept right now */
+    bool stirred;
+    struct sl_waitlist stir, kept;
+
+    struct sl_fiber *keeper, *books;
+    char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
+};
+
+/* A table. */
+struct sl_dv_feed {
+    struct sl_source source; /* first */
+    struct sl_dataverse *dataverse;
+    struct sl_dv_feed *next;
+    const struct sl_feed_config *config;
+    const struct sl_dataverse_feed_settings *settings;
+    struct sl_batcher *batcher;
+    struct sl_journal *journal;
+    struct sl_batch *pending; /* taken from the batcher, waits for the mark */
+
+    struct sl_dataverse_table table;
+    bool table_known, table_stale;
+    uint64_t table_read_ms; /* loop clock */
+    char *query, *prefer;   /* of a full read: path and query, and the header */
+
+    int64_t epoch;           /* under which `at` was read; 0: it was not */
+    struct sl_checkpoint at; /* as journaled */
+    char *link;              /* where to go on; NULL: at the beginning of a full read */
+    bool linked_full;        /* link is a page of a full read */
+    uint64_t link_saved_ms;  /* loop clock */
+    bool moved;              /* link or at differ from what is journaled */
+    bool saving;             /* at is on its way to the journal */
+    struct sl_waitlist saved;
+    bool sweep_published;  /* the sweep's rows are on their way */
+    bool lost;             /* batches came back or runs are stuck: read again from at.newest */
+    uint64_t reading_rows; /* rows of the full read under way */
+    bool untouched;        /* … of which no row was given yet */
+    uint64_t nameless;     /* dead rows without an id so far */
+    unsigned voided;       /* void links since the last poll that worked */
+
+    bool rung;
+    struct sl_waitlist wake;
+    uint64_t base_ms; /* loop clock: the next poll is due one interval later; 0: at once */
+    struct sl_budget_member member;
+
+    struct sl_fiber *poller;
+    char trouble[SL_ERR_TEXT_BYTES];
+    uint64_t polls, bells, rows;
+};
+
+/* --- dataverse_feed.c --- */
+
+/* The feed is in trouble (logged once for each text), or no longer (""). */
+void sl_dv_trouble(struct sl_dv_feed *feed, const char *text);
+
+/* --- dataverse_poller.c --- */
+
+/* The feed's fiber. */
+void sl_dv_run(void *feed);
+
+/* --- dataverse_links.c --- */
+
+/* What the runs of the feed report to. */
+extern const struct sl_journal_handler sl_dv_journal_handler;
+
+/* Takes up where the journal says the table was read to, as the owner since epoch. Suspends. */
+int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err);
+
+/* The poll ended here: link leads on. Copies it. */
+void sl_dv_move_to(struct sl_dv_feed *feed, const char *link, bool full);
+
+/* Goes back to the last link that was journaled. */
+void sl_dv_go_back(struct sl_dv_feed *feed);
+
+/* Begins a full read: names it and forgets the links. why: for the log, NULL for the first one.
+ * Suspends. */
+int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *err);
+
+/* What goes into sl_journal_end: the kind of the link and the link. free() it. */
+char *sl_dv_mark(const struct sl_dv_feed *feed);
+
+/* Makes sure that a run of the full read is open. Suspends. */
+int sl_dv_open_full(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* Mark of the run that holds a sweep's deletions. */
+#define SL_DV_SWEPT "sweep"
+
+/* Journals how far the table was read. Suspends. SL_REJECTED: the source has another owner. */
+int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* Saves a link that moved without rows, now and then, so that it does not expire. Suspends. */
+int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* --- dataverse_poll.c --- */
+
+/* One poll from feed->link to the end of its pages, or, in a full read, one page. Rows go to the
+ * batcher; feed->link moves on. Suspends. SL_NOTFOUND: the link is void. *ret_rows: rows and
+ * deletions. */
+int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_rows,
+               struct sl_err *err);
+
+/* --- dataverse_sweep.c --- */
+
+bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed);
+
+/* Deletes what the full read did not see. Suspends. SL_OK: done, or refused and told. */
+int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err);
+
+#endif

@@ -1,0 +1,293 @@
+/* One poll: pages from the socket through the parser into batches.
+ *
+ * Deletions are held back until the answer has ended, and an upsert in the same answer beats them:
+ * it can only be a re-creation. Its version alone would not tell, when rows younger than it had
+ * been read before (page after page of a full read, or after going back to an older link); so the
+ * ids of such rows are remembered while the answer lasts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "format/odata.h"
+#include "source/dataverse_own.h"
+#include "source/idset.h"
+
+enum {
+    PIECE_BYTES = 32 * 1024,
+    HELD_MAX = 500 * 1000, /* deletions, and ids remembered, in one answer */
+};
+
+struct poll {
+    struct sl_dv_feed *feed;
+    bool full;        /* part of a full read */
+    int64_t greatest; /* row version read before the poll began */
+    struct sl_idset upserted, deleted;
+    uint64_t rows;
+    char piece[PIECE_BYTES];
+};
+
+/* --- rows --- */
+
+/* Room for one more row of this poll, or why the poll must end. Until the add that follows nothing
+ * may suspend. */
+static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    const struct sl_journal_kind kind = {
+        .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
+        .seen = poll->full ? feed->at.reading : NULL,
+    };
+    int rc = sl_journal_begin(feed->journal, &kind, err);
+    if (rc == SL_OK)
+        rc = sl_batcher_open(feed->batcher, ret, err);
+    if (rc != SL_OK)
+        return rc;
+    if (feed->lost)
+        return sl_err_set(err, SL_CLOSED, "a batch came back; its rows are read again");
+    if (feed->epoch != sl_dataverse_epoch(feed->dataverse))
+        return sl_err_set(err, SL_THROTTLED, "the source has another owner now");
+    poll->rows++;
+    feed->untouched = false;
+    return SL_OK;
+}
+
+static struct sl_str keep(struct sl_batch *batch, struct sl_str text)
+{
+    return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
+}
+
+static int bury(void *ctx, struct sl_str id, const char *code, const char *reason,
+                struct sl_str raw_doc, struct sl_err *err)
+{
+    struct poll *poll = ctx;
+    struct sl_batch *batch;
+    int rc = open_batch(poll, &batch, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_dead dead = {
+        .code = code,
+        .reason = keep(batch, sl_str_of(reason)),
+        .id = keep(batch, id),
+        .row = keep(batch, raw_doc),
+        .row_is_bson = true,
+    };
+    if (!id.length) /* the key cannot tell it from the next one */
+        dead.row_number = ++poll->feed->nameless;
+    return sl_batcher_add_dead(poll->feed->batcher, &dead, err);
+}
+
+static int too_much(const struct poll *poll, const char *what, struct sl_err *err)
+{
+    return sl_err_set(err, SL_NOTFOUND, "%s: more than %d %s in one answer",
+                      poll->feed->settings->table, HELD_MAX, what);
+}
+
+static int64_t by_our_clock(const struct sl_dv_feed *feed, int64_t theirs_ms)
+{
+    return theirs_ms ? theirs_ms - sl_clock_offset_ms(&feed->dataverse->remote.offset) : 0;
+}
+
+static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    struct sl_batch *batch;
+    if (row->version < 0)
+        return bury(poll, row->id, "no_version", "the row came without a version (etag)", row->doc,
+                    err);
+    if (!poll->full && row->version <= poll->greatest) {
+        sl_idset_add(&poll->upserted, row->id);
+        if (poll->upserted.count > HELD_MAX)
+            return too_much(poll, "rows that were read before", err);
+    }
+    sl_dataverse_saw(feed->dataverse, row->version);
+    int rc = open_batch(poll, &batch, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct sl_record record = {
+        .op = SL_UPSERT,
+        .id = keep(batch, row->id),
+        .version = sl_dataverse_row_version(row->version),
+        .changed_at_ms = by_our_clock(feed, row->changed_at_ms),
+        .doc = keep(batch, row->doc),
+    };
+    return sl_batcher_add(feed->batcher, &record, err);
+}
+
+static int take_row(void *ctx, const struct sl_odata_row *row, struct sl_err *err)
+{
+    struct poll *poll = ctx;
+    if (!row->deleted)
+        return upsert(poll, row, err);
+    sl_idset_add(&poll->deleted, row->id);
+    return poll->deleted.count > HELD_MAX ? too_much(poll, "deletions", err) : SL_OK;
+}
+
+static void note_column(void *ctx, struct sl_str name)
+{
+    struct poll *poll = ctx;
+    char text[SL_NAME_MAX];
+    snprintf(text, sizeof text, SL_STR_FORMAT, SL_STR_ARGS(name));
+    if (!poll->feed->table_stale)
+        sl_log(SL_INFO, "a column is new, the table's description will be read again",
+               SL_T("feed", poll->feed->config->name), SL_T("column", text));
+    poll->feed->table_stale = true;
+}
+
+static const struct sl_odata_handler handler = {
+    .row = take_row,
+    .bad = bury,
+    .unknown_column = note_column,
+};
+
+/* The deletions of the answer, now that it is known whole. */
+static int give_deletions(struct poll *poll, struct sl_err *err)
+{
+    int rc = SL_OK;
+    for (uint32_t i = 0; i < poll->deleted.capacity && rc == SL_OK; i++) {
+        struct sl_str id = poll->deleted.slots[i];
+        struct sl_batch *batch;
+        if (!id.at || sl_idset_has(&poll->upserted, id))
+            continue;
+        rc = open_batch(poll, &batch, err);
+        if (rc != SL_OK)
+            return rc;
+        const struct sl_record record = {
+            .op = SL_DELETE,
+            .id = keep(batch, id),
+            .version = sl_dataverse_deletion_version(poll->greatest),
+        };
+        rc = sl_batcher_add(poll->feed->batcher, &record, err);
+    }
+    return rc;
+}
+
+/* --- pages --- */
+
+static int read_rows(struct poll *poll, struct sl_http_stream *stream, struct sl_odata *parser,
+                     struct sl_err *err)
+{
+    uint64_t patience_ms = poll->feed->dataverse->settings->request_timeout_ms;
+    for (;;) {
+        size_t size;
+        int rc = sl_http_read(stream, poll->piece, sizeof poll->piece, &size,
+                              sl_deadline_in(patience_ms), err);
+        if (rc == SL_END)
+            return sl_odata_end(parser, err);
+        if (rc == SL_OK)
+            rc = sl_odata_feed(parser, poll->piece, size, err);
+        if (rc != SL_OK)
+            return rc;
+        if (size == sizeof poll->piece && sl_fiber_yield() != SL_OK)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    }
+}
+
+/* An answer that makes no sense is not the row's fault: it is asked for again. */
+static int read_answer(struct poll *poll, struct sl_http_stream *stream, struct sl_odata *parser,
+                       struct sl_err *err)
+{
+    int rc = read_rows(poll, stream, parser, err);
+    if (rc == SL_REJECTED)
+        err->code = SL_CLOSED, rc = SL_CLOSED;
+    return rc == SL_OK ? rc : sl_err_wrap(err, "%s", poll->feed->settings->table);
+}
+
+/* Where an answer ended. */
+struct links {
+    char *next, *delta; /* NULL: none; the caller frees */
+};
+
+/* Asks for link (NULL: the first page of a full read) and takes the rows of the answer. */
+static int read_page(struct poll *poll, const char *link, enum sl_urgency urgency,
+                     struct links *ret, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    struct sl_dataverse_remote *remote = &feed->dataverse->remote;
+    const struct sl_dataverse_get get = {
+        .link = link,
+        .path = link ? NULL : feed->query,
+        .prefer = feed->prefer,
+        .urgency = urgency,
+    };
+    const struct sl_odata_options options = {
+        .columns = &feed->table.columns,
+        .id_column = feed->table.id_column,
+        .version_column = "versionnumber",
+        .changed_column = feed->table.has_modified ? "modifiedon" : NULL,
+        .max_row_bytes = feed->dataverse->env.limits->max_row_bytes,
+    };
+    struct sl_http_stream *stream;
+    struct sl_http_response head;
+    int rc = sl_dataverse_open(remote, &get, &stream, &head, err);
+    if (rc != SL_OK)
+        return rc;
+    sl_http_response_done(&head);
+    struct sl_odata *parser = sl_odata_new(&options, &handler, poll);
+    rc = read_answer(poll, stream, parser, err);
+    sl_dataverse_close(remote, stream);
+    const char *next = sl_odata_next_link(parser), *delta = sl_odata_delta_link(parser);
+    if (rc == SL_OK && !next && !delta)
+        rc = sl_err_set(err, SL_CLOSED,
+                        "%s: the answer ends without a link; does the table have "
+                        "change tracking?",
+                        feed->settings->table);
+    if (rc == SL_OK) {
+        ret->next = next ? sl_strdup(next) : NULL;
+        ret->delta = delta && !next ? sl_strdup(delta) : NULL;
+    }
+    sl_odata_free(parser);
+    return rc;
+}
+
+/* A page of a full read: the next one may come after other work. */
+static int poll_page(struct poll *poll, enum sl_urgency urgency, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    struct links links = {0};
+    int rc = read_page(poll, feed->link, urgency, &links, err);
+    if (rc == SL_OK)
+        sl_dv_move_to(feed, links.next ? links.next : links.delta, links.next != NULL);
+    free(links.next);
+    free(links.delta);
+    return rc;
+}
+
+/* All pages of the changes: only their end leads on, since deletions are held until then. */
+static int poll_changes(struct poll *poll, enum sl_urgency urgency, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    char *link = sl_strdup(feed->link);
+    struct links links = {0};
+    int rc;
+    do {
+        links = (struct links){0};
+        rc = read_page(poll, link, urgency, &links, err);
+        free(link);
+        link = links.next;
+    } while (rc == SL_OK && link);
+    if (rc == SL_OK)
+        rc = give_deletions(poll, err);
+    if (rc == SL_OK)
+        sl_dv_move_to(feed, links.delta, false);
+    free(links.delta);
+    return rc;
+}
+
+int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_rows,
+               struct sl_err *err)
+{
+    struct poll *poll = SL_NEW(struct poll);
+    poll->feed = feed;
+    poll->full = feed->linked_full;
+    poll->greatest = sl_dataverse_greatest(feed->dataverse);
+    int rc = poll->full ? poll_page(poll, urgency, err) : poll_changes(poll, urgency, err);
+    if (!poll->full)
+        sl_batcher_flush(feed->batcher);
+    *ret_rows = poll->rows;
+    sl_idset_done(&poll->upserted);
+    sl_idset_done(&poll->deleted);
+    free(poll);
+    return rc;
+}

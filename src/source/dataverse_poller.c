@@ -1,0 +1,226 @@
+/* What a table's feed does next: take over, begin a full read, wait for its time or a bell, poll,
+ * end a run, sweep. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "source/dataverse_own.h"
+
+enum {
+    PAUSE_MIN_MS = 250,
+    PAUSE_MAX_MS = 30 * 1000,
+    OPERATOR_PAUSE_MS = 60 * 1000, /* after what only an operator can mend */
+    METADATA_AGAIN_MS = 60 * 1000,
+    STANDBY_LOOK_MS = 5000,
+    VOID_MIN_MS = 1000,
+    VOID_MAX_MS = 5 * 60 * 1000,
+};
+
+/* --- the parts of a step --- */
+
+static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    int64_t epoch;
+    while (!(epoch = sl_dataverse_epoch(feed->dataverse))) {
+        sl_dv_trouble(feed, "");
+        int rc = sl_dataverse_wait_owner(feed->dataverse, sl_deadline_in(STANDBY_LOOK_MS));
+        if (rc == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    }
+    return sl_dv_take_up(feed, epoch, err);
+}
+
+/* What a full read asks for. The links that follow from it are followed as they are. */
+static void write_request(struct sl_dv_feed *feed)
+{
+    struct sl_buf query, prefer;
+    sl_buf_init(&query);
+    sl_buf_add_text(&query, feed->table.entity_set);
+    if (feed->table.select)
+        sl_buf_printf(&query, "?$select=%s", feed->table.select);
+    sl_buf_init(&prefer);
+    sl_buf_printf(&prefer, "odata.track-changes,odata.maxpagesize=%lld",
+                  (long long)feed->dataverse->settings->page_size);
+    if (feed->settings->formatted_values)
+        sl_buf_add_text(&prefer, ",odata.include-annotations=\""
+                                 "OData.Community.Display.V1.FormattedValue,"
+                                 "Microsoft.Dynamics.CRM.lookuplogicalname\"");
+    free(feed->query);
+    free(feed->prefer);
+    feed->query = sl_buf_take(&query);
+    feed->prefer = sl_buf_take(&prefer);
+}
+
+/* The table's columns, read at the start and again when a row has one that was not known. */
+static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    bool again = feed->table_stale && now_ms - feed->table_read_ms >= METADATA_AGAIN_MS;
+    if (feed->table_known && !again)
+        return SL_OK;
+    struct sl_dataverse_table table = {0};
+    int rc = sl_dataverse_table_read(&feed->dataverse->remote, feed->settings->table,
+                                     feed->settings->select, SL_STEADY, &table, err);
+    if (rc == SL_NOTFOUND) /* of the table, not of a link */
+        rc = err->code = SL_CONFIG;
+    if (rc == SL_OK)
+        rc = sl_dataverse_table_check(&table, err);
+    if (rc != SL_OK) {
+        sl_dataverse_table_done(&table);
+        return rc;
+    }
+    sl_dataverse_table_done(&feed->table);
+    feed->table = table;
+    feed->table_known = true;
+    feed->table_stale = false;
+    feed->table_read_ms = now_ms;
+    write_request(feed);
+    return SL_OK;
+}
+
+/* With other columns than before, the table must be read from its beginning. */
+static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    const char *query = feed->at.query;
+    if (feed->link && query && strcmp(query, feed->query) != 0)
+        return sl_dv_begin_full(feed, "the configuration asks for other columns", err);
+    /* One that gave rows already and has no link is begun anew, under another name: what it saw and
+     * is gone by now would not be missed. */
+    if (!feed->link && !feed->untouched)
+        return sl_dv_begin_full(feed, NULL, err);
+    return SL_OK;
+}
+
+static uint64_t due_ms(const struct sl_dv_feed *feed)
+{
+    if (!feed->base_ms || feed->linked_full)
+        return 0;
+    return feed->base_ms + sl_budget_interval_ms(feed->dataverse->remote.budget, &feed->member);
+}
+
+static bool must_act(const struct sl_dv_feed *feed)
+{
+    return feed->lost || feed->rung || sl_dv_sweep_is_due(feed) ||
+           feed->epoch != sl_dataverse_epoch(feed->dataverse);
+}
+
+/* Until the next poll is due, or something else is to be done. */
+static int wait_for_work(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    while (!must_act(feed) && sl_loop_now_ms() < due_ms(feed)) {
+        int rc = sl_wait(&feed->wake, due_ms(feed));
+        if (rc == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    }
+    return SL_OK;
+}
+
+static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    char *mark = sl_dv_mark(feed);
+    int rc = sl_journal_end(feed->journal, mark, err);
+    free(mark);
+    return rc;
+}
+
+static int poll(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    bool reading = feed->linked_full;
+    enum sl_urgency urgency = reading ? SL_PATIENT : feed->rung ? SL_URGENT : SL_STEADY;
+    uint64_t rows = 0, now_ms = sl_loop_now_ms(), due = due_ms(feed);
+    /* Intervals are counted from when a poll was due, unless that is long ago or it came early. */
+    bool on_time = due && now_ms >= due && now_ms - due < feed->settings->every_ms;
+    feed->base_ms = on_time ? due : now_ms;
+    feed->rung = false; /* a bell from here on asks for another poll */
+    int rc = sl_dv_poll(feed, urgency, &rows, err);
+    feed->polls++;
+    feed->rows += rows;
+    if (rc != SL_OK) {
+        feed->base_ms = 0; /* tried again after the pause, whatever the interval */
+        return rc;
+    }
+    if (reading) {
+        feed->reading_rows += rows;
+    } else {
+        feed->voided = 0;
+        sl_budget_polled(feed->dataverse->remote.budget, &feed->member, rows, now_ms);
+    }
+
+    bool read = reading && !feed->linked_full; /* to its end */
+    if (read && !sl_journal_is_open(feed->journal))
+        rc = sl_dv_open_full(feed, err); /* an empty table, or one that ended with its last run */
+    if (rc == SL_OK && (read || sl_journal_is_due(feed->journal)))
+        rc = end_run(feed, err);
+    return rc == SL_OK ? sl_dv_save_idle(feed, err) : rc;
+}
+
+static int step(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    int rc = SL_OK;
+    if (!feed->epoch || feed->epoch != sl_dataverse_epoch(feed->dataverse))
+        rc = take_over(feed, err);
+    if (rc == SL_OK && feed->lost) {
+        feed->lost = false;
+        sl_journal_abandon(feed->journal);
+        sl_dv_go_back(feed);
+    }
+    if (rc == SL_OK)
+        rc = know_table(feed, err);
+    if (rc == SL_OK)
+        rc = begin_full_if_needed(feed, err);
+    if (rc == SL_OK)
+        rc = wait_for_work(feed, err);
+    if (rc != SL_OK || feed->lost || feed->epoch != sl_dataverse_epoch(feed->dataverse))
+        return rc;
+    if (sl_dv_sweep_is_due(feed))
+        rc = sl_dv_sweep(feed, err);
+    return rc == SL_OK ? poll(feed, err) : rc;
+}
+
+/* --- the fiber --- */
+
+/* The link leads nowhere any more: what happened since is known only by reading all. A service that
+ * gives void links again and again is asked less and less often. */
+static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    char why[SL_ERR_TEXT_BYTES];
+    snprintf(why, sizeof why, "%s", err->message);
+    if (feed->voided++ &&
+        sl_fiber_sleep(sl_backoff_after(feed->voided, VOID_MIN_MS, VOID_MAX_MS)) != SL_OK)
+        return sl_err_set(err, SL_CANCELED, "cancelled");
+    sl_counter("full_reads_total", "Full reads begun because a link was void.", "feed=\"%s\"",
+               feed->config->name)
+        ->value++;
+    return sl_dv_begin_full(feed, why, err);
+}
+
+void sl_dv_run(void *arg)
+{
+    struct sl_dv_feed *feed = arg;
+    uint64_t pause_ms = PAUSE_MIN_MS;
+    for (;;) {
+        struct sl_err err = {0};
+        int rc = step(feed, &err);
+        if (rc == SL_OK) {
+            pause_ms = PAUSE_MIN_MS;
+            sl_dv_trouble(feed, "");
+            continue;
+        }
+        if (rc == SL_NOTFOUND && feed->link)
+            rc = void_link(feed, &err);
+        if (rc == SL_CANCELED)
+            return;
+        if (rc == SL_CONFIG && strcmp(feed->trouble, err.message) != 0)
+            feed->dataverse->env.alert(feed->config->name, "feed needs an operator", err.message);
+        sl_dv_trouble(feed, err.message);
+        uint64_t wait_ms = rc == SL_CONFIG ? OPERATOR_PAUSE_MS : pause_ms;
+        if (err.retry_after_ms)
+            wait_ms = err.retry_after_ms;
+        if (sl_fiber_sleep(wait_ms) != SL_OK)
+            return;
+        pause_ms = sl_backoff_next(pause_ms, PAUSE_MAX_MS);
+    }
+}

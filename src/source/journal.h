@@ -1,0 +1,111 @@
+/* The books of a feed whose rows come without end: polls, events, posts.
+ *
+ * Its stream is cut into runs. A run begins with its first row and ends, when its span has passed,
+ * with a last batch. Once all its batches are confirmed it is journaled as published, with what was
+ * read; once its ledger agrees it is done. The owner hears of both, in the order of the runs, so
+ * that it can note how far the source has been read.
+ *
+ *     open ──end──► ended ──all batches confirmed──► published ──ledger agrees──► done
+ *                     │                                  └──stands still──► stuck
+ *                     └──a batch came back──► broken
+ *
+ * One fiber adds rows (begin, end), another keeps the books (keep); commits come from the flow. */
+#ifndef SL_SOURCE_JOURNAL_H
+#define SL_SOURCE_JOURNAL_H
+
+#include "flow/batcher.h"
+#include "flow/state.h"
+
+struct sl_journal;
+
+/* What a run is. Texts are copied. */
+struct sl_journal_kind {
+    enum sl_lane lane;
+    const char *seen; /* the full read that it is a part of; NULL: none */
+};
+
+/* A run as its owner hears of it. */
+struct sl_journal_run {
+    const char *id;
+    const char *mark; /* what sl_journal_end was given; NULL: nothing */
+    const char *seen; /* as in its kind; NULL also for one of an earlier owner */
+    bool full;        /* part of a full read */
+    uint64_t read, dead;
+};
+
+struct sl_journal_handler {
+    /* Everything up to this run is confirmed by the broker. Suspends. A failure is tried again. */
+    int (*published)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
+    /* Everything up to this run is in the database. dead counts also what the database refused. */
+    int (*closed)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
+    /* The ledger of this run stands still for too long: what it holds may be lost. All runs (with
+     * read_once: this one) are given up; the owner reads again from where the last closed run
+     * ended. Must not suspend. */
+    void (*stuck)(void *ctx, const struct sl_journal_run *run);
+    /* A batch came back undelivered: the open runs that nobody was told of are given up. */
+    void (*broken)(void *ctx);
+    /* Something for sl_journal_keep to do. Must not suspend. */
+    void (*stir)(void *ctx);
+};
+
+struct sl_journal_options {
+    const char *feed;
+    const char *entity;
+    const char *prefix; /* of the runs' names: the feed; with something unique when several
+                         * processes feed it at once */
+    struct sl_state *state;
+    struct sl_batcher *batcher;
+    uint64_t span_ms, ledger_deadline_ms;
+    int64_t epoch;  /* until sl_journal_adopt: for a journal without lease and successors */
+    bool read_once; /* what is stuck cannot be read again: that run alone is given up */
+    const struct sl_journal_handler *handler;
+    void *ctx;
+};
+
+/* Copies the options' texts; the rest outlives it. */
+struct sl_journal *sl_journal_new(const struct sl_journal_options *options);
+
+/* No fiber is inside any more. Runs that are not done are left to the next owner. NULL is fine. */
+void sl_journal_free(struct sl_journal *journal);
+
+/* Begins anew as the owner since epoch: forgets all runs, and takes up those that an earlier owner
+ * published. number: the greatest that a run of the feed has had. mark: of the newest of them.
+ * Suspends. */
+int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
+                     struct sl_err *err);
+
+/* Makes sure that a run of this kind is open: rows given to the batcher from now on are its. Ends
+ * an open one of another kind. Suspends. */
+int sl_journal_begin(struct sl_journal *journal, const struct sl_journal_kind *kind,
+                     struct sl_err *err);
+
+/* Whether a run is open, and whether its time has come to be ended. */
+bool sl_journal_is_open(const struct sl_journal *journal);
+bool sl_journal_is_due(const struct sl_journal *journal);
+
+/* Ends the open run. mark tells the owner later what is safe then: a link (may be NULL, copied).
+ * Suspends. */
+int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *err);
+
+/* Gives up every run that is not journaled yet; their rows will be read again. */
+void sl_journal_abandon(struct sl_journal *journal);
+
+/* From the flow; neither takes the batch. */
+void sl_journal_commit(struct sl_journal *journal, const struct sl_batch *batch);
+void sl_journal_release(struct sl_journal *journal, const struct sl_batch *batch);
+
+/* Moves the books on as far as possible without waiting for others. *ret_wait_ms: when to look
+ * again at the latest (SL_FOREVER: when stirred). Suspends. Transient failures: call again. */
+int sl_journal_keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err);
+
+/* Runs that are ended and not yet published; published and not yet done. */
+unsigned sl_journal_unpublished(const struct sl_journal *journal);
+unsigned sl_journal_unclosed(const struct sl_journal *journal);
+
+/* Whether any run that is not done is part of a full read. */
+bool sl_journal_reads_full(const struct sl_journal *journal);
+
+/* The number of the newest run. */
+int64_t sl_journal_number(const struct sl_journal *journal);
+
+#endif

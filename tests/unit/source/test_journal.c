@@ -1,0 +1,409 @@
+/* Runs of a feed without end: when they are published and done, in which order their marks are
+ * told, and what becomes of them when a batch comes back, a ledger stands still, or the owner
+ * changes. */
+#include "source/journal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "loop/in_fiber.h"
+
+enum { SAVES_MAX = 64, TOLD_BYTES = 1024 };
+
+struct rig {
+    struct sl_state state; /* first */
+    struct sl_credit credits[SL_LANES];
+    struct sl_batcher *batcher;
+    struct sl_journal *journal;
+    struct sl_batch *taken[SAVES_MAX];
+    unsigned taken_count;
+
+    char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
+    unsigned saves;
+    bool save_refused, save_slow;
+    struct sl_run earlier[4]; /* what runs_open gives */
+    unsigned earlier_count;
+    uint64_t booked_rows[8]; /* by run number: the ledger's applied rows … */
+    uint32_t booked[8];      /* … and batches */
+
+    char told[TOLD_BYTES]; /* "P1:a C1:a " */
+    unsigned broken, stuck, stirred;
+};
+
+/* --- the state --- */
+
+static int run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                    struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)epoch;
+    if (rig->save_slow)
+        sl_fiber_sleep(20);
+    if (rig->save_refused)
+        return sl_err_set(err, SL_REJECTED, "another epoch");
+    snprintf(rig->saved[rig->saves++ % SAVES_MAX], sizeof rig->saved[0], "%s %s %llu/%u", run->id,
+             sl_run_state_name(run->state), (unsigned long long)run->entities[0].read,
+             run->entities[0].batches);
+    return SL_OK;
+}
+
+static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
+                      struct sl_ledger_sum *ret, struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    int number = atoi(strrchr(run, '-') + 1);
+    (void)attempt;
+    (void)entity;
+    (void)err;
+    ret->batches = rig->booked[number];
+    ret->applied = rig->booked_rows[number];
+    return SL_OK;
+}
+
+static int runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
+                     unsigned *ret_count, struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)feed;
+    (void)max;
+    (void)err;
+    memcpy(ret, rig->earlier, sizeof *ret * rig->earlier_count);
+    *ret_count = rig->earlier_count;
+    return SL_OK;
+}
+
+static const struct sl_state_type state_type = {
+    .run_save = run_save, .ledger_sum = ledger_sum, .runs_open = runs_open};
+
+/* --- the owner --- */
+
+static void tell(struct rig *rig, char what, const struct sl_journal_run *run)
+{
+    size_t used = strlen(rig->told);
+    snprintf(rig->told + used, sizeof rig->told - used, "%c%d:%s ", what,
+             atoi(strrchr(run->id, '-') + 1), run->mark ? run->mark : "-");
+}
+
+static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    (void)err;
+    tell(ctx, 'P', run);
+    return SL_OK;
+}
+
+static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    (void)err;
+    tell(ctx, 'C', run);
+    return SL_OK;
+}
+
+static void on_stuck(void *ctx, const struct sl_journal_run *run)
+{
+    struct rig *rig = ctx;
+    tell(rig, 'S', run);
+    rig->stuck++;
+}
+
+static void on_broken(void *ctx)
+{
+    ((struct rig *)ctx)->broken++;
+}
+
+static void on_stir(void *ctx)
+{
+    ((struct rig *)ctx)->stirred++;
+}
+
+static const struct sl_journal_handler handler = {
+    .published = on_published,
+    .closed = on_closed,
+    .stuck = on_stuck,
+    .broken = on_broken,
+    .stir = on_stir,
+};
+
+/* --- the rig --- */
+
+static void set_up(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadline_ms)
+{
+    static const struct sl_batcher_limits limits = {
+        .max_rows = 2, .max_bytes = 65536, .linger_ms = 1, .max_row_bytes = 1000};
+    rig->state.type = &state_type;
+    sl_credit_init(&rig->credits[SL_LANE_FAST], "fast", 10 << 20);
+    sl_credit_init(&rig->credits[SL_LANE_BULK], "bulk", 10 << 20);
+    rig->batcher = sl_batcher_new(&limits, rig->credits);
+    const struct sl_journal_options options = {.feed = "feed",
+                                               .entity = "table",
+                                               .prefix = "feed",
+                                               .state = &rig->state,
+                                               .batcher = rig->batcher,
+                                               .span_ms = span_ms,
+                                               .ledger_deadline_ms = ledger_deadline_ms,
+                                               .handler = &handler,
+                                               .ctx = rig};
+    struct sl_err err;
+    rig->journal = sl_journal_new(&options);
+    EXPECT(sl_journal_adopt(rig->journal, 7, 0, NULL, &err) == SL_OK);
+}
+
+static void tear_down(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->taken_count; i++)
+        sl_batch_free(rig->taken[i]);
+    sl_journal_free(rig->journal);
+    sl_batcher_free(rig->batcher);
+}
+
+static void add_row(struct rig *rig, int id)
+{
+    static const struct sl_journal_kind kind = {.lane = SL_LANE_FAST};
+    struct sl_err err;
+    struct sl_batch *batch;
+    EXPECT(sl_journal_begin(rig->journal, &kind, &err) == SL_OK);
+    REQUIRE(sl_batcher_open(rig->batcher, &batch, &err) == SL_OK);
+    char text[16];
+    snprintf(text, sizeof text, "%d", id);
+    struct sl_record record = {.op = SL_DELETE, .version = 1};
+    record.id = (struct sl_str){sl_arena_text(&batch->arena, text, strlen(text)), strlen(text)};
+    EXPECT(sl_batcher_add(rig->batcher, &record, &err) == SL_OK);
+}
+
+/* What the flow's reader does, all the time. */
+static void take_all(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    struct sl_batch *batch;
+    while (sl_batcher_take(rig->batcher, SL_FOREVER, &batch, &err) == SL_OK)
+        rig->taken[rig->taken_count++] = batch;
+}
+
+static void commit_taken(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->taken_count; i++) {
+        sl_journal_commit(rig->journal, rig->taken[i]);
+        sl_batch_free(rig->taken[i]);
+    }
+    rig->taken_count = 0;
+}
+
+/* One run of three rows, in two batches. Ends it with mark. */
+static void make_run(struct rig *rig, const char *mark)
+{
+    struct sl_err err;
+    for (int i = 0; i < 3; i++)
+        add_row(rig, i);
+    EXPECT(sl_journal_end(rig->journal, mark, &err) == SL_OK);
+}
+
+static int keep(struct rig *rig)
+{
+    struct sl_err err;
+    uint64_t wait_ms;
+    return sl_journal_keep(rig->journal, &wait_ms, &err);
+}
+
+static struct sl_fiber *taker_of(struct rig *rig)
+{
+    return sl_fiber_spawn_joinable("take", take_all, rig);
+}
+
+static void stop(struct sl_fiber *taker)
+{
+    sl_fiber_cancel(taker);
+    sl_fiber_join(taker);
+}
+
+/* --- cases --- */
+
+static void lives_of_two_runs(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    EXPECT(keep(rig) == SL_OK && !rig->saves); /* nothing is confirmed */
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    make_run(rig, "b");
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P1:a "));
+    EXPECT(!strcmp(rig->saved[0], "feed-000001 published 3/2"));
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    rig->booked[2] = 2, rig->booked_rows[2] = 3; /* the later one agrees first */
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P1:a P2:b "));
+    rig->booked[1] = 2, rig->booked_rows[1] = 3;
+    sl_fiber_sleep(300);
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P1:a P2:b C1:a C2:b "));
+    EXPECT(!strcmp(rig->saved[3], "feed-000002 done 3/2"));
+    EXPECT(!sl_journal_unclosed(rig->journal) && sl_journal_number(rig->journal) == 2);
+    stop(taker);
+    tear_down(rig);
+}
+
+static void a_batch_comes_back(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    UNTIL(rig->taken_count == 2);
+    sl_journal_commit(rig->journal, rig->taken[0]);
+    sl_journal_release(rig->journal, rig->taken[1]);
+    EXPECT(rig->broken == 1);
+    sl_journal_abandon(rig->journal);
+    sl_journal_commit(rig->journal, rig->taken[1]); /* of a run that is no more */
+    EXPECT(keep(rig) == SL_OK && !rig->saves && !*rig->told);
+    sl_batch_free(rig->taken[0]);
+    sl_batch_free(rig->taken[1]);
+    rig->taken_count = 0;
+    make_run(rig, "again");
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P2:again ")); /* never the number of the other */
+    stop(taker);
+    tear_down(rig);
+}
+
+static void keep_once(void *arg)
+{
+    keep(arg);
+}
+
+/* Given up while it is being saved: nobody may be told of its mark. */
+static void given_up_meanwhile(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    rig->save_slow = true;
+    struct sl_fiber *keeper = sl_fiber_spawn_joinable("keep", keep_once, rig);
+    sl_fiber_sleep(5);
+    sl_journal_abandon(rig->journal);
+    sl_fiber_join(keeper);
+    EXPECT(!*rig->told);
+    EXPECT(!sl_journal_unpublished(rig->journal) && !sl_journal_unclosed(rig->journal));
+    stop(taker);
+    tear_down(rig);
+}
+
+static void a_ledger_stands_still(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 50);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_OK);
+    rig->booked[1] = 1, rig->booked_rows[1] = 2; /* a batch is missing */
+    for (int i = 0; i < 100 && !rig->stuck; i++) {
+        sl_fiber_sleep(20);
+        EXPECT(keep(rig) == SL_OK);
+    }
+    EXPECT(rig->stuck == 1);
+    EXPECT(!strcmp(rig->told, "P1:a S1:a "));
+    EXPECT(strstr(rig->saved[rig->saves - 1], "failed"));
+    EXPECT(!sl_journal_unclosed(rig->journal));
+    stop(taker);
+    tear_down(rig);
+}
+
+static void another_owner(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    rig->save_refused = true;
+    make_run(rig, "a");
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_REJECTED && !*rig->told);
+    rig->save_refused = false;
+
+    struct sl_run *run = &rig->earlier[rig->earlier_count++];
+    *run = (struct sl_run){.id = "feed-000005", .number = 5, .attempt = 6, .entity_count = 1};
+    run->entities[0].read = 3;
+    run->entities[0].batches = 2;
+    EXPECT(sl_journal_adopt(rig->journal, 8, 4, "theirs", &err) == SL_OK);
+    EXPECT(sl_journal_number(rig->journal) == 5 && sl_journal_unclosed(rig->journal) == 1);
+    rig->booked[5] = 2, rig->booked_rows[5] = 3;
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "C5:theirs "));
+    stop(taker);
+    tear_down(rig);
+}
+
+static void spans_and_kinds(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig, 30, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    EXPECT(!sl_journal_is_due(rig->journal));
+    add_row(rig, 1);
+    EXPECT(sl_journal_is_open(rig->journal) && !sl_journal_is_due(rig->journal));
+    sl_fiber_sleep(40);
+    EXPECT(sl_journal_is_due(rig->journal));
+    const struct sl_journal_kind full = {.lane = SL_LANE_BULK, .seen = "read-1"};
+    EXPECT(sl_journal_begin(rig->journal, &full, &err) == SL_OK);
+    EXPECT(sl_journal_reads_full(rig->journal) && sl_journal_number(rig->journal) == 2);
+    EXPECT(sl_journal_end(rig->journal, "empty", &err) == SL_OK);
+    UNTIL(rig->taken_count == 3); /* a row, an end; an end */
+    const struct sl_origin *last = &rig->taken[rig->taken_count - 1]->origin;
+    EXPECT(last->last && last->full && !strcmp(last->seen, "read-1"));
+    EXPECT(last->attempt == 7 && last->lane == SL_LANE_BULK);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P1:- P2:empty "));
+    stop(taker);
+    tear_down(rig);
+}
+
+static void run_case(void (*fn)(void *))
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    run_in_fiber(fn, rig);
+    free(rig);
+}
+
+#define CASE(name)                                                                                 \
+    static void test_##name(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        run_case(name);                                                                            \
+    }
+
+CASE(lives_of_two_runs)
+CASE(a_batch_comes_back)
+CASE(given_up_meanwhile)
+CASE(a_ledger_stands_still)
+CASE(another_owner)
+CASE(spans_and_kinds)
+
+static int end_all(void **state)
+{
+    sl_metric_free_all();
+    return loop_closes(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lives_of_two_runs),  cmocka_unit_test(test_a_batch_comes_back),
+        cmocka_unit_test(test_given_up_meanwhile), cmocka_unit_test(test_a_ledger_stands_still),
+        cmocka_unit_test(test_another_owner),      cmocka_unit_test(test_spans_and_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, end_all);
+}
