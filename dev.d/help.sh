@@ -6,6 +6,7 @@ usage: ./dev COMMAND [ARGUMENTS]
   test unit [ARGS]     the unit tests alone; ARGS go to ctest (-R csv)
   test integration [ARGS]
   test ARGS            the integration tests alone; ARGS go to pytest (-k restart)
+  endure [--minutes N] each peer away for an hour (or N minutes) in mid run
   bench [ARGS]         measure against the limit; --quick ends within 3 minutes
   build [PRESET]       release (default) or debug-asan, into build/PRESET
   check                format, layers, clang-tidy, cppcheck

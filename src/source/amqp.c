@@ -25,6 +25,7 @@ enum {
     DECODED_FACTOR = 2,     /* memory a message needs when decoded, to its size */
     CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
     TAG_BITS = 40,          /* of a batch's tag; the rest is the generation */
+    INTERNAL_ERROR = 541,   /* AMQP's reply code */
 };
 
 struct amqp_source {
@@ -91,6 +92,20 @@ static void on_close(void *ctx, const struct sl_err *why)
     end_consuming(ctx, why);
 }
 
+/* The queue was declared a moment ago, and is not given: a quorum queue without a majority, or one
+ * that RabbitMQ 3.10 cannot serve any more because it was killed right after its declaration. The
+ * server keeps silent for a minute, then it closes the connection. */
+static int consume(struct amqp_source *self, uint64_t deadline_ms, struct sl_err *err)
+{
+    int rc = sl_channel_consume(self->channel, self->queue, deadline_ms, err);
+    if (rc == SL_TIMEOUT || (rc == SL_CLOSED && err->cause == INTERNAL_ERROR))
+        sl_err_wrap(err,
+                    "queue '%s' is there, but RabbitMQ does not serve it: if that stays with all "
+                    "nodes up, delete it; sluice declares it again, the open ledger refills it",
+                    self->queue);
+    return rc;
+}
+
 static int start_consuming(struct amqp_source *self, struct sl_err *err)
 {
     static const struct sl_channel_handler handler = {on_delivery, on_cancel, on_close};
@@ -105,7 +120,7 @@ static int start_consuming(struct amqp_source *self, struct sl_err *err)
     if (rc == SL_OK)
         rc = sl_channel_qos(self->channel, self->prefetch, deadline_ms, err);
     if (rc == SL_OK)
-        rc = sl_channel_consume(self->channel, self->queue, deadline_ms, err);
+        rc = consume(self, deadline_ms, err);
     return rc;
 }
 

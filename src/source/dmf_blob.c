@@ -196,9 +196,9 @@ static int pause_or_fail(struct sl_blob *blob, struct sl_err *err)
     uint64_t pause_ms = sl_backoff_after(blob->failures, PAUSE_MIN_MS, PAUSE_MAX_MS);
     if (err->retry_after_ms)
         pause_ms = err->retry_after_ms;
-    sl_log(SL_WARN, "download broke off, will resume", SL_T("error", err->message),
-           SL_N("offset", blob->offset), SL_N("pause_ms", pause_ms));
-    blob->trouble(blob->ctx, err->message);
+    if (blob->trouble(blob->ctx, err->message))
+        sl_log(SL_WARN, "download broke off, will resume", SL_T("error", err->message),
+               SL_N("offset", blob->offset), SL_N("pause_ms", pause_ms));
     if (sl_fiber_sleep(pause_ms) != SL_OK)
         return sl_err_set(err, SL_CANCELED, "cancelled");
     return SL_OK;

@@ -17,8 +17,9 @@ struct sl_blob;
 /* Asks for a fresh URL of the same blob; gives it (free). Suspends. */
 typedef int (*sl_blob_url_fn)(void *ctx, char **ret_url, struct sl_err *err);
 
-/* Told why a download stands still, and "" when it goes on. Does not suspend. */
-typedef void (*sl_blob_trouble_fn)(void *ctx, const char *text);
+/* Told why a download stands still, and "" when it goes on; true when that is news. Does not
+ * suspend. */
+typedef bool (*sl_blob_trouble_fn)(void *ctx, const char *text);
 
 /* Nothing is fetched yet. Borrows http. A transfer that brings no byte for stall_ms is broken off.
  */

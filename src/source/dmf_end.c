@@ -17,6 +17,14 @@ static void count_end(const struct sl_dmf *dmf, const char *how)
                   1);
 }
 
+const char *sl_dmf_after_loss(const struct sl_dmf *dmf)
+{
+    return dmf->settings->full_definition_group
+               ? "a full export follows"
+               : "changes may be missing: configure full_definition_group, so that a full export "
+                 "can follow";
+}
+
 int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err)
 {
     char text[SL_ERR_TEXT_BYTES];
@@ -36,12 +44,7 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
 
     dmf->failures++;
     count_end(dmf, "failed");
-    const char *next =
-        !lost_changes ? "it will be started anew"
-        : dmf->settings->full_definition_group
-            ? "a full export follows"
-            : "changes may be missing: configure full_definition_group, so that a full "
-              "export can follow";
+    const char *next = lost_changes ? sl_dmf_after_loss(dmf) : "it will be started anew";
     sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_T("error", text), SL_T("next", next));
     char mail[600];

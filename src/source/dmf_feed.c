@@ -9,14 +9,30 @@
 
 enum { LEASE_TTL_MS = 30 * 1000, LEASE_RETRY_MS = 200 };
 
-void sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
+/* Numbers do not count: an error that tells how many milliseconds it took is new at each try. */
+static bool same_words(const char *a, const char *b)
 {
-    if (strcmp(dmf->trouble, text) && text[0])
+    static const char digits[] = "0123456789";
+    for (;;) {
+        a += strspn(a, digits);
+        b += strspn(b, digits);
+        if (*a != *b || !*a)
+            return *a == *b;
+        a++;
+        b++;
+    }
+}
+
+bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
+{
+    bool news = !same_words(dmf->trouble, text);
+    if (news && text[0])
         sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", dmf->feed->name),
                SL_T("run", dmf->run.id), SL_T("error", text));
     else if (dmf->trouble[0] && !text[0])
         sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
     snprintf(dmf->trouble, sizeof dmf->trouble, "%s", text);
+    return news;
 }
 
 /* --- leases --- */
@@ -50,12 +66,19 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
         dmf->run.state = SL_RUN_DONE;
         rc = SL_OK;
     }
+    if (rc == SL_OK) /* it was asked for, by a process that is gone */
+        dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.number)
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));
     if (rc == SL_OK)
         dmf->epoch = epoch;
     return rc;
+}
+
+bool sl_dmf_asked_before(const struct sl_dmf *dmf)
+{
+    return dmf->run.state == SL_RUN_PLANNED && dmf->run.state_ms > dmf->run.created_ms;
 }
 
 /* The runner may give the lease back while it is being renewed. */

@@ -34,9 +34,11 @@ struct sl_dmf {
     int64_t epoch;              /* of the lease under which run was read; 0: it was not */
     struct sl_lease *exclusive; /* of its collections, while an export's snapshot is taken */
     size_t exclusive_count;
-    bool snapshot;       /* it is being taken */
-    unsigned failures;   /* failed runs in a row */
-    unsigned broken;     /* attempts of this run that ended in a broken package */
+    bool snapshot;     /* it is being taken */
+    bool unanswered;   /* an export may have started under an id that nobody was told of */
+    unsigned failures; /* failed runs in a row */
+    unsigned broken;   /* attempts of this run that ended in a broken package */
+    int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms; /* wall clock, when the next run is due; 0: one is under way */
 
     uint32_t committed; /* batches of the current attempt that are safe downstream */
@@ -72,6 +74,9 @@ void sl_dmf_drop_collections(struct sl_dmf *dmf);
 /* Journals the run in its new state. SL_REJECTED: the lease was lost. */
 int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err);
 
+/* Whether a planned run was put off, or seemed not to have started. */
+bool sl_dmf_asked_before(const struct sl_dmf *dmf);
+
 /* Names the entities of a run that has asked for nothing yet. */
 void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run);
 
@@ -79,8 +84,8 @@ void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run);
  * begun. */
 struct sl_run_entity *sl_dmf_entity(struct sl_dmf *dmf, const struct sl_entity_config *entity);
 
-/* The feed is in trouble (logged once for each text), or no longer (""). */
-void sl_dmf_trouble(struct sl_dmf *dmf, const char *text);
+/* The feed is in trouble, or no longer (""). Logged, and true, when the words are new. */
+bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text);
 
 /* --- the life of a run, by file --- */
 
@@ -110,6 +115,9 @@ enum sl_dmf_loss {
     SL_DMF_LOST_NOTHING, /* it never ran: the next run brings its changes */
     SL_DMF_LOST_CHANGES, /* it may have moved the watermark: the feed is suspect */
 };
+
+/* dmf_end.c: what follows when changes may be lost, for a person. */
+const char *sl_dmf_after_loss(const struct sl_dmf *dmf);
 
 /* dmf_end.c: ends the run as failed, tells the log and by mail. why may lie in err. SL_OK: it is
  * journaled. */

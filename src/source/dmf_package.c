@@ -61,9 +61,16 @@ static int fresh_url(void *ctx, char **ret_url, struct sl_err *err)
     return rc;
 }
 
-static void note_trouble(void *ctx, const char *text)
+/* In the words of sl_dmf_stream's own failures, so that the same one is told once. */
+static bool note_trouble(void *ctx, const char *text)
 {
-    sl_dmf_trouble(ctx, text);
+    struct sl_dmf *dmf = ctx;
+    struct sl_err err = {0};
+    if (!text[0])
+        return sl_dmf_trouble(dmf, "");
+    sl_err_set(&err, SL_CLOSED, "%s", text);
+    sl_err_wrap(&err, "package of run %s", dmf->run.id);
+    return sl_dmf_trouble(dmf, err.message);
 }
 
 /* --- the manifest --- */

@@ -29,7 +29,7 @@ static int64_t due(const struct sl_dmf *dmf, bool heal)
         return sl_wall_ms();
     if (dmf->run.number)
         return sl_schedule_next(schedule, dmf->run.created_ms);
-    return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, sl_wall_ms());
+    return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, dmf->since_ms);
 }
 
 static int wait_until(struct sl_dmf *dmf, int64_t due_ms, struct sl_err *err)

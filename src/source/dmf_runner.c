@@ -57,17 +57,47 @@ static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
     return SL_OK;
 }
 
-/* The environment's word on an export it did not accept: never started, unless it knows it. */
+/* The environment has the export. One that chooses ids itself may have run an earlier request, too,
+ * which cannot be asked for: what that one exported does not come again with this one. */
+static int accepted(struct sl_dmf *dmf, struct sl_err *err)
+{
+    static const char reason[] = "an export may have run under an id that was never told";
+    struct sl_state *state = dmf->env.state;
+    bool renamed = strcmp(dmf->run.returned_execution_id, dmf->run.execution_id) != 0;
+    if (renamed && dmf->unanswered && !dmf->run.full) {
+        int rc = state->type->suspect_set(state, dmf->feed->name, reason, err);
+        if (rc != SL_OK)
+            return rc;
+        const char *next = sl_dmf_after_loss(dmf);
+        sl_log(SL_ERROR, "an export may be lost", SL_T("feed", dmf->feed->name),
+               SL_T("run", dmf->run.id), SL_T("error", reason), SL_T("next", next));
+        dmf->env.alert(dmf->feed->name, "an export may be lost", reason);
+    }
+    dmf->unanswered = false;
+    return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
+}
+
+/* The answer was an error, which may have come after the start; and an id may be unknown for a
+ * moment. It never started if it stays unknown for as long as one whose answer was lost. */
 static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_err why = *err;
-    enum sl_dmf_status status;
-    int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
-    if (rc == SL_OK)
-        return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
-    if (rc == SL_NOTFOUND)
-        return sl_dmf_fail(dmf, SL_DMF_LOST_NOTHING, why.message, err);
-    return rc;
+    uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
+    dmf->unanswered = true;
+    for (;;) {
+        enum sl_dmf_status status;
+        int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
+        if (rc == SL_OK)
+            return accepted(dmf, err);
+        if (rc != SL_NOTFOUND)
+            return rc;
+        if (age_ms(dmf) >= dmf->settings->start_grace_ms)
+            return sl_dmf_fail(dmf, SL_DMF_LOST_NOTHING, why.message, err);
+        sl_dmf_trouble(dmf, why.message);
+        rc = pause_poll(dmf, &pause_ms, err);
+        if (rc != SL_OK)
+            return rc;
+    }
 }
 
 /* Busy, or no valid login: it is asked for again later, and others need not wait so long. */
@@ -97,12 +127,14 @@ static int request_export(struct sl_dmf *dmf, struct sl_err *err)
         return not_accepted(dmf, err);
     if (rc == SL_THROTTLED || rc == SL_CONFIG)
         return put_off(dmf, err);
-    if (rc != SL_OK)
+    if (rc != SL_OK) {
+        dmf->unanswered = true;
         return rc;
+    }
     if (strcmp(dmf->run.returned_execution_id, dmf->run.execution_id))
         sl_log(SL_WARN, "the environment chose another execution id", SL_T("run", dmf->run.id),
                SL_T("execution", dmf->run.returned_execution_id));
-    return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
+    return accepted(dmf, err);
 }
 
 /* A run that was put off, or seemed not to have started, may be under way after all. */
@@ -110,7 +142,7 @@ static int look_for_late_start(struct sl_dmf *dmf, bool *ret_started, struct sl_
 {
     enum sl_dmf_status status;
     *ret_started = false;
-    if (dmf->run.state_ms <= dmf->run.created_ms) /* planned, and never asked for */
+    if (!sl_dmf_asked_before(dmf))
         return SL_OK;
     int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
     *ret_started = rc == SL_OK;
@@ -122,7 +154,7 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
     bool started;
     int rc = look_for_late_start(dmf, &started, err);
     if (rc == SL_OK && started)
-        return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
+        return accepted(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_take_collections(dmf, err);
     if (rc == SL_OK)
@@ -149,7 +181,7 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
         enum sl_dmf_status status;
         rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
         if (rc == SL_OK)
-            return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
+            return accepted(dmf, err);
         if (rc != SL_NOTFOUND)
             return rc;
         if (age_ms(dmf) >= dmf->settings->start_grace_ms) {

@@ -1,6 +1,7 @@
 """When the far end is slow, gone or full, the near end waits: sockets stand still, memory stays flat, and
 afterwards everything arrives."""
 
+import datetime
 import json
 import time
 
@@ -8,7 +9,9 @@ import pytest
 
 import books
 from process import wait_until
+from programs import Sim
 from scene import Scene
+from workspace import Workspace
 
 ROWS = 24_000  # of about 700 bytes: far more than sockets and buffers hold
 
@@ -69,9 +72,38 @@ def complaints(rabbit):
     return [line for line in logs.splitlines() if "timed out" in line or "precondition" in line]
 
 
+@pytest.fixture
+def minutely(tmp_path, rabbit, mongo):
+    """A sluice and a simulator beside those of the test, with a feed that is due at every minute;
+    yields its scene."""
+    sim = Sim(tmp_path / "minutely-sim")
+    sim.start()
+    space = Workspace(tmp_path / "minutely", rabbit, mongo)
+    try:
+        scene = Scene(sim, space)
+        config = scene.config()
+        del config["feeds"][scene.name]["every"]
+        config["feeds"][scene.name]["cron"] = "* * * * *"
+        space.sluice(config, ready_timeout_s=30)
+        yield scene
+    finally:
+        space.close()
+        sim.stop()
+
+
+def check_minutely(scene):
+    """It ran at every minute since it was started, and at no other time; needs a minute between."""
+    scene.wait_run_done_after(0, 10)
+    begun = [run["created_at"] for run in scene.runs()]
+    assert [at.second for at in begun] == [0] * len(begun), begun
+    minutes = [at.replace(microsecond=0) for at in begun]
+    assert minutes == [minutes[0] + datetime.timedelta(minutes=i) for i in range(len(begun))]
+    assert scene.differences() == []
+
+
 @pytest.mark.rabbit(consumer_timeout_ms=60_000)
 def test_a_mongod_stopped_for_longer_than_the_consumer_timeout_costs_only_time(
-        sim, own_rabbit, own_mongo, workspace):
+        sim, own_rabbit, own_mongo, workspace, minutely):
     scene = large(sim, workspace)
     narrow = {**NARROW, "broker": {**NARROW["broker"], "consumer_timeout": "1m"}}
     sluice = scene.sluice(**narrow)
@@ -90,6 +122,7 @@ def test_a_mongod_stopped_for_longer_than_the_consumer_timeout_costs_only_time(
     assert complaints(own_rabbit) == []
     scene.check_nothing_lost(120)
     assert len(scene.runs(number=1, attempt=1)) == 1, "the outage cost a second download"
+    check_minutely(minutely)
 
 
 def test_a_blocked_connection_stops_the_download_while_the_consumer_goes_on(

@@ -253,7 +253,8 @@ def test_metrics_count_every_stage_of_a_row(sim, workspace):
 def test_every_line_of_the_log_is_json_with_time_level_and_message(sim, workspace):
     switches = {"http_500_next": 1, "bad_rows": {"untypable": 2}}
     sim.post("switches", switches)
-    sluice = begin(workspace, sim, 100, log={"level": "debug", "form": "json"})
+    feeds = {"vendors": feed(sim, start_grace="1s")}
+    sluice = begin(workspace, sim, 100, feeds=feeds, log={"level": "debug", "form": "json"})
     wait_until(lambda: runs(workspace, state="done"), 60, "a run")
     assert sluice.stop() == 0
     lines = [line for line in sluice.log_path.read_text().splitlines()

@@ -147,7 +147,8 @@ def test_errors_500_are_tried_again_and_export_nothing_twice(sim, workspace, cou
 def test_an_unknown_project_is_told_by_name_and_taken_up_when_it_exists(sim, workspace):
     add_records(sim, 20)
     with Mailbox() as mailbox:
-        sluice = workspace.sluice(configure(workspace, sim, mail=mailbox.settings()))
+        feeds = {"vendors": feed(sim, start_grace="1s")}
+        sluice = workspace.sluice(configure(workspace, sim, feeds, mail=mailbox.settings()))
         failed = wait_run(sluice, workspace, state="failed")
         assert "ExportToPackage" in failed["error"] and "Vendors" in failed["error"]
         assert not suspect(workspace)

@@ -1,30 +1,10 @@
 """RabbitMQ, MongoDB and Dynamics 365 restarted, killed and away: sluice waits, says who is missing, and
 loses nothing."""
 
-import json
-
 from gate import Gate
 from process import wait_until
+from readiness import troubles, wait_trouble
 from scene import Scene, long_scene, wait_midway
-
-
-def troubles(sluice):
-    """{what: message} of /readyz; empty when it is ready."""
-    status, text = sluice.ops("/readyz")
-    answer = json.loads(text)
-    found = {one["what"]: one["message"] for one in answer.get("trouble", [])}
-    assert (status == 200) == (not found), text
-    return found
-
-
-def wait_trouble(sluice, what, timeout_s=30):
-    """Waits until /readyz names it and tells a reason."""
-    def named():
-        try:
-            return troubles(sluice).get(what) not in (None, "", "not yet contacted")
-        except OSError:
-            return False  # it has not come so far
-    sluice.wait_for(named, timeout_s, f"/readyz naming {what}")
 
 
 def test_rabbitmq_restarted_and_killed_in_mid_run_costs_only_time(sim, own_rabbit, workspace):

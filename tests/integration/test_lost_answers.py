@@ -1,0 +1,62 @@
+"""The environment ran an export and sluice was told otherwise, or nothing: the export has moved the
+watermark, so its changes must not be lost with the answer."""
+
+from feeds import (add_records, change_records, configure, feed, logged, make_project, runs,
+                   wait_fresh_run, wait_run)
+from process import wait_until
+from truth import differences, documents
+
+
+def begin(sim, workspace):
+    """A finished first run of a feed that has a project for full exports; gives its sluice."""
+    add_records(sim, 50)
+    make_project(sim)
+    make_project(sim, "VendorsFull", mode="full")
+    settings = feed(sim, full_definition_group="VendorsFull", start_grace="2s")
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": settings}))
+    wait_run(sluice, workspace)
+    return sluice
+
+
+def exports(sim, project="Vendors"):
+    return [one for one in sim.get("executions") if one["project"] == project]
+
+
+def wait_healed(sim, sluice, workspace):
+    """Waits until the documents are right and the feed is not suspect."""
+    sluice.wait_for(lambda: not workspace.state["feeds"].find_one({"suspect": {"$exists": True}})
+                    and differences(workspace.db["vendors"], documents(sim)) == [], 30, "healing")
+
+
+def test_an_export_that_ran_although_it_was_refused_is_found_by_its_id(sim, workspace):
+    sluice = begin(sim, workspace)
+    sim.post("switches", {"project": "Vendors", "export_error_next": 1, "id_unknown_polls": 3})
+    before = len(exports(sim))
+    change_records(sim, 20)
+    sluice.wait_for(lambda: len(exports(sim)) > before, 30, "the export")
+    wait_healed(sim, sluice, workspace)
+    assert not runs(workspace, state="failed") and not exports(sim, "VendorsFull")
+    assert logged(sluice, "feed in trouble, will try again")
+
+
+def test_an_answer_lost_in_a_crash_where_ids_are_rewritten_brings_a_full_export(sim, workspace):
+    sluice = begin(sim, workspace)
+    sim.post("switches", {"project": "Vendors", "rewrite_execution_id": True,
+                          "synchronous_export": True, "export_ms": 1500})
+    before = len(exports(sim))
+    change_records(sim, 20)
+    sluice.wait_for(lambda: len(exports(sim)) > before, 30, "the export")
+    sluice.kill()
+    wait_until(lambda: exports(sim)[-1]["state"] == "Succeeded", 30, "the export's end")
+    sim.post("switches", {"project": "Vendors", "export_ms": 50})
+    sluice.start(ready_timeout_s=30)
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 40, "a full export")
+    wait_healed(sim, sluice, workspace)
+    told = logged(sluice, "an export may be lost")
+    assert len(told) == 1 and "full export" in told[0]["next"]
+
+    # Where ids are rewritten and no answer was lost, nothing is suspected.
+    change_records(sim, 5)
+    wait_fresh_run(sluice, workspace)
+    wait_healed(sim, sluice, workspace)
+    assert len(exports(sim, "VendorsFull")) == 1
