@@ -60,6 +60,13 @@ def failures(state):
     return [f"{run['_id']}: {run['error']}" for run in state["runs"].find({"state": "failed"})]
 
 
+def table_done(state, read):
+    """True when so many rows of the Dataverse table stand in runs, and all of these are done."""
+    runs = list(state["runs"].find({"feed": data.ACCOUNTS}))
+    journaled = sum(entity["read"] for run in runs for entity in run["entities"])
+    return journaled >= read and all(run["state"] != "published" for run in runs)
+
+
 def letters(state, limit):
     """Some dead letters, oldest first."""
     return list(state["dead"].find().sort("at", 1).limit(limit))

@@ -1,4 +1,5 @@
-"""What lies in the simulated Dynamics 365: three entities, their data projects, their changes."""
+"""What lies in the simulated Dynamics 365, and what changes there: three entities of Finance &
+Operations with their data projects, and a table of Dataverse."""
 
 import dataclasses
 
@@ -38,7 +39,7 @@ def split(rows):
 
 
 def fill(sim, rows):
-    """Creates the records and the projects, and spoils a few rows."""
+    """Creates the records and the projects, and spoils a few rows; the table is there and empty."""
     for entity, count in split(rows).items():
         sim.post("records", {"entity": entity.label, "company": COMPANY, "count": count})
         definition = {"company": COMPANY, "entities": [entity.label], "format": entity.format}
@@ -47,6 +48,7 @@ def fill(sim, rows):
             sim.post("project", {**definition, "name": name, "mode": mode})
             if entity.bad_rows:
                 sim.post("switches", {"project": name, "bad_rows": entity.bad_rows})
+    sim.dataverse("table", table=TABLE, count=0)
 
 
 def start_changes(sim, seconds):
@@ -60,3 +62,32 @@ def add_records(sim, count):
     """New records of each entity."""
     for entity in ENTITIES:
         sim.post("records", {"entity": entity.label, "company": COMPANY, "count": count})
+
+
+# --- Dataverse ---
+
+TABLE = "account"
+ACCOUNTS = "accounts"  # its feed and its collection
+ACCOUNT_ROWS = 1000
+ACCOUNT_CHANGES_PER_S = 8
+MIX = {"update": 65, "create": 10, "delete": 15, "recreate": 10}  # of these changes
+
+
+def fill_table(sim):
+    """All rows at once; no webhook tells of them."""
+    sim.dataverse("table", table=TABLE, count=ACCOUNT_ROWS)
+
+
+def register_webhook(sim, url, secret):
+    sim.dataverse("webhook", url=url, secret={"header": "x-sluice-key", "value": secret},
+                  tables=[TABLE])
+
+
+def start_table_changes(sim, seconds):
+    """Lets people edit, create, delete and restore rows for that long; does not wait."""
+    sim.dataverse("load", tables=[TABLE], per_s=ACCOUNT_CHANGES_PER_S, seconds=seconds, mix=MIX,
+                  seed=2026)
+
+
+def table_changes_running(sim):
+    return sim.get("stats")["dataverse"]["loads_running"] > 0

@@ -1,10 +1,13 @@
 """The demo: watch records travel from a simulated Dynamics 365 through RabbitMQ into MongoDB.
 
+Two acts: export packages of Finance & Operations, and a table of Dataverse that is followed live.
+
     ./dev demo                 stays up after the summary, to look around; Ctrl-C ends it
     ./dev demo --once          ends by itself; exit status 0 only if nothing was lost
 
 Reading order: this file, world.py (what is started), data.py (what the simulator holds),
-progress.py (the live display), witness.py (the independent reader), summary.py (the end).
+progress.py (the live display), lag.py (the stopwatch of the second act), witness.py (the
+independent reader), summary.py (the end).
 """
 
 import argparse
@@ -20,14 +23,16 @@ from process import ServerError
 import books
 import data
 import latency
+import witness
 from freshness import Freshness
+from lag import Lag
 from progress import Progress
 from summary import Summary
 from terminal import Terminal
 from world import World
 
 EVERY_S = 2
-SETTLE_S = 120  # from the last change until everything must have arrived
+SETTLE_S = 120  # of an act, from the last change until everything must have arrived
 STUCK_S = 120   # without any progress in the first export
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -80,8 +85,8 @@ def read_options():
     parser.add_argument("--once", action="store_true", help="end after the summary")
     parser.add_argument("--rows", type=int, default=100_000, metavar="N",
                         help="records to begin with (default: 100000)")
-    parser.add_argument("--seconds", type=float, default=20, metavar="N",
-                        help="how long changes flow after that (default: 20)")
+    parser.add_argument("--seconds", type=float, default=12, metavar="N",
+                        help="how long changes flow in each act (default: 12)")
     options = parser.parse_args()
     if not 100 <= options.rows <= 10_000_000:
         parser.error("--rows must be 100 to 10000000")
@@ -101,18 +106,23 @@ def play(world, terminal, options):
     progress = Progress(world.sluice, terminal, options.rows)
     first_export(world, progress)
     first_s, marked = progress.elapsed_s(), latency.mark(world.sluice)
-    freshness = Freshness(world, EVERY_S / 2)
+    freshness, lag = Freshness(world, EVERY_S / 2), Lag(world)
     changes(world, progress, freshness, options.seconds)
     progress.settle()
-    terminal.line(f"The first export was complete after {first_s:.1f} s. Comparing every document "
-                  "with Dynamics 365 now.\n")
-    summary = Summary(world, freshness, marked)
+    packages = latency.Packages(world.sluice, marked)
+    terminal.line(f"The first export was complete after {first_s:.1f} s. Now for a table that is "
+                  "followed live.\n")
+    fill_table(world, progress)
+    table_changes(world, progress, lag, options.seconds)
+    progress.settle()
+    terminal.line("Comparing every document with Dynamics 365 now.\n")
+    summary = Summary(world, freshness, packages, lag)
     summary.tell(terminal)
     status = 0 if summary.good else 1
     if options.once:
         return (status if stops_in_order(world, terminal) else 1), summary.last_line()
     terminal.line(summary.last_line() + "\n")
-    look_around(world, terminal, progress)
+    look_around(world, terminal, progress, Lag(world))
     return status, None
 
 
@@ -148,7 +158,7 @@ def changes(world, progress, freshness, seconds):
         freshness.stop()
         wait_for_editors(world, progress)
     progress.title = "No more changes: waiting until the last one has arrived"
-    progress.phase = "last changes"
+    progress.phase, progress.notes = "last changes", []
     since, deadline = datetime.datetime.now(datetime.timezone.utc), time.monotonic() + SETTLE_S
     while not books.runs_done(world.state, since):
         step(world, progress)
@@ -171,6 +181,55 @@ def tell_freshness(progress, freshness):
                           f"(p50 of {len(freshness.seconds)}, waiting for the export included)"]
 
 
+def fill_table(world, progress):
+    """The table's rows appear, all at once; no bell tells of them, so a regular poll finds them."""
+    progress.title = f"{data.ACCOUNT_ROWS:,} accounts appear in Dataverse"
+    progress.phase = "accounts"
+    data.fill_table(world.sim)
+    accounts = world.documents[data.ACCOUNTS]
+    wait(world, progress, lambda: accounts.count_documents({}) == data.ACCOUNT_ROWS, "accounts")
+    world.register_webhook()
+
+
+def table_changes(world, progress, lag, seconds):
+    """People edit, create, delete and restore accounts; then all of that must arrive."""
+    if seconds > 0:
+        progress.title = (f"People change {data.ACCOUNT_CHANGES_PER_S} accounts a second; "
+                          "a webhook rings")
+        progress.phase = "live"
+        lag.start()
+        data.start_table_changes(world.sim, seconds)
+        while data.table_changes_running(world.sim):
+            step(world, progress)
+            tell_lag(progress, lag)
+    wait(world, progress, lambda: witness.table_is_level(world), "the last change of an account")
+    step(world, progress)  # tells how many rows there were
+    wait(world, progress, lambda: books.table_done(world.state, progress.read[data.ACCOUNTS]),
+         "the accounts' ledger")
+    if seconds > 0:
+        lag.stop()
+    progress.notes, progress.remark = [], ""
+
+
+def tell_lag(progress, lag):
+    lag.take()
+    p50, p99 = lag.quantile(0.5), lag.quantile(0.99)
+    if p50 is None:
+        return
+    progress.remark = f"visible after {lag.recent[0][2]:.0f} ms"
+    progress.notes = [f"a change in Dataverse can be read in MongoDB after {p50:.0f} ms (p50), "
+                      f"{p99:.0f} ms (p99 of {len(lag.seen_ms)})", ""]
+    progress.notes += [f"{ms:8,.0f} ms  {what:9} {whose}" for what, whose, ms in lag.recent]
+
+
+def wait(world, progress, happened, what):
+    deadline = time.monotonic() + SETTLE_S
+    while not happened():
+        step(world, progress)
+        if time.monotonic() > deadline:
+            raise Failure(f"waited {SETTLE_S} s for {what}")
+
+
 def step(world, progress):
     progress.step()
     trouble = world.failing()
@@ -190,7 +249,7 @@ def stops_in_order(world, terminal):
     return not what
 
 
-def look_around(world, terminal, progress):
+def look_around(world, terminal, progress, lag):
     """Keeps everything up, with changes flowing, until Ctrl-C."""
     database = world.mongo.url.replace("/?", "/d365?")
     terminal.line(terminal.bold("Everything stays up: look around"))
@@ -198,11 +257,14 @@ def look_around(world, terminal, progress):
                   f"  {world.sluice.args[0]} status -c {world.sluice.config_path}\n"
                   f"  less {world.sluice.log_path}")
     progress.title = "Changes go on. Ctrl-C ends everything and removes the folder"
-    progress.phase, progress.notes = "changes", []
+    progress.phase = "changes"
     data.start_changes(world.sim, 86400)
+    lag.start()
+    data.start_table_changes(world.sim, 86400)
     try:
         while True:
             step(world, progress)
+            tell_lag(progress, lag)
     except KeyboardInterrupt:
         progress.settle()
         terminal.line("\nending")

@@ -4,7 +4,7 @@ import collections
 import json
 import time
 
-STAGES = (("read", "read from the export packages"),
+STAGES = (("read", "read from Dynamics 365"),
           ("published", "confirmed by RabbitMQ"),
           ("consumed", "taken from RabbitMQ"),
           ("applied", "in MongoDB"))
@@ -22,7 +22,9 @@ class Progress:
     def __init__(self, sluice, terminal, rows):
         self.sluice, self.terminal, self.rows = sluice, terminal, rows
         self.title = self.phase = ""  # of the live display, of the plain lines
-        self.notes = []
+        self.notes = []   # below the live display
+        self.remark = ""  # behind each plain line
+        self.read = {}    # by feed: rows read, as of the last sample
         self.started = time.monotonic()
         self.history = collections.deque()  # (time, {stage: rows})
         self._cpu = (self.started, sluice.cpu_s())
@@ -33,6 +35,7 @@ class Progress:
         status = self._status()
         if status:
             self._remember(rows_of(status))
+            self.read = {name: feed["rows"]["read"] for name, feed in status["feeds"].items()}
             self._show(status)
         time.sleep(LIVE_S)
 
@@ -124,7 +127,8 @@ class Progress:
             f"{stage} {rows[stage]:,} ({self.rate(stage):,.0f}/s"
             + (")" if stage == "read" else f", lag {self.lag_s(stage):.1f} s)")
             for stage, _ in STAGES)
-        return f"{self.elapsed_s():6.1f} s  {self.phase:12}  {stages}  dead {rows['dead']}"
+        remark = self.remark and f"  {self.remark}"
+        return f"{self.elapsed_s():6.1f} s  {self.phase:12}  {stages}  dead {rows['dead']}{remark}"
 
 
 def rows_of(status):
@@ -145,6 +149,9 @@ def describe_feed(feed):
     state = feed["state"] or {}
     if state.get("trouble"):
         return f"in trouble: {state['trouble']}"
+    if "polls" in state:
+        return (f"{state['state']} table '{state['table']}': {state['polls']} polls, "
+                f"{state['bells']} bells")
     words = {"planned": "about to ask for an export", "requested": "has asked for an export",
              "executing": "Dynamics 365 is exporting", "packaged": "the package is ready",
              "streaming": "streaming the package", "published": "waiting for the last writes",

@@ -2,11 +2,13 @@
 
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import string
 import tempfile
 
+import data
 from process import build_dir, free_port, processes_of, wait_until
 from servers import Mongo, Rabbit, Sim, Sluice
 
@@ -38,6 +40,7 @@ class World:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sluice-demo-"))
         os.environ[MARK] = str(self.dir)  # every process started from here on carries it
         self.rabbit = self.mongo = self.sim = self.sluice = self.client = None
+        self.hook, self.hook_secret = f"127.0.0.1:{free_port()}", secrets.token_hex(16)
 
     def start_servers(self):
         self.rabbit = Rabbit(self.dir / "rabbitmq")
@@ -59,13 +62,22 @@ class World:
         self.sluice.start(ready_timeout_s=60)
         self.say("sluice", self.sluice.ops_url)
 
+    def register_webhook(self):
+        """Dynamics 365 rings sluice from now on."""
+        data.register_webhook(self.sim, f"http://{self.hook}/webhook/hook", self.hook_secret)
+
+    def _secret_file(self, name, secret):
+        path = self.dir / name
+        path.touch(mode=0o600)
+        path.write_text(secret)
+        return path
+
     def _configuration(self, listen, every_s):
-        secret_file = self.dir / "secret"
-        secret_file.touch(mode=0o600)
-        secret_file.write_text(self.sim.client_secret)
         return _Template(TEMPLATE.read_text()).substitute(
             broker=self.rabbit.url, mongo=self.mongo.url, d365=self.sim.url,
-            tenant=self.sim.tenant, client_id=self.sim.client_id, secret_file=secret_file,
+            tenant=self.sim.tenant, client_id=self.sim.client_id,
+            secret_file=self._secret_file("secret", self.sim.client_secret),
+            hook=self.hook, hook_secret_file=self._secret_file("hook-secret", self.hook_secret),
             every=f"{every_s}s", ops=listen)
 
     @property

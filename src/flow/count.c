@@ -112,15 +112,16 @@ static void add_latency(const struct sl_flow *flow, enum latency stage, int64_t 
     sl_histogram_add(*histogram, ms * 1000, rows);
 }
 
-/* From the change of each row until to_ms. A row whose source did not tell counts from
- * otherwise_ms; 0: not at all. Neighbours were often changed at the same moment. */
+/* From the change of each row until to_ms. A row whose source did not tell, or that only a full
+ * read brings up again, counts from otherwise_ms; 0: not at all. Neighbours were often changed at
+ * the same moment. */
 static void add_since_change(const struct sl_flow *flow, enum latency stage,
                              const struct sl_batch *batch, int64_t to_ms, int64_t otherwise_ms)
 {
     int64_t from_ms = 0;
     uint32_t rows = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        int64_t changed_ms = batch->records[i].changed_at_ms;
+        int64_t changed_ms = batch->origin.full ? 0 : batch->records[i].changed_at_ms;
         if (!changed_ms)
             changed_ms = otherwise_ms;
         if (changed_ms != from_ms) {

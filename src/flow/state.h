@@ -60,6 +60,9 @@ struct sl_checkpoint {
     int64_t floor;              /* version of the deletions of that sweep */
     int64_t full_number;        /* number of the newest full read */
     int64_t full_dead;          /* rows of that full read that are dead letters, so far */
+    char source[SL_NAME_MAX];   /* whose epochs it was written under; "": nobody's yet */
+    int64_t fence_base;         /* added to them, so that they rise over a change of source */
+    int64_t epoch;              /* as stored; checkpoint_save does not look at it */
     char *query;                /* what is asked for, as the links were made with it; heap */
     char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
 };

@@ -49,7 +49,10 @@ int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl
         .full_number = sl_field_int64(&document, "full_number", 0),
         .full_dead = sl_field_int64(&document, "full_dead", 0),
         .query = text_of(&document, "query"),
+        .fence_base = sl_field_int64(&document, "fence_base", 0),
+        .epoch = sl_field_int64(&document, "epoch", 0),
     };
+    sl_field_text(&document, "source", ret->source, sizeof ret->source);
     sl_field_text(&document, "reading", ret->reading, sizeof ret->reading);
     sl_field_text(&document, "sweeping", ret->sweeping, sizeof ret->sweeping);
     sl_field_text(&document, "note", ret->note, sizeof ret->note);
@@ -77,6 +80,8 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     BSON_APPEND_INT64(&document, "full_number", checkpoint->full_number);
     BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
     append_text(&document, "query", checkpoint->query);
+    append_text(&document, "source", checkpoint->source);
+    BSON_APPEND_INT64(&document, "fence_base", checkpoint->fence_base);
     append_text(&document, "reading", checkpoint->reading);
     append_text(&document, "sweeping", checkpoint->sweeping);
     BSON_APPEND_INT64(&document, "floor", checkpoint->floor);

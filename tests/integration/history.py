@@ -2,6 +2,8 @@
 
 import bson
 
+END = "end_of_history"  # a collection of our own
+
 
 def keep_history(database, *collections):
     """Makes the collections such that MongoDB keeps what each change made of a document.
@@ -17,13 +19,15 @@ def falls(database, since):
     """A sentence for each document whose version ever fell, whose content changed within one
     version, or that was deleted, from since until now."""
     end = bson.ObjectId()
-    database["end_of_history"].insert_one({"_id": end})
+    database[END].insert_one({"_id": end})
     seen, problems = {}, []
     with database.watch(start_at_operation_time=since, full_document="whenAvailable") as stream:
         for event in stream:
             if event.get("documentKey", {}).get("_id") == end:
                 assert seen, "the history holds no document"
                 return problems
+            if event["ns"].get("coll") == END:
+                continue  # of an earlier call
             if event["operationType"] in ("insert", "update", "replace"):
                 problems += _falls(seen, event)
             elif event["operationType"] == "delete":

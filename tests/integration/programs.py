@@ -108,13 +108,22 @@ class Sim(_Program):
     def get(self, path):
         return self._control(path)
 
+    def dataverse(self, call, **body):
+        """A control call of the simulated Dataverse, like dataverse("change", table="account", count=3)."""
+        return self.post(f"dv/{call}", body)
+
+    def lines(self, path):
+        """Yields the answer to a control call that gives one JSON object a line, as text."""
+        with urllib.request.urlopen(f"{self.url}/_sim/{path}", timeout=120) as lines:
+            for line in lines:
+                if line.strip():
+                    yield line
+
     def truth(self, entity, company, **options):
         """Yields what the simulator says every record is, one dict a record (key, rev, fields)."""
         query = urllib.parse.urlencode({"entity": entity, "company": company, **options})
-        with urllib.request.urlopen(f"{self.url}/_sim/truth?{query}", timeout=120) as lines:
-            for line in lines:
-                if line.strip():
-                    yield json.loads(line)
+        for line in self.lines(f"truth?{query}"):
+            yield json.loads(line)
 
 
 class Sluice(_Program):

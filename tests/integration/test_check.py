@@ -81,6 +81,39 @@ def test_the_shipped_realtime_example_is_fine():
     assert result.stdout == "examples/realtime.jsonc: ok: 4 sources, 6 feeds, 6 entities\n"
 
 
+def snippets(page):
+    """The configurations on a page that are given from their first brace to the last; what stands in
+    a file is put in the environment here."""
+    for text in re.findall(r"^```jsonc\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S):
+        if re.match(r"(//[^\n]*\n)*{", text):
+            yield re.sub(r"\$\{file:[^}]*\}", "${FROM_A_FILE}", text)
+
+
+def check_text(tmp_path, text):
+    """Runs check with every environment variable that the text names."""
+    write(tmp_path, text)
+    names = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "s")
+    result = sluice("check", cwd=tmp_path, **names)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+@pytest.mark.parametrize("page, least", [
+    ("README.md", 1), ("docs/CONFIGURATION.md", 1), ("docs/DATAVERSE.md", 1)])
+def test_the_configurations_in_the_documentation_are_fine(tmp_path, page, least):
+    found = list(snippets(page))
+    assert len(found) >= least
+    for text in found:
+        check_text(tmp_path, text)
+
+
+def test_the_packages_in_the_readme_are_fine(tmp_path):
+    live, = snippets("README.md")
+    fragment, = re.findall(r'^```jsonc\n(  "sources".*?)^```$', (ROOT / "README.md").read_text(),
+                           re.M | re.S)
+    peers = live[live.index("{"):live.index('  "sources"')]
+    check_text(tmp_path, peers + re.sub(r"file:[^}]*", "FROM_A_FILE", fragment) + "}")
+
+
 @pytest.mark.parametrize("good, bad, message", [
     ('"doorbell": ["crm", "crm-more"]', '"doorbell": ["crm", "crm-mor"]',
      'sources.hook.doorbell names the source "crm-mor", which does not exist: did you mean '
@@ -236,8 +269,8 @@ def test_a_wrong_command_line_is_explained(args, message):
 def test_help_teaches(args):
     result = sluice(*args)
     assert (result.returncode, result.stderr) == (0, "")
-    for word in ("run", "check", "status", "schema", "version", "--config", "--role", "--log-level",
-                 "definition_group", "RabbitMQ"):
+    for word in ("run", "check", "doctor", "status", "schema", "version", "--config", "--role",
+                 "--log-level", "definition_group", "RabbitMQ"):
         assert word in result.stdout
 
 
@@ -249,7 +282,7 @@ def test_the_example_in_the_help_is_a_configuration(tmp_path):
 
 
 def test_every_command_has_its_help():
-    for command in ("run", "check", "status", "schema", "version", "help"):
+    for command in ("run", "check", "doctor", "status", "schema", "version", "help"):
         by_topic, by_option = sluice("help", command), sluice(command, "--help")
         assert by_topic.returncode == by_option.returncode == 0
         assert by_topic.stdout == by_option.stdout

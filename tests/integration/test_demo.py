@@ -10,6 +10,7 @@ import pytest
 
 from servers import ROOT, build_dir, processes_of, wait_until
 
+SUPERSEDED = re.compile(r"([\d,]+) superseded \+")
 LAST = re.compile(r"demo: rows=(\d+) applied=(\d+) stale=(\d+) dead=(\d+) lost=(\d+) "
                   r"p99_ms=(\d+) rss_mib=(\d+)")
 
@@ -28,8 +29,10 @@ def test_the_demo_loses_nothing_and_says_so_in_its_last_line(tmp_path):
     assert match, output
     rows, applied, stale, dead, lost, _, _ = map(int, match.groups())
     assert process.returncode == 0, output
-    assert rows >= 1500 and lost == 0
-    assert rows == applied + stale + dead
+    assert rows >= 1500 + 1000 and lost == 0
+    superseded = int(SUPERSEDED.search(output)[1].replace(",", ""))
+    assert rows == applied + stale + superseded + dead
+    assert "Latency of a change in Dataverse" in output  # and changes were seen to arrive
     assert not list(tmp_path.iterdir())
 
 

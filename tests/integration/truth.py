@@ -39,19 +39,21 @@ def spoilt(sim, project, label=VENDORS, company="USMF"):
     return {index: record for index, record in records if "bad" in record}
 
 
-def exactly(document):
+def exactly(document, ordered=True):
     """Names, order, values and types: Python holds 1, 1.0 and True for equal."""
-    return [(name, type(value), value) for name, value in document.items()]
+    members = document.items() if ordered else sorted(document.items())
+    return [(name, type(value), value) for name, value in members]
 
 
-def differences(collection, expected, shown=5):
-    """What is wrong with the collection, a sentence each; an empty list when it is right."""
-    found = {one.pop("_id"): one for one in collection.find()}
+def differences(collection, expected, query=None, ordered=True, shown=5):
+    """What is wrong with the collection, or with what a query finds of it, a sentence each; an empty
+    list when it is right. Without ordered the columns may stand in any order."""
+    found = {one.pop("_id"): one for one in collection.find(query)}
     wrong = [f"{key} is missing" for key in expected.keys() - found.keys()]
     wrong += [f"{key} was invented" for key in found.keys() - expected.keys()]
     for key in expected.keys() & found.keys():
         found[key].pop("_sluice", None)
-        have, want = exactly(found[key]), exactly(expected[key])
+        have, want = exactly(found[key], ordered), exactly(expected[key], ordered)
         if have != want:
             pair = next((pair for pair in zip(have, want) if pair[0] != pair[1]), (have, want))
             wrong.append(f"{key} has {pair[0]}, wants {pair[1]}")

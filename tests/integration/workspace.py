@@ -100,10 +100,15 @@ class Workspace:
             self.client.drop_database(name)
         with self.rabbit.connect() as connection:
             channel = connection.channel()
-            for queue in self.queues:
+            for queue in (*self.queues, *self._event_queues()):
                 channel.queue_delete(queue)
-            for exchange in (self.exchange, f"{self.exchange}.unreadable"):
+            for exchange in (self.exchange, f"{self.exchange}.unreadable", f"{self.exchange}.bells"):
                 channel.exchange_delete(exchange)
+
+    def _event_queues(self):
+        return {f"{self.exchange}.events.{name}" for sluice in self.sluices
+                for name, source in sluice.config.get("sources", {}).items()
+                if source.get("type") == "webhook"}
 
 
 def _end(sluice):

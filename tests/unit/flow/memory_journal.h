@@ -188,6 +188,7 @@ static inline struct sl_checkpoint memory_copy(const struct sl_checkpoint *from)
     struct sl_checkpoint copy = *from;
     copy.newest = memory_link(from->newest);
     copy.safe = memory_link(from->safe);
+    copy.query = memory_link(from->query);
     return copy;
 }
 
@@ -201,6 +202,7 @@ static inline int memory_checkpoint_load(struct sl_state *state, const char *fee
     if (!entry)
         return memory_none(err, feed);
     *ret = memory_copy(&entry->checkpoint);
+    ret->epoch = entry->epoch;
     return SL_OK;
 }
 

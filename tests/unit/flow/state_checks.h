@@ -21,7 +21,9 @@ static inline bool same_checkpoint(const struct sl_checkpoint *a, const struct s
     return same_link(a->newest, b->newest) && same_link(a->safe, b->safe) &&
            a->run_number == b->run_number && !strcmp(a->reading, b->reading) &&
            !strcmp(a->sweeping, b->sweeping) && a->floor == b->floor &&
-           a->full_number == b->full_number && !strcmp(a->note, b->note);
+           a->full_number == b->full_number && a->full_dead == b->full_dead &&
+           same_link(a->query, b->query) && !strcmp(a->source, b->source) &&
+           a->fence_base == b->fence_base && !strcmp(a->note, b->note);
 }
 
 static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
@@ -39,13 +41,17 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
                                 .sweeping = "accounts-full-000006",
                                 .floor = 1838085,
                                 .full_number = 7,
+                                .full_dead = 3,
+                                .query = (char *)(uintptr_t) "accounts?$select=name",
+                                .source = "crm",
+                                .fence_base = 40,
                                 .note = "12 % of the documents would go"};
     struct sl_checkpoint none = {.run_number = 9};
 
     EXPECT(one->type->checkpoint_load(one, "accounts", &back, &err) == SL_NOTFOUND);
     EXPECT(one->type->checkpoint_save(one, "accounts", &newer, 5, &err) == SL_OK);
     EXPECT(two->type->checkpoint_load(two, "accounts", &back, &err) == SL_OK);
-    EXPECT(same_checkpoint(&back, &newer));
+    EXPECT(same_checkpoint(&back, &newer) && back.epoch == 5);
     sl_checkpoint_done(&back);
     EXPECT(!back.newest && !back.run_number);
 

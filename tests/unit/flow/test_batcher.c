@@ -661,6 +661,45 @@ static void every_row_is_accounted_for(void **state)
     run_in_fiber(add_at_random, NULL);
 }
 
+/* --- an adder in a hurry --- */
+
+static void do_not_stand(void *arg)
+{
+    (void)arg;
+    struct bench *bench = bench_new(&usual, 256 * 1024);
+    begin(bench);
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(add_numbered(bench, i, 10) == SL_OK);
+    EXPECT(sl_batcher_closings(bench->batcher) == 1);
+    for (unsigned i = 10; i < 19; i++)
+        EXPECT(add_numbered(bench, i, 10) == SL_OK);
+    sl_batcher_set_deadline(bench->batcher, sl_deadline_in(10));
+    EXPECT(add_numbered(bench, 19, 10) == SL_TIMEOUT); /* nobody has taken the first one */
+    EXPECT(sl_batcher_closings(bench->batcher) == 1);
+    bench->hold = true;
+    start_taker(bench);
+    sl_batcher_set_deadline(bench->batcher, SL_FOREVER);
+    EXPECT(add_numbered(bench, 20, 10) == SL_OK); /* behind the one that had no time */
+    UNTIL(bench->taken == 2);
+    EXPECT(bench->note[1].count == 11 && sl_batcher_closings(bench->batcher) == 2);
+
+    struct sl_credit *credit = &bench->credits[SL_LANE_BULK];
+    size_t left = credit->total_bytes - credit->used_bytes;
+    EXPECT(sl_credit_take(credit, left, SL_FOREVER) == SL_OK);
+    sl_batcher_set_deadline(bench->batcher, sl_deadline_in(10));
+    EXPECT(add_numbered(bench, 21, 10) == SL_TIMEOUT); /* no credit */
+    sl_credit_give(credit, left);
+    EXPECT(add_numbered(bench, 21, 10) == SL_OK);
+    sl_batcher_finish(bench->batcher, NULL);
+    bench_free(bench);
+}
+
+static void an_adder_waits_no_longer_than_told(void **state)
+{
+    (void)state;
+    run_in_fiber(do_not_stand, NULL);
+}
+
 static int close_all(void **state)
 {
     sl_metric_free_all();
@@ -685,6 +724,7 @@ int main(void)
         cmocka_unit_test(a_standing_adder_can_be_cancelled),
         cmocka_unit_test(a_taker_can_be_cancelled_or_time_out),
         cmocka_unit_test(every_row_is_accounted_for),
+        cmocka_unit_test(an_adder_waits_no_longer_than_told),
     };
     return cmocka_run_group_tests(tests, NULL, close_all);
 }
