@@ -114,8 +114,10 @@ int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, str
         if (lane == SL_LANE_FAST && bytes > FAST_BYTES)
             bytes = FAST_BYTES;
         int rc = sl_credit_take(credit, bytes, batcher->deadline_ms);
-        if (rc != SL_OK)
-            return sl_err_set(err, rc, "waiting for credit: %s", sl_code_name(rc));
+        if (rc != SL_OK) {
+            sl_err_set(err, rc, "waiting for credit: %s", sl_code_name(rc));
+            return rc;
+        }
         batcher->open = sl_batch_new(credit, bytes);
         batcher->origin.read_at_ms = sl_wall_ms();
         sl_batch_set_origin(batcher->open, &batcher->origin);

@@ -32,8 +32,8 @@ int sl_batcher_begin(struct sl_batcher *batcher, const struct sl_origin *origin,
  * meanwhile. */
 int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, struct sl_err *err);
 
-/* For how long adding, opening, begin and end wait at most (loop clock, SL_FOREVER at first): past it
- * they fail with SL_TIMEOUT. A row that was being added may then be in the open batch or not. */
+/* For how long adding, opening, begin and end wait at most (loop clock, SL_FOREVER at first): past
+ * it they fail with SL_TIMEOUT. A row that was being added may then be in the open batch or not. */
 void sl_batcher_set_deadline(struct sl_batcher *batcher, uint64_t deadline_ms);
 
 /* How many batches were closed since the batcher was made. They are taken in that order, so the

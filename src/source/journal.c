@@ -12,6 +12,7 @@
 
 enum {
     UNCLOSED_MAX = 16, /* with so many waiting for their ledgers, the open run just grows */
+    ADOPTED_MAX = 2 * UNCLOSED_MAX, /* runs of another kind are ended whatever waits */
     LOOK_MIN_MS = 250,
     LOOK_MAX_MS = 5000,
 };
@@ -43,7 +44,8 @@ struct sl_journal {
     int64_t epoch, number;
     struct run *first; /* oldest first; the last one may be open */
     struct run *open;
-    bool keeping; /* a fiber is inside sl_journal_keep, perhaps suspended */
+    char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
+    bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
     struct sl_waitlist kept;
 };
 
@@ -117,6 +119,7 @@ void sl_journal_free(struct sl_journal *journal)
     if (!journal)
         return;
     give_up(journal, true);
+    free(journal->begun_seen);
     free((char *)(uintptr_t)journal->options.feed);
     free((char *)(uintptr_t)journal->options.entity);
     free((char *)(uintptr_t)journal->options.prefix);
@@ -151,13 +154,16 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
     while (journal->keeping)
         if (sl_wait(&journal->kept, SL_FOREVER) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
-    struct sl_run *runs = sl_calloc(UNCLOSED_MAX, sizeof *runs);
+    struct sl_run *runs = sl_calloc(ADOPTED_MAX, sizeof *runs);
     unsigned count = 0;
-    int rc = state->type->runs_open(state, journal->options.feed, runs, UNCLOSED_MAX, &count, err);
+    int rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
     if (rc == SL_OK) {
         give_up(journal, true);
         journal->epoch = epoch;
-        journal->number = number;
+        /* Under the same epoch as before the numbers go on: runs that nobody was told of have
+         * ledgers, too. */
+        if (number > journal->number)
+            journal->number = number;
         for (unsigned i = 0; i < count; i++)
             adopt_run(journal, &runs[i]);
         struct run *last = journal->first;
@@ -165,6 +171,8 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
             last = last->next;
         if (last && mark)
             last->mark = sl_strdup(mark);
+        if (last)
+            journal->options.handler->stir(journal->options.ctx); /* their ledgers may be there */
     }
     free(runs);
     return rc;
@@ -192,14 +200,18 @@ int sl_journal_begin(struct sl_journal *journal, const struct sl_journal_kind *k
     run->lane = kind->lane;
     run->seen = kind->seen ? sl_strdup(kind->seen) : NULL;
     run->full = kind->seen != NULL;
+    /* The batcher reads these texts until the next begin; the run may be given up before. */
+    snprintf(journal->begun, sizeof journal->begun, "%s", run->id);
+    free(journal->begun_seen);
+    journal->begun_seen = kind->seen ? sl_strdup(kind->seen) : NULL;
     const struct sl_origin origin = {
         .feed = journal->options.feed,
         .entity = journal->options.entity,
-        .run = run->id,
+        .run = journal->begun,
         .file = "",
         .attempt = run->attempt,
         .full = run->full,
-        .seen = run->seen,
+        .seen = journal->begun_seen,
         .lane = run->lane,
     };
     journal->open = run;
@@ -370,18 +382,18 @@ static int finish(struct sl_journal *journal, struct sl_err *err)
 
 static int give_up_stuck(struct sl_journal *journal, struct sl_err *err)
 {
+    const struct sl_journal_handler *handler = journal->options.handler;
     struct sl_journal_run told = view(journal->first);
-    for (struct run *run = journal->first; run; run = run->next) {
-        int rc = SL_OK;
+    int rc = handler->rewind ? handler->rewind(journal->options.ctx, &told, err) : SL_OK;
+    for (struct run *run = journal->first; run && rc == SL_OK; run = run->next)
         if (run->published)
             rc = save(journal, run, SL_RUN_FAILED,
                       "its ledger did not close; its rows are read again", err);
-        if (rc != SL_OK)
-            return rc;
-    }
+    if (rc != SL_OK)
+        return rc;
     sl_log(SL_WARN, "ledger does not close, reading again", SL_T("feed", journal->options.feed),
            SL_T("run", told.id), SL_N("batches", journal->first->booked));
-    journal->options.handler->stuck(journal->options.ctx, &told);
+    handler->stuck(journal->options.ctx, &told);
     give_up(journal, true);
     sl_batcher_abandon(journal->options.batcher);
     return SL_OK;

@@ -38,6 +38,10 @@ struct sl_journal_handler {
     int (*published)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
     /* Everything up to this run is in the database. dead counts also what the database refused. */
     int (*closed)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
+    /* A run is stuck, and no run is noted as failed so far: makes durable where the owner reads
+     * again from, so that a successor does too. Suspends. A failure is tried again. NULL: the
+     * owner keeps nothing. */
+    int (*rewind)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
     /* The ledger of this run stands still for too long: what it holds may be lost. All runs (with
      * read_once: this one) are given up; the owner reads again from where the last closed run
      * ended. Must not suspend. */

@@ -11,11 +11,13 @@ struct sl_listeners;
 /* config outlives it. */
 struct sl_listeners *sl_listeners_new(const struct sl_config *config);
 
-/* Adds a route (copied, but its texts live as long) to the listener of this source. Before start. */
+/* Adds a route (copied, but its texts live as long) to the listener of this source. Before start.
+ */
 void sl_listeners_add(struct sl_listeners *listeners, const struct sl_source_config *source,
                       const struct sl_http_route *route);
 
-/* Opens all addresses. Does not suspend. Fails with SL_CONFIG, naming what is taken or unreadable. */
+/* Opens all addresses. Does not suspend. Fails with SL_CONFIG, naming what is taken or unreadable.
+ */
 int sl_listeners_start(struct sl_listeners *listeners, struct sl_err *err);
 
 /* Takes no more requests, and waits for those under way until deadline_ms (loop clock). Suspends.

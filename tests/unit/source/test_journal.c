@@ -22,7 +22,7 @@ struct rig {
 
     char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
     unsigned saves;
-    bool save_refused, save_slow;
+    bool save_refused, save_slow, rewind_fails;
     struct sl_run earlier[4]; /* what runs_open gives */
     unsigned earlier_count;
     uint64_t booked_rows[8]; /* by run number: the ledger's applied rows … */
@@ -100,6 +100,15 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
     return SL_OK;
 }
 
+static int on_rewind(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    struct rig *rig = ctx;
+    if (rig->rewind_fails)
+        return sl_err_set(err, SL_TIMEOUT, "the store is away");
+    tell(rig, 'R', run);
+    return SL_OK;
+}
+
 static void on_stuck(void *ctx, const struct sl_journal_run *run)
 {
     struct rig *rig = ctx;
@@ -120,6 +129,7 @@ static void on_stir(void *ctx)
 static const struct sl_journal_handler handler = {
     .published = on_published,
     .closed = on_closed,
+    .rewind = on_rewind,
     .stuck = on_stuck,
     .broken = on_broken,
     .stir = on_stir,
@@ -127,7 +137,8 @@ static const struct sl_journal_handler handler = {
 
 /* --- the rig --- */
 
-static void set_up(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadline_ms)
+static void set_up_as(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadline_ms,
+                      bool read_once)
 {
     static const struct sl_batcher_limits limits = {
         .max_rows = 2, .max_bytes = 65536, .linger_ms = 1, .max_row_bytes = 1000};
@@ -142,10 +153,17 @@ static void set_up(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadline_m
                                                .batcher = rig->batcher,
                                                .span_ms = span_ms,
                                                .ledger_deadline_ms = ledger_deadline_ms,
+                                               .epoch = 1,
+                                               .read_once = read_once,
                                                .handler = &handler,
                                                .ctx = rig};
-    struct sl_err err;
     rig->journal = sl_journal_new(&options);
+}
+
+static void set_up(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadline_ms)
+{
+    struct sl_err err;
+    set_up_as(rig, span_ms, ledger_deadline_ms, false);
     EXPECT(sl_journal_adopt(rig->journal, 7, 0, NULL, &err) == SL_OK);
 }
 
@@ -307,12 +325,18 @@ static void a_ledger_stands_still(void *arg)
     commit_taken(rig);
     EXPECT(keep(rig) == SL_OK);
     rig->booked[1] = 1, rig->booked_rows[1] = 2; /* a batch is missing */
+    rig->rewind_fails = true; /* no run may fail before it is known where to read again from */
+    unsigned saves = rig->saves;
+    while (keep(rig) == SL_OK)
+        sl_fiber_sleep(20);
+    EXPECT(rig->saves == saves && !rig->stuck && sl_journal_unclosed(rig->journal) == 1);
+    rig->rewind_fails = false;
     for (int i = 0; i < 100 && !rig->stuck; i++) {
         sl_fiber_sleep(20);
         EXPECT(keep(rig) == SL_OK);
     }
     EXPECT(rig->stuck == 1);
-    EXPECT(!strcmp(rig->told, "P1:a S1:a "));
+    EXPECT(!strcmp(rig->told, "P1:a R1:a S1:a "));
     EXPECT(strstr(rig->saved[rig->saves - 1], "failed"));
     EXPECT(!sl_journal_unclosed(rig->journal));
     stop(taker);
@@ -341,6 +365,13 @@ static void another_owner(void *arg)
     rig->booked[5] = 2, rig->booked_rows[5] = 3;
     EXPECT(keep(rig) == SL_OK);
     EXPECT(!strcmp(rig->told, "C5:theirs "));
+
+    /* A lease that was out of sight for a while: the numbers go on. */
+    make_run(rig, "b");
+    UNTIL(rig->taken_count == 2);
+    EXPECT(sl_journal_number(rig->journal) == 6);
+    EXPECT(sl_journal_adopt(rig->journal, 8, 5, "theirs", &err) == SL_OK);
+    EXPECT(sl_journal_number(rig->journal) == 6);
     stop(taker);
     tear_down(rig);
 }
@@ -371,6 +402,35 @@ static void spans_and_kinds(void *arg)
     tear_down(rig);
 }
 
+/* Nobody is owner, and nobody can read again: the run that is stuck goes alone, and what is being
+ * added stays. */
+static void rows_that_come_once(void *arg)
+{
+    struct rig *rig = arg;
+    set_up_as(rig, 100000, 50, true);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, NULL);
+    make_run(rig, NULL);
+    UNTIL(rig->taken_count == 4);
+    EXPECT(rig->taken[0]->origin.attempt == 1);
+    commit_taken(rig);
+    rig->booked[2] = 2, rig->booked_rows[2] = 3;
+    EXPECT(keep(rig) == SL_OK && !strcmp(rig->told, "P1:- P2:- "));
+    add_row(rig, 9);
+    for (int i = 0; i < 100 && !strstr(rig->told, "C2"); i++) {
+        sl_fiber_sleep(20);
+        EXPECT(keep(rig) == SL_OK);
+    }
+    EXPECT(rig->stuck == 1 && !strcmp(rig->told, "P1:- P2:- S1:- C2:- "));
+    EXPECT(sl_journal_is_open(rig->journal) && sl_journal_end(rig->journal, NULL, NULL) == SL_OK);
+    UNTIL(rig->taken_count == 2);
+    EXPECT(rig->taken[0]->count == 1);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_OK && strstr(rig->told, "P3"));
+    stop(taker);
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -391,6 +451,7 @@ CASE(given_up_meanwhile)
 CASE(a_ledger_stands_still)
 CASE(another_owner)
 CASE(spans_and_kinds)
+CASE(rows_that_come_once)
 
 static int end_all(void **state)
 {
@@ -401,9 +462,10 @@ static int end_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lives_of_two_runs),  cmocka_unit_test(test_a_batch_comes_back),
-        cmocka_unit_test(test_given_up_meanwhile), cmocka_unit_test(test_a_ledger_stands_still),
-        cmocka_unit_test(test_another_owner),      cmocka_unit_test(test_spans_and_kinds),
+        cmocka_unit_test(test_lives_of_two_runs),   cmocka_unit_test(test_a_batch_comes_back),
+        cmocka_unit_test(test_given_up_meanwhile),  cmocka_unit_test(test_a_ledger_stands_still),
+        cmocka_unit_test(test_another_owner),       cmocka_unit_test(test_spans_and_kinds),
+        cmocka_unit_test(test_rows_that_come_once),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
