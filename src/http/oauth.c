@@ -29,6 +29,7 @@ struct sl_oauth {
     char *form;                    /* secret: the whole request body */
     char *token;                   /* secret; NULL: none */
     uint64_t renew_ms, expires_ms; /* loop clock */
+    bool renewal_failed;           /* and it was told */
 
     bool asking; /* a fiber is at it */
     struct sl_waitlist waiting;
@@ -137,6 +138,7 @@ static void keep(struct sl_oauth *oauth, char *token, int64_t life_s)
     oauth->token = token;
     oauth->renew_ms = now_ms + renew_ms;
     oauth->expires_ms = now_ms + life_ms;
+    oauth->renewal_failed = false;
     oauth->failed_until_ms = 0;
     oauth->refusals = 0;
 }
@@ -236,6 +238,9 @@ int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err
             return rc;
         }
         oauth->renew_ms = sl_loop_now_ms() + RENEW_AGAIN_MS; /* the old one serves meanwhile */
-        sl_log(SL_WARN, "token not renewed yet", SL_T("error", failure.message));
+        if (!oauth->renewal_failed)                          /* one line, however long it lasts */
+            sl_log(SL_WARN, "token not renewed yet, the old one serves meanwhile",
+                   SL_T("error", failure.message));
+        oauth->renewal_failed = true;
     }
 }
