@@ -125,6 +125,11 @@ static const char *webhook_trouble(const void *environment)
     return sl_webhook_trouble(environment);
 }
 
+static void webhook_status(const void *environment, struct sl_buf *buf)
+{
+    sl_webhook_status(environment, buf);
+}
+
 /* --- ingest --- */
 
 static void *open_ingest(struct sl_gateway *gateway, const struct sl_source_config *source,
@@ -175,6 +180,7 @@ static const struct sl_kind KINDS[] = {
      .close = close_webhook,
      .open_feed = open_webhook_feed,
      .trouble = webhook_trouble,
+     .status = webhook_status,
      .feed_trouble = sl_source_webhook_trouble,
      .feed_status = sl_source_webhook_status},
     {.type = &sl_ingest_config_type,

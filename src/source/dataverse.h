@@ -64,6 +64,10 @@ int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, str
 int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *batch,
                        struct sl_err *err);
 
+/* Rows of it are stored in this collection (borrowed), too: should the mark have been lost, what is
+ * stored there tells. Call it before the fiber suspends that has made the source. */
+void sl_dataverse_cover(struct sl_dataverse *dataverse, const char *collection);
+
 /* Version numbers of Dataverse as record versions: even for rows, odd for deletions. */
 static inline int64_t sl_dataverse_row_version(int64_t number)
 {

@@ -11,7 +11,7 @@
 #define VERSION_COLUMN "versionnumber"
 #define MODIFIED_COLUMN "modifiedon"
 
-enum { NAME_MAX_BYTES = 256 };
+enum { NAME_MAX_BYTES = 256, NOT_THERE = 404 };
 
 /* --- attributes --- */
 
@@ -263,13 +263,18 @@ int sl_dataverse_table_read(struct sl_dataverse_remote *remote, const char *name
     const struct sl_dataverse_get get = {.path = path.data, .urgency = urgency};
     int rc = sl_dataverse_read_json(remote, &get, &doc, err);
     sl_buf_done(&path);
-    if (rc == SL_NOTFOUND || (rc == SL_CONFIG && err->cause == 404))
-        return sl_err_set(err, SL_CONFIG, "the environment '%s' has no table '%s'",
-                          remote->base.host, name);
+    if (rc == SL_NOTFOUND || (rc == SL_CONFIG && err->cause == NOT_THERE)) {
+        sl_err_set(err, SL_CONFIG, "the environment '%s' has no table '%s'", remote->base.host,
+                   name);
+        err->cause = NOT_THERE;
+        return SL_CONFIG;
+    }
     if (rc != SL_OK)
         return rc;
     rc = sl_dataverse_table_parse(sl_json_root(doc), select, ret, err);
     sl_json_free(doc);
+    if (rc == SL_CONFIG)
+        err->cause = NOT_THERE;
     return rc;
 }
 

@@ -40,6 +40,10 @@ struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_webhook_trouble(const struct sl_webhook *webhook);
+
+/* Adds the state of the source as a JSON object. */
+void sl_webhook_status(const struct sl_webhook *webhook, struct sl_buf *buf);
+
 const char *sl_source_webhook_trouble(const struct sl_source *source);
 void sl_source_webhook_status(const struct sl_source *source, struct sl_buf *buf);
 

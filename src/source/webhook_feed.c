@@ -1,0 +1,299 @@
+/* A feed that reads rows back, as a source: what was read goes into batches, and a batch's commit
+ * answers the events behind its rows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/webhook_own.h"
+
+enum { TRY_AGAIN_MS = 100 };
+
+void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text)
+{
+    if (!feed->trouble[0] && text[0]) /* one log line, although each row says it in its words */
+        sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", feed->config->name),
+               SL_T("error", text));
+    else if (feed->trouble[0] && !text[0])
+        sl_log(SL_INFO, "feed works again", SL_T("feed", feed->config->name));
+    snprintf(feed->trouble, sizeof feed->trouble, "%s", text);
+}
+
+/* --- the journal --- */
+
+static int on_told(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
+{
+    (void)ctx, (void)run, (void)err; /* the queue of events remembers what is to be read */
+    return SL_OK;
+}
+
+/* The events of those rows were answered long ago. */
+static void on_stuck(void *ctx, const struct sl_journal_run *run)
+{
+    struct sl_webhook_feed *feed = ctx;
+    char text[SL_ERR_TEXT_BYTES + 160];
+    snprintf(text, sizeof text,
+             "Of run %s, %llu rows were read back and published, and not all of them are in the "
+             "database after ledger_deadline. Their events are gone: compare the table in full, or "
+             "touch its rows, so that events come again.",
+             run->id, (unsigned long long)run->read);
+    feed->webhook->env.alert(feed->config->name, "rows read back may be lost", text);
+}
+
+/* Consuming begins anew: what is not answered is delivered again. Another owner has it already. */
+static void on_broken(void *ctx)
+{
+    struct sl_webhook_feed *feed = ctx;
+    struct sl_err why;
+    feed->broken = true;
+    if (feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+        return;
+    sl_err_set(&why, SL_CLOSED, "feed '%s': a batch came back; its rows are read again",
+               feed->config->name);
+    sl_hook_link_end(&feed->webhook->in, &why);
+}
+
+static void on_stir(void *ctx)
+{
+    struct sl_webhook_feed *feed = ctx;
+    feed->webhook->stirred = true;
+    sl_wake_all(&feed->webhook->stir);
+}
+
+static const struct sl_journal_handler journal_handler = {
+    .published = on_told,
+    .closed = on_told,
+    .stuck = on_stuck,
+    .broken = on_broken,
+    .stir = on_stir,
+};
+
+static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
+{
+    struct sl_state *state = feed->webhook->env.state;
+    struct sl_run *newest = SL_NEW(struct sl_run);
+    int rc = state->type->run_newest(state, feed->config->name, newest, err);
+    feed->epoch = 0;
+    if (rc == SL_OK || rc == SL_NOTFOUND)
+        rc = sl_journal_adopt(feed->journal, epoch, rc == SL_OK ? newest->number : 0, NULL, err);
+    free(newest);
+    if (rc == SL_OK)
+        feed->epoch = epoch;
+    return rc;
+}
+
+int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
+{
+    if (!epoch)
+        return sl_err_set(err, SL_CLOSED, "the environment has another owner now");
+    int rc = sl_hook_feed_lock(feed, err);
+    if (rc != SL_OK)
+        return rc;
+    if (feed->epoch != epoch)
+        rc = adopt(feed, epoch, err);
+    else if (feed->broken)
+        sl_journal_abandon(feed->journal);
+    if (rc == SL_OK)
+        feed->broken = false;
+    sl_hook_feed_unlock(feed);
+    return rc;
+}
+
+int sl_hook_feed_end_due(struct sl_webhook_feed *feed, struct sl_err *err)
+{
+    if (feed->adding) { /* perhaps for long, while the broker is away */
+        feed->due_ms = sl_deadline_in(TRY_AGAIN_MS);
+        return SL_OK;
+    }
+    feed->due_ms = 0;
+    feed->adding = true;
+    int rc = sl_journal_is_due(feed->journal) ? sl_journal_end(feed->journal, NULL, err) : SL_OK;
+    sl_hook_feed_unlock(feed);
+    if (sl_journal_is_open(feed->journal) && !feed->due_ms) /* too many wait for their ledgers */
+        feed->due_ms = sl_deadline_in(feed->settings->run_span_ms);
+    return rc;
+}
+
+/* --- the source --- */
+
+static struct sl_webhook_feed *feed_of(const struct sl_source *source)
+{
+    return (struct sl_webhook_feed *)(uintptr_t)source;
+}
+
+static void end_batch(struct sl_webhook_feed *feed, struct sl_batch *batch, bool safe)
+{
+    sl_hook_feed_end_sheaf(feed, batch, safe);
+    sl_batch_free(batch);
+}
+
+static void feed_commit(struct sl_source *source, struct sl_batch *batch)
+{
+    struct sl_webhook_feed *feed = feed_of(source);
+    sl_journal_commit(feed->journal, batch);
+    end_batch(feed, batch, true);
+}
+
+static void feed_release(struct sl_source *source, struct sl_batch *batch)
+{
+    struct sl_webhook_feed *feed = feed_of(source);
+    sl_journal_release(feed->journal, batch);
+    end_batch(feed, batch, false);
+}
+
+/* Versions of rows are covered by the mark, so that a successor's deletions are above them. Those
+ * in the order of asking need none, just that this process is still the owner. */
+static int clear_batch(struct sl_webhook_feed *feed, struct sl_err *err)
+{
+    struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
+    return feed->by_arrival ? sl_dataverse_raise_mark(reader, 0, err)
+                            : sl_dataverse_clear(reader, feed->pending, err);
+}
+
+static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
+{
+    struct sl_webhook_feed *feed = feed_of(source);
+    for (;;) {
+        int rc = SL_OK;
+        if (!feed->pending)
+            rc = sl_batcher_take(feed->batcher, SL_FOREVER, &feed->pending, err);
+        if (rc != SL_OK)
+            return rc;
+        sl_wake_all(&feed->taken);
+        rc = clear_batch(feed, err);
+        if (rc != SL_OK && rc != SL_REJECTED)
+            return rc;
+        struct sl_batch *batch = feed->pending;
+        feed->pending = NULL;
+        if (rc == SL_OK) {
+            *ret_batch = batch;
+            return SL_OK;
+        }
+        feed_release(source, batch); /* its events go to the new owner */
+    }
+}
+
+static void unlink_feed(struct sl_webhook_feed *feed)
+{
+    struct sl_webhook *webhook = feed->webhook;
+    struct sl_webhook_feed **at = &webhook->feeds;
+    sl_fiber_shield(true); /* the books end with a write that has a deadline of its own */
+    while (webhook->keeping == feed)
+        sl_wait(&webhook->kept, SL_FOREVER);
+    sl_fiber_shield(false);
+    while (*at != feed)
+        at = &(*at)->next;
+    *at = feed->next;
+}
+
+/* The first feed that closes ends the reading for all. */
+static void feed_close(struct sl_source *source)
+{
+    struct sl_webhook_feed *feed = feed_of(source);
+    sl_hook_link_stop(&feed->webhook->in);
+    sl_hook_jobs_stop(feed->webhook);
+    sl_fiber_cancel(feed->webhook->books); /* it may wait for a batch that nobody takes any more */
+    unlink_feed(feed);
+    sl_hook_feed_drop_sheaves(feed);
+    sl_batch_free(feed->pending);
+    sl_journal_free(feed->journal);
+    sl_batcher_free(feed->batcher);
+    free(feed);
+}
+
+static const struct sl_source_type webhook_type = {
+    .name = "webhook",
+    .summary = "Rows of Dataverse that events name, read back",
+    .next = feed_next,
+    .commit = feed_commit,
+    .release = feed_release,
+    .close = feed_close,
+};
+
+static struct sl_metric *outcome(const struct sl_webhook_feed *feed, const char *name)
+{
+    return sl_counter("read_backs_total", "Rows that events named, by what was found.",
+                      "feed=\"%s\",outcome=\"%s\"", feed->config->name, name);
+}
+
+static void make_books(struct sl_webhook_feed *feed)
+{
+    const struct sl_journal_options options = {
+        .feed = feed->config->name,
+        .entity = feed->config->entities[0].route,
+        .prefix = feed->config->name,
+        .state = feed->webhook->env.state,
+        .batcher = feed->batcher,
+        .span_ms = feed->settings->run_span_ms,
+        .ledger_deadline_ms = feed->settings->ledger_deadline_ms,
+        .read_once = true,
+        .handler = &journal_handler,
+        .ctx = feed,
+    };
+    feed->journal = sl_journal_new(&options);
+    feed->upserts_metric = outcome(feed, "upsert");
+    feed->deletions_metric = outcome(feed, "deletion");
+    feed->dead_metric = outcome(feed, "dead");
+    feed->failed_metric = outcome(feed, "failed");
+}
+
+struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
+                                        const struct sl_feed_config *config)
+{
+    struct sl_webhook_feed *feed = SL_NEW(struct sl_webhook_feed), **at = &webhook->feeds;
+    const struct sl_config_limits *limits = webhook->env.limits;
+    feed->source.type = &webhook_type;
+    feed->source.name = config->name;
+    feed->webhook = webhook;
+    feed->config = config;
+    feed->settings = config->settings;
+    feed->by_arrival = feed->order_known = feed->settings->relationship != NULL;
+    const struct sl_batcher_limits batches = {
+        .max_rows = (uint32_t)limits->batch_rows,
+        .max_bytes = limits->batch_bytes,
+        .linger_ms = limits->linger_ms,
+        .max_row_bytes = limits->max_row_bytes,
+    };
+    feed->batcher = sl_batcher_new(&batches, webhook->env.credits);
+    make_books(feed);
+    if (!feed->by_arrival)
+        sl_dataverse_cover(sl_hook_reader(webhook), config->entities[0].collection);
+    while (*at)
+        at = &(*at)->next;
+    *at = feed;
+    if (!webhook->in.keeper)
+        sl_hook_link_start(&webhook->in, &sl_hook_in_type, webhook->env.broker, webhook);
+    return &feed->source;
+}
+
+/* --- what the outside sees --- */
+
+const char *sl_source_webhook_trouble(const struct sl_source *source)
+{
+    const struct sl_webhook_feed *feed = feed_of(source);
+    return feed->trouble[0] ? feed->trouble : NULL;
+}
+
+static const char *state_name(const struct sl_webhook_feed *feed)
+{
+    if (!sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+        return "standby";
+    return feed->webhook->in.up ? "reading back" : "starting";
+}
+
+void sl_source_webhook_status(const struct sl_source *source, struct sl_buf *buf)
+{
+    const struct sl_webhook_feed *feed = feed_of(source);
+    const struct sl_webhook_feed_settings *settings = feed->settings;
+    sl_buf_printf(buf,
+                  "{\"source\":\"webhook\",\"%s\":\"%s\",\"state\":\"%s\",\"upserts\":%llu,"
+                  "\"deletions\":%llu,\"dead\":%llu,\"runs_open\":%u,\"trouble\":",
+                  settings->table ? "table" : "relationship",
+                  settings->table ? settings->table : settings->relationship, state_name(feed),
+                  (unsigned long long)feed->upserts, (unsigned long long)feed->deletions,
+                  (unsigned long long)feed->dead,
+                  sl_journal_unclosed(feed->journal) + sl_journal_unpublished(feed->journal));
+    sl_buf_add_json_text(buf, feed->trouble);
+    sl_buf_add_char(buf, '}');
+}

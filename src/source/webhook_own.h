@@ -1,0 +1,319 @@
+/* Inside of the webhook source, shared by its parts. A post is answered by the first two:
+ *
+ *   webhook_post.c    the secret, bells, answers
+ *   webhook_letter.c  events into the queue <exchange>.events.NAME, and out of it
+ *   webhook_bells.c   bells from and to other processes
+ *
+ * and what is in the queue is read back by the owner of the environment, on its way through
+ *
+ *   webhook_events.c  deliveries
+ *   webhook_jobs.c    one request an id at a time
+ *   webhook_read.c    the request
+ *   webhook_batch.c   rows into batches
+ *   webhook_feed.c    batches into the flow, commits back
+ *
+ *   webhook.c         the environment: its fibers, its books, status
+ *   webhook_event.c   what a post says
+ *   webhook_link.c    a connection to RabbitMQ that is kept up
+ *   webhook_table.c   metadata of the tables that are read */
+#ifndef SL_SOURCE_WEBHOOK_OWN_H
+#define SL_SOURCE_WEBHOOK_OWN_H
+
+#include "base/metric.h"
+#include "broker/topology.h"
+#include "flow/batcher.h"
+#include "loop/fiber.h"
+#include "source/arrival.h"
+#include "source/dataverse_table.h"
+#include "source/idset.h"
+#include "source/journal.h"
+#include "source/webhook.h"
+#include "source/webhook_event.h"
+#include "source/webhook_settings.h"
+
+/* --- webhook_link.c --- */
+
+struct sl_hook_link_type {
+    const char *name; /* of the connection, in RabbitMQ's own pages */
+    /* What is to be done on a fresh connection. Suspends. */
+    int (*open)(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err);
+    /* Frees the channels, after the connection was closed in order. */
+    void (*shut)(void *ctx);
+    /* Whether the connection is wanted, and waiting until it may be (both NULL: always). */
+    bool (*wanted)(void *ctx);
+    int (*wait)(void *ctx);
+};
+
+struct sl_hook_link {
+    const struct sl_hook_link_type *type;
+    void *ctx;
+    const struct sl_broker *broker;
+    struct sl_amqp *amqp;
+    struct sl_fiber *keeper;
+    bool up;   /* opened, and not over */
+    bool over; /* lost, or no longer good */
+    struct sl_err why;
+    unsigned waiting; /* fibers that cannot go on without it */
+    struct sl_waitlist changed, hurry;
+    char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
+};
+
+/* Starts the fiber. broker and ctx live longer. */
+void sl_hook_link_start(struct sl_hook_link *link, const struct sl_hook_link_type *type,
+                        const struct sl_broker *broker, void *ctx);
+/* Closes the connection and ends the fiber. Suspends. A link that was stopped, or never started, is
+ * fine. */
+void sl_hook_link_stop(struct sl_hook_link *link);
+/* The connection ends and is made anew. Does not suspend. */
+void sl_hook_link_end(struct sl_hook_link *link, const struct sl_err *why);
+/* Waits until the link is up. Suspends. SL_TIMEOUT with what is wrong, SL_CANCELED. */
+int sl_hook_link_wait(struct sl_hook_link *link, uint64_t deadline_ms, struct sl_err *err);
+
+/* --- deliveries, claims, sheaves --- */
+
+/* An event that RabbitMQ delivered and that is not answered yet. */
+struct sl_hook_delivery {
+    uint64_t tag;
+    uint32_t generation; /* of the channel that brought it */
+    uint32_t pending;    /* rows of it that are not safe yet */
+    bool failed;         /* one of them will never be: it must be delivered again */
+    uint64_t give_up_ms; /* loop clock: it must be handed back by then */
+};
+
+/* A row's share in a delivery. */
+struct sl_hook_claim {
+    struct sl_hook_claim *next;
+    struct sl_hook_delivery *delivery;
+};
+
+/* The claims on the rows of one batch. */
+struct sl_hook_sheaf {
+    struct sl_hook_sheaf *next;
+    uint64_t number; /* the batch's tag */
+    struct sl_hook_claim *claims;
+};
+
+/* --- parts --- */
+
+enum { SL_HOOK_ID_BYTES = 2 * SL_GUID_BYTES, SL_HOOK_BUCKETS = 256 };
+
+/* What is read back: a row, or the association of two. */
+struct sl_hook_pair {
+    struct sl_webhook_row row, related; /* related: empty when it is a row alone */
+};
+
+/* Reading one back; one job an id at most. */
+struct sl_hook_job {
+    struct sl_hook_job *next;     /* of its bucket */
+    struct sl_hook_job *next_due; /* waits for its turn */
+    struct sl_webhook_feed *feed;
+    struct sl_hook_pair pair;
+    char id[SL_HOOK_ID_BYTES];     /* the document's */
+    int64_t at_ms;                 /* wall clock of the service: the newest event; 0: none */
+    struct sl_hook_claim *waiting; /* not part of the reading that is under way */
+    struct sl_fiber *fiber;        /* NULL: not begun */
+};
+
+/* What a row is found to be like. Zeroed = ready; ended by sl_hook_reading_done. */
+struct sl_hook_reading {
+    bool exists;
+    int64_t version;       /* of the record */
+    int64_t changed_at_ms; /* wall clock of the service; 0: not known */
+    struct sl_buf doc;     /* BSON; of a dead row as much as could be read */
+    const char *dead_code; /* NULL: the row is fine */
+    char dead_reason[SL_ERR_TEXT_BYTES];
+};
+
+/* A table's metadata, as long as somebody uses it. */
+struct sl_hook_table {
+    struct sl_hook_table *next;
+    char name[SL_TABLE_NAME_BYTES];
+    char *const *select; /* of the feed that reads it; part of the key */
+    unsigned users;      /* the list counts as one */
+    bool stale;          /* a row had a column that was not known */
+    uint64_t read_ms;    /* loop clock */
+    struct sl_dataverse_table it;
+};
+
+/* A bell for a table whose owner is another process. */
+struct sl_hook_bell {
+    struct sl_hook_bell *next;
+    const struct sl_dataverse *dataverse;
+    char table[SL_TABLE_NAME_BYTES];
+    uint64_t sent_ms; /* loop clock; 0: never */
+    bool due;         /* rung again since */
+};
+
+struct sl_hook_counts {
+    struct sl_metric *bell, *passed_on, *queued, *unclaimed, *malformed, *refused, *unavailable;
+};
+
+struct sl_webhook {
+    struct sl_webhook_env env;
+    const struct sl_source_config *config;
+    const struct sl_webhook_source_settings *settings;
+    struct sl_dataverse **doorbell; /* ended by NULL; the first one reads rows back */
+    struct sl_webhook_feed *feeds;
+    bool closing;
+
+    char path[SL_NAME_MAX + 16];
+    struct sl_http_route route;
+    struct sl_hook_counts counts;
+    uint64_t refusal_logged_ms, malformed_logged_ms;
+    struct sl_idset unclaimed; /* tables that were logged */
+
+    struct sl_hook_link out; /* publishes events, carries bells both ways */
+    struct sl_channel *publish, *bells_out, *bells_in;
+    char events_queue[SL_QUEUE_NAME_MAX], bells_exchange[SL_QUEUE_NAME_MAX];
+    uint64_t failing_since_ms; /* loop clock: no event could be published since; 0: it can */
+    uint64_t published;        /* events so far */
+    struct sl_hook_bell *bells;
+    uint64_t bells_heard;
+    struct sl_waitlist ring;
+    struct sl_fiber *ringer;
+
+    struct sl_hook_link in; /* consumes events, while this process owns the environment */
+    struct sl_channel *events;
+    uint32_t generation; /* of that channel */
+    int64_t epoch;       /* under which it was opened */
+    struct sl_hook_job *jobs[SL_HOOK_BUCKETS];
+    struct sl_hook_job *first_due, *last_due;
+    unsigned running;
+    struct sl_waitlist idle;
+
+    struct sl_hook_table *tables;
+    bool learning; /* one fiber at a time */
+    struct sl_waitlist learned;
+    struct sl_arrival *arrival; /* NULL: nobody needs it */
+
+    struct sl_webhook_feed *keeping; /* the one whose books are being kept right now */
+    bool stirred;
+    struct sl_waitlist stir, kept;
+    struct sl_fiber *books;
+};
+
+struct sl_webhook_feed {
+    struct sl_source source; /* first */
+    struct sl_webhook *webhook;
+    struct sl_webhook_feed *next;
+    const struct sl_feed_config *config;
+    const struct sl_webhook_feed_settings *settings;
+    struct sl_batcher *batcher;
+    struct sl_journal *journal;
+    struct sl_batch *pending; /* taken from the batcher, waits for the mark */
+
+    int64_t epoch;    /* under which the journal was taken up; 0: it was not */
+    bool by_arrival;  /* its rows have no version of their own */
+    bool order_known; /* … which is settled by its first row */
+    bool broken;      /* a batch came back: runs are to be given up */
+    bool adding;      /* a fiber uses the batcher */
+    uint64_t due_ms;  /* loop clock: the open run ends; 0: none is open */
+    unsigned held_up; /* jobs that wait for an operator */
+    bool alerted;     /* … who was told */
+    uint64_t sheaf_number;
+    struct sl_hook_sheaf *sheaves;
+    struct sl_waitlist added, taken;
+
+    char trouble[SL_ERR_TEXT_BYTES];
+    uint64_t upserts, deletions, dead;
+    struct sl_metric *upserts_metric, *deletions_metric, *dead_metric, *failed_metric;
+};
+
+/* The dataverse source that reads rows back. */
+static inline struct sl_dataverse *sl_hook_reader(const struct sl_webhook *webhook)
+{
+    return webhook->doorbell[0];
+}
+
+/* --- webhook_post.c --- */
+
+/* Of the route. */
+int sl_hook_authorize(void *ctx, const struct sl_http_call *call);
+void sl_hook_post(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
+
+/* --- webhook_bells.c --- */
+
+/* Has the process ring that owns the environment. Does not suspend. */
+void sl_hook_pass_on(struct sl_webhook *webhook, const struct sl_dataverse *dataverse,
+                     const char *table);
+/* A fiber: passes on what came too soon after the last bell. */
+void sl_hook_run_bells(void *webhook);
+/* Of the channel that hears bells: a delivery. */
+void sl_hook_hear_bell(void *webhook, const struct sl_amqp_delivery *delivery);
+void sl_hook_bells_done(struct sl_webhook *webhook);
+
+/* --- webhook_letter.c --- */
+
+extern const struct sl_hook_link_type sl_hook_out_type;
+
+/* Writes what an event means for a feed into its queue, and waits for the confirm. Suspends. Fails
+ * with SL_TIMEOUT, SL_CLOSED, SL_CANCELED: it may be lost. */
+int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
+                    const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err);
+
+/* Reads such a message: gives what is to be read back (free), and the feed. SL_REJECTED: it is
+ * none, or of a feed that is not there. */
+struct sl_hook_letter {
+    struct sl_webhook_feed *feed;
+    struct sl_hook_pair *pairs;
+    uint32_t count;
+    int64_t at_ms;
+};
+int sl_hook_letter_read(struct sl_webhook *webhook, struct sl_str body, struct sl_hook_letter *ret,
+                        struct sl_err *err);
+
+/* --- webhook_events.c --- */
+
+extern const struct sl_hook_link_type sl_hook_in_type;
+
+/* Ends the claims of a row: it is safe, or (false) it must come again. Frees them. */
+void sl_hook_claims_end(struct sl_webhook *webhook, struct sl_hook_claim *claims, bool safe);
+
+/* --- webhook_jobs.c --- */
+
+/* It is to be read back; merges with a job of the same id. Takes claim. Does not suspend. */
+void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *pair, int64_t at_ms,
+                      struct sl_hook_claim *claim);
+/* Cancels all jobs and waits for their end. Suspends. */
+void sl_hook_jobs_stop(struct sl_webhook *webhook);
+
+/* --- webhook_table.c --- */
+
+/* Gives the table's metadata (sl_hook_table_put), read when it is not known or stale. Suspends.
+ * Fails like sl_dataverse_table_read. */
+int sl_hook_table_get(struct sl_webhook *webhook, const char *name, char *const *select,
+                      struct sl_hook_table **ret, struct sl_err *err);
+void sl_hook_table_put(struct sl_hook_table *table);
+void sl_hook_tables_done(struct sl_webhook *webhook);
+
+/* --- webhook_read.c --- */
+
+/* Asks the service once. Suspends. SL_OK: *ret is known. SL_REJECTED: the service refuses to tell.
+ * Else like sl_dataverse_open. */
+int sl_hook_read(const struct sl_hook_job *job, struct sl_hook_reading *ret, struct sl_err *err);
+void sl_hook_reading_done(struct sl_hook_reading *reading);
+
+/* --- webhook_batch.c --- */
+
+/* Adds what was read to the feed's batches. Suspends. On SL_OK takes the claims, which end when the
+ * batch is committed. SL_CLOSED: the owner has changed; SL_CANCELED. */
+int sl_hook_feed_add(const struct sl_hook_job *job, const struct sl_hook_reading *reading,
+                     struct sl_hook_claim *claims, struct sl_err *err);
+/* For whoever uses the feed's batcher. Suspends. SL_CANCELED. */
+int sl_hook_feed_lock(struct sl_webhook_feed *feed, struct sl_err *err);
+void sl_hook_feed_unlock(struct sl_webhook_feed *feed);
+/* The rows of the batch are safe, or (false) must come again. */
+void sl_hook_feed_end_sheaf(struct sl_webhook_feed *feed, const struct sl_batch *batch, bool safe);
+/* The events behind what is on its way are void: they are delivered again. */
+void sl_hook_feed_drop_sheaves(struct sl_webhook_feed *feed);
+
+/* --- webhook_feed.c --- */
+
+/* The feed is in trouble, or no longer (""). */
+void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text);
+/* Takes up the journal as the owner since epoch, or gives up what is broken. Suspends. */
+int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err);
+/* Ends the open run when its time has come. Suspends. */
+int sl_hook_feed_end_due(struct sl_webhook_feed *feed, struct sl_err *err);
+
+#endif

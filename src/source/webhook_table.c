@@ -1,0 +1,86 @@
+/* Metadata of the tables whose rows are read back: read once, and again when a row has a column
+ * that was not known. An entry that is replaced lives on until its last reader is done. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "source/webhook_own.h"
+
+enum { AGAIN_MS = 60 * 1000 };
+
+void sl_hook_table_put(struct sl_hook_table *table)
+{
+    if (!table || --table->users)
+        return;
+    sl_dataverse_table_done(&table->it);
+    free(table);
+}
+
+static struct sl_hook_table **find(struct sl_webhook *webhook, const char *name,
+                                   char *const *select)
+{
+    struct sl_hook_table **at = &webhook->tables;
+    while (*at && ((*at)->select != select || strcmp((*at)->name, name) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+static bool is_good(const struct sl_hook_table *table)
+{
+    return table && !(table->stale && sl_loop_now_ms() - table->read_ms >= AGAIN_MS);
+}
+
+static int learn(struct sl_webhook *webhook, const char *name, char *const *select,
+                 struct sl_err *err)
+{
+    struct sl_dataverse_table it = {0};
+    int rc = sl_dataverse_table_read(sl_dataverse_remote(sl_hook_reader(webhook)), name, select,
+                                     SL_STEADY, &it, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_hook_table *table = SL_NEW(struct sl_hook_table);
+    snprintf(table->name, sizeof table->name, "%s", name);
+    table->select = select;
+    table->users = 1;
+    table->read_ms = sl_loop_now_ms();
+    table->it = it;
+    struct sl_hook_table **at = find(webhook, name, select), *old = *at;
+    table->next = old ? old->next : NULL;
+    *at = table;
+    sl_hook_table_put(old);
+    return SL_OK;
+}
+
+int sl_hook_table_get(struct sl_webhook *webhook, const char *name, char *const *select,
+                      struct sl_hook_table **ret, struct sl_err *err)
+{
+    struct sl_hook_table *table;
+    while (!is_good(table = *find(webhook, name, select))) {
+        int rc = SL_OK;
+        if (webhook->learning) {
+            rc = sl_wait(&webhook->learned, SL_FOREVER);
+            if (rc != SL_OK)
+                return sl_err_set(err, rc, "cancelled");
+            continue;
+        }
+        webhook->learning = true;
+        rc = learn(webhook, name, select, err);
+        webhook->learning = false;
+        sl_wake_all(&webhook->learned);
+        if (rc != SL_OK)
+            return rc;
+    }
+    table->users++;
+    *ret = table;
+    return SL_OK;
+}
+
+void sl_hook_tables_done(struct sl_webhook *webhook)
+{
+    while (webhook->tables) {
+        struct sl_hook_table *table = webhook->tables;
+        webhook->tables = table->next;
+        sl_hook_table_put(table);
+    }
+}
