@@ -30,13 +30,7 @@ static const char GT[] = PIECE(T_ARRAY, "$gt");
 static const char VERSION[] = PIECE(T_INT64, "0");
 static const char UPSERT[] = PIECE(T_BOOL, "upsert") "\1";
 
-static const char FLOOR[] = PIECE(T_TEXT, "$floor") "\x0b\0\0\0$_sluice.v\0";
 static const char UPDATES[] = PIECE(T_ARRAY, "updates");
-
-/* Of {$gt: [v, {$floor: "$_sluice.v"}]}, from the inside out. */
-#define FLOOR_BYTES (LENGTH + PIECE_BYTES(FLOOR) + END)
-#define GT_ARRAY_BYTES (LENGTH + PIECE_BYTES(VERSION) + 8 + PIECE_BYTES(SECOND) + FLOOR_BYTES + END)
-#define GT_BYTES (LENGTH + PIECE_BYTES(GT) + GT_ARRAY_BYTES + END)
 
 enum { META_VERSION_AT = 4 + 1 + 2 }; /* in a stamp: after the length, the type and "v" */
 
@@ -102,16 +96,62 @@ static void stamp_tombstone(struct sl_buf *out, const struct sl_origin *origin, 
     bson_destroy(&meta);
 }
 
-/* "$$ROOT", or in a full read the same document with _sluice.seen set. */
+static void keep_element(const bson_t *from, struct sl_buf *to)
+{
+    sl_buf_init(to);
+    sl_buf_add(to, bson_get_data(from) + LENGTH, from->len - LENGTH - END);
+}
+
+/* {$floor: "$_sluice.v"}; in a full read one less when an earlier one saw the document. */
+static void stamp_stored(struct sl_buf *out, const struct sl_origin *origin)
+{
+    bson_t *stored;
+    // clang-format off
+    if (origin->seen)
+        stored = BCON_NEW(
+            "1", "{", "$subtract", "[",
+                "{", "$floor", BCON_UTF8("$_sluice.v"), "}",
+                "{", "$cond", "[",
+                    "{", "$lt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(origin->seen), "}", "]", "}",
+                    BCON_INT64(1), BCON_INT64(0),
+                "]", "}",
+            "]", "}");
+    else
+        stored = BCON_NEW("1", "{", "$floor", BCON_UTF8("$_sluice.v"), "}");
+    // clang-format on
+    keep_element(stored, out);
+    bson_destroy(stored);
+}
+
+/* What is above seen, and above all later reads of the same feed: their names differ in the number
+ * at the end alone, and a colon follows the digits. */
+static void name_end(const char *seen, char *out, size_t size)
+{
+    const char *dash = strrchr(seen, '-');
+    int length = dash ? (int)(dash + 1 - seen) : 0;
+    snprintf(out, size, "%.*s:", length, seen);
+}
+
+/* "$$ROOT", or in a full read the same document with _sluice.seen set, unless a later read of the
+ * feed saw it already: a message that comes late must not make it look unseen. */
 static void stamp_keep(struct sl_buf *out, const struct sl_origin *origin)
 {
     bson_t element = BSON_INITIALIZER;
+    char end[256];
     if (origin->seen) {
+        name_end(origin->seen, end, sizeof end);
         // clang-format off
         bson_t *seen = BCON_NEW(
             "2", "{", "$mergeObjects", "[", "$$ROOT", "{",
                 "_sluice", "{", "$mergeObjects", "[", "$_sluice", "{",
-                    "seen", "{", "$literal", BCON_UTF8(origin->seen), "}",
+                    "seen", "{", "$cond", "[",
+                        "{", "$and", "[",
+                            "{", "$gt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(origin->seen), "}", "]", "}",
+                            "{", "$lt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(end), "}", "]", "}",
+                        "]", "}",
+                        "$_sluice.seen",
+                        "{", "$literal", BCON_UTF8(origin->seen), "}",
+                    "]", "}",
                 "}", "]", "}",
             "}", "]", "}");
         // clang-format on
@@ -120,8 +160,7 @@ static void stamp_keep(struct sl_buf *out, const struct sl_origin *origin)
     } else {
         BSON_APPEND_UTF8(&element, "2", "$$ROOT");
     }
-    sl_buf_init(out);
-    sl_buf_add(out, bson_get_data(&element) + LENGTH, element.len - LENGTH - END);
+    keep_element(&element, out);
     bson_destroy(&element);
 }
 
@@ -130,6 +169,7 @@ void sl_mongo_stamp_init(struct sl_mongo_stamp *stamp, const struct sl_origin *o
 {
     stamp_document(&stamp->document, origin, at_ms);
     stamp_tombstone(&stamp->tombstone, origin, at_ms, tombstone_ttl_ms);
+    stamp_stored(&stamp->stored, origin);
     stamp_keep(&stamp->keep, origin);
 }
 
@@ -137,6 +177,7 @@ void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp)
 {
     sl_buf_done(&stamp->document);
     sl_buf_done(&stamp->tombstone);
+    sl_buf_done(&stamp->stored);
     sl_buf_done(&stamp->keep);
 }
 
@@ -173,6 +214,8 @@ struct sizes {
     size_t id;       /* the element _id */
     size_t document; /* what is stored */
     size_t literal;  /* {$literal: document} */
+    size_t versions; /* the array of $gt */
+    size_t guard;    /* {$gt: …} */
     size_t cond;     /* the array of $cond */
     size_t replace;  /* {$cond: …} */
     size_t stage;    /* {$replaceWith: …} */
@@ -188,7 +231,9 @@ static struct sizes measure(const struct sl_mongo_stamp *stamp, const struct sl_
     size.document =
         LENGTH + size.id + columns(record).length + PIECE_BYTES(META) + meta->length + END;
     size.literal = LENGTH + PIECE_BYTES(LITERAL) + size.document + END;
-    size.cond = LENGTH + PIECE_BYTES(FIRST) + GT_BYTES + PIECE_BYTES(SECOND) + size.literal +
+    size.versions = LENGTH + PIECE_BYTES(VERSION) + 8 + stamp->stored.length + END;
+    size.guard = LENGTH + PIECE_BYTES(GT) + size.versions + END;
+    size.cond = LENGTH + PIECE_BYTES(FIRST) + size.guard + PIECE_BYTES(SECOND) + size.literal +
                 stamp->keep.length + END;
     size.replace = LENGTH + PIECE_BYTES(COND) + size.cond + END;
     size.stage = LENGTH + PIECE_BYTES(REPLACE) + size.replace + END;
@@ -206,18 +251,17 @@ static char *put_id(char *to, struct sl_str id)
     return put_end(to, END);
 }
 
-static char *put_guard(char *to, int64_t version)
+static char *put_guard(char *to, const struct sizes *size, const struct sl_buf *stored,
+                       int64_t version)
 {
     to = PUT(to, FIRST);
-    to = put_length(to, GT_BYTES);
+    to = put_length(to, size->guard);
     to = PUT(to, GT);
-    to = put_length(to, GT_ARRAY_BYTES);
+    to = put_length(to, size->versions);
     to = PUT(to, VERSION);
     to = put_int64(to, version);
-    to = PUT(to, SECOND);
-    to = put_length(to, FLOOR_BYTES);
-    to = PUT(to, FLOOR);
-    return put_end(to, 3); /* $floor, the array, $gt */
+    to = put(to, stored->data, stored->length);
+    return put_end(to, 2); /* the array, $gt */
 }
 
 static char *put_document(char *to, const struct sizes *size, const struct sl_buf *meta,
@@ -257,7 +301,7 @@ void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp
     to = put_length(to, size.replace);
     to = PUT(to, COND);
     to = put_length(to, size.cond);
-    to = put_guard(to, record->version);
+    to = put_guard(to, &size, &stamp->stored, record->version);
     to = PUT(to, SECOND);
     to = put_length(to, size.literal);
     to = PUT(to, LITERAL);

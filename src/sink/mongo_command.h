@@ -7,7 +7,8 @@
  *
  * $floor gives null for a missing version, which is below every number, leaves whole numbers as
  * they are, and fails for anything else: such a row is an error, not stale. In a full read the last
- * branch marks the stored document as seen. */
+ * branch marks the stored document as seen, and an equal version is stored again unless this read,
+ * or a later one, saw the document already: the read may carry other columns. */
 #ifndef SL_SINK_MONGO_COMMAND_H
 #define SL_SINK_MONGO_COMMAND_H
 
@@ -24,6 +25,7 @@ enum {
 struct sl_mongo_stamp {
     struct sl_buf document;  /* _sluice of a document, v first */
     struct sl_buf tombstone; /* _sluice of a tombstone, v first */
+    struct sl_buf stored;    /* the element "1" of $gt: the version to exceed */
     struct sl_buf keep;      /* the element "2" of $cond: what becomes of a row that is not newer */
 };
 

@@ -48,21 +48,35 @@ static void lose(struct sl_dataverse *dataverse)
     sl_wake_all(&dataverse->owner_changed);
 }
 
+void sl_dataverse_cover(struct sl_dataverse *dataverse, const char *collection)
+{
+    unsigned count = dataverse->covered_count++;
+    dataverse->covered = sl_realloc(dataverse->covered, (count + 1) * sizeof *dataverse->covered);
+    dataverse->covered[count] = collection;
+}
+
+/* A table that is read back may have versions of another kind. */
+static int look_at(struct sl_dataverse *dataverse, const char *collection, int64_t *greatest,
+                   struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    int64_t version = 0;
+    int rc = state->type->version_max(state, collection, &version, err);
+    if (version / 2 < SL_DATAVERSE_NUMBER_END && version / 2 > *greatest)
+        *greatest = version / 2;
+    return rc;
+}
+
 /* Without a mark (the first start, or the state was lost) what is stored tells. */
 static int stored_greatest(struct sl_dataverse *dataverse, int64_t *ret, struct sl_err *err)
 {
-    struct sl_state *state = dataverse->env.state;
+    int rc = SL_OK;
     *ret = 0;
-    for (struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next) {
-        int64_t version;
-        int rc =
-            state->type->version_max(state, feed->config->entities[0].collection, &version, err);
-        if (rc != SL_OK)
-            return rc;
-        if (version / 2 > *ret)
-            *ret = version / 2;
-    }
-    return SL_OK;
+    for (struct sl_dv_feed *feed = dataverse->feeds; feed && rc == SL_OK; feed = feed->next)
+        rc = look_at(dataverse, feed->config->entities[0].collection, ret, err);
+    for (unsigned i = 0; i < dataverse->covered_count && rc == SL_OK; i++)
+        rc = look_at(dataverse, dataverse->covered[i], ret, err);
+    return rc;
 }
 
 /* Raising the mark by nothing makes it ours: from then on an owner of old cannot raise it, and so
@@ -97,6 +111,8 @@ static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
     int rc = state->type->lease_hold(state, &dataverse->lease, LEASE_TTL_MS, err);
     if (rc != SL_OK)
         return rc;
+    if (dataverse->epoch != dataverse->lease.epoch)
+        dataverse->epoch = 0; /* somebody else was the owner meanwhile */
     dataverse->owned_till_ms = asked_ms + LEASE_TTL_MS - LEASE_MARGIN_MS;
     dataverse->stirred = true; /* books may have waited for the lease */
     sl_wake_all(&dataverse->stir);
@@ -115,7 +131,7 @@ static void keep_lease(void *arg)
             return;
         if (rc == SL_THROTTLED) { /* a standby is no trouble */
             lose(dataverse);
-            pause_ms = err.retry_after_ms ? err.retry_after_ms : LEASE_RETRY_MS;
+            pause_ms = LEASE_RETRY_MS; /* one question a source, and changes wait for the answer */
         }
         trouble(dataverse, rc == SL_OK || rc == SL_THROTTLED ? "" : err.message);
     }
@@ -256,12 +272,15 @@ void sl_dataverse_free(struct sl_dataverse *dataverse)
     sl_fiber_join(dataverse->books);
     state->type->lease_drop(state, &dataverse->lease);
     sl_dataverse_remote_done(&dataverse->remote);
+    free(dataverse->covered);
     free(dataverse);
 }
 
 const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse)
 {
-    return dataverse->trouble[0] ? dataverse->trouble : NULL;
+    if (dataverse->trouble[0])
+        return dataverse->trouble;
+    return sl_dataverse_epoch(dataverse) ? sl_budget_trouble(dataverse->remote.budget) : NULL;
 }
 
 const char *sl_dataverse_name(const struct sl_dataverse *dataverse)

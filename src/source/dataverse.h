@@ -1,6 +1,6 @@
 /* The source of Dataverse: an environment as one application user sees it, and a feed for each
  * table that is followed by change tracking. The process that holds the source's lease polls all
- * its tables, so that one budget governs them; a bell (dataverse_ring) makes it poll at once. */
+ * its tables, so that one budget governs them; a bell (sl_dataverse_ring) makes it poll at once. */
 #ifndef SL_SOURCE_DATAVERSE_H
 #define SL_SOURCE_DATAVERSE_H
 
@@ -68,6 +68,11 @@ int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *ba
  * stored there tells. Call it before the fiber suspends that has made the source. */
 void sl_dataverse_cover(struct sl_dataverse *dataverse, const char *collection);
 
+/* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
+ * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
+ * such number would outdate all rows of the source that are created again. */
+#define SL_DATAVERSE_NUMBER_END (INT64_C(1) << 50)
+
 /* Version numbers of Dataverse as record versions: even for rows, odd for deletions. */
 static inline int64_t sl_dataverse_row_version(int64_t number)
 {
@@ -80,7 +85,8 @@ static inline int64_t sl_dataverse_deletion_version(int64_t greatest)
 
 /* --- tables --- */
 
-/* Starts the feed of a table. Close it from a fiber. */
+/* Starts the feed of a table. Close it from a fiber; with the first one the books of all end, so
+ * that a database that hangs is waited for by none. */
 struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
                                           const struct sl_feed_config *feed);
 

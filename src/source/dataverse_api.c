@@ -72,7 +72,7 @@ static int refuse_link(const struct sl_dataverse_remote *remote, const char *ask
                        struct sl_err *err)
 {
     sl_metric_add(sl_counter("links_refused_total",
-                             "Links that led to another host and were not followed",
+                             "Links that led to another host and were not followed.",
                              "source=\"%s\"", remote->name),
                   1);
     return sl_err_set(err, SL_NOTFOUND,

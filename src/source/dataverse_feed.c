@@ -63,6 +63,7 @@ static void feed_commit(struct sl_source *source, struct sl_batch *batch)
 static void unlink_feed(struct sl_dv_feed *feed)
 {
     struct sl_dv_feed **at = &feed->dataverse->feeds;
+    sl_fiber_cancel(feed->dataverse->books); /* all of them end: what is open is taken up again */
     while (feed->dataverse->keeping == feed)
         sl_wait(&feed->dataverse->kept, SL_FOREVER);
     while (*at != feed)
@@ -75,7 +76,7 @@ static void feed_close(struct sl_source *source)
     struct sl_dv_feed *feed = feed_of(source);
     sl_fiber_cancel(feed->poller);
     sl_fiber_join(feed->poller);
-    sl_fiber_shield(true); /* the books end with a write that has a deadline of its own */
+    sl_fiber_shield(true); /* the books are about to end */
     unlink_feed(feed);
     sl_fiber_shield(false);
     sl_budget_leave(feed->dataverse->remote.budget, &feed->member);
@@ -87,6 +88,8 @@ static void feed_close(struct sl_source *source)
     free(feed->link);
     free(feed->query);
     free(feed->prefer);
+    free(feed->shape);
+    sl_idset_done(&feed->strangers);
     free(feed);
 }
 

@@ -3,17 +3,18 @@
  *
  *     "page https://…"    the next page of the full read at.reading
  *     "delta https://…"   the changes since then
- *     "sweep"             (only as a run's mark) the deletions of the full read at.sweeping */
+ *     "sweep NAME"        (only as a run's mark) the deletions of the full read NAME */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/dataverse_own.h"
 
-static const char PAGE[] = "page ", DELTA[] = "delta ";
+static const char PAGE[] = "page ", DELTA[] = "delta ", SWEEP[] = "sweep ";
 
 enum { IDLE_SAVE_MS = 10 * 60 * 1000 };
 
@@ -42,15 +43,23 @@ int sl_dv_open_full(struct sl_dv_feed *feed, struct sl_err *err)
     return sl_journal_begin(feed->journal, &kind, err);
 }
 
-char *sl_dv_mark(const struct sl_dv_feed *feed)
+static char *join(const char *kind, const char *text)
 {
-    if (!feed->link)
-        return NULL;
     struct sl_buf buf;
     sl_buf_init(&buf);
-    sl_buf_add_text(&buf, feed->linked_full ? PAGE : DELTA);
-    sl_buf_add_text(&buf, feed->link);
+    sl_buf_add_text(&buf, kind);
+    sl_buf_add_text(&buf, text);
     return sl_buf_take(&buf);
+}
+
+char *sl_dv_sweep_mark(const struct sl_dv_feed *feed)
+{
+    return join(SWEEP, feed->at.sweeping);
+}
+
+char *sl_dv_mark(const struct sl_dv_feed *feed)
+{
+    return feed->link ? join(feed->linked_full ? PAGE : DELTA, feed->link) : NULL;
 }
 
 void sl_dv_go_back(struct sl_dv_feed *feed)
@@ -76,7 +85,7 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     feed->saving = true;
     feed->at.run_number = sl_journal_number(feed->journal);
-    int rc = state->type->checkpoint_save(state, feed->config->name, &feed->at, feed->epoch, err);
+    int rc = state->type->checkpoint_save(state, feed->config->name, &feed->at, feed->fence, err);
     feed->saving = false;
     sl_wake_all(&feed->saved);
     if (rc == SL_OK) {
@@ -84,6 +93,44 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
         feed->moved = false;
     }
     return rc;
+}
+
+/* The table was read by another source before, or by none: rows may be stored that are younger than
+ * all that this one has read, and deletions must be younger still. Rows of a feed that is not known
+ * may carry names of full reads (the state was lost): those to come must have others. */
+static int learn_versions(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
+{
+    const char *before = at->source;
+    struct sl_state *state = feed->dataverse->env.state;
+    int64_t mark = 0, stored = 0;
+    int rc = *before ? state->type->mark_get(state, before, &mark, err) : SL_OK;
+    if (rc == SL_OK || rc == SL_NOTFOUND)
+        rc = state->type->version_max(state, feed->config->entities[0].collection, &stored, err);
+    if (rc != SL_OK)
+        return rc;
+    if (stored && !at->full_number)
+        at->full_number = sl_wall_ms() / 1000;
+    if (stored / 2 < SL_DATAVERSE_NUMBER_END && stored / 2 > mark)
+        mark = stored / 2;
+    return sl_dataverse_raise_mark(feed->dataverse, mark, err);
+}
+
+/* Makes what is known of the feed this source's own. The epochs of two sources do not compare: the
+ * new one's are put on top of the old one's. */
+static int claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
+{
+    const char *source = sl_dataverse_name(feed->dataverse);
+    if (!strcmp(at->source, source))
+        return SL_OK;
+    int rc = learn_versions(feed, at, err);
+    if (rc != SL_OK)
+        return rc;
+    if (at->source[0])
+        sl_log(SL_INFO, "feed moved to another source", SL_T("feed", feed->config->name),
+               SL_T("from", at->source), SL_T("to", source));
+    at->fence_base = at->epoch;
+    snprintf(at->source, sizeof at->source, "%s", source);
+    return SL_OK;
 }
 
 int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
@@ -94,7 +141,9 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
-    rc = sl_journal_adopt(feed->journal, epoch, at.run_number, at.newest, err);
+    rc = claim(feed, &at, err);
+    if (rc == SL_OK)
+        rc = sl_journal_adopt(feed->journal, at.fence_base + epoch, at.run_number, at.newest, err);
     if (rc != SL_OK) {
         sl_checkpoint_done(&at);
         return rc;
@@ -102,10 +151,12 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     sl_checkpoint_done(&feed->at);
     feed->at = at;
     feed->lost = feed->untouched = false;
+    feed->earlier = 0;
     sl_dv_go_back(feed);
     if (!sl_journal_unclosed(feed->journal))
         set_text(&feed->at.safe, feed->at.newest); /* it stands for closed runs alone */
     feed->link_saved_ms = sl_loop_now_ms();
+    feed->fence = at.fence_base + epoch;
     feed->epoch = epoch;
     return SL_OK;
 }
@@ -121,12 +172,14 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
     snprintf(at->reading, sizeof at->reading, "%.90s-full-%06" PRId64, feed->config->name,
              at->full_number);
     at->sweeping[0] = '\0';
+    feed->sweep_published = false;
     at->floor = sl_dataverse_deletion_version(sl_dataverse_greatest(feed->dataverse));
     at->full_dead = 0;
-    set_text(&at->query, feed->query);
+    set_text(&at->query, feed->shape);
     feed->reading_rows = 0;
-    feed->untouched = true;
+    feed->earlier = sl_journal_number(feed->journal);
     int rc = sl_dv_save(feed, err);
+    feed->untouched = rc == SL_OK; /* else it is begun anew: a successor must not use its name */
     if (rc == SL_OK)
         sl_log(why ? SL_WARN : SL_INFO, "full read begins", SL_T("feed", feed->config->name),
                SL_T("table", feed->settings->table), SL_T("read", at->reading),
@@ -136,7 +189,7 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
 
 int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    if (!feed->moved || !feed->link || sl_journal_is_open(feed->journal) ||
+    if (feed->lost || !feed->moved || !feed->link || sl_journal_is_open(feed->journal) ||
         sl_journal_unpublished(feed->journal) ||
         sl_loop_now_ms() - feed->link_saved_ms < IDLE_SAVE_MS)
         return SL_OK;
@@ -162,30 +215,41 @@ static void end_full(struct sl_dv_feed *feed)
 static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
     struct sl_dv_feed *feed = ctx;
-    if (!run->mark)
+    if (!run->mark || begins(run->mark, SWEEP))
         return SL_OK;
-    if (begins(run->mark, SL_DV_SWEPT)) {
-        feed->at.sweeping[0] = '\0';
-        feed->sweep_published = false;
-    } else {
-        set_text(&feed->at.newest, run->mark);
-        if (begins(run->mark, DELTA) && run->seen && !strcmp(run->seen, feed->at.reading))
-            end_full(feed);
-    }
+    set_text(&feed->at.newest, run->mark);
+    if (begins(run->mark, DELTA) && run->seen && !strcmp(run->seen, feed->at.reading))
+        end_full(feed);
     return sl_dv_save(feed, err);
+}
+
+/* Only now: a sweep whose rows were lost on their way is done again. */
+static int end_sweep(struct sl_dv_feed *feed, const char *name, struct sl_err *err)
+{
+    if (strcmp(feed->at.sweeping, name) != 0)
+        return SL_OK; /* another full read has come in between */
+    feed->at.sweeping[0] = '\0';
+    int rc = sl_dv_save(feed, err);
+    if (rc != SL_OK)
+        snprintf(feed->at.sweeping, sizeof feed->at.sweeping, "%s", name);
+    else
+        feed->sweep_published = false;
+    return rc;
 }
 
 static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
     struct sl_dv_feed *feed = ctx;
     int rc = SL_OK;
-    if (run->full && run->dead) { /* the sweep must know */
+    if (run->full && run->dead && run->number > feed->earlier) { /* the sweep must know */
         feed->at.full_dead += (int64_t)run->dead;
         rc = sl_dv_save(feed, err);
         if (rc != SL_OK)
             feed->at.full_dead -= (int64_t)run->dead;
     }
-    if (rc == SL_OK && run->mark && !begins(run->mark, SL_DV_SWEPT))
+    if (rc == SL_OK && begins(run->mark, SWEEP))
+        rc = end_sweep(feed, run->mark + strlen(SWEEP), err);
+    else if (rc == SL_OK && run->mark && run->number > feed->earlier)
         set_text(&feed->at.safe, run->mark);
     feed->moved = true; /* saved with the next run, or when idle: an older safe link is safe too */
     sl_wake_all(&feed->wake);
@@ -193,7 +257,7 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
 }
 
 /* Back to where all is known to be in the database. */
-static void on_stuck(void *ctx, const struct sl_journal_run *run)
+static int on_rewind(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
     struct sl_dv_feed *feed = ctx;
     struct sl_checkpoint *at = &feed->at;
@@ -203,6 +267,14 @@ static void on_stuck(void *ctx, const struct sl_journal_run *run)
         snprintf(at->reading, sizeof at->reading, "%s", at->sweeping);
         at->sweeping[0] = '\0';
     }
+    feed->lost = true; /* from here on the poller leaves `at` alone */
+    return sl_dv_save(feed, err);
+}
+
+static void on_stuck(void *ctx, const struct sl_journal_run *run)
+{
+    struct sl_dv_feed *feed = ctx;
+    (void)run;
     feed->lost = true;
     sl_wake_all(&feed->wake);
 }
@@ -224,6 +296,7 @@ static void on_stir(void *ctx)
 const struct sl_journal_handler sl_dv_journal_handler = {
     .published = on_published,
     .closed = on_closed,
+    .rewind = on_rewind,
     .stuck = on_stuck,
     .broken = on_broken,
     .stir = on_stir,

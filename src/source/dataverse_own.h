@@ -17,6 +17,7 @@
 #include "source/dataverse.h"
 #include "source/dataverse_settings.h"
 #include "source/dataverse_table.h"
+#include "source/idset.h"
 #include "source/journal.h"
 
 struct sl_dataverse {
@@ -34,6 +35,9 @@ struct sl_dataverse {
     int64_t mark;     /* … and durably known */
     bool raising;
     struct sl_waitlist raised;
+
+    const char **covered; /* collections of others; heap */
+    unsigned covered_count;
 
     struct sl_dv_feed *feeds;
     struct sl_dv_feed *keeping; /* the one whose books are being kept right now */
@@ -57,10 +61,13 @@ struct sl_dv_feed {
 
     struct sl_dataverse_table table;
     bool table_known, table_stale;
-    uint64_t table_read_ms; /* loop clock */
-    char *query, *prefer;   /* of a full read: path and query, and the header */
+    uint64_t table_read_ms;    /* loop clock */
+    char *query, *prefer;      /* of a full read: path and query, and the header */
+    char *shape;               /* what makes documents look as they do, as journaled */
+    struct sl_idset strangers; /* columns that its description lacks, even a new one */
 
     int64_t epoch;           /* under which `at` was read; 0: it was not */
+    int64_t fence;           /* what is written into the journal for it */
     struct sl_checkpoint at; /* as journaled */
     char *link;              /* where to go on; NULL: at the beginning of a full read */
     bool linked_full;        /* link is a page of a full read */
@@ -72,6 +79,7 @@ struct sl_dv_feed {
     bool lost;             /* batches came back or runs are stuck: read again from at.newest */
     uint64_t reading_rows; /* rows of the full read under way */
     bool untouched;        /* … of which no row was given yet */
+    int64_t earlier;       /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless;     /* dead rows without an id so far */
     unsigned voided;       /* void links since the last poll that worked */
 
@@ -119,8 +127,8 @@ char *sl_dv_mark(const struct sl_dv_feed *feed);
 /* Makes sure that a run of the full read is open. Suspends. */
 int sl_dv_open_full(struct sl_dv_feed *feed, struct sl_err *err);
 
-/* Mark of the run that holds a sweep's deletions. */
-#define SL_DV_SWEPT "sweep"
+/* The same for the run that holds the deletions of the sweep that is due. free() it. */
+char *sl_dv_sweep_mark(const struct sl_dv_feed *feed);
 
 /* Journals how far the table was read. Suspends. SL_REJECTED: the source has another owner. */
 int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err);

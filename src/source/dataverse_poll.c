@@ -17,6 +17,7 @@
 enum {
     PIECE_BYTES = 32 * 1024,
     HELD_MAX = 500 * 1000, /* deletions, and ids remembered, in one answer */
+    STRANGERS_MAX = 1000,
 };
 
 struct poll {
@@ -25,6 +26,7 @@ struct poll {
     int64_t greatest; /* row version read before the poll began */
     struct sl_idset upserted, deleted;
     uint64_t rows;
+    bool news; /* a column that the table's description may know by now */
     char piece[PIECE_BYTES];
 };
 
@@ -35,6 +37,8 @@ struct poll {
 static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *err)
 {
     struct sl_dv_feed *feed = poll->feed;
+    if (poll->news)
+        return sl_err_set(err, SL_CLOSED, "a column is new; asked again knowing its type");
     const struct sl_journal_kind kind = {
         .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
         .seen = poll->full ? feed->at.reading : NULL,
@@ -96,6 +100,9 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (row->version < 0)
         return bury(poll, row->id, "no_version", "the row came without a version (etag)", row->doc,
                     err);
+    if (row->version >= SL_DATAVERSE_NUMBER_END)
+        return bury(poll, row->id, "bad_version", "the row's version (etag) is beyond all reason",
+                    row->doc, err);
     if (!poll->full && row->version <= poll->greatest) {
         sl_idset_add(&poll->upserted, row->id);
         if (poll->upserted.count > HELD_MAX)
@@ -124,15 +131,22 @@ static int take_row(void *ctx, const struct sl_odata_row *row, struct sl_err *er
     return poll->deleted.count > HELD_MAX ? too_much(poll, "deletions", err) : SL_OK;
 }
 
+/* A row with a new column must not be stored before the column's type is known: the same version
+ * would not be stored again. A name that is still unknown then, its value speaks for itself. */
 static void note_column(void *ctx, struct sl_str name)
 {
     struct poll *poll = ctx;
+    struct sl_dv_feed *feed = poll->feed;
     char text[SL_NAME_MAX];
+    if (feed->strangers.count >= STRANGERS_MAX || !sl_idset_add(&feed->strangers, name)) {
+        feed->table_stale = true;
+        return;
+    }
     snprintf(text, sizeof text, SL_STR_FORMAT, SL_STR_ARGS(name));
-    if (!poll->feed->table_stale)
-        sl_log(SL_INFO, "a column is new, the table's description will be read again",
-               SL_T("feed", poll->feed->config->name), SL_T("column", text));
-    poll->feed->table_stale = true;
+    sl_log(SL_INFO, "a column is new, the table's description is read again",
+           SL_T("feed", feed->config->name), SL_T("column", text));
+    poll->news = true;
+    feed->table_known = false;
 }
 
 static const struct sl_odata_handler handler = {
@@ -147,7 +161,7 @@ static int give_deletions(struct poll *poll, struct sl_err *err)
     int rc = SL_OK;
     for (uint32_t i = 0; i < poll->deleted.capacity && rc == SL_OK; i++) {
         struct sl_str id = poll->deleted.slots[i];
-        struct sl_batch *batch;
+        struct sl_batch *batch = NULL;
         if (!id.at || sl_idset_has(&poll->upserted, id))
             continue;
         rc = open_batch(poll, &batch, err);

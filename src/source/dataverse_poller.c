@@ -15,6 +15,7 @@ enum {
     OPERATOR_PAUSE_MS = 60 * 1000, /* after what only an operator can mend */
     METADATA_AGAIN_MS = 60 * 1000,
     STANDBY_LOOK_MS = 5000,
+    INTERVAL_AGAIN_MS = 1000,
     VOID_MIN_MS = 1000,
     VOID_MAX_MS = 5 * 60 * 1000,
 };
@@ -24,6 +25,7 @@ enum {
 static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
 {
     int64_t epoch;
+    sl_journal_abandon(feed->journal); /* an open batch would hold credit until we own it again */
     while (!(epoch = sl_dataverse_epoch(feed->dataverse))) {
         sl_dv_trouble(feed, "");
         int rc = sl_dataverse_wait_owner(feed->dataverse, sl_deadline_in(STANDBY_LOOK_MS));
@@ -36,7 +38,7 @@ static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
 /* What a full read asks for. The links that follow from it are followed as they are. */
 static void write_request(struct sl_dv_feed *feed)
 {
-    struct sl_buf query, prefer;
+    struct sl_buf query, prefer, shape;
     sl_buf_init(&query);
     sl_buf_add_text(&query, feed->table.entity_set);
     if (feed->table.select)
@@ -50,8 +52,15 @@ static void write_request(struct sl_dv_feed *feed)
                                  "Microsoft.Dynamics.CRM.lookuplogicalname\"");
     free(feed->query);
     free(feed->prefer);
+    free(feed->shape);
     feed->query = sl_buf_take(&query);
     feed->prefer = sl_buf_take(&prefer);
+    sl_buf_init(&shape);
+    sl_buf_add_text(&shape, feed->query);
+    if (feed->settings->formatted_values)
+        sl_buf_add_text(&shape, " with formatted values");
+    sl_buf_printf(&shape, " into %s", feed->config->entities[0].collection);
+    feed->shape = sl_buf_take(&shape);
 }
 
 /* The table's columns, read at the start and again when a row has one that was not known. */
@@ -63,7 +72,8 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
         return SL_OK;
     struct sl_dataverse_table table = {0};
     int rc = sl_dataverse_table_read(&feed->dataverse->remote, feed->settings->table,
-                                     feed->settings->select, SL_STEADY, &table, err);
+                                     feed->settings->select,
+                                     feed->table_known ? SL_STEADY : SL_PATIENT, &table, err);
     if (rc == SL_NOTFOUND) /* of the table, not of a link */
         rc = err->code = SL_CONFIG;
     if (rc == SL_OK)
@@ -81,12 +91,13 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
     return SL_OK;
 }
 
-/* With other columns than before, the table must be read from its beginning. */
+/* With other columns than before, or for another collection, the table must be read from its
+ * beginning. */
 static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    const char *query = feed->at.query;
-    if (feed->link && query && strcmp(query, feed->query) != 0)
-        return sl_dv_begin_full(feed, "the configuration asks for other columns", err);
+    const char *shape = feed->at.query;
+    if (feed->link && shape && strcmp(shape, feed->shape) != 0)
+        return sl_dv_begin_full(feed, "the configuration asks for other columns, or another collection", err);
     /* One that gave rows already and has no link is begun anew, under another name: what it saw and
      * is gone by now would not be missed. */
     if (!feed->link && !feed->untouched)
@@ -107,11 +118,14 @@ static bool must_act(const struct sl_dv_feed *feed)
            feed->epoch != sl_dataverse_epoch(feed->dataverse);
 }
 
-/* Until the next poll is due, or something else is to be done. */
+/* Until the next poll is due, or something else is to be done. The budget is asked again and again:
+ * an interval that a full read made long is short when that has ended. */
 static int wait_for_work(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    while (!must_act(feed) && sl_loop_now_ms() < due_ms(feed)) {
-        int rc = sl_wait(&feed->wake, due_ms(feed));
+    uint64_t due;
+    while (!must_act(feed) && sl_loop_now_ms() < (due = due_ms(feed))) {
+        uint64_t again = sl_deadline_in(INTERVAL_AGAIN_MS);
+        int rc = sl_wait(&feed->wake, due < again ? due : again);
         if (rc == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     }
@@ -140,8 +154,10 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     feed->rows += rows;
     if (rc != SL_OK) {
         feed->base_ms = 0; /* tried again after the pause, whatever the interval */
-        return rc;
+        return feed->table_known ? rc : SL_OK; /* a column is new: at once, knowing it */
     }
+    if (feed->lost)
+        return SL_OK; /* what was read leads nowhere */
     if (reading) {
         feed->reading_rows += rows;
     } else {
@@ -194,6 +210,7 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
     sl_counter("full_reads_total", "Full reads begun because a link was void.", "feed=\"%s\"",
                feed->config->name)
         ->value++;
+    feed->table_known = false; /* new columns make links void */
     return sl_dv_begin_full(feed, why, err);
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/check.h"
 #include "config/problems.h"
@@ -219,8 +220,58 @@ void sl_dataverse_check_names(const struct sl_feed_config *feed, const char *tab
             complain(feed, "select", i, "names a column twice", NULL, problems);
 }
 
+/* What follows scheme, host and port of a URL, but for a last "/". */
+static const char *behind_host(const char *url)
+{
+    const char *host = strstr(url, "://");
+    const char *path = host ? strpbrk(host + 3, "/?#") : NULL;
+    return path && strcmp(path, "/") != 0 ? path : "";
+}
+
+static void check_url(const struct sl_source_config *source, struct sl_problems *problems)
+{
+    const struct sl_dataverse_source_settings *settings = source->settings;
+    struct sl_json_place at = sl_config_place(source->json, "url", 0);
+    if (settings->url && *behind_host(settings->url))
+        sl_problem_error(problems, at.line, at.column,
+                         "sources.%s.url must end with the host: the address that users see, "
+                         "without \"%.60s\"",
+                         source->name, behind_host(settings->url));
+}
+
+/* Whether both speak for one application user. */
+static bool same_user(const struct sl_source_config *a, const struct sl_source_config *b)
+{
+    const struct sl_dataverse_source_settings *one = a->settings, *other = b->settings;
+    char here[300], there[300];
+    return one->url && other->url && one->auth.client_id && other->auth.client_id &&
+           !strcasecmp(one->auth.client_id, other->auth.client_id) &&
+           !strcmp(sl_dataverse_environment(one->url, here, sizeof here),
+                   sl_dataverse_environment(other->url, there, sizeof there));
+}
+
+static void check_sources(const struct sl_config *config, struct sl_problems *problems)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct sl_source_config *source = &config->sources[i];
+        if (!source->settings || source->type != &sl_dataverse_config_type)
+            continue;
+        check_url(source, problems);
+        for (size_t j = 0; j < i; j++) {
+            const struct sl_source_config *other = &config->sources[j];
+            struct sl_json_place at = sl_config_place(source->json, "auth.client_id", 0);
+            if (other->settings && other->type == source->type && same_user(other, source))
+                sl_problem_warning(problems, at.line, at.column,
+                                   "sources.%s.auth.client_id is that of sources.%s: each will "
+                                   "spend the whole budget of this application user",
+                                   source->name, other->name);
+        }
+    }
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
+    check_sources(config, problems);
     for (size_t i = 0; i < config->feed_count; i++) {
         const struct sl_feed_config *feed = &config->feeds[i];
         const struct sl_dataverse_feed_settings *settings = feed->settings;

@@ -1,6 +1,7 @@
 /* Deletions that a full read implies: what it did not see is gone. Change tracking carries them as
  * long as its token lives; after an expired one only this finds them. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -108,8 +109,10 @@ int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
            SL_T("read", feed->at.sweeping), SL_N("documents", unseen));
     while (rc == SL_OK && count)
         rc = delete_some(feed, after, sizeof after, &count, err);
+    char *mark = sl_dv_sweep_mark(feed);
     if (rc == SL_OK)
-        rc = sl_journal_end(feed->journal, SL_DV_SWEPT, err);
-    feed->sweep_published = rc == SL_OK; /* over when that run is confirmed; not twice until then */
+        rc = sl_journal_end(feed->journal, mark, err);
+    free(mark);
+    feed->sweep_published = rc == SL_OK; /* over when that run is done; not twice until then */
     return rc;
 }

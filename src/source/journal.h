@@ -27,6 +27,7 @@ struct sl_journal_kind {
 /* A run as its owner hears of it. */
 struct sl_journal_run {
     const char *id;
+    int64_t number;
     const char *mark; /* what sl_journal_end was given; NULL: nothing */
     const char *seen; /* as in its kind; NULL also for one of an earlier owner */
     bool full;        /* part of a full read */

@@ -61,10 +61,15 @@ static void check_one(const struct sl_origin *origin, enum sl_op op, const char 
     bson_destroy(expected);
 }
 
-#define GUARD "{\"$gt\": [{\"$numberLong\": \"1099511627777\"}, {\"$floor\": \"$_sluice.v\"}]}"
-#define UPDATE(id, document, keep)                                                                 \
+#define STORED "{\"$floor\": \"$_sluice.v\"}"
+#define STORED_UNSEEN                                                                              \
+    "{\"$subtract\": [" STORED ", {\"$cond\": [{\"$lt\": [\"$_sluice.seen\", {\"$literal\": "      \
+    "\"$odd\"}]}, {\"$numberLong\": \"1\"}, {\"$numberLong\": \"0\"}]}]}"
+#define UPDATE(id, document, keep) UPDATE_ABOVE(STORED, id, document, keep)
+#define UPDATE_ABOVE(stored, id, document, keep)                                                   \
     "{\"update\": \"c\", \"updates\": [{\"q\": {\"_id\": \"" id "\"}, \"u\": [{\"$replaceWith\": " \
-    "{\"$cond\": [" GUARD ", {\"$literal\": " document "}, " keep "]}}], \"upsert\": true}]}"
+    "{\"$cond\": [{\"$gt\": [{\"$numberLong\": \"1099511627777\"}, " stored                        \
+    "]}, {\"$literal\": " document "}, " keep "]}}], \"upsert\": true}]}"
 #define V "\"v\": {\"$numberLong\": \"1099511627777\"}, "
 #define AT(ms) "{\"$date\": {\"$numberLong\": \"" #ms "\"}}"
 
@@ -92,11 +97,15 @@ static void test_full_read(void **state)
     (void)state;
     check_one(
         &full, SL_UPSERT, "k", "{\"a\": \"b\"}",
-        UPDATE("k",
-               "{\"_id\": \"k\", \"a\": \"b\", \"_sluice\": {" V "\"feed\": \"vendors\", \"run\": "
-               "\"vendors-8\", \"seen\": \"$odd\", \"at\": " AT(1000) "}}",
-               "{\"$mergeObjects\": [\"$$ROOT\", {\"_sluice\": {\"$mergeObjects\": [\"$_sluice\", "
-               "{\"seen\": {\"$literal\": \"$odd\"}}]}}]}"));
+        UPDATE_ABOVE(
+            STORED_UNSEEN, "k",
+            "{\"_id\": \"k\", \"a\": \"b\", \"_sluice\": {" V "\"feed\": \"vendors\", \"run\": "
+            "\"vendors-8\", \"seen\": \"$odd\", \"at\": " AT(1000) "}}",
+            "{\"$mergeObjects\": [\"$$ROOT\", {\"_sluice\": {\"$mergeObjects\": [\"$_sluice\", "
+            "{\"seen\": {\"$cond\": [{\"$and\": ["
+            "{\"$gt\": [\"$_sluice.seen\", {\"$literal\": \"$odd\"}]}, "
+            "{\"$lt\": [\"$_sluice.seen\", {\"$literal\": \":\"}]}]}, "
+            "\"$_sluice.seen\", {\"$literal\": \"$odd\"}]}}]}}]}"));
 }
 
 static void test_tombstone(void **state)

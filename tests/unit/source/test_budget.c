@@ -247,7 +247,14 @@ static void intervals_follow_the_rate(void **state)
     (void)state;
     for (unsigned i = 0; i < 5; i++)
         sl_pace_join(&pace, all[i]);
-    assert_true(sl_pace_polled(&pace, &hot, 3, 0));
+    sl_pace_plan(&pace, 0.1 / 1000, 0); /* any but the low one may be hot: 3.5/s */
+    assert_int_equal(pace.hot_count, 4);
+    assert_int_equal(idle.interval_ms, rare.interval_ms);
+    assert_true(idle.interval_ms > 35000);
+    assert_true(sl_pace_interval_ms(&idle) != sl_pace_interval_ms(&rare)); /* spread */
+    assert_true(sl_pace_polled(&pace, &idle, 0, 0));
+    assert_true(sl_pace_polled(&pace, &rare, 0, 0));
+    assert_false(sl_pace_polled(&pace, &hot, 3, 0));
     assert_false(sl_pace_polled(&pace, &low, 3, 0));
 
     sl_pace_plan(&pace, 4.5 / 1000, 10); /* all fit */

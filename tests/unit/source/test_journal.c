@@ -23,6 +23,7 @@ struct rig {
     char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
     unsigned saves;
     bool save_refused, save_slow, rewind_fails;
+    bool away; /* the ledger */
     struct sl_run earlier[4]; /* what runs_open gives */
     unsigned earlier_count;
     uint64_t booked_rows[8]; /* by run number: the ledger's applied rows … */
@@ -56,7 +57,8 @@ static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
     int number = atoi(strrchr(run, '-') + 1);
     (void)attempt;
     (void)entity;
-    (void)err;
+    if (rig->away)
+        return sl_err_set(err, SL_TIMEOUT, "the store is away");
     ret->batches = rig->booked[number];
     ret->applied = rig->booked_rows[number];
     return SL_OK;
@@ -343,6 +345,40 @@ static void a_ledger_stands_still(void *arg)
     tear_down(rig);
 }
 
+/* Its time runs while the appliers could have got to it, and neither while they were busy with the
+ * run before it, nor while the database that holds the ledger was away. */
+static void ledgers_that_are_late(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 500);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    make_run(rig, "b");
+    UNTIL(rig->taken_count == 4);
+    commit_taken(rig);
+    EXPECT(keep(rig) == SL_OK && !strcmp(rig->told, "P1:a P2:b "));
+    sl_fiber_sleep(300);
+    rig->booked[1] = 1, rig->booked_rows[1] = 2; /* it moves */
+    EXPECT(keep(rig) == SL_OK);
+    rig->booked[1] = 2, rig->booked_rows[1] = 3;
+    sl_fiber_sleep(510);
+    EXPECT(keep(rig) == SL_OK);
+    EXPECT(!strcmp(rig->told, "P1:a P2:b C1:a "));
+    rig->away = true;
+    sl_fiber_sleep(600);
+    EXPECT(keep(rig) == SL_TIMEOUT);
+    rig->away = false;
+    EXPECT(keep(rig) == SL_OK && !rig->stuck);
+    rig->booked[2] = 2, rig->booked_rows[2] = 3;
+    for (int i = 0; i < 200 && !strstr(rig->told, "C2"); i++) {
+        EXPECT(keep(rig) == SL_OK);
+        sl_fiber_sleep(20);
+    }
+    EXPECT(!strcmp(rig->told, "P1:a P2:b C1:a C2:b "));
+    stop(taker);
+    tear_down(rig);
+}
+
 static void another_owner(void *arg)
 {
     struct rig *rig = arg;
@@ -449,6 +485,7 @@ CASE(lives_of_two_runs)
 CASE(a_batch_comes_back)
 CASE(given_up_meanwhile)
 CASE(a_ledger_stands_still)
+CASE(ledgers_that_are_late)
 CASE(another_owner)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
@@ -465,7 +502,7 @@ int main(void)
         cmocka_unit_test(test_lives_of_two_runs),   cmocka_unit_test(test_a_batch_comes_back),
         cmocka_unit_test(test_given_up_meanwhile),  cmocka_unit_test(test_a_ledger_stands_still),
         cmocka_unit_test(test_another_owner),       cmocka_unit_test(test_spans_and_kinds),
-        cmocka_unit_test(test_rows_that_come_once),
+        cmocka_unit_test(test_rows_that_come_once), cmocka_unit_test(test_ledgers_that_are_late),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }

@@ -22,14 +22,22 @@ static const struct sl_config_section SECTIONS[] = {{0}};
 static const struct sl_config_type *const TYPES[] = {&sl_dmf_config_type, &sl_dataverse_config_type,
                                                      &sl_webhook_config_type,
                                                      &sl_ingest_config_type, NULL};
-static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1};
+
+static void check(const struct sl_config *config, struct sl_problems *problems)
+{
+    sl_listen_check_apart(config, "ops.listen", "127.0.0.1:9464", problems);
+    sl_listen_check_apart(config, "nobody", NULL, problems);
+}
+
+static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1, check};
 
 #define AUTH "\"auth\": {\"tenant\": \"t\", \"client_id\": \"c\", \"client_secret\": \"s\"}"
+#define AUTH2 "\"auth\": {\"tenant\": \"t\", \"client_id\": \"d\", \"client_secret\": \"s\"}"
 
 static const char *const GOOD[] = {
     "{\"sources\": {",
     "\"crm\": {\"type\": \"dataverse\", \"url\": \"https://contoso.crm.dynamics.com\", " AUTH "},",
-    "\"crm2\": {\"type\": \"dataverse\", \"url\": \"https://CONTOSO.crm.dynamics.com:443/\", " AUTH
+    "\"crm2\": {\"type\": \"dataverse\", \"url\": \"https://CONTOSO.crm.dynamics.com:443/\", " AUTH2
     "},",
     "\"fno\": {\"type\": \"dmf\", \"url\": \"https://fno.example\", " AUTH "},",
     "\"hook\": {\"type\": \"webhook\", \"listen\": \"0.0.0.0:8443\",",
@@ -290,6 +298,15 @@ static void tables_are_named_as_the_service_does(void **state)
         {2, "\"crm\": {\"type\": \"dataverse\", \"url\": \"http://contoso.crm.dynamics.com\", " AUTH "},",
          "c:2:37: sources.crm.url must begin with \"https://\" (plain http is for this machine "
          "alone)\n"},
+        {2, "\"crm\": {\"type\": \"dataverse\", \"url\": \"https://contoso.crm.dynamics.com/api/data/v9.2\", " AUTH "},",
+         "c:2:37: sources.crm.url must end with the host: the address that users see, without "
+         "\"/api/data/v9.2\"\n"},
+        {3, "\"crm2\": {\"type\": \"dataverse\", \"url\": \"https://CONTOSO.crm.dynamics.com\", " AUTH "},",
+         "c:3:111: warning: sources.crm2.auth.client_id is that of sources.crm: each will spend the "
+         "whole budget of this application user\n"},
+        {3, "\"crm2\": {\"type\": \"dataverse\", \"url\": \"https://fabrikam.crm.dynamics.com\", " AUTH "},",
+         "c:6:23: sources.hook.doorbell names \"crm\" and \"crm2\", which are two environments: make "
+         "a webhook source for each\n"},
     };
     (void)state;
     CHECK(cases);
@@ -400,6 +417,9 @@ static void a_listener_has_an_address(void **state)
          "c:8:78: sources.in.max_body must be between 1KiB and 1GiB, not \"2TiB\"\n"},
         {8, IN("\"listen\": \"0.0.0.0:8443\""), ""},
         {8, IN("\"listen\": \"[::1]:8443\""), ""},
+        {8, IN("\"listen\": \"127.0.0.2:9464\""), ""},
+        {8, IN("\"listen\": \":9464\""),
+         "c:8:50: sources.in.listen has the port of ops.listen (\"127.0.0.1:9464\"): choose another\n"},
         {8, IN("\"listen\": \"127.0.0.1:8443\""),
          "c:8:50: sources.in.listen has the port of sources.hook (\"0.0.0.0:8443\"): write both alike "
          "to share one listener\n"},
@@ -419,6 +439,25 @@ static void a_listener_has_an_address(void **state)
          "c:8:1: warning: no feed uses the source \"in2\"\n"
          "c:9:63: sources.in.tls is not that of sources.in2, which listens at \":1\", too: they share "
          "one listener and so one certificate\n"},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+static void a_version_can_be_compared(void **state)
+{
+#define VERSIONED(type) "\"orders\": {\"source\": \"in\", \"collection\": \"orders\", \"key\": \"id\", " \
+    "\"version\": \"n\", \"types\": {\"N\": \"" type "\"}},"
+    static const struct bad_case cases[] = {
+        {14, VERSIONED("int"), ""},
+        {14, VERSIONED("date"), ""},
+        {14, VERSIONED("string"), ""},
+        {14, VERSIONED("decimal"),
+         "c:14:76: feeds.orders.version names \"N\", which is a decimal by \"types\": it must be an "
+         "int or a date\n"},
+        {14, "\"orders\": {\"source\": \"in\", \"collection\": \"orders\", \"key\": [\"a\", \"id\"], \"types\": {\"id\": \"double\"}},",
+         "c:14:67: feeds.orders.key names \"id\", which is a double by \"types\": it must be a string, "
+         "int, date or bool\n"},
     };
     (void)state;
     CHECK(cases);
@@ -461,6 +500,7 @@ int main(void)
         cmocka_unit_test(a_webhook_knows_whom_to_ring),
         cmocka_unit_test(a_listener_has_its_secret),
         cmocka_unit_test(a_listener_has_an_address),
+        cmocka_unit_test(a_version_can_be_compared),
         cmocka_unit_test(a_webhook_feed_reads_one_thing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

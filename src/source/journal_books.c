@@ -1,0 +1,209 @@
+/* The books of a journal: what is confirmed is journaled as published, what the ledger agrees with
+ * is done, and a ledger that stands still has its rows read again. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/journal_own.h"
+
+enum {
+    LOOK_MAX_MS = 5000,
+};
+
+#define KEPT_MS (30 * INT64_C(86400000)) /* journaled runs, as long as the ledger's entries */
+
+static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
+                enum sl_run_state state, const char *error, struct sl_err *err)
+{
+    struct sl_run *out = SL_NEW(struct sl_run);
+    snprintf(out->id, sizeof out->id, "%s", run->id);
+    snprintf(out->feed, sizeof out->feed, "%s", journal->options.feed);
+    snprintf(out->error, sizeof out->error, "%s", error);
+    out->number = run->number;
+    out->state = state;
+    out->full = run->full;
+    out->attempt = run->attempt;
+    out->created_ms = run->created_ms;
+    out->state_ms = sl_wall_ms();
+    out->expires_ms = out->state_ms + KEPT_MS;
+    struct sl_run_entity *entity = &out->entities[out->entity_count++];
+    snprintf(entity->name, sizeof entity->name, "%s", journal->options.entity);
+    entity->read = run->read;
+    entity->dead = run->dead;
+    entity->superseded = run->superseded;
+    entity->batches = run->batches;
+    entity->finished = true;
+    struct sl_state *store = journal->options.state;
+    int rc = store->type->run_save(store, out, journal->epoch, err);
+    free(out);
+    return rc;
+}
+
+static struct sl_journal_run view(const struct sl_journal_entry *run)
+{
+    return (struct sl_journal_run){.id = run->id,
+                                   .number = run->number,
+                                   .mark = run->mark,
+                                   .seen = run->seen,
+                                   .full = run->full,
+                                   .read = run->read,
+                                   .dead = run->dead + run->dead_later};
+}
+
+/* The first run that nobody was told of, when all of it is confirmed; else NULL. */
+static struct sl_journal_entry *confirmed(const struct sl_journal *journal)
+{
+    struct sl_journal_entry *run = journal->first;
+    while (run && (run->published || run->given_up))
+        run = run->next;
+    return run && run->ended && run->committed == run->batches ? run : NULL;
+}
+
+static int publish(struct sl_journal *journal, struct sl_journal_entry *run, struct sl_err *err)
+{
+    struct sl_journal_run told = view(run);
+    int rc = save(journal, run, SL_RUN_PUBLISHED, "", err);
+    if (rc == SL_OK && !run->given_up) /* else its rows are being read again already */
+        rc = journal->options.handler->published(journal->options.ctx, &told, err);
+    if (rc == SL_OK && !run->given_up) {
+        run->published = true;
+        run->moved_ms = run->look_ms = sl_loop_now_ms();
+    }
+    return rc;
+}
+
+/* Asks the ledger. SL_OK: run->agreed is known. */
+static int look(struct sl_journal *journal, struct sl_journal_entry *run, struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    struct sl_ledger_sum sum = {0};
+    int rc =
+        state->type->ledger_sum(state, run->id, run->attempt, journal->options.entity, &sum, err);
+    if (rc != SL_OK)
+        return rc;
+    uint64_t now_ms = sl_loop_now_ms();
+    if (sum.batches != run->booked)
+        run->moved_ms = now_ms;
+    run->booked = sum.batches;
+    run->dead_later = sum.dead;
+    run->agreed = sum.batches == run->batches &&
+                  sum.applied + sum.stale + sum.dead + run->superseded + run->dead == run->read;
+    run->look_ms = now_ms + run->pause_ms;
+    run->pause_ms = sl_backoff_next(run->pause_ms, LOOK_MAX_MS);
+    return SL_OK;
+}
+
+static int finish(struct sl_journal *journal, struct sl_err *err)
+{
+    struct sl_journal_entry *run = journal->first;
+    struct sl_journal_run told = view(run);
+    int rc = journal->options.handler->closed(journal->options.ctx, &told, err);
+    if (rc == SL_OK)
+        rc = save(journal, run, SL_RUN_DONE, "", err);
+    if (rc != SL_OK)
+        return rc;
+    sl_log(SL_DEBUG, "run done", SL_T("feed", journal->options.feed), SL_T("run", run->id),
+           SL_N("read", run->read), SL_N("dead", run->dead + run->dead_later));
+    sl_journal_drop_first(journal);
+    if (journal->first) /* the appliers may have got no further than the run before it */
+        journal->first->moved_ms = sl_loop_now_ms();
+    return SL_OK;
+}
+
+static int give_up_stuck(struct sl_journal *journal, struct sl_err *err)
+{
+    const struct sl_journal_handler *handler = journal->options.handler;
+    struct sl_journal_run told = view(journal->first);
+    int rc = handler->rewind ? handler->rewind(journal->options.ctx, &told, err) : SL_OK;
+    for (struct sl_journal_entry *run = journal->first; run && rc == SL_OK; run = run->next)
+        if (run->published)
+            rc = save(journal, run, SL_RUN_FAILED,
+                      "its ledger did not close; its rows are read again", err);
+    if (rc != SL_OK)
+        return rc;
+    sl_log(SL_WARN, "ledger does not close, reading again", SL_T("feed", journal->options.feed),
+           SL_T("run", told.id), SL_N("batches", journal->first->booked));
+    handler->stuck(journal->options.ctx, &told);
+    sl_journal_give_up(journal, true);
+    sl_batcher_abandon(journal->options.batcher);
+    return SL_OK;
+}
+
+/* The same for rows that nobody can read again. */
+static int give_up_first(struct sl_journal *journal, struct sl_err *err)
+{
+    struct sl_journal_entry *run = journal->first;
+    struct sl_journal_run told = view(run);
+    int rc = save(journal, run, SL_RUN_FAILED, "its ledger did not close", err);
+    if (rc != SL_OK)
+        return rc;
+    journal->options.handler->stuck(journal->options.ctx, &told);
+    sl_journal_drop_first(journal);
+    return SL_OK;
+}
+
+/* The oldest run waits for too long. */
+static bool is_late(const struct sl_journal *journal, const struct sl_journal_entry *run)
+{
+    return run == journal->first &&
+           sl_loop_now_ms() - run->moved_ms >= journal->options.ledger_deadline_ms;
+}
+
+/* Asks the ledger of each published run whose time has come. Runs are done in their order. */
+static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
+{
+    for (struct sl_journal_entry *run = journal->first, *next;
+         run && run->published && !run->given_up; run = next) {
+        int rc = SL_OK;
+        next = run->next;
+        if (!run->agreed && (sl_loop_now_ms() >= run->look_ms || is_late(journal, run)))
+            rc = look(journal, run, err);
+        if (rc != SL_OK) /* appliers cannot write the ledger now either: their time does not run */
+            journal->first->moved_ms = sl_loop_now_ms();
+        if (rc == SL_OK && run->agreed && run == journal->first) {
+            rc = finish(journal, err);
+            next = journal->first;
+            if (rc == SL_OK)
+                continue;
+        }
+        if (rc != SL_OK)
+            return rc;
+        if (is_late(journal, run)) {
+            if (!journal->options.read_once)
+                return give_up_stuck(journal, err);
+            rc = give_up_first(journal, err);
+            if (rc != SL_OK)
+                return rc;
+            next = journal->first;
+            continue;
+        }
+        if (!run->agreed && run->look_ms < *ret_wait_ms)
+            *ret_wait_ms = run->look_ms;
+    }
+    return SL_OK;
+}
+
+static int keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
+{
+    struct sl_journal_entry *run;
+    while ((run = confirmed(journal))) {
+        int rc = publish(journal, run, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+    return close_published(journal, ret_wait_ms, err);
+}
+
+int sl_journal_keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
+{
+    *ret_wait_ms = SL_FOREVER;
+    journal->keeping = true;
+    int rc = keep(journal, ret_wait_ms, err);
+    journal->keeping = false;
+    sl_journal_drop_given_up(journal);
+    sl_wake_all(&journal->kept);
+    return rc;
+}

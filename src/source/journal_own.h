@@ -1,0 +1,52 @@
+/* The inside of a journal: journal.c has the list of runs and takes the rows, journal_books.c moves
+ * the runs on, from published to done. */
+#ifndef SL_SOURCE_JOURNAL_OWN_H
+#define SL_SOURCE_JOURNAL_OWN_H
+
+#include "source/journal.h"
+
+enum {
+    SL_JOURNAL_LOOK_MIN_MS = 250, /* from the first look at a ledger to the second; later longer */
+};
+
+/* A run, as the journal keeps it. */
+struct sl_journal_entry {
+    struct sl_journal_entry *next; /* the one after it */
+    int64_t number;
+    char id[SL_NAME_MAX];
+    enum sl_lane lane;
+    char *seen, *mark; /* NULL: none */
+    bool full, ended, published, agreed;
+    bool given_up; /* its rows will be read again; freed when nobody looks at it */
+    uint32_t attempt;
+    uint32_t batches, committed;
+    uint64_t read, dead, superseded;
+    int64_t created_ms;  /* wall clock */
+    uint64_t began_ms;   /* loop clock, as those below */
+    uint64_t look_ms;    /* the ledger is looked at then */
+    uint64_t pause_ms;   /* until the look after that */
+    uint64_t moved_ms;   /* when the ledger last grew */
+    uint64_t dead_later; /* what the database refused */
+    uint32_t booked;     /* batches in the ledger */
+};
+
+struct sl_journal {
+    struct sl_journal_options options;
+    int64_t epoch, number;
+    struct sl_journal_entry *first; /* oldest first; the last one may be open */
+    struct sl_journal_entry *open;
+    char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
+    bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
+    struct sl_waitlist kept;
+};
+
+/* Frees the oldest run. */
+void sl_journal_drop_first(struct sl_journal *journal);
+
+/* Frees the runs that are given up. While a fiber keeps the books, only that fiber may. */
+void sl_journal_drop_given_up(struct sl_journal *journal);
+
+/* Gives up the runs that nobody was told of, or all. */
+void sl_journal_give_up(struct sl_journal *journal, bool all);
+
+#endif

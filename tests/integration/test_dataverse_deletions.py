@@ -1,0 +1,144 @@
+"""Deletions carry an id and nothing else: they must win against every older row, and against no
+younger one, whoever is killed or paused in between."""
+
+import json
+import threading
+
+from dataverse_script import Page, Script, row
+from feeds import logged
+from process import wait_until
+from scene import seeded
+from tables import Scripted, Tables, end_lease, owns, status
+from test_appliers import copies_of_everything, publish, take_all
+
+A, B, C = 1, 2, 3
+
+
+def test_a_deletion_wins_against_a_row_that_a_killed_process_published(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100, name="a"), row(B, 101, name="b")], delta="d1"),
+                         "d1": Page([row(A, 200, name="a2")], delta="d2")}
+        scene = Scripted(script, workspace, run_span="1h")
+        ingest = scene.sluice("ingest", role="ingest")
+        wait_until(lambda: scene.newest().endswith("d1"), 20, "the full read in the journal")
+        wait_until(lambda: workspace.queue_depth("fast") >= 1, 20, "the change in the queue")
+        ingest.kill()
+        assert scene.newest().endswith("d1"), "nothing says that the change was read"
+
+        table.answers["d1"] = Page(deleted=[A], delta="d2")
+        table.answers["d2"] = Page(delta="d2")
+        scene.sluice("ingest-2", role="ingest")
+        wait_until(lambda: table.count("d2") > 2, 20, "the deletion being read")
+        apply = scene.sluice("apply", role="apply")
+        scene.wait_stored({A: (401, False), B: (202, True)})
+        assert apply.metrics().get("sluice_rows_total", stage="dead") == 0
+        scene.check_versions()
+        assert not script.strangers
+
+
+def test_a_recreation_beats_the_deletion_that_is_told_with_it(workspace):
+    """Also when rows younger than it were read before: while a full read goes on, or when it is all
+    read again from an older link."""
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        # 500 is younger than the beginning of the full read, which d1 takes up, and older than 900.
+        table.answers = {
+            "full": Page([row(A, 100), row(B, 110), row(C, 120)], next="p2"),
+            "p2": Page([row(4, 900)], delta="d1"),
+            "d1": Page([row(A, 500)], [B], next="d1b", deleted_first=True),
+            "d1b": Page([row(B, 510)], [A, C], delta="d2")}
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (1000, True), B: (1020, True), C: (1801, False), 4: (1800, True)})
+
+        # Later: deleted and created again between two polls, and told both ways; then apart.
+        table.answers["d2"] = Page([row(C, 950)], [C, A], delta="d3", deleted_first=True)
+        scene.wait_stored({A: (1801, False), B: (1020, True), C: (1900, True), 4: (1800, True)})
+        table.answers["d3"] = Page([row(A, 960)], delta="d4")
+        table.answers["d4"] = Page(deleted=[A, B], delta="d5")
+        scene.wait_stored({A: (1921, False), B: (1921, False), C: (1900, True), 4: (1800, True)})
+        table.answers["d5"] = Page([row(A, 970)], [A], delta="d6")
+        scene.wait_stored({A: (1940, True), B: (1921, False), C: (1900, True), 4: (1800, True)})
+        scene.check_versions()
+        assert not script.strangers and sluice.stop() == 0
+
+
+def test_an_owner_that_slept_cannot_publish_what_its_successor_saw_deleted(workspace):
+    """It has the row in hand, believes in its lease, and wakes up. Only the mark can stop it."""
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        asked, answer = threading.Event(), threading.Event()
+
+        def slowly():
+            asked.set()
+            assert answer.wait(60)
+            return Page([row(A, 200, name="a2")], delta="d2")
+
+        table.answers["full"] = Page([row(A, 100), row(B, 101)], delta="d1")
+        scene = Scripted(script, workspace)
+        scene.sluice("apply", role="apply")
+        zombie = scene.sluice("one", role="ingest")
+        scene.wait_stored({A: (200, True), B: (202, True)})
+        table.answers["d1"] = slowly
+        assert asked.wait(20)
+        zombie.sigstop()
+        answer.set()
+        table.answers["d1"] = Page(deleted=[A], delta="d2")
+        other = scene.sluice("two", role="ingest")
+        assert end_lease(workspace) == 1
+        scene.wait_stored({A: (203, False), B: (202, True)})
+        assert owns(other)
+        zombie.sigcont()
+        wait_until(lambda: logged(zombie, "source has another owner now"), 20, "the fence")
+        table.answers["d2"] = Page([row(B, 300)], delta="d3")
+        scene.wait_stored({A: (203, False), B: (600, True)})
+        wait_until(lambda: zombie.ready() and not owns(zombie), 20, "the old owner standing by")
+        assert scene.stored()[A] == (203, False)
+        scene.check_versions()
+
+
+def test_deleted_and_created_ten_times_with_two_appliers_and_every_message_again(sim, workspace):
+    random = seeded()
+    scene = Tables(sim, workspace, {"account": 60})
+    channel, copies = copies_of_everything(workspace)
+    ingest = scene.sluice("ingest", role="ingest", limits={"batch_rows": 7})
+    appliers = [scene.sluice(f"apply-{i}", role="apply") for i in (1, 2)]
+    scene.wait_followed()
+    ids = [line["id"] for line in scene.rows(fields=0)]
+    for turn in range(10):
+        polls = status(ingest)["polls"]
+        some = random.sample(ids, 20)
+        scene.delete(ids=some)
+        if turn % 2:  # told apart
+            wait_until(lambda: status(ingest)["polls"] > polls + 1, 20, "a poll")
+        scene.recreate(ids=some[:16])
+        if turn in (3, 6):
+            appliers[turn == 6].kill()
+            appliers[turn == 6].start()
+        ids = [one for one in ids if one not in some[16:]] + scene.create(4)
+    scene.check_nothing_lost()
+    assert len(scene.tombstones()) == 40
+
+    # Everything once more, in any order: nothing changes any more.
+    messages = take_all(channel, copies)
+    random.shuffle(messages)
+    before, rows = contents(scene), consumed(appliers)
+    again = sum(json.loads(body)["count"] for _, _, body in messages)
+    publish(channel, workspace, messages)
+    channel.connection.close()
+    wait_until(lambda: consumed(appliers) >= rows + again, 20, f"{again} rows again")
+    assert contents(scene) == before
+    scene.check_nothing_lost()
+
+
+def contents(scene):
+    """{id: document} without what a full read leaves on one that it brought again."""
+    return {one["_id"]: {**one, "_sluice": (one["_sluice"]["v"], one["_sluice"].get("deleted"))}
+            for one in scene.documents().find()}
+
+
+def consumed(appliers):
+    """Rows that were applied or found stale, over some appliers."""
+    return sum(one.metrics().get("sluice_rows_total", stage=stage)
+               for one in appliers for stage in ("applied", "stale"))

@@ -1,0 +1,97 @@
+"""The service's limits: in the steady state they are kept, and a refusal is waited out."""
+
+import json
+import time
+
+from dataverse_script import Answer, Page, Script, row
+from process import wait_until
+from tables import Scripted, Tables
+
+CODES = ("0x80072322", "0x80072321", "0x80072326")
+
+
+def test_a_throttled_source_waits_as_long_as_it_is_told(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 60, "contact": 30, "product": 30})
+    sluice = scene.sluice()
+    scene.wait_followed()
+    for code in (*CODES, "503"):
+        scene.switch(dv_retry_after=1)
+        scene.switch(**({"dv_503_next": 1} if code == "503" else
+                        {"dv_429_next": 1, "dv_429_code": code}))
+        scene.change(count=5)
+        scene.delete("contact", count=1)
+        wait_until(lambda: sluice.metrics().get("sluice_throttled_total", code=code) == 1, 20,
+                   f"{code} being counted")
+        budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
+        assert budget["held_ms"] <= 1500, budget
+        scene.wait_followed()
+        scene.wait_followed("contact")
+    user = scene.user()
+    assert user["too_early"] == 0, "a request came before Retry-After was over"
+    assert {code: user["throttled"][code] for code in CODES} == dict.fromkeys(CODES, 1)
+    scene.check_nothing_lost()
+
+
+def test_nobody_asks_before_retry_after_and_then_one_by_one(workspace):
+    """By the witness's own clock: of 4,800 requests in five minutes one comes every 62 ms."""
+    names = [f"t{i}" for i in range(8)]
+    with Script(**{name: ["name"] for name in names}) as script:
+        refusal = Answer(json.dumps({"error": {"code": CODES[0], "message": "Number of requests"}}),
+                         429, Retry_After="2")
+        for name in names:
+            script[name].answers["full"] = Page([row(1, 100)], delta="d1")
+        scene = Scripted(script, workspace, budget={}, every="800ms")
+        sluice = scene.sluice()
+        for name in names:
+            scene.wait_stored({1: (200, True)}, name)
+        refused = []
+
+        def refuse_once():
+            script["t3"].answers["d1"] = Page([row(1, 120)], delta="d2")
+            refused.append(time.monotonic())
+            return refusal
+
+        script["t3"].answers["d1"] = refuse_once
+        wait_until(lambda: refused, 20, "the refusal")
+        scene.wait_stored({1: (240, True)}, "t3")
+        asked = sorted(when for name in names for _, when in script[name].asked)
+        # What was under way at that moment may still arrive.
+        after = [when - refused[0] for when in asked if when > refused[0] + 0.1]
+        assert 1.9 < after[0] < 4, after[:3]
+        assert sum(when < after[0] + 0.25 for when in after) <= 7, f"all at once: {after[:9]}"
+        for name in names:
+            wait_until(lambda: script[name].asked[-1][1] > refused[0] + 1.9, 20, f"{name} being asked")
+        assert sluice.metrics().value("sluice_throttled_total", code=CODES[0]) == 1
+
+
+def test_a_hundred_tables_stay_within_the_limits_and_busy_ones_are_followed_at_once(sim, workspace):
+    names = [f"t{i:03}" for i in range(100)]
+    hot = names[::10]
+    # 100 tables at 2/s want 200 requests a second; the service grants 120.
+    scene = Tables(sim, workspace, {name: 3 for name in names},
+                   source={"budget": {"requests": 360, "window": "3s", "concurrency": 20}},
+                   every="500ms", max_interval="10s")
+    scene.switch(dv_limit_requests=360, dv_limit_window_ms=3000, dv_limit_concurrency=20)
+    sluice = scene.sluice()
+    scene.wait_followed(timeout_s=60)
+    begun = scene.stats()["changes"]
+    sim.dataverse("load", tables=hot, per_s=40, seconds=5,
+                  mix={"update": 70, "create": 10, "delete": 12, "recreate": 8})
+    wait_until(lambda: scene.stats()["changes"] > begun + 100, 20, "the load")
+    late = []
+    while scene.stats()["loads_running"]:
+        began = time.monotonic()
+        table = hot[len(late) % len(hot)]
+        changed = scene.change(table, count=1)[0]
+        version = next(one["versionnumber"] for one in scene.rows(table, fields=0)
+                       if one["id"] == changed)
+        newer = {"_id": changed, "_sluice.v": {"$gte": 2 * version}}
+        wait_until(lambda: scene.documents(table).find_one(newer), 20, f"{table} being followed", 0.02)
+        late.append(time.monotonic() - began)
+    assert len(late) >= 3 and sorted(late)[len(late) // 2] < 1.5, late
+    scene.check_nothing_lost(60)
+    user = scene.user()
+    assert not any(user["throttled"].values()) and user["too_early"] == 0, user
+    assert user["most_requests"] <= 360
+    budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
+    assert budget["tables"] == 100 and budget["hot_tables"] >= 10

@@ -1,0 +1,96 @@
+"""What breaks beneath a followed table heals by itself: lost messages, servers that go away, owners that
+end or are killed."""
+
+import time
+
+import pytest
+
+from feeds import logged
+from gate import Gate
+from process import wait_until
+from readiness import wait_trouble
+from tables import Tables, owns
+
+
+@pytest.fixture
+def gate(sim):
+    way = Gate(sim.port)
+    yield way
+    way.close()
+
+
+def purge(workspace, *kinds):
+    with workspace.rabbit.connect() as connection:
+        for kind in kinds:
+            connection.channel().queue_purge(f"{workspace.exchange}.{kind}")
+
+
+def test_lost_messages_are_read_again_even_by_a_successor(sim, workspace, gate):
+    scene = Tables(sim, workspace, {"account": 120}, url=gate.url, ledger_deadline="1s")
+    ingest = scene.sluice("ingest", role="ingest")
+    apply = scene.sluice("apply", role="apply")
+    scene.wait_followed()
+    scene.wait_books_closed()
+
+    apply.stop()
+    scene.change(count=25)
+    gone = scene.delete(count=5)
+    wait_until(lambda: scene.runs(state="published"), 20, "a run that waits for its ledger")
+    scene.change(count=25)
+    wait_until(lambda: len(scene.runs(state="published")) >= 2, 20, "another one")
+    gate.shut()  # nothing is read again until then
+    purge(workspace, "fast", "bulk")
+    wait_until(lambda: logged(ingest, "ledger does not close, reading again"), 20, "the rewind")
+    wait_until(lambda: not scene.runs(state="published"), 20, "the runs being given up")
+    ingest.kill()
+    gate.open()
+    ingest.start()
+    apply.start()
+    scene.wait_followed()
+    assert scene.tombstones().keys() == set(gone)
+    assert len(scene.runs(state="failed")) >= 2
+    scene.check_nothing_lost(failed=None)
+
+
+def test_mongodb_and_dynamics_go_away_in_mid_polls(sim, own_mongo, workspace, gate):
+    scene = Tables(sim, workspace, {"account": 200, "contact": 100}, url=gate.url)
+    sluice = scene.sluice()
+    scene.wait_followed()
+    sim.dataverse("load", tables=["account", "contact"], per_s=20, seconds=10)
+    changes = scene.stats()["changes"]
+    wait_until(lambda: scene.stats()["changes"] > changes + 5, 20, "some changes")
+
+    gate.shut()
+    wait_trouble(sluice, "feed account", timeout_s=20)
+    own_mongo.pause()
+    gate.open()
+    wait_trouble(sluice, "mongo", timeout_s=20)
+    wait_trouble(sluice, "source crm", timeout_s=20)  # its lease cannot be renewed
+    own_mongo.resume()
+    sluice.wait_ready(30)
+    scene.check_nothing_lost(40, failed=None)
+    assert not [line for line in sluice.log_lines() if line["level"] == "error"]
+
+
+def test_one_of_two_owns_the_source_and_the_other_takes_over_at_once(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 50, "contact": 20})
+    one = scene.sluice("one")
+    wait_until(lambda: owns(one), 20, "an owner")
+    two = scene.sluice("two")
+    assert not owns(two), "standing by is no trouble"
+    epochs = []
+    for owner, standby, end in ((one, two, "stop"), (two, one, "kill"), (one, two, "kill")):
+        scene.change(count=10)
+        scene.wait_followed()
+        begun = time.monotonic()
+        owner.kill() if end == "kill" else owner.stop()
+        wait_until(lambda: owns(standby), 10, "the other being the owner")
+        took_s = time.monotonic() - begun
+        scene.change(count=10)
+        scene.delete(count=2)
+        scene.wait_followed()
+        assert took_s < 3, f"{took_s:.1f} s after {end}"
+        epochs.append(workspace.state["leases"].find_one({"_id": "source:crm"})["epoch"])
+        owner.start(ready_timeout_s=20)
+    assert epochs == [2, 3, 4]
+    scene.check_nothing_lost()
