@@ -2,6 +2,8 @@
 
 import json
 
+LANE = "bulk"  # of export packages
+
 
 class Packages:
     """How long the rows of export packages took, by stage, and without the first export. To be
@@ -16,12 +18,12 @@ def by_stage(sluice):
     """{stage: {p50_ms, p99_ms, max_ms, ...}} since sluice was started."""
     _, text = sluice.ops("/status")
     return {one["labels"]["stage"]: one for one in json.loads(text)["latency"]
-            if one["name"] == "stage_seconds"}
+            if one["name"] == "stage_seconds" and one["labels"]["lane"] == LANE}
 
 
 def mark(sluice):
     """Remembers how many rows came within which time until now: for since()."""
-    buckets = sluice.metrics().all("sluice_stage_seconds_bucket", stage="total")
+    buckets = sluice.metrics().all("sluice_stage_seconds_bucket", stage="total", lane=LANE)
     return {float(labels["le"]): count for labels, count in buckets}
 
 

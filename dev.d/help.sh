@@ -8,6 +8,7 @@ usage: ./dev COMMAND [ARGUMENTS]
   test ARGS            the integration tests alone; ARGS go to pytest (-k restart)
   endure [--minutes N] each peer away for an hour (or N minutes) in mid run
   bench [ARGS]         measure against the limit; --quick ends within 3 minutes
+  bench latency [--quick]  how soon a change can be read in MongoDB
   build [PRESET]       release (default) or debug-asan, into build/PRESET
   check                format, layers, clang-tidy, cppcheck
   format               rewrite every C file as .clang-format says

@@ -91,7 +91,7 @@ static void *open_webhook(struct sl_gateway *gateway, const struct sl_source_con
     size_t count = 0;
     while (settings->doorbell[count])
         count++;
-    struct sl_dataverse **doorbell = sl_calloc(count + 1, sizeof *doorbell);
+    struct sl_dataverse **doorbell = sl_calloc(count + 1, sizeof(void *));
     for (size_t i = 0; i < count; i++)
         doorbell[i] = sl_gateway_environment(gateway, settings->doorbell[i]);
     const struct sl_webhook_env env = {

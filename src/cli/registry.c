@@ -42,10 +42,17 @@ static const struct sl_config_type *const TYPES[] = {
     NULL,
 };
 
+static void check(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    sl_listen_check_apart(config, "ops.listen", settings->ops.listen, problems);
+}
+
 const struct sl_config_shape sl_registry_shape = {
     .sections = SECTIONS,
     .types = TYPES,
     .settings_bytes = sizeof(struct sl_settings),
+    .check = check,
 };
 
 const struct sl_config_section *sl_registry_section(const char *name)

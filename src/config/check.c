@@ -177,6 +177,8 @@ void sl_config_check(const struct sl_config *config, struct sl_problems *problem
     for (const struct sl_config_type *const *type = config->shape->types; *type; type++)
         if ((*type)->check)
             (*type)->check(config, problems);
+    if (config->shape->check)
+        config->shape->check(config, problems);
     check_unused(config, problems);
     if (config->limits.batch_bytes > config->limits.ingest_credit_bytes)
         sl_problem_error(problems, 0, 0,

@@ -30,7 +30,7 @@ struct feed_series {
 };
 
 struct sl_flow_series {
-    struct sl_histogram *latencies[LATENCIES];
+    struct sl_histogram *latencies[SL_LANES][LATENCIES];
     struct feed_series *feeds[FEED_SLOTS]; /* by the hash of the name */
 };
 
@@ -97,17 +97,18 @@ static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch,
 
 /* --- latencies --- */
 
-static void add_latency(const struct sl_flow *flow, enum latency stage, int64_t from_ms,
-                        int64_t to_ms, uint32_t rows)
+/* By lane: beside millions of rows in bulk nobody would see how late a live change is. */
+static void add_latency(const struct sl_flow *flow, enum sl_lane lane, enum latency stage,
+                        int64_t from_ms, int64_t to_ms, uint32_t rows)
 {
     if (!from_ms || !to_ms || !rows)
         return;
-    struct sl_histogram **histogram = &flow->series->latencies[stage];
+    struct sl_histogram **histogram = &flow->series->latencies[lane][stage];
     if (!*histogram)
-        *histogram =
-            sl_histogram_metric("stage_seconds", "Time a row needed for each stage, and in all.",
-                                "stage=\"%s\"", latency_names[stage])
-                ->histogram;
+        *histogram = sl_histogram_metric(
+                         "stage_seconds", "Time a row needed for each stage, and in all.",
+                         "lane=\"%s\",stage=\"%s\"", sl_lane_name(lane), latency_names[stage])
+                         ->histogram;
     uint64_t ms = to_ms > from_ms ? (uint64_t)(to_ms - from_ms) : 0;
     sl_histogram_add(*histogram, ms * 1000, rows);
 }
@@ -122,16 +123,16 @@ static void add_since_change(const struct sl_flow *flow, enum latency stage,
     uint32_t rows = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         int64_t changed_ms = batch->origin.full ? 0 : batch->records[i].changed_at_ms;
-        if (!changed_ms)
+        if (!changed_ms || batch->origin.full)
             changed_ms = otherwise_ms;
         if (changed_ms != from_ms) {
-            add_latency(flow, stage, from_ms, to_ms, rows);
+            add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
             from_ms = changed_ms;
             rows = 0;
         }
         rows++;
     }
-    add_latency(flow, stage, from_ms, to_ms, rows);
+    add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
 }
 
 /* --- what the flow tells --- */
@@ -139,13 +140,15 @@ static void add_since_change(const struct sl_flow *flow, enum latency stage,
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch)
 {
     count_rows(flow, batch, TAKEN, sl_batch_read(batch));
-    add_latency(flow, CONSUMED, batch->published_at_ms, batch->consumed_at_ms, batch->count);
+    add_latency(flow, batch->origin.lane, CONSUMED, batch->published_at_ms, batch->consumed_at_ms,
+                batch->count);
 }
 
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
                            const struct sl_result *result)
 {
     int64_t now_ms = sl_wall_ms(), read_ms = batch->origin.read_at_ms;
+    enum sl_lane lane = batch->origin.lane;
     count_rows(flow, batch, DONE, result->applied);
     count_rows(flow, batch, STALE, result->stale);
     count_rows(flow, batch, DEAD, batch->dead_count);
@@ -153,11 +156,11 @@ void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *ba
         add_since_change(flow, SEEN, batch, read_ms, 0);
     if (!flow->options.ledger) { /* and not the last one */
         count_rows(flow, batch, SUPERSEDED, batch->superseded);
-        add_latency(flow, PUBLISHED, read_ms, batch->published_at_ms, batch->count);
-        add_latency(flow, CONFIRMED, batch->published_at_ms, now_ms, batch->count);
+        add_latency(flow, lane, PUBLISHED, read_ms, batch->published_at_ms, batch->count);
+        add_latency(flow, lane, CONFIRMED, batch->published_at_ms, now_ms, batch->count);
         return;
     }
-    add_latency(flow, WRITTEN, batch->consumed_at_ms ? batch->consumed_at_ms : read_ms, now_ms,
-                batch->count);
+    add_latency(flow, lane, WRITTEN, batch->consumed_at_ms ? batch->consumed_at_ms : read_ms,
+                now_ms, batch->count);
     add_since_change(flow, TOTAL, batch, now_ms, read_ms);
 }

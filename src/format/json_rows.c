@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "format/bson_field.h"
+#include "format/bson_twice.h"
 #include "format/extjson.h"
 #include "format/json_stream.h"
 

@@ -67,6 +67,41 @@ int sl_listen_parse(const char *text, struct sockaddr_storage *ret, socklen_t *r
     return SL_OK;
 }
 
+/* Where an address leads. */
+struct target {
+    struct sockaddr_storage at;
+    uint16_t port;
+    bool any; /* every address of this machine: of IPv4, or of both when family is AF_INET6 */
+};
+
+static bool find_target(const char *text, struct target *ret)
+{
+    socklen_t length;
+    *ret = (struct target){0};
+    if (sl_listen_parse(text, &ret->at, &length, NULL) != SL_OK)
+        return false;
+    if (ret->at.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ret->at;
+        ret->port = v6->sin6_port;
+        ret->any = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ret->at;
+        ret->port = v4->sin_port;
+        ret->any = v4->sin_addr.s_addr == INADDR_ANY;
+    }
+    return ret->port != 0;
+}
+
+bool sl_listen_overlap(const char *a, const char *b)
+{
+    struct target one, other;
+    if (!find_target(a, &one) || !find_target(b, &other) || one.port != other.port)
+        return false;
+    if (one.at.ss_family == other.at.ss_family)
+        return one.any || other.any || !memcmp(&one.at, &other.at, sizeof one.at);
+    return one.at.ss_family == AF_INET6 ? one.any : other.any;
+}
+
 static int bind_to(const struct sockaddr_storage *address, socklen_t length)
 {
     int on = 1, off = 0;

@@ -3,6 +3,7 @@
 #ifndef SL_HTTP_LISTEN_H
 #define SL_HTTP_LISTEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -12,6 +13,10 @@
  * or nothing or "*" (every IPv4 and IPv6 address); names are not resolved. Fails with SL_CONFIG. */
 int sl_listen_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length,
                     struct sl_err *err);
+
+/* Whether two such addresses are in each other's way: the same port, and an address that is both's.
+ * What cannot be read is in nobody's way, and neither is port 0. */
+bool sl_listen_overlap(const char *a, const char *b);
 
 /* Gives a non-blocking listening socket and the port it really has (for port 0). Does not suspend.
  * Fails with SL_CONFIG, naming the address, when it is taken or not this machine's. */

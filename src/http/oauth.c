@@ -161,14 +161,15 @@ static int ask(struct sl_oauth *oauth, struct sl_err *err)
     int64_t life_s;
 
     int rc = sl_http_request(oauth->http, &request, &response, err);
+    if (rc == SL_OK) {
+        rc = sl_oauth_reply_read(&response, &token, &life_s, err);
+        sl_wipe(response.body, response.length);
+        sl_http_response_done(&response);
+    }
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot get a token");
-    rc = sl_oauth_reply_read(&response, &token, &life_s, err);
-    sl_wipe(response.body, response.length);
-    sl_http_response_done(&response);
-    if (rc == SL_OK)
-        keep(oauth, token, life_s);
-    return rc;
+    keep(oauth, token, life_s);
+    return SL_OK;
 }
 
 /* A refusal will not change by asking faster, and Entra ID locks out those who try. */

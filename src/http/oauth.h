@@ -28,7 +28,7 @@ void sl_oauth_free(struct sl_oauth *oauth);
  * copies it before it does). Suspends only when a new one is needed; however many fibers ask, one
  * request is made. A token is renewed before it expires, and the old one serves while that fails.
  * Fails with SL_CONFIG (the authority refused: wrong secret, unknown app or tenant; the message
- * begins with the AADSTS code), SL_THROTTLED, SL_CLOSED, SL_TIMEOUT or SL_CANCELED. A refusal is
+ * names the AADSTS code), SL_THROTTLED, SL_CLOSED, SL_TIMEOUT or SL_CANCELED. A refusal is
  * answered from memory for 1 s, doubling up to 5 min; then retry_after_ms says how long it still
  * is. */
 int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err *err);

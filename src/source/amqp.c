@@ -22,6 +22,7 @@
 enum {
     PREFETCH_MIN = 2,
     PREFETCH_MAX = 64,
+    PREFETCH_FAST = 16,     /* live changes are small, and must not wait for acks to travel */
     DECODED_FACTOR = 2,     /* memory a message needs when decoded, to its size */
     CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
     TAG_BITS = 40,          /* of a batch's tag; the rest is the generation */
@@ -32,6 +33,7 @@ struct amqp_source {
     struct sl_source source;
     const struct sl_broker *broker;
     struct sl_credit *credit;
+    enum sl_lane lane;
     char queue[SL_QUEUE_NAME_MAX];
     uint16_t prefetch;
 
@@ -212,6 +214,7 @@ static struct sl_batch *decode(struct amqp_source *self, const struct sl_held *h
                                size_t credit_bytes, int *ret_code, struct sl_err *err)
 {
     struct sl_batch *batch = sl_batch_new(self->credit, credit_bytes);
+    batch->origin.lane = self->lane;
     *ret_code = sl_message_decode(batch, held->content_type, held->body, held->size, err);
     if (*ret_code == SL_OK)
         return batch;
@@ -358,11 +361,13 @@ static const struct sl_source_type type = {
     .close = source_close,
 };
 
-static uint16_t choose_prefetch(const struct sl_credit *credit, size_t batch_bytes)
+static uint16_t choose_prefetch(enum sl_lane lane, const struct sl_credit *credit,
+                                size_t batch_bytes)
 {
     size_t prefetch = credit->total_bytes / (batch_bytes ? batch_bytes : 1);
-    if (prefetch < PREFETCH_MIN)
-        return PREFETCH_MIN;
+    size_t least = lane == SL_LANE_FAST ? PREFETCH_FAST : PREFETCH_MIN;
+    if (prefetch < least)
+        return (uint16_t)least;
     return (uint16_t)(prefetch < PREFETCH_MAX ? prefetch : PREFETCH_MAX);
 }
 
@@ -373,8 +378,9 @@ struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lan
     sl_topology_queue(broker->settings, sl_lane_name(lane), self->queue);
     self->source = (struct sl_source){.type = &type, .name = self->queue};
     self->broker = broker;
+    self->lane = lane;
     self->credit = credit;
-    self->prefetch = choose_prefetch(credit, batch_bytes);
+    self->prefetch = choose_prefetch(lane, credit, batch_bytes);
     snprintf(self->trouble, sizeof self->trouble, "not yet consuming queue '%s'", self->queue);
     self->unreadable =
         sl_counter("unreadable_messages_total", "Messages that could not be read as batches.",

@@ -25,6 +25,7 @@ enum {
     RETRY_MS = 250,
     SILENCE_MS = 2000,  /* without an answer: trouble */
     AHEAD_MS = KEEP_MS, /* how far a kept range reaches ahead of the clock */
+    LEAVE_MS = 1000,    /* for the last words */
     SPARE = 2048,       /* versions reserved beyond those needed */
 };
 
@@ -247,13 +248,28 @@ struct sl_arrival *sl_arrival_join(struct sl_state *state)
     return arrival;
 }
 
+static void reserve_odd(void *arg)
+{
+    struct sl_arrival *arrival = arg;
+    int64_t previous;
+    arrival->state->type->clock_reserve(arrival->state, arrival->seen + 1, &previous, NULL);
+    arrival->wanted = false;
+    sl_wake_all(&arrival->changed);
+}
+
 /* Whoever starts next then need not wait for the end of a kept range. Only worth a try while the
  * state answers, and only true as long as we know that we are alone. */
 static void say_left(struct sl_arrival *arrival)
 {
-    int64_t previous;
-    if (sl_loop_now_ms() < arrival->keep_ms)
-        arrival->state->type->clock_reserve(arrival->state, arrival->seen + 1, &previous, NULL);
+    uint64_t until_ms = sl_deadline_in(LEAVE_MS);
+    if (sl_loop_now_ms() >= arrival->keep_ms)
+        return;
+    arrival->wanted = true;
+    struct sl_fiber *last = sl_fiber_spawn_joinable("arrival.left", reserve_odd, arrival);
+    while (arrival->wanted && sl_wait(&arrival->changed, until_ms) == SL_OK)
+        ;
+    sl_fiber_cancel(last); /* the state hangs, and the end must not */
+    sl_fiber_join(last);
 }
 
 void sl_arrival_leave(struct sl_arrival *arrival)

@@ -44,12 +44,12 @@ struct sl_budget *sl_budget_new(const char *name, const struct sl_budget_setting
     sl_gate_init(&budget->gate, limits);
     sl_window_init(&budget->polls, budget->gate.recent.window_ms);
     budget->requests =
-        sl_gauge("budget_requests", "Requests in the service's window", "source=\"%s\"", name);
+        sl_gauge("budget_requests", "Requests in the service's window.", "source=\"%s\"", name);
     budget->execution =
-        sl_gauge("budget_execution_ms", "Execution time in the service's window, in milliseconds",
+        sl_gauge("budget_execution_ms", "Execution time in the service's window, in milliseconds.",
                  "source=\"%s\"", name);
     budget->waiters =
-        sl_gauge("budget_waiting", "Requests that wait for the budget", "source=\"%s\"", name);
+        sl_gauge("budget_waiting", "Requests that wait for the budget.", "source=\"%s\"", name);
     return budget;
 }
 
@@ -172,7 +172,7 @@ void sl_budget_throttled(struct sl_budget *budget, uint64_t retry_after_ms, cons
     if (!retry_after_ms)
         retry_after_ms = RETRY_AFTER_MS;
 
-    sl_metric_add(sl_counter("throttled_total", "Requests that the service refused as too many",
+    sl_metric_add(sl_counter("throttled_total", "Requests that the service refused as too many.",
                              "source=\"%s\",code=\"%s\"", budget->name, code),
                   1);
     if (now_ms >= budget->held_until_ms)

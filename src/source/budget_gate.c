@@ -217,16 +217,15 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
                                                 sl_gate_execution_limit_ms(gate, now_ms),
                                                 step_ms(gate, HORIZON_PARTS), now_ms);
 
-    uint64_t others = (uint64_t)use->requests[SL_URGENT] + use->requests[SL_PATIENT];
+    /* The patient take what is left: a full read that has just ended must not slow the polls. */
+    uint64_t others = use->requests[SL_URGENT];
     polls_recent += gate->in_flight;             /* polls that have not ended */
     if (use->requests[SL_STEADY] > polls_recent) /* further pages of polls */
         others += use->requests[SL_STEADY] - polls_recent;
-    uint64_t others_ms = use->execution_ms[SL_URGENT] + use->execution_ms[SL_PATIENT];
 
-    double parts = patient_waits ? PATIENT_KEPT_PARTS : INFINITY;
-    double polls = rate.requests - larger((double)others / recent_ms, rate.requests / parts);
-    double time =
-        rate.execution_ms - larger((double)others_ms / recent_ms, rate.execution_ms / parts);
+    double kept = patient_waits ? 1.0 / PATIENT_KEPT_PARTS : 0;
+    double polls = rate.requests * (1 - kept) - (double)others / recent_ms;
+    double time = rate.execution_ms * (1 - kept) - (double)use->execution_ms[SL_URGENT] / recent_ms;
     double one_ms = gate->average_ms[SL_STEADY];
     if (one_ms > 0 && time / one_ms < polls)
         polls = time / one_ms;

@@ -11,13 +11,26 @@ enum {
     LATE_PARTS = 4,      /* ... and a quarter of its interval, comes with others: spread them */
 };
 
+#define NOT_KNOWN UINT64_MAX /* as hot_until_ms: not polled yet, so it may well be hot */
+
+/* A number within (0, 1], evenly distributed: George Marsaglia's xorshift. */
+static double draw(struct sl_budget_pace *pace)
+{
+    uint32_t dice = pace->dice ? pace->dice : 2463534242u;
+    dice ^= dice << 13;
+    dice ^= dice >> 17;
+    dice ^= dice << 5;
+    pace->dice = dice;
+    return ((double)dice + 1) / 4294967296.0;
+}
+
 void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member)
 {
-    member->hot_until_ms = 0;
+    member->hot_until_ms = NOT_KNOWN;
     member->hot = false;
     member->interval_ms = member->every_ms;
     member->due_ms = 0;
-    member->fraction = 1;
+    member->fraction = draw(pace); /* those that join together are not due together */
     member->spread_ms = member->every_ms;
     member->previous = NULL;
     member->next = pace->first;
@@ -45,20 +58,10 @@ static bool is_hot(const struct sl_budget_member *member, uint64_t now_ms)
     return member->priority == SL_DATAVERSE_PRIORITY_HIGH || now_ms < member->hot_until_ms;
 }
 
-/* A number within (0, 1], evenly distributed: George Marsaglia's xorshift. */
-static double draw(struct sl_budget_pace *pace)
-{
-    uint32_t dice = pace->dice ? pace->dice : 2463534242u;
-    dice ^= dice << 13;
-    dice ^= dice >> 17;
-    dice ^= dice << 5;
-    pace->dice = dice;
-    return ((double)dice + 1) / 4294967296.0;
-}
-
 uint64_t sl_pace_interval_ms(const struct sl_budget_member *member)
 {
-    return (uint64_t)ceil((double)member->interval_ms * member->fraction);
+    uint64_t interval_ms = (uint64_t)ceil((double)member->interval_ms * member->fraction);
+    return interval_ms > member->every_ms ? interval_ms : member->every_ms;
 }
 
 /* Idle members whose interval grew at the same moment would for ever be due together. */
@@ -80,6 +83,8 @@ bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member
 {
     if (rows)
         member->hot_until_ms = now_ms + HOT_MS;
+    else if (member->hot_until_ms == NOT_KNOWN)
+        member->hot_until_ms = 0;
     spread(pace, member, now_ms);
     return is_hot(member, now_ms) != member->hot;
 }

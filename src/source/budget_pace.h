@@ -3,8 +3,9 @@
  * When all of them fit at their own interval, that is it. Else the hot ones (rows came lately, or
  * priority high) keep theirs as long as they fit, and the others share the rest evenly, each at
  * least once in its longest interval. When not even the hot ones fit, they are stretched evenly.
- * Idle ones that come all at once (at the start, after a pause) are spread over their interval.
- * Pure: the caller tells the time. */
+ * Idle ones that come all at once (at the start, after a pause) are spread over their interval. One
+ * that was not polled yet counts as hot: else those where something happens would be found last,
+ * when they are many. Pure: the caller tells the time. */
 #ifndef SL_SOURCE_BUDGET_PACE_H
 #define SL_SOURCE_BUDGET_PACE_H
 
@@ -36,7 +37,7 @@ struct sl_budget_pace {
 void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member);
 void sl_pace_leave(struct sl_budget_pace *pace, struct sl_budget_member *member);
 
-/* A poll of the member brought so many rows. True when that made it hot: plan again. */
+/* A poll of the member brought so many rows. True when that made it hot, or cold: plan again. */
 bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member, uint64_t rows,
                     uint64_t now_ms);
 

@@ -108,11 +108,14 @@ static int learn_versions(struct sl_dv_feed *feed, struct sl_checkpoint *at, str
         rc = state->type->version_max(state, feed->config->entities[0].collection, &stored, err);
     if (rc != SL_OK)
         return rc;
+    if (stored / 2 >= SL_DATAVERSE_NUMBER_END)
+        return sl_err_set(err, SL_CONFIG,
+                          "collection '%s' holds versions that are not of Dataverse (up to %lld): "
+                          "its rows would never be newer; empty it, or choose another one",
+                          feed->config->entities[0].collection, (long long)stored);
     if (stored && !at->full_number)
         at->full_number = sl_wall_ms() / 1000;
-    if (stored / 2 < SL_DATAVERSE_NUMBER_END && stored / 2 > mark)
-        mark = stored / 2;
-    return sl_dataverse_raise_mark(feed->dataverse, mark, err);
+    return sl_dataverse_raise_mark(feed->dataverse, stored / 2 > mark ? stored / 2 : mark, err);
 }
 
 /* Makes what is known of the feed this source's own. The epochs of two sources do not compare: the

@@ -79,9 +79,9 @@ struct sl_dv_feed {
     bool lost;             /* batches came back or runs are stuck: read again from at.newest */
     uint64_t reading_rows; /* rows of the full read under way */
     bool untouched;        /* … of which no row was given yet */
-    int64_t earlier;       /* runs up to this number are not of the newest full read, nor after it */
-    uint64_t nameless;     /* dead rows without an id so far */
-    unsigned voided;       /* void links since the last poll that worked */
+    int64_t earlier;   /* runs up to this number are not of the newest full read, nor after it */
+    uint64_t nameless; /* dead rows without an id so far */
+    unsigned voided;   /* void links since the last poll that worked */
 
     bool rung;
     struct sl_waitlist wake;

@@ -17,6 +17,7 @@
 enum {
     PIECE_BYTES = 32 * 1024,
     HELD_MAX = 500 * 1000, /* deletions, and ids remembered, in one answer */
+    SLICE_IDS = 500,       /* then others have their turn */
     STRANGERS_MAX = 1000,
 };
 
@@ -158,11 +159,14 @@ static const struct sl_odata_handler handler = {
 /* The deletions of the answer, now that it is known whole. */
 static int give_deletions(struct poll *poll, struct sl_err *err)
 {
+    struct sl_idset_walk walk = {0};
+    struct sl_str id;
     int rc = SL_OK;
-    for (uint32_t i = 0; i < poll->deleted.capacity && rc == SL_OK; i++) {
-        struct sl_str id = poll->deleted.slots[i];
+    for (uint32_t i = 1; rc == SL_OK && sl_idset_next(&poll->deleted, &walk, &id); i++) {
         struct sl_batch *batch = NULL;
-        if (!id.at || sl_idset_has(&poll->upserted, id))
+        if (i % SLICE_IDS == 0 && sl_fiber_yield() != SL_OK)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+        if (sl_idset_has(&poll->upserted, id))
             continue;
         rc = open_batch(poll, &batch, err);
         if (rc != SL_OK)

@@ -97,7 +97,8 @@ static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
 {
     const char *shape = feed->at.query;
     if (feed->link && shape && strcmp(shape, feed->shape) != 0)
-        return sl_dv_begin_full(feed, "the configuration asks for other columns, or another collection", err);
+        return sl_dv_begin_full(
+            feed, "the configuration asks for other columns, or another collection", err);
     /* One that gave rows already and has no link is begun anew, under another name: what it saw and
      * is gone by now would not be missed. */
     if (!feed->link && !feed->untouched)

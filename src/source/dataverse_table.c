@@ -264,8 +264,10 @@ int sl_dataverse_table_read(struct sl_dataverse_remote *remote, const char *name
     int rc = sl_dataverse_read_json(remote, &get, &doc, err);
     sl_buf_done(&path);
     if (rc == SL_NOTFOUND || (rc == SL_CONFIG && err->cause == NOT_THERE)) {
-        sl_err_set(err, SL_CONFIG, "the environment '%s' has no table '%s'", remote->base.host,
-                   name);
+        sl_err_set(err, SL_CONFIG,
+                   "the environment '%s' has no table '%s': its logical name is wanted, such as "
+                   "account (not accounts)",
+                   remote->base.host, name);
         err->cause = NOT_THERE;
         return SL_CONFIG;
     }

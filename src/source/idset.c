@@ -4,54 +4,93 @@
 
 #include "base/mem.h"
 
-enum { CAPACITY_MIN = 64, ARENA_BYTES = 4096 };
+enum {
+    PARTS = 256, /* a power of two */
+    PART_BITS = 8,
+    CAPACITY_MIN = 4,
+    ARENA_BYTES = 4096,
+};
+
+struct sl_idset_part {
+    struct sl_str *slots; /* at == NULL: free */
+    uint32_t capacity;    /* a power of two; 0: no slots */
+    uint32_t count;
+};
 
 /* The id's slot, or the free one where it belongs. */
-static struct sl_str *slot_of(const struct sl_idset *set, struct sl_str id)
+static struct sl_str *slot_of(const struct sl_idset_part *part, struct sl_str id, uint32_t hash)
 {
-    uint32_t mask = set->capacity - 1, at = (uint32_t)sl_hash(id.at, id.length) & mask;
-    while (set->slots[at].at && !sl_str_equal(set->slots[at], id))
+    uint32_t mask = part->capacity - 1, at = (hash >> PART_BITS) & mask;
+    while (part->slots[at].at && !sl_str_equal(part->slots[at], id))
         at = (at + 1) & mask;
-    return &set->slots[at];
+    return &part->slots[at];
 }
 
-static void grow(struct sl_idset *set)
+static uint32_t hash_of(struct sl_str id)
 {
-    struct sl_idset larger = *set;
-    larger.capacity = set->capacity ? set->capacity * 2 : CAPACITY_MIN;
+    return (uint32_t)sl_hash(id.at, id.length);
+}
+
+static void grow(struct sl_idset_part *part)
+{
+    struct sl_idset_part larger = *part;
+    larger.capacity = part->capacity ? part->capacity * 2 : CAPACITY_MIN;
     larger.slots = sl_calloc(larger.capacity, sizeof *larger.slots);
-    for (uint32_t i = 0; i < set->capacity; i++)
-        if (set->slots[i].at)
-            *slot_of(&larger, set->slots[i]) = set->slots[i];
-    free(set->slots);
-    *set = larger;
+    for (uint32_t i = 0; i < part->capacity; i++)
+        if (part->slots[i].at)
+            *slot_of(&larger, part->slots[i], hash_of(part->slots[i])) = part->slots[i];
+    free(part->slots);
+    *part = larger;
 }
 
 bool sl_idset_add(struct sl_idset *set, struct sl_str id)
 {
-    if (!set->ready) {
+    if (!set->parts) {
         sl_arena_init(&set->arena, ARENA_BYTES);
-        set->ready = true;
+        set->parts = sl_calloc(PARTS, sizeof *set->parts);
     }
-    if (set->count >= set->capacity / 2)
-        grow(set);
-    struct sl_str *slot = slot_of(set, id);
+    uint32_t hash = hash_of(id);
+    struct sl_idset_part *part = &set->parts[hash % PARTS];
+    if (part->count >= part->capacity / 2)
+        grow(part);
+    struct sl_str *slot = slot_of(part, id, hash);
     if (slot->at)
         return false;
     *slot = (struct sl_str){sl_arena_text(&set->arena, id.at, id.length), id.length};
+    part->count++;
     set->count++;
     return true;
 }
 
 bool sl_idset_has(const struct sl_idset *set, struct sl_str id)
 {
-    return set->count && slot_of(set, id)->at;
+    if (!set->count)
+        return false;
+    uint32_t hash = hash_of(id);
+    const struct sl_idset_part *part = &set->parts[hash % PARTS];
+    return part->count && slot_of(part, id, hash)->at;
+}
+
+bool sl_idset_next(const struct sl_idset *set, struct sl_idset_walk *walk, struct sl_str *ret)
+{
+    for (; set->parts && walk->part < PARTS; walk->part++, walk->slot = 0) {
+        const struct sl_idset_part *part = &set->parts[walk->part];
+        while (walk->slot < part->capacity) {
+            *ret = part->slots[walk->slot++];
+            if (ret->at)
+                return true;
+        }
+    }
+    return false;
 }
 
 void sl_idset_done(struct sl_idset *set)
 {
-    if (set->ready)
+    if (set->parts) {
         sl_arena_done(&set->arena);
-    free(set->slots);
+        for (uint32_t i = 0; i < PARTS; i++)
+            free(set->parts[i].slots);
+        free(set->parts);
+    }
     *set = (struct sl_idset){0};
 }

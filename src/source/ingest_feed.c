@@ -236,6 +236,8 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
 static void unlink_feed(struct sl_ingest_feed *feed)
 {
     struct sl_ingest_feed **at = &feed->ingest->feeds;
+    sl_fiber_cancel(
+        feed->ingest->books); /* all of them end: a database that hangs is not awaited */
     while (feed->ingest->keeping == feed)
         sl_wait(&feed->ingest->kept, SL_FOREVER);
     while (*at != feed)
@@ -246,7 +248,7 @@ static void unlink_feed(struct sl_ingest_feed *feed)
 static void feed_close(struct sl_source *source)
 {
     struct sl_ingest_feed *feed = feed_of(source);
-    sl_fiber_shield(true); /* the books end with a write that has a deadline of its own */
+    sl_fiber_shield(true); /* the books are about to end */
     unlink_feed(feed);
     sl_fiber_shield(false);
     sl_arrival_leave(feed->arrival);
@@ -378,9 +380,11 @@ void sl_source_ingest_status(const struct sl_source *source, struct sl_buf *buf)
     struct sl_ingest_feed *feed = feed_of(source);
     const char *trouble = trouble_of(feed);
     sl_buf_printf(buf,
-                  "{\"source\":\"ingest\",\"path\":\"%s\",\"accepted\":%llu,\"refused\":%llu,"
+                  "{\"source\":\"ingest\",\"path\":\"%s\",\"state\":\"%s\","
+                  "\"accepted\":%llu,\"refused\":%llu,"
                   "\"behind\":%llu,\"unsure\":%llu,\"rows\":%llu,\"runs_open\":%u,\"trouble\":",
-                  feed->path, count_of(feed, SL_INGEST_ACCEPTED), count_of(feed, SL_INGEST_REFUSED),
+                  feed->path, sl_ingest_is_behind(feed) ? "behind" : "taking posts",
+                  count_of(feed, SL_INGEST_ACCEPTED), count_of(feed, SL_INGEST_REFUSED),
                   count_of(feed, SL_INGEST_BEHIND), count_of(feed, SL_INGEST_UNSURE),
                   (unsigned long long)feed->rows->value,
                   sl_journal_unclosed(feed->journal) + sl_journal_unpublished(feed->journal));

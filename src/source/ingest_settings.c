@@ -2,10 +2,15 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <strings.h>
+
+#include "config/check.h"
+#include "config/problems.h"
 
 #define SOURCE(field) offsetof(struct sl_ingest_source_settings, field)
 #define FEED(field) offsetof(struct sl_ingest_feed_settings, field)
 
+// clang-format off: it falls over a macro in such a table
 const struct sl_setting sl_ingest_source_table[] = {
     SL_LISTEN_ROWS(struct sl_ingest_source_settings, listen, "16MiB"),
     {.name = "token",
@@ -19,6 +24,7 @@ const struct sl_setting sl_ingest_source_table[] = {
                                                          .help = "a token that is accepted too, while its posters change over"},
     {0},
 };
+// clang-format on
 
 const struct sl_setting sl_ingest_feed_table[] = {
     {.name = "version",
@@ -53,9 +59,42 @@ static void domain(const void *source_settings, const void *feed_settings, char 
         snprintf(out, size, "order of arrival");
 }
 
+/* Adds "feeds.NAME.KEY …" at the key's place. */
+static void complain(const struct sl_feed_config *feed, const char *key, size_t item,
+                     const struct sl_column_config *column, const char *need,
+                     struct sl_problems *problems)
+{
+    struct sl_json_place at = sl_config_place(feed->json, key, item);
+    sl_problem_error(problems, at.line, at.column,
+                     "feeds.%s.%s names \"%.60s\", which is a %s by \"types\": it must be %s",
+                     feed->name, key, column->name, sl_type_name(column->type), need);
+}
+
+/* With types that no key and no version is read from, every row would be refused. */
+static void check_types(const struct sl_feed_config *feed, struct sl_problems *problems)
+{
+    const struct sl_ingest_feed_settings *settings = feed->settings;
+    const struct sl_entity_config *entity = feed->entities;
+    for (size_t i = 0; i < entity->column_count; i++) {
+        const struct sl_column_config *column = &entity->columns[i];
+        bool real = column->type == SL_TYPE_DECIMAL || column->type == SL_TYPE_DOUBLE;
+        if (settings->version && !strcasecmp(column->name, settings->version) &&
+            (real || column->type == SL_TYPE_BOOL))
+            complain(feed, "version", 0, column, "an int or a date", problems);
+        for (size_t j = 0; j < entity->key_count; j++)
+            if (real && !strcasecmp(column->name, entity->key[j]))
+                complain(feed, "key", j, column, "a string, int, date or bool", problems);
+    }
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     sl_listen_check(config, problems);
+    for (size_t i = 0; i < config->feed_count; i++) {
+        const struct sl_feed_config *feed = &config->feeds[i];
+        if (feed->settings && feed->source->type == &sl_ingest_config_type && feed->entity_count)
+            check_types(feed, problems);
+    }
 }
 
 const struct sl_config_type sl_ingest_config_type = {

@@ -2,7 +2,6 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <netinet/in.h>
 
 #include "config/check.h"
 #include "config/problems.h"
@@ -77,53 +76,16 @@ static bool differs(const char *a, const char *b)
     return a && b && strcmp(a, b) != 0;
 }
 
-/* Where an address leads, as far as it can be read. */
-struct target {
-    struct sockaddr_storage at;
-    uint16_t port;
-    bool any; /* every address of this machine: of IPv4, or of both when family is AF_INET6 */
-};
-
-static bool parse_target(const char *address, struct target *ret, struct sl_err *err)
-{
-    socklen_t length;
-    *ret = (struct target){0};
-    if (sl_listen_parse(address, &ret->at, &length, err) != SL_OK)
-        return false;
-    if (ret->at.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ret->at;
-        ret->port = v6->sin6_port;
-        ret->any = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-    } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ret->at;
-        ret->port = v4->sin_port;
-        ret->any = v4->sin_addr.s_addr == INADDR_ANY;
-    }
-    return true;
-}
-
-/* Whether two listeners would be in each other's way. */
-static bool overlap(const struct target *a, const struct target *b)
-{
-    if (a->port != b->port || !a->port)
-        return false;
-    if (a->at.ss_family == b->at.ss_family)
-        return a->any || b->any || !memcmp(&a->at, &b->at, sizeof a->at);
-    return a->at.ss_family == AF_INET6 ? a->any : b->any;
-}
-
 /* One listener shows one certificate, and one port has one listener. */
 static void check_pair(const struct sl_source_config *first, const struct sl_source_config *second,
                        struct sl_problems *problems)
 {
     const struct sl_listen_settings *theirs = sl_listen_of(first), *ours = sl_listen_of(second);
     struct sl_json_place at = sl_config_place(second->json, "listen", 0);
-    struct target one, other;
     if (!theirs || !theirs->address)
         return;
     if (!is_at(theirs, ours->address)) {
-        if (parse_target(theirs->address, &one, NULL) &&
-            parse_target(ours->address, &other, NULL) && overlap(&one, &other))
+        if (sl_listen_overlap(theirs->address, ours->address))
             sl_problem_error(problems, at.line, at.column,
                              "sources.%s.listen has the port of sources.%s (\"%.60s\"): write both "
                              "alike to share one listener",
@@ -145,14 +107,29 @@ void sl_listen_check(const struct sl_config *config, struct sl_problems *problem
         const struct sl_source_config *source = &config->sources[i];
         const struct sl_listen_settings *listen = sl_listen_of(source);
         struct sl_json_place at = sl_config_place(source->json, "listen", 0);
-        struct target target;
+        struct sockaddr_storage parsed;
+        socklen_t length;
         struct sl_err err;
         if (!listen || !listen->address)
             continue;
-        if (!parse_target(listen->address, &target, &err))
+        if (sl_listen_parse(listen->address, &parsed, &length, &err) != SL_OK)
             sl_problem_error(problems, at.line, at.column, "sources.%s.listen: %s", source->name,
                              err.message);
         for (size_t j = 0; j < i; j++)
             check_pair(&config->sources[j], source, problems);
+    }
+}
+
+void sl_listen_check_apart(const struct sl_config *config, const char *what, const char *address,
+                           struct sl_problems *problems)
+{
+    for (size_t i = 0; address && i < config->source_count; i++) {
+        const struct sl_source_config *source = &config->sources[i];
+        const struct sl_listen_settings *listen = sl_listen_of(source);
+        struct sl_json_place at = sl_config_place(source->json, "listen", 0);
+        if (listen && listen->address && sl_listen_overlap(listen->address, address))
+            sl_problem_error(problems, at.line, at.column,
+                             "sources.%s.listen has the port of %s (\"%.60s\"): choose another",
+                             source->name, what, address);
     }
 }

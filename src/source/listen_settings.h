@@ -26,6 +26,7 @@ extern const struct sl_setting sl_listen_tls_table[];
 /* The rows of those settings, for the table of a struct that holds them as field. max_body is the
  * default of "max_body", written like a size. */
 // clang-format off
+// NOLINTBEGIN(bugprone-macro-parentheses): offsetof takes no parentheses
 #define SL_LISTEN_ROWS(type, field, max_body)                                                      \
     {.name = "listen",                                                                             \
      .kind = SL_SET_TEXT,                                                                          \
@@ -66,6 +67,7 @@ extern const struct sl_setting sl_listen_tls_table[];
      .minimum = SL_SECOND_MS,                                                                      \
      .maximum = SL_HOUR_MS,                                                                        \
      .help = "a request that has not come in whole after this long is cut off"}
+// NOLINTEND(bugprone-macro-parentheses)
 // clang-format on
 
 /* The settings of a source that listens (a webhook or ingest source), or NULL. */
@@ -80,5 +82,10 @@ void sl_listen_share(const struct sl_config *config, const char *address,
 /* Notes what is wrong with the addresses and certificates of all sources that listen; called by the
  * check of each of their types. */
 void sl_listen_check(const struct sl_config *config, struct sl_problems *problems);
+
+/* Notes the sources that would listen where something else does: what ("ops.listen"), at address
+ * (NULL: nowhere). */
+void sl_listen_check_apart(const struct sl_config *config, const char *what, const char *address,
+                           struct sl_problems *problems);
 
 #endif

@@ -100,7 +100,7 @@ static struct sl_dataverse **copy_doorbell(struct sl_dataverse **from)
     size_t count = 0;
     while (from[count])
         count++;
-    struct sl_dataverse **copy = sl_calloc(count + 1, sizeof *copy);
+    struct sl_dataverse **copy = sl_calloc(count + 1, sizeof(void *));
     for (size_t i = 0; i < count; i++)
         copy[i] = from[i];
     return copy;

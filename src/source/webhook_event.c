@@ -137,9 +137,8 @@ static int add_row(struct sl_webhook_event *event, const struct sl_json *id,
         return no_event(id, "an id that is no GUID", err);
     if (!strcmp(row.id, NO_GUID))
         return SL_OK;
-    struct sl_str text = !is_null(name) && name->kind == SL_JSON_TEXT && name->text.length
-                             ? name->text
-                             : sl_str_of(table);
+    struct sl_str text =
+        name && name->kind == SL_JSON_TEXT && name->text.length ? name->text : sl_str_of(table);
     if (!copy_name(text, true, row.table))
         return no_event(id, "a row of a table that cannot be one", err);
     if (!(event->row_count & (event->row_count - 1))) /* at powers of two: make room */

@@ -193,8 +193,8 @@ static struct sl_webhook_feed *find_feed(const struct sl_webhook *webhook, const
 static bool read_row(const struct sl_json **at, struct sl_webhook_row *ret)
 {
     const char *table = sl_json_text(*at);
-    const struct sl_json *id = table ? (*at)->next : NULL;
-    if (!id || id->kind != SL_JSON_TEXT || strlen(table) >= sizeof ret->table)
+    const struct sl_json *id = *at ? (*at)->next : NULL;
+    if (!table || !id || id->kind != SL_JSON_TEXT || strlen(table) >= sizeof ret->table)
         return false;
     snprintf(ret->table, sizeof ret->table, "%s", table);
     *at = id->next;

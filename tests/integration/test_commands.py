@@ -15,6 +15,7 @@ from books import check_all, check_run, letters
 from feeds import (CUSTOMERS, add_records, begin, change_records, configure, feed, logged,
                    make_project, runs, trouble, wait_fresh_run, wait_run)
 from mailbox import Mailbox
+from process import free_port
 from programs import SANITIZER_ENV
 from servers import build_dir, wait_until
 from truth import differences, documents
@@ -224,6 +225,27 @@ def test_status_shows_what_the_feeds_do(sim, workspace):
     assert rows["stale"] == rows["superseded"] == rows["dead"] == 0
     assert status["feeds"]["vendors"]["state"]["run"].startswith("vendors-0000")
     assert re.search(r"^vendors +40 +40 +40 +40 +0 +0 +0$", shown.stdout, re.MULTILINE)
+
+
+def test_status_shows_what_live_sources_do(sim, workspace):
+    sim.post("dv/table", {"table": "account", "count": 3})
+    listen = f"127.0.0.1:{free_port()}"
+    sluice = workspace.sluice(workspace.config(
+        sim,
+        sources={"crm": {"type": "dataverse", "url": sim.url, "auth": sim.auth()},
+                 "hook": {"type": "webhook", "listen": listen, "doorbell": "crm",
+                          "secret": {"header": "x-sluice-key", "value": "the-secret"}},
+                 "in": {"type": "ingest", "listen": listen, "token": "the-token"}},
+        feeds={"accounts": {"source": "crm", "table": "account", "collection": "accounts"},
+               "orders": {"source": "in", "collection": "orders", "key": "id"}}))
+    wait_until(lambda: workspace.db["accounts"].count_documents({}) == 3, 30, "the accounts")
+    patterns = [r"^accounts +following +polls [1-9]\d*, bells 0, every 3000 ms$",
+                r"^orders +taking posts +posts accepted 0, refused 0, put off 0$",
+                r"^crm +requests [1-9]\d* of 4800 in the window, waiting 0$",
+                r"^hook +bells 0, passed on 0, queued to be read back 0$"]
+    for pattern in patterns:
+        sluice.wait_for(lambda: re.search(pattern, command("status", "-c", sluice.config_path).stdout,
+                                          re.MULTILINE), 20, f"{pattern} in the status")
 
 
 def test_check_agrees_with_run_about_this_configuration(sim, workspace):

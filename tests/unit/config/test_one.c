@@ -140,7 +140,7 @@ static const struct sl_config_type BELL_TYPE = {
 static const struct sl_config_type *const TYPES[] = {&test_file_type, &VIEW_TYPE, &POST_TYPE,
                                                      &BELL_TYPE, NULL};
 static const struct sl_config_section SECTIONS[] = {{0}};
-static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1};
+static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1, NULL};
 
 #define AUTH "\"url\": \"https://a\", \"auth\": {\"secret\": \"s\"}"
 #define SOURCES                                                                                    \

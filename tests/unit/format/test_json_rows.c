@@ -1,5 +1,5 @@
 /* Posted rows: objects, arrays, lines; types; what is wrong, and where; each case at every chunk
- * size. And questions to the documents that come out. */
+ * size. */
 #include "format/json_rows.h"
 
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "format/bson_field.h"
+#include "format/bson_reader.h"
 #include "format/extjson.h"
 
 #include <cmocka.h>
@@ -347,48 +347,6 @@ static void test_damaged_posts_read_the_same_in_any_chunks(void **state)
     }
 }
 
-static void test_a_field_says_its_text(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name, *text;
-    } fields[] = {
-        {"text",    "é|x"                    },
-        {"whole",   "-12"                     },
-        {"small",   "7"                       },
-        {"decimal", "1.50"                    },
-        {"truth",   "true"                    },
-        {"date",    "2026-11-22T03:10:00.120Z"},
-        {"real",    NULL                      },
-        {"nothing", NULL                      },
-        {"object",  NULL                      },
-        {"far",     NULL                      },
-    };
-    static const char json[] =
-        "{\"text\":\"é|x\",\"whole\":-12,\"small\":{\"$numberInt\":\"7\"},"
-        "\"decimal\":{\"$numberDecimal\":\"1.50\"},\"truth\":true,"
-        "\"date\":{\"$date\":\"2026-11-22T03:10:00.12Z\"},\"real\":1.5,\"nothing\":null,"
-        "\"object\":{\"text\":\"no\"},\"far\":{\"$date\":{\"$numberLong\":\"253402300800000\"}}}";
-    struct sl_arena arena;
-    struct sl_err err = {0};
-    struct sl_str doc;
-    struct sl_bson_element element;
-    sl_arena_init(&arena, 1000);
-    assert_int_equal(sl_extjson_parse(&arena, json, strlen(json), &doc, &err), SL_OK);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        struct sl_buf out = {0};
-        assert_int_equal(sl_bson_find(doc, sl_str_of(fields[i].name), &element, &err), SL_OK);
-        assert_int_equal(sl_bson_field_text(&out, &element), fields[i].text != NULL);
-        if (fields[i].text)
-            assert_string_equal(out.data, fields[i].text);
-        sl_buf_done(&out);
-    }
-    assert_int_equal(sl_bson_find(doc, sl_str_of("no"), &element, &err), SL_NOTFOUND);
-    assert_int_equal(sl_bson_find((struct sl_str){doc.at, 9}, sl_str_of("no"), &element, &err),
-                     SL_REJECTED);
-    sl_arena_done(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,7 +359,6 @@ int main(void)
         cmocka_unit_test(test_an_endless_text_fails_early),
         cmocka_unit_test(test_many_keys_are_compared_too),
         cmocka_unit_test(test_damaged_posts_read_the_same_in_any_chunks),
-        cmocka_unit_test(test_a_field_says_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

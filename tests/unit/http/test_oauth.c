@@ -227,7 +227,8 @@ static void be_patient(void *arg)
     answer_with(401, NULL, bad_secret);
     for (int i = 0; i < 20; i++) {
         EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CONFIG);
-        EXPECT_TEXT(err.message, "AADSTS7000215: Invalid client secret provided.");
+        EXPECT_TEXT(err.message,
+                    "cannot get a token: AADSTS7000215: Invalid client secret provided.");
     }
     EXPECT_INT(requests(setup), 1);
     EXPECT(err.retry_after_ms > 0 && err.retry_after_ms <= 1000);

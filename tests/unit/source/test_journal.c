@@ -23,7 +23,7 @@ struct rig {
     char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
     unsigned saves;
     bool save_refused, save_slow, rewind_fails;
-    bool away; /* the ledger */
+    bool away;                /* the ledger */
     struct sl_run earlier[4]; /* what runs_open gives */
     unsigned earlier_count;
     uint64_t booked_rows[8]; /* by run number: the ledger's applied rows … */

@@ -1,59 +1,11 @@
-/* Questions to a finished document. */
-#include "format/bson_field.h"
+#include "format/bson_twice.h"
 
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "format/extjson.h"
-#include "format/number.h"
+#include "format/bson_reader.h"
 
 enum { FEW_KEYS = 16 };
-
-int sl_bson_find(struct sl_str doc, struct sl_str name, struct sl_bson_element *ret,
-                 struct sl_err *err)
-{
-    struct sl_bson_reader reader;
-    struct sl_bson_element element;
-    int rc = sl_bson_open(&reader, doc, err);
-    while (rc == SL_OK && (rc = sl_bson_next(&reader, &element, err)) == SL_OK)
-        if (sl_str_equal(element.key, name)) {
-            *ret = element;
-            return SL_OK;
-        }
-    return rc == SL_END ? SL_NOTFOUND : rc;
-}
-
-bool sl_bson_field_text(struct sl_buf *out, const struct sl_bson_element *element)
-{
-    struct sl_decimal decimal;
-    struct sl_str text;
-    switch ((enum sl_bson_type)element->type) {
-    case SL_BSON_UTF8:
-        text = sl_bson_text(element);
-        sl_buf_add(out, text.at, text.length);
-        return true;
-    case SL_BSON_INT32:
-        sl_buf_commit(
-            out, sl_int64_format(sl_bson_int32(element), sl_buf_reserve(out, SL_NUMBER_BYTES)));
-        return true;
-    case SL_BSON_INT64:
-        sl_buf_commit(
-            out, sl_int64_format(sl_bson_int64(element), sl_buf_reserve(out, SL_NUMBER_BYTES)));
-        return true;
-    case SL_BSON_DECIMAL:
-        memcpy(&decimal.low, element->value.at, 8);
-        memcpy(&decimal.high, element->value.at + 8, 8);
-        sl_buf_commit(out, sl_decimal_format(decimal, sl_buf_reserve(out, SL_NUMBER_BYTES)));
-        return true;
-    case SL_BSON_BOOL:
-        sl_buf_add_text(out, *element->value.at ? "true" : "false");
-        return true;
-    case SL_BSON_DATE:
-        return sl_extjson_write_moment(out, sl_bson_int64(element));
-    default:
-        return false;
-    }
-}
 
 struct name {
     uint64_t hash;

@@ -1,0 +1,226 @@
+/* Three hundred tables against a service that counts exactly, by simulated time. */
+#include "source/budget_gate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "source/budget_limits.h"
+#include "source/budget_pace.h"
+#include "source/budget_window.h"
+
+#include <cmocka.h>
+
+enum { TABLES = 300, HOT = 50, ANSWER_MS = 20, SENT_MAX = 200000 };
+
+/* A service that counts exactly, and the tables that poll it. */
+struct world {
+    struct sl_budget_gate gate;
+    struct sl_budget_pace pace;
+    struct sl_budget_window polls;
+    struct table {
+        struct sl_budget_member member;
+        uint64_t due_ms, ends_ms; /* ends_ms 0: not under way */
+        uint64_t last_ms, longest_ms, polls, gap_sum_ms;
+        bool hot;
+    } tables[TABLES];
+    uint64_t sent[SENT_MAX], now_ms;
+    unsigned sent_count, window_first, most_in_window, in_flight, most_in_flight;
+    uint64_t paused_until_ms, judged_from_ms;
+    unsigned bells, bell_wait_ms, bell_longest_ms;
+    uint64_t bell_due_ms;
+};
+
+static void service_counts(struct world *w)
+{
+    w->sent[w->sent_count++] = w->now_ms;
+    while (w->sent[w->window_first] + DEFAULTS.window_ms < w->now_ms)
+        w->window_first++;
+    if (w->sent_count - w->window_first > w->most_in_window)
+        w->most_in_window = w->sent_count - w->window_first;
+    if (++w->in_flight > w->most_in_flight)
+        w->most_in_flight = w->in_flight;
+}
+
+static void plan(struct world *w)
+{
+    sl_window_slide(&w->polls, w->now_ms);
+    double rate = sl_gate_poll_rate(&w->gate, sl_use_requests(&w->polls.total), false, w->now_ms);
+    sl_pace_plan(&w->pace, rate, w->now_ms);
+}
+
+static void table_ends(struct world *w, struct table *t)
+{
+    w->in_flight--;
+    t->ends_ms = 0;
+    sl_gate_executed(&w->gate, SL_STEADY, ANSWER_MS, w->now_ms);
+    sl_gate_ended(&w->gate);
+    sl_window_add(&w->polls, SL_STEADY, 1, 0, w->now_ms);
+    sl_pace_polled(&w->pace, &t->member, t->hot, w->now_ms);
+    t->due_ms += sl_pace_interval_ms(&t->member);
+    if (t->due_ms < w->now_ms)
+        t->due_ms = w->now_ms;
+}
+
+static void table_begins(struct world *w, struct table *t)
+{
+    service_counts(w);
+    t->ends_ms = w->now_ms + ANSWER_MS;
+    if (t->last_ms && w->now_ms >= w->judged_from_ms) {
+        uint64_t gap_ms = w->now_ms - t->last_ms;
+        t->gap_sum_ms += gap_ms;
+        t->polls++;
+        if (gap_ms > t->longest_ms)
+            t->longest_ms = gap_ms;
+    }
+    t->last_ms = w->now_ms;
+}
+
+/* The one that has waited longest goes first, as in the queue. */
+static struct table *next_due(struct world *w)
+{
+    struct table *first = NULL;
+    for (unsigned i = 0; i < TABLES; i++) {
+        struct table *t = &w->tables[i];
+        if (!t->ends_ms && t->due_ms <= w->now_ms && (!first || t->due_ms < first->due_ms))
+            first = t;
+    }
+    return first;
+}
+
+static void bell(struct world *w)
+{
+    if (!w->bell_due_ms || w->now_ms < w->bell_due_ms ||
+        sl_gate_try(&w->gate, SL_URGENT, w->now_ms))
+        return;
+    service_counts(w);
+    w->in_flight--;
+    sl_gate_executed(&w->gate, SL_URGENT, ANSWER_MS, w->now_ms);
+    sl_gate_ended(&w->gate);
+    uint64_t waited_ms = w->now_ms - w->bell_due_ms;
+    if (waited_ms > w->bell_longest_ms && w->now_ms > w->judged_from_ms)
+        w->bell_longest_ms = (unsigned)waited_ms;
+    w->bells++;
+    w->bell_due_ms += 1000;
+}
+
+static void run_until(struct world *w, uint64_t end_ms)
+{
+    for (; w->now_ms < end_ms; w->now_ms++) {
+        struct table *t;
+        if (w->now_ms % 1000 == 0)
+            plan(w);
+        for (unsigned i = 0; i < TABLES; i++)
+            if (w->tables[i].ends_ms && w->tables[i].ends_ms <= w->now_ms)
+                table_ends(w, &w->tables[i]);
+        if (w->now_ms < w->paused_until_ms)
+            continue;
+        bell(w);
+        while ((t = next_due(w)) && !sl_gate_try(&w->gate, SL_STEADY, w->now_ms))
+            table_begins(w, t);
+    }
+}
+
+static struct world *world_new(uint64_t every_ms)
+{
+    struct world *w = calloc(1, sizeof *w);
+    sl_gate_init(&w->gate, &DEFAULTS);
+    sl_window_init(&w->polls, w->gate.recent.window_ms);
+    w->now_ms = 1000;
+    for (unsigned i = 0; i < TABLES; i++) {
+        struct table *t = &w->tables[i];
+        t->hot = i < HOT;
+        t->member = member(every_ms, 5 * MINUTE, SL_DATAVERSE_PRIORITY_NORMAL);
+        sl_pace_join(&w->pace, &t->member);
+        t->due_ms = w->now_ms; /* all at once: the worst of starts */
+    }
+    return w;
+}
+
+static void judge(const struct world *w, uint64_t *ret_hot_ms, uint64_t *ret_idle_longest_ms)
+{
+    uint64_t sum_ms = 0, polls = 0;
+    *ret_idle_longest_ms = 0;
+    for (unsigned i = 0; i < TABLES; i++) {
+        if (i < HOT) {
+            sum_ms += w->tables[i].gap_sum_ms;
+            polls += w->tables[i].polls;
+        } else if (w->tables[i].longest_ms > *ret_idle_longest_ms) {
+            *ret_idle_longest_ms = w->tables[i].longest_ms;
+        }
+    }
+    *ret_hot_ms = polls ? (sum_ms + polls - 1) / polls : 0;
+}
+
+static void three_hundred_tables_keep_within_the_budget(void **state)
+{
+    struct world *w = world_new(3000);
+    uint64_t hot_ms, idle_ms;
+    (void)state;
+    w->judged_from_ms = 10 * MINUTE;
+    run_until(w, 40 * MINUTE);
+    judge(w, &hot_ms, &idle_ms);
+    print_message("at most %u in a window, %u at once; hot every %u ms, idle within %u s\n",
+                  w->most_in_window, w->most_in_flight, (unsigned)hot_ms,
+                  (unsigned)(idle_ms / 1000));
+    assert_true(w->most_in_window <= 4800);
+    assert_true(w->most_in_flight <= 52);
+    assert_true(hot_ms <= 3320); /* (16 - 250/300) polls a second for 50 tables: 3.297 s at best */
+    assert_true(idle_ms <= 5 * MINUTE + 5000);
+    free(w);
+}
+
+/* Bells beside them: the tables make room, and no bell waits long. */
+static void bells_go_first(void **state)
+{
+    struct world *w = world_new(3000);
+    uint64_t hot_ms, idle_ms;
+    (void)state;
+    w->judged_from_ms = 10 * MINUTE;
+    w->bell_due_ms = 2 * MINUTE;
+    run_until(w, 30 * MINUTE);
+    judge(w, &hot_ms, &idle_ms);
+    print_message("%u bells, the longest waited %u ms; hot every %u ms\n", w->bells,
+                  w->bell_longest_ms, (unsigned)hot_ms);
+    assert_true(w->most_in_window <= 4800);
+    assert_true(w->bells > 1600);
+    assert_true(w->bell_longest_ms <= 100);
+    assert_true(hot_ms <= 3600); /* 15 - 250/300 */
+    free(w);
+}
+
+/* Nothing for seven minutes, then everything at once; and a throttle in between. */
+static void a_burst_after_a_pause_stays_within_it_too(void **state)
+{
+    struct world *w = world_new(10000);
+    (void)state;
+    run_until(w, 6 * MINUTE);
+    w->paused_until_ms = 13 * MINUTE;
+    run_until(w, 16 * MINUTE);
+    assert_true(w->most_in_window <= 4800);
+
+    sl_gate_throttled(&w->gate, 30000, SL_THROTTLE_RATE, w->now_ms);
+    unsigned before = w->sent_count;
+    run_until(w, w->now_ms + 30000);
+    assert_int_equal(w->sent_count, before);
+    run_until(w, w->now_ms + 1000);
+    assert_in_range(w->sent_count - before, 5, 25); /* no herd */
+    run_until(w, w->now_ms + 10 * MINUTE);
+    assert_true(w->most_in_window <= 4800);
+    for (unsigned i = 0; i < TABLES; i++)
+        assert_true(w->now_ms - w->tables[i].last_ms < 5 * MINUTE);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_hundred_tables_keep_within_the_budget),
+        cmocka_unit_test(bells_go_first),
+        cmocka_unit_test(a_burst_after_a_pause_stays_within_it_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
