@@ -72,12 +72,16 @@ def goal(text, reached, met):
 
 
 def save(result, rounds, meta):
-    """Writes bench/results/latest.json whole or not at all."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / "latest.json"
-    everything = {**result, "_meta": {**meta, **machine(), "rounds": {
+    """Writes bench/results/latest.json."""
+    return write("latest.json", {**result, "_meta": {**meta, **machine(), "rounds": {
         system: [{**vars(one), "rows_per_s": round(one.rows_per_s, 1)} for one in done]
-        for system, done in rounds.items()}}}
+        for system, done in rounds.items()}}})
+
+
+def write(file, everything):
+    """Writes a file of bench/results whole or not at all; gives its path."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / file
     unfinished = path.with_suffix(".part")
     unfinished.write_text(json.dumps(everything, indent=2) + "\n")
     unfinished.rename(path)

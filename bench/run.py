@@ -2,9 +2,11 @@
 
     ./dev bench [--quick]          rows/s and CPU of the whole way, against the limit
     ./dev bench memory [--quick]   peak memory for a package that inflates to 5 GB
+    ./dev bench latency [--quick]  how soon a change in Dynamics 365 can be read in MongoDB
 
 Reading order: this file, throughput.py, systems.py (a round of each), stage.py (what is started),
-prepared.py (the documents that must come of it), report.py, memory.py.
+prepared.py (the documents that must come of it), report.py, memory.py; latency.py,
+latency_cases.py (who changes what), latency_reader.py (who looks).
 """
 
 import argparse
@@ -15,6 +17,8 @@ from pymongo.errors import PyMongoError
 
 from servers import ServerError
 
+import latency
+import latency_cases
 import memory
 import throughput
 from systems import SYSTEMS
@@ -55,7 +59,18 @@ def read_options():
     part.set_defaults(run=memory.run)
     part.add_argument("--quick", action="store_true", help="500 MB instead of 5 GB")
     part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="so many rows")
+    add_latency(commands)
     return parser.parse_args()
+
+
+def add_latency(commands):
+    part = commands.add_parser("latency", help="how soon a change can be read in MongoDB")
+    part.set_defaults(run=latency.run)
+    part.add_argument("--quick", action="store_true", help="fewer changes; within 4 minutes")
+    part.add_argument("--cases", type=case_names, metavar="A,B", default=list(latency_cases.CASES),
+                      help=f"of {', '.join(latency_cases.CASES)} (default: all)")
+    part.add_argument("--look", choices=["find", "patient", "stream"],
+                      help="how the reader looks, instead of each case's own way")
 
 
 def add_throughput(parser):
@@ -68,10 +83,18 @@ def add_throughput(parser):
 
 
 def system_names(text):
+    return names_of(SYSTEMS, text)
+
+
+def case_names(text):
+    return names_of(latency_cases.CASES, text)
+
+
+def names_of(known, text):
     names = text.split(",")
-    unknown = [name for name in names if name not in SYSTEMS]
+    unknown = [name for name in names if name not in known]
     if unknown or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"'{text}': each once, of {', '.join(SYSTEMS)}")
+        raise argparse.ArgumentTypeError(f"'{text}': each once, of {', '.join(known)}")
     return names
 
 

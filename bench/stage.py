@@ -163,9 +163,10 @@ class Stage:
         self._children.append(process)
         return process
 
-    def meter(self):
+    def meter(self, **others):
+        """others: further {name: process} that take part."""
         return Meter({"mongod": self.mongo.server, "rabbitmq": self.rabbit.server,
-                      "sim": self.sim})
+                      "sim": self.sim, **others})
 
 
 def watch(stage, rows, process, timeout_s, tell=None):

@@ -14,8 +14,11 @@ run_unit() {
     "$python" dev.d/with_mongo.py ctest --test-dir build/$preset --output-on-failure --no-tests=error --parallel "$jobs" "$@"
 }
 
+# All of them: in two halves side by side, each with servers of its own, since tests mostly wait. A
+# file stays together.
 run_integration() {
     say "integration tests"
+    [ $# -gt 0 ] || set -- --numprocesses 2 --dist loadfile
     SLUICE_BUILD=$root/build/$preset "$python" -m pytest -c tests/pytest.ini --rootdir "$root" \
         --durations 15 "$@"
 }

@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 _given_ports = set()
+# Two workers of one run must not take a port from each other between choosing and listening.
+_PARITY = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
 
 
 class ServerError(Exception):
@@ -37,7 +39,7 @@ def free_port():
     """
     while True:
         port = random.randrange(10240, 32000)
-        if port in _given_ports:
+        if port in _given_ports or port % 2 != _PARITY:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
