@@ -20,7 +20,12 @@ static const char *const latency_names[LATENCIES] = {
 /* What can become of a row in this flow. */
 enum fate { TAKEN, DONE, STALE, DEAD, SUPERSEDED, FATES };
 
-enum { FEED_SLOTS = 64 };
+enum {
+    FEED_SLOTS = 64,
+    FEEDS_MAX = 4096, /* names come from messages, too: what is more is counted as "other" */
+};
+
+static const char OTHER[] = "other";
 
 /* The rows of one feed. */
 struct feed_series {
@@ -32,6 +37,7 @@ struct feed_series {
 struct sl_flow_series {
     struct sl_histogram *latencies[SL_LANES][LATENCIES];
     struct feed_series *feeds[FEED_SLOTS]; /* by the hash of the name */
+    unsigned feed_count;
 };
 
 struct sl_flow_series *sl_flow_series_new(void)
@@ -59,6 +65,9 @@ static struct feed_series *feed_series(const struct sl_flow *flow, const char *f
     for (struct feed_series *one = *slot; one; one = one->next)
         if (!strcmp(one->name, feed))
             return one;
+    if (flow->series->feed_count >= FEEDS_MAX && strcmp(feed, OTHER) != 0)
+        return feed_series(flow, OTHER);
+    flow->series->feed_count++;
     struct feed_series *one = sl_calloc(1, sizeof *one + length + 1);
     memcpy(one->name, feed, length + 1);
     one->next = *slot;
@@ -91,7 +100,7 @@ static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch,
     if (!series->rows[fate])
         series->rows[fate] =
             sl_counter("rows_total", "Rows, by feed and stage.", "feed=\"%s\",stage=\"%s\"",
-                       batch->origin.feed, fate_name(flow, fate));
+                       series->name, fate_name(flow, fate));
     sl_metric_add(series->rows[fate], rows);
 }
 

@@ -11,6 +11,7 @@
 
 enum {
     LOOK_MAX_MS = 5000,
+    REWINDS_MAX = 5, /* ledger_deadline grows to 32 times itself while nobody applies */
 };
 
 #define KEPT_MS (30 * INT64_C(86400000)) /* journaled runs, as long as the ledger's entries */
@@ -107,6 +108,7 @@ static int finish(struct sl_journal *journal, struct sl_err *err)
         return rc;
     sl_log(SL_DEBUG, "run done", SL_T("feed", journal->options.feed), SL_T("run", run->id),
            SL_N("read", run->read), SL_N("dead", run->dead + run->dead_later));
+    journal->rewinds = 0;
     sl_journal_drop_first(journal);
     if (journal->first) /* the appliers may have got no further than the run before it */
         journal->first->moved_ms = sl_loop_now_ms();
@@ -127,6 +129,8 @@ static int give_up_stuck(struct sl_journal *journal, struct sl_err *err)
     sl_log(SL_WARN, "ledger does not close, reading again", SL_T("feed", journal->options.feed),
            SL_T("run", told.id), SL_N("batches", journal->first->booked));
     handler->stuck(journal->options.ctx, &told);
+    if (journal->rewinds < REWINDS_MAX)
+        journal->rewinds++;
     sl_journal_give_up(journal, true);
     sl_batcher_abandon(journal->options.batcher);
     return SL_OK;
@@ -148,8 +152,8 @@ static int give_up_first(struct sl_journal *journal, struct sl_err *err)
 /* The oldest run waits for too long. */
 static bool is_late(const struct sl_journal *journal, const struct sl_journal_entry *run)
 {
-    return run == journal->first &&
-           sl_loop_now_ms() - run->moved_ms >= journal->options.ledger_deadline_ms;
+    return run == journal->first && sl_loop_now_ms() - run->moved_ms >=
+                                        journal->options.ledger_deadline_ms << journal->rewinds;
 }
 
 /* Asks the ledger of each published run whose time has come. Runs are done in their order. */

@@ -36,6 +36,7 @@ struct sl_journal {
     struct sl_journal_entry *first; /* oldest first; the last one may be open */
     struct sl_journal_entry *open;
     char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
+    unsigned rewinds;                     /* since a run was done: each waits twice as long */
     bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
     struct sl_waitlist kept;
 };

@@ -178,6 +178,12 @@ static int version_of(const struct sl_hook_job *job, const struct asked *asked, 
                  "the row came without a version (etag)");
         return SL_OK;
     }
+    if (asked->row_version >= SL_DATAVERSE_NUMBER_END) {
+        reading->dead_code = "bad_version";
+        snprintf(reading->dead_reason, sizeof reading->dead_reason,
+                 "the row's version (etag) is greater than any that the service counts");
+        return SL_OK;
+    }
     sl_dataverse_saw(sl_hook_reader(job->feed->webhook), asked->row_version);
     *ret = sl_dataverse_row_version(asked->row_version);
     return SL_OK;

@@ -143,7 +143,7 @@ static void set_up_as(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadlin
                       bool read_once)
 {
     static const struct sl_batcher_limits limits = {
-        .max_rows = 2, .max_bytes = 65536, .linger_ms = 1, .max_row_bytes = 1000};
+        .max_rows = 2, .max_bytes = 65536, .linger_ms = 20, .max_row_bytes = 1000};
     rig->state.type = &state_type;
     sl_credit_init(&rig->credits[SL_LANE_FAST], "fast", 10 << 20);
     sl_credit_init(&rig->credits[SL_LANE_BULK], "bulk", 10 << 20);
