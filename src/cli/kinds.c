@@ -165,7 +165,7 @@ static const struct sl_kind KINDS[] = {
      .close = close_dmf,
      .open_feed = open_dmf_feed,
      .feed_trouble = sl_source_dmf_trouble,
-     .feed_status = sl_source_dmf_status},
+     .feed_status = sl_source_dmf_status                                     },
     {.type = &sl_dataverse_config_type,
      .open = open_dataverse,
      .close = close_dataverse,
@@ -188,7 +188,7 @@ static const struct sl_kind KINDS[] = {
      .close = close_ingest,
      .open_feed = open_ingest_feed,
      .feed_trouble = sl_source_ingest_trouble,
-     .feed_status = sl_source_ingest_status                },
+     .feed_status = sl_source_ingest_status},
 };
 
 const struct sl_kind *sl_kind_of(const struct sl_config_type *type)

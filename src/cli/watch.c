@@ -131,10 +131,11 @@ static void sources_status(void *ctx, struct sl_buf *buf)
 static void credit_status(void *ctx, struct sl_buf *buf)
 {
     const struct sl_gateway *gateway = ctx;
-    const struct sl_credit *pools[] = {
+    enum { POOLS = 2 * SL_LANES };
+    const struct sl_credit *pools[POOLS] = {
         &gateway->ingest_credits[SL_LANE_FAST], &gateway->ingest_credits[SL_LANE_BULK],
         &gateway->apply_credits[SL_LANE_FAST], &gateway->apply_credits[SL_LANE_BULK]};
-    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
+    for (size_t i = 0; i < POOLS; i++)
         sl_buf_printf(buf, "%c\"%s\":{\"used_bytes\":%zu,\"total_bytes\":%zu}", i ? ',' : '{',
                       pools[i]->name, pools[i]->used_bytes, pools[i]->total_bytes);
     sl_buf_add_char(buf, '}');

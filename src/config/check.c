@@ -116,7 +116,7 @@ static bool is_used(const struct sl_config *config, const struct sl_source_confi
         return true;
     for (size_t i = 0; i < config->source_count; i++) {
         const struct sl_source_config *other = &config->sources[i];
-        if (other->settings && other->type->uses && has_feed(config, other) &&
+        if (other->settings && other->type && other->type->uses && has_feed(config, other) &&
             other->type->uses(other->settings, source->name))
             return true;
     }

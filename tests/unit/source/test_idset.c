@@ -38,7 +38,7 @@ static void test_many(void **state)
     struct sl_str id;
     uint32_t count = 0;
     while (sl_idset_next(&set, &walk, &id)) {
-        int number = atoi(id.at + 3); /* the set's copies end with a NUL */
+        int number = (int)strtol(id.at + 3, NULL, 10); /* the set's copies end with a NUL */
         assert_in_range(number, 0, IDS - 1);
         assert_false(met[number]);
         met[number] = true;

@@ -54,7 +54,7 @@ static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
                       struct sl_ledger_sum *ret, struct sl_err *err)
 {
     struct rig *rig = (struct rig *)state;
-    int number = atoi(strrchr(run, '-') + 1);
+    int number = (int)strtol(strrchr(run, '-') + 1, NULL, 10);
     (void)attempt;
     (void)entity;
     if (rig->away)
@@ -85,7 +85,7 @@ static void tell(struct rig *rig, char what, const struct sl_journal_run *run)
 {
     size_t used = strlen(rig->told);
     snprintf(rig->told + used, sizeof rig->told - used, "%c%d:%s ", what,
-             atoi(strrchr(run->id, '-') + 1), run->mark ? run->mark : "-");
+             (int)strtol(strrchr(run->id, '-') + 1, NULL, 10), run->mark ? run->mark : "-");
 }
 
 static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
