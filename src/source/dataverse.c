@@ -13,7 +13,6 @@ enum {
     LEASE_TTL_MS = 30 * 1000,
     LEASE_MARGIN_MS = 3 * 1000, /* of the time for which a renewal is trusted */
     LEASE_RETRY_MS = 1000,
-    BOOKS_RETRY_MS = 500,
 };
 
 /* --- ownership --- */
@@ -39,7 +38,7 @@ static void trouble(struct sl_dataverse *dataverse, const char *text)
     snprintf(dataverse->trouble, sizeof dataverse->trouble, "%s", text);
 }
 
-static void lose(struct sl_dataverse *dataverse)
+void sl_dv_lose(struct sl_dataverse *dataverse)
 {
     if (dataverse->epoch)
         sl_log(SL_WARN, "source has another owner now", SL_T("source", dataverse->config->name));
@@ -114,8 +113,7 @@ static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
     if (dataverse->epoch != dataverse->lease.epoch)
         dataverse->epoch = 0; /* somebody else was the owner meanwhile */
     dataverse->owned_till_ms = asked_ms + LEASE_TTL_MS - LEASE_MARGIN_MS;
-    dataverse->stirred = true; /* books may have waited for the lease */
-    sl_wake_all(&dataverse->stir);
+    sl_books_stir(&dataverse->books); /* they may have waited for the lease */
     return dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
 }
 
@@ -130,7 +128,7 @@ static void keep_lease(void *arg)
         if (rc == SL_CANCELED)
             return;
         if (rc == SL_THROTTLED) { /* a standby is no trouble */
-            lose(dataverse);
+            sl_dv_lose(dataverse);
             pause_ms = LEASE_RETRY_MS; /* one question a source, and changes wait for the answer */
         }
         trouble(dataverse, rc == SL_OK || rc == SL_THROTTLED ? "" : err.message);
@@ -161,7 +159,7 @@ static int raise_mark(struct sl_dataverse *dataverse, struct sl_err *err)
     if (rc == SL_OK && dataverse->epoch == epoch && value > dataverse->mark)
         dataverse->mark = value;
     if (rc == SL_REJECTED && dataverse->epoch == epoch)
-        lose(dataverse);
+        sl_dv_lose(dataverse);
     sl_wake_all(&dataverse->raised);
     return rc;
 }
@@ -197,50 +195,6 @@ int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *ba
     return sl_dataverse_raise_mark(dataverse, greatest / 2, err);
 }
 
-/* --- the books of the feeds --- */
-
-static void keep_feed(struct sl_dataverse *dataverse, struct sl_dv_feed *feed, uint64_t *wait_ms)
-{
-    struct sl_err err = {0};
-    uint64_t next_ms;
-    int rc = sl_journal_keep(feed->journal, &next_ms, &err);
-    if (rc == SL_REJECTED)
-        lose(dataverse);
-    if (rc != SL_OK && rc != SL_CANCELED) {
-        sl_log(SL_DEBUG, "cannot keep the books, will try again", SL_T("feed", feed->config->name),
-               SL_T("error", err.message));
-        next_ms = sl_deadline_in(BOOKS_RETRY_MS);
-    }
-    if (next_ms < *wait_ms)
-        *wait_ms = next_ms;
-}
-
-static void keep_books(void *arg)
-{
-    struct sl_dataverse *dataverse = arg;
-    for (;;) {
-        uint64_t wait_ms = SL_FOREVER;
-        dataverse->stirred = false;
-        for (struct sl_dv_feed *feed = dataverse->feeds; feed; feed = feed->next) {
-            if (!sl_dataverse_epoch(dataverse) || feed->epoch != dataverse->epoch)
-                continue;
-            dataverse->keeping = feed;
-            keep_feed(dataverse, feed, &wait_ms);
-            dataverse->keeping = NULL;
-            sl_wake_all(&dataverse->kept);
-            if (sl_fiber_cancelled())
-                return;
-        }
-        while (!dataverse->stirred) {
-            int rc = sl_wait(&dataverse->stir, wait_ms);
-            if (rc == SL_CANCELED)
-                return;
-            if (rc == SL_TIMEOUT)
-                break;
-        }
-    }
-}
-
 /* --- the environment --- */
 
 struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
@@ -257,7 +211,7 @@ struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
     }
     snprintf(dataverse->lease.name, sizeof dataverse->lease.name, "source:%s", source->name);
     dataverse->keeper = sl_fiber_spawn_joinable("dv.lease", keep_lease, dataverse);
-    dataverse->books = sl_fiber_spawn_joinable("dv.books", keep_books, dataverse);
+    sl_books_start(&dataverse->books, "dv.books");
     return dataverse;
 }
 
@@ -267,9 +221,8 @@ void sl_dataverse_free(struct sl_dataverse *dataverse)
         return;
     struct sl_state *state = dataverse->env.state;
     sl_fiber_cancel(dataverse->keeper);
-    sl_fiber_cancel(dataverse->books);
     sl_fiber_join(dataverse->keeper);
-    sl_fiber_join(dataverse->books);
+    sl_books_stop(&dataverse->books);
     state->type->lease_drop(state, &dataverse->lease);
     sl_dataverse_remote_done(&dataverse->remote);
     free(dataverse->covered);

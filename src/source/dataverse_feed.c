@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/batches.h"
 #include "source/dataverse_own.h"
 
 void sl_dv_trouble(struct sl_dv_feed *feed, const char *text)
@@ -63,9 +64,7 @@ static void feed_commit(struct sl_source *source, struct sl_batch *batch)
 static void unlink_feed(struct sl_dv_feed *feed)
 {
     struct sl_dv_feed **at = &feed->dataverse->feeds;
-    sl_fiber_cancel(feed->dataverse->books); /* all of them end: what is open is taken up again */
-    while (feed->dataverse->keeping == feed)
-        sl_wait(&feed->dataverse->kept, SL_FOREVER);
+    sl_books_leave(&feed->dataverse->books, &feed->book);
     while (*at != feed)
         at = &(*at)->next;
     *at = feed->next;
@@ -76,9 +75,7 @@ static void feed_close(struct sl_source *source)
     struct sl_dv_feed *feed = feed_of(source);
     sl_fiber_cancel(feed->poller);
     sl_fiber_join(feed->poller);
-    sl_fiber_shield(true); /* the books are about to end */
     unlink_feed(feed);
-    sl_fiber_shield(false);
     sl_budget_leave(feed->dataverse->remote.budget, &feed->member);
     sl_batch_free(feed->pending);
     sl_journal_free(feed->journal);
@@ -102,6 +99,20 @@ static const struct sl_source_type dataverse_type = {
     .close = feed_close,
 };
 
+/* What is known under an older lease is taken up anew before it is worth anything. */
+static int only_owned(void *ctx, uint64_t *wait_ms, struct sl_err *err)
+{
+    const struct sl_dv_feed *feed = ctx;
+    int64_t epoch = sl_dataverse_epoch(feed->dataverse);
+    (void)wait_ms, (void)err;
+    return epoch && feed->epoch == epoch ? SL_OK : SL_END;
+}
+
+static void give_way(void *ctx)
+{
+    sl_dv_lose(((struct sl_dv_feed *)ctx)->dataverse);
+}
+
 static void make_journal(struct sl_dv_feed *feed)
 {
     const struct sl_journal_options options = {
@@ -116,25 +127,26 @@ static void make_journal(struct sl_dv_feed *feed)
         .ctx = feed,
     };
     feed->journal = sl_journal_new(&options);
+    feed->book = (struct sl_book){
+        .journal = feed->journal,
+        .feed = feed->config->name,
+        .ctx = feed,
+        .before = only_owned,
+        .refused = give_way,
+    };
+    sl_books_join(&feed->dataverse->books, &feed->book);
 }
 
 struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
                                           const struct sl_feed_config *config)
 {
     struct sl_dv_feed *feed = SL_NEW(struct sl_dv_feed), **at = &dataverse->feeds;
-    const struct sl_config_limits *limits = dataverse->env.limits;
     feed->source.type = &dataverse_type;
     feed->source.name = config->name;
     feed->dataverse = dataverse;
     feed->config = config;
     feed->settings = config->settings;
-    const struct sl_batcher_limits batches = {
-        .max_rows = (uint32_t)limits->batch_rows,
-        .max_bytes = limits->batch_bytes,
-        .linger_ms = limits->linger_ms,
-        .max_row_bytes = limits->max_row_bytes,
-    };
-    feed->batcher = sl_batcher_new(&batches, dataverse->env.credits);
+    feed->batcher = sl_batches_new(dataverse->env.limits, dataverse->env.credits);
     make_journal(feed);
     feed->member = (struct sl_budget_member){
         .every_ms = feed->settings->every_ms,

@@ -292,8 +292,7 @@ static void on_broken(void *ctx)
 static void on_stir(void *ctx)
 {
     struct sl_dv_feed *feed = ctx;
-    feed->dataverse->stirred = true;
-    sl_wake_all(&feed->dataverse->stir);
+    sl_books_stir(&feed->dataverse->books);
 }
 
 const struct sl_journal_handler sl_dv_journal_handler = {

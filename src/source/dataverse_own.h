@@ -1,6 +1,6 @@
 /* Inside of the dataverse source, shared by its parts:
  *
- *   dataverse.c          the environment: its lease, its mark, the books of its feeds
+ *   dataverse.c          the environment: its lease, its mark
  *   dataverse_feed.c     a table's feed as a source: batches out, commits in, status
  *   dataverse_poller.c   what a feed does next: take over, read in full, poll, sweep
  *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
@@ -13,6 +13,7 @@
 
 #include "flow/batcher.h"
 #include "loop/fiber.h"
+#include "source/books.h"
 #include "source/budget.h"
 #include "source/dataverse.h"
 #include "source/dataverse_settings.h"
@@ -40,11 +41,8 @@ struct sl_dataverse {
     unsigned covered_count;
 
     struct sl_dv_feed *feeds;
-    struct sl_dv_feed *keeping; /* the one whose books are being kept right now */
-    bool stirred;
-    struct sl_waitlist stir, kept;
-
-    struct sl_fiber *keeper, *books;
+    struct sl_books books;
+    struct sl_fiber *keeper;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
 };
 
@@ -57,6 +55,7 @@ struct sl_dv_feed {
     const struct sl_dataverse_feed_settings *settings;
     struct sl_batcher *batcher;
     struct sl_journal *journal;
+    struct sl_book book;
     struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
     struct sl_dataverse_table table;
@@ -92,6 +91,11 @@ struct sl_dv_feed {
     char trouble[SL_ERR_TEXT_BYTES];
     uint64_t polls, bells, rows;
 };
+
+/* --- dataverse.c --- */
+
+/* Another process owns the source by now. Does not suspend. */
+void sl_dv_lose(struct sl_dataverse *dataverse);
 
 /* --- dataverse_feed.c --- */
 

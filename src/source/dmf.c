@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/fiber.h"
+#include "source/batches.h"
 #include "source/dmf_own.h"
 
 enum { PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30 * 1000 };
@@ -145,13 +146,7 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct s
     dmf->feed = feed;
     dmf->settings = feed->settings;
     dmf->since_ms = sl_wall_ms();
-    const struct sl_batcher_limits limits = {
-        .max_rows = (uint32_t)env->limits->batch_rows,
-        .max_bytes = env->limits->batch_bytes,
-        .linger_ms = env->limits->linger_ms,
-        .max_row_bytes = env->limits->max_row_bytes,
-    };
-    dmf->batcher = sl_batcher_new(&limits, env->credits);
+    dmf->batcher = sl_batches_new(env->limits, env->credits);
     name_leases(dmf);
     dmf->runner = sl_fiber_spawn_joinable("dmf.run", run_feed, dmf);
     dmf->keeper = sl_fiber_spawn_joinable("dmf.lease", sl_dmf_keep_leases, dmf);

@@ -13,7 +13,6 @@
 
 enum {
     STRANGER_EVERY_MS = 60 * 1000,
-    BOOKS_RETRY_MS = 500,
 };
 
 static const char PREFIX[] = "/ingest/";
@@ -73,63 +72,6 @@ static void answer_unknown(void *ctx, const struct sl_http_call *call, struct sl
     sl_buf_done(&text);
 }
 
-/* --- the books --- */
-
-void sl_ingest_stir(struct sl_ingest *ingest)
-{
-    ingest->stirred = true;
-    sl_wake_all(&ingest->stir);
-}
-
-static void sooner(uint64_t *wait_ms, uint64_t other_ms)
-{
-    if (other_ms < *wait_ms)
-        *wait_ms = other_ms;
-}
-
-static void keep_feed(struct sl_ingest_feed *feed, uint64_t *wait_ms)
-{
-    struct sl_err err = {0};
-    uint64_t next_ms;
-    sl_ingest_end_run(feed);
-    if (sl_journal_is_open(feed->journal)) {
-        uint64_t due_ms = feed->run_began_ms + feed->settings->run_span_ms;
-        uint64_t retry_ms = sl_deadline_in(BOOKS_RETRY_MS);
-        sooner(wait_ms, due_ms > sl_loop_now_ms() ? due_ms : retry_ms);
-    }
-    int rc = sl_journal_keep(feed->journal, &next_ms, &err);
-    if (rc != SL_OK && rc != SL_CANCELED) {
-        sl_log(SL_DEBUG, "cannot keep the books, will try again", SL_T("feed", feed->config->name),
-               SL_T("error", err.message));
-        next_ms = sl_deadline_in(BOOKS_RETRY_MS);
-    }
-    sooner(wait_ms, next_ms);
-}
-
-static void keep_books(void *arg)
-{
-    struct sl_ingest *ingest = arg;
-    for (;;) {
-        uint64_t wait_ms = SL_FOREVER;
-        ingest->stirred = false;
-        for (struct sl_ingest_feed *feed = ingest->feeds; feed; feed = feed->next) {
-            ingest->keeping = feed;
-            keep_feed(feed, &wait_ms);
-            ingest->keeping = NULL;
-            sl_wake_all(&ingest->kept);
-            if (sl_fiber_cancelled())
-                return;
-        }
-        while (!ingest->stirred) {
-            int rc = sl_wait(&ingest->stir, wait_ms);
-            if (rc == SL_CANCELED)
-                return;
-            if (rc == SL_TIMEOUT)
-                break;
-        }
-    }
-}
-
 /* --- the environment --- */
 
 struct sl_ingest *sl_ingest_new(const struct sl_ingest_env *env,
@@ -154,7 +96,7 @@ struct sl_ingest *sl_ingest_new(const struct sl_ingest_env *env,
         .max_body_bytes = ingest->settings->listen.max_body_bytes,
     };
     sl_listeners_add(env->listeners, source, &route);
-    ingest->books = sl_fiber_spawn_joinable("ingest.books", keep_books, ingest);
+    sl_books_start(&ingest->books, "ingest.books");
     return ingest;
 }
 
@@ -162,7 +104,6 @@ void sl_ingest_free(struct sl_ingest *ingest)
 {
     if (!ingest)
         return;
-    sl_fiber_cancel(ingest->books);
-    sl_fiber_join(ingest->books);
+    sl_books_stop(&ingest->books);
     free(ingest);
 }

@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "source/batches.h"
 #include "source/ingest_own.h"
 
-enum { END_PATIENCE_MS = 100 }; /* for ending a run: posts wait behind it */
+enum {
+    END_PATIENCE_MS = 100, /* for ending a run: posts wait behind it */
+    END_AGAIN_MS = 500,
+};
 
 /* --- adding rows --- */
 
@@ -53,7 +57,7 @@ static int open_batch(struct sl_ingest_feed *feed, struct sl_batch **ret, struct
     sl_batcher_set_deadline(feed->batcher, sl_deadline_in(SL_INGEST_PATIENCE_MS));
     if (!sl_journal_is_open(feed->journal)) {
         feed->run_began_ms = sl_loop_now_ms();
-        sl_ingest_stir(feed->ingest); /* it will want to be ended */
+        sl_books_stir(&feed->ingest->books); /* it will want to be ended */
     }
     int rc = sl_journal_begin(feed->journal, &kind, err);
     return rc == SL_OK ? sl_batcher_open(feed->batcher, ret, err) : rc;
@@ -87,7 +91,8 @@ int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
     return rc;
 }
 
-void sl_ingest_end_run(struct sl_ingest_feed *feed)
+/* Ends the run when its time has come. */
+static void end_run(struct sl_ingest_feed *feed)
 {
     struct sl_err err;
     uint64_t deadline_ms = sl_deadline_in(END_PATIENCE_MS);
@@ -190,7 +195,7 @@ static void note_broken(void *ctx)
 
 static void note_stir(void *ctx)
 {
-    sl_ingest_stir(((struct sl_ingest_feed *)ctx)->ingest);
+    sl_books_stir(&((struct sl_ingest_feed *)ctx)->ingest->books);
 }
 
 static const struct sl_journal_handler journal_handler = {
@@ -236,10 +241,7 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
 static void unlink_feed(struct sl_ingest_feed *feed)
 {
     struct sl_ingest_feed **at = &feed->ingest->feeds;
-    sl_fiber_cancel(
-        feed->ingest->books); /* all of them end: a database that hangs is not awaited */
-    while (feed->ingest->keeping == feed)
-        sl_wait(&feed->ingest->kept, SL_FOREVER);
+    sl_books_leave(&feed->ingest->books, &feed->book);
     while (*at != feed)
         at = &(*at)->next;
     *at = feed->next;
@@ -248,9 +250,7 @@ static void unlink_feed(struct sl_ingest_feed *feed)
 static void feed_close(struct sl_source *source)
 {
     struct sl_ingest_feed *feed = feed_of(source);
-    sl_fiber_shield(true); /* the books are about to end */
     unlink_feed(feed);
-    sl_fiber_shield(false);
     sl_arrival_leave(feed->arrival);
     sl_journal_free(feed->journal);
     sl_batcher_free(feed->batcher);
@@ -267,6 +267,20 @@ static const struct sl_source_type ingest_type = {
     .release = feed_release,
     .close = feed_close,
 };
+
+/* Before its books are kept. */
+static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
+{
+    struct sl_ingest_feed *feed = ctx;
+    (void)err;
+    end_run(feed);
+    if (sl_journal_is_open(feed->journal)) {
+        uint64_t due_ms = feed->run_began_ms + feed->settings->run_span_ms;
+        bool late = due_ms <= sl_loop_now_ms(); /* the flow does not move */
+        sl_books_sooner(wait_ms, late ? sl_deadline_in(END_AGAIN_MS) : due_ms);
+    }
+    return SL_OK;
+}
 
 static void make_journal(struct sl_ingest_feed *feed)
 {
@@ -286,6 +300,9 @@ static void make_journal(struct sl_ingest_feed *feed)
         .ctx = feed,
     };
     feed->journal = sl_journal_new(&options);
+    feed->book = (struct sl_book){
+        .journal = feed->journal, .feed = feed->config->name, .ctx = feed, .before = end_due_run};
+    sl_books_join(&feed->ingest->books, &feed->book);
 }
 
 static void make_metrics(struct sl_ingest_feed *feed)
@@ -331,13 +348,7 @@ struct sl_source *sl_source_ingest_new(struct sl_ingest *ingest,
     feed->ingest = ingest;
     feed->config = config;
     feed->settings = config->settings;
-    const struct sl_batcher_limits batches = {
-        .max_rows = (uint32_t)limits->batch_rows,
-        .max_bytes = limits->batch_bytes,
-        .linger_ms = limits->linger_ms,
-        .max_row_bytes = limits->max_row_bytes,
-    };
-    feed->batcher = sl_batcher_new(&batches, ingest->env.credits);
+    feed->batcher = sl_batches_new(limits, ingest->env.credits);
     feed->plan =
         sl_ingest_plan_new(&config->entities[0], feed->settings->version, limits->max_row_bytes);
     if (!feed->settings->version)

@@ -1,6 +1,6 @@
 /* Inside of the ingest source, shared by its parts:
  *
- *   ingest.c        the environment: routes, who may post, the books of its feeds
+ *   ingest.c        the environment: routes, who may post
  *   ingest_feed.c   a feed as a source: batches out, commits in, status; which posts wait for what
  *   ingest_post.c   one post: checked, added, confirmed, answered
  *   ingest_rows.c   bodies into rows
@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "flow/batcher.h"
 #include "loop/fiber.h"
+#include "source/books.h"
 #include "source/arrival.h"
 #include "source/ingest.h"
 #include "source/ingest_rows.h"
@@ -28,10 +29,7 @@ struct sl_ingest {
     char process[8]; /* in the names of runs: several processes may feed one table */
     struct sl_ingest_feed *feeds;
 
-    struct sl_ingest_feed *keeping; /* the one whose books are being kept right now */
-    bool stirred;
-    struct sl_waitlist stir, kept;
-    struct sl_fiber *books;
+    struct sl_books books;
 
     struct sl_metric *strangers;
     uint64_t told_ms; /* loop clock: when a stranger was last logged; 0: never */
@@ -64,6 +62,7 @@ struct sl_ingest_feed {
     struct sl_ingest_plan *plan;
     struct sl_batcher *batcher;
     struct sl_journal *journal;
+    struct sl_book book;
     struct sl_arrival *arrival; /* NULL: versions come in a column */
     uint64_t run_began_ms;      /* loop clock: the open run */
 
@@ -81,9 +80,6 @@ struct sl_ingest_feed {
 
 /* --- ingest.c --- */
 
-/* The books have something to do. */
-void sl_ingest_stir(struct sl_ingest *ingest);
-
 /* Whether the call shows a token. A route's authorize; ctx is the feed. */
 int sl_ingest_authorize(void *ctx, const struct sl_http_call *call);
 
@@ -100,9 +96,6 @@ int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
 
 /* The post's rows are all added: they go now. */
 void sl_ingest_send(struct sl_ingest_feed *feed, struct sl_ingest_post *post);
-
-/* Ends the open run when its time has come and nobody is in the way; else later. Suspends. */
-void sl_ingest_end_run(struct sl_ingest_feed *feed);
 
 /* Waits until they are confirmed. SL_CLOSED: a batch came back, or nothing moves; SL_TIMEOUT,
  * SL_CANCELED. */

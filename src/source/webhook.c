@@ -4,60 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "source/webhook_own.h"
-
-enum { BOOKS_RETRY_MS = 500 };
-
-/* --- the books of the feeds --- */
-
-static void sooner(uint64_t *wait_ms, uint64_t at_ms)
-{
-    if (at_ms < *wait_ms)
-        *wait_ms = at_ms;
-}
-
-static int keep_feed(struct sl_webhook_feed *feed, uint64_t *wait_ms)
-{
-    struct sl_err err = {0};
-    uint64_t next_ms = SL_FOREVER;
-    int rc = SL_OK;
-    if (feed->due_ms && sl_loop_now_ms() >= feed->due_ms)
-        rc = sl_hook_feed_end_due(feed, &err);
-    if (rc == SL_OK)
-        rc = sl_journal_keep(feed->journal, &next_ms, &err);
-    if (rc != SL_OK && rc != SL_CANCELED) {
-        sl_log(SL_DEBUG, "cannot keep the books, will try again", SL_T("feed", feed->config->name),
-               SL_T("error", err.message));
-        next_ms = sl_deadline_in(BOOKS_RETRY_MS);
-    }
-    sooner(wait_ms, next_ms);
-    if (feed->due_ms)
-        sooner(wait_ms, feed->due_ms);
-    return rc;
-}
-
-static void keep_books(void *arg)
-{
-    struct sl_webhook *webhook = arg;
-    for (;;) {
-        uint64_t wait_ms = SL_FOREVER;
-        webhook->stirred = false;
-        for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next) {
-            if (!feed->epoch || feed->epoch != sl_dataverse_epoch(sl_hook_reader(webhook)))
-                continue;
-            webhook->keeping = feed;
-            int rc = keep_feed(feed, &wait_ms);
-            webhook->keeping = NULL;
-            sl_wake_all(&webhook->kept);
-            if (rc == SL_CANCELED || sl_fiber_cancelled())
-                return;
-        }
-        if (!webhook->stirred && sl_wait(&webhook->stir, wait_ms) == SL_CANCELED)
-            return;
-    }
-}
 
 /* --- the source --- */
 
@@ -123,7 +71,7 @@ struct sl_webhook *sl_webhook_new(const struct sl_webhook_env *env,
     add_route(webhook);
     sl_hook_link_start(&webhook->out, &sl_hook_out_type, env->broker, webhook);
     webhook->ringer = sl_fiber_spawn_joinable("hook.bells", sl_hook_run_bells, webhook);
-    webhook->books = sl_fiber_spawn_joinable("hook.books", keep_books, webhook);
+    sl_books_start(&webhook->books, "hook.books");
     return webhook;
 }
 
@@ -132,9 +80,8 @@ void sl_webhook_free(struct sl_webhook *webhook)
     if (!webhook)
         return;
     sl_fiber_cancel(webhook->ringer);
-    sl_fiber_cancel(webhook->books);
     sl_fiber_join(webhook->ringer);
-    sl_fiber_join(webhook->books);
+    sl_books_stop(&webhook->books);
     sl_hook_link_stop(&webhook->out);
     sl_hook_bells_done(webhook);
     sl_hook_tables_done(webhook);

@@ -87,7 +87,7 @@ static int open_batch(struct sl_webhook_feed *feed, size_t size, struct sl_batch
     int rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK && !open) {
         feed->due_ms = sl_deadline_in(feed->settings->run_span_ms);
-        sl_wake_all(&feed->webhook->stir);
+        sl_books_stir(&feed->webhook->books);
     }
     while (rc == SL_OK) {
         rc = sl_batcher_open(feed->batcher, ret, err);

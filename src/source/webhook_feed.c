@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/batches.h"
 #include "source/webhook_own.h"
 
 enum { TRY_AGAIN_MS = 100 };
@@ -57,8 +58,7 @@ static void on_broken(void *ctx)
 static void on_stir(void *ctx)
 {
     struct sl_webhook_feed *feed = ctx;
-    feed->webhook->stirred = true;
-    sl_wake_all(&feed->webhook->stir);
+    sl_books_stir(&feed->webhook->books);
 }
 
 static const struct sl_journal_handler journal_handler = {
@@ -176,12 +176,8 @@ static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, stru
 
 static void unlink_feed(struct sl_webhook_feed *feed)
 {
-    struct sl_webhook *webhook = feed->webhook;
-    struct sl_webhook_feed **at = &webhook->feeds;
-    sl_fiber_shield(true); /* the books end with a write that has a deadline of its own */
-    while (webhook->keeping == feed)
-        sl_wait(&webhook->kept, SL_FOREVER);
-    sl_fiber_shield(false);
+    struct sl_webhook_feed **at = &feed->webhook->feeds;
+    sl_books_leave(&feed->webhook->books, &feed->book);
     while (*at != feed)
         at = &(*at)->next;
     *at = feed->next;
@@ -193,7 +189,6 @@ static void feed_close(struct sl_source *source)
     struct sl_webhook_feed *feed = feed_of(source);
     sl_hook_link_stop(&feed->webhook->in);
     sl_hook_jobs_stop(feed->webhook);
-    sl_fiber_cancel(feed->webhook->books); /* it may wait for a batch that nobody takes any more */
     unlink_feed(feed);
     sl_hook_feed_drop_sheaves(feed);
     sl_batch_free(feed->pending);
@@ -217,6 +212,20 @@ static struct sl_metric *outcome(const struct sl_webhook_feed *feed, const char 
                       "feed=\"%s\",outcome=\"%s\"", feed->config->name, name);
 }
 
+/* Before its books are kept: a run whose time has come is ended. */
+static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
+{
+    struct sl_webhook_feed *feed = ctx;
+    int rc = SL_OK;
+    if (!feed->epoch || feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+        return SL_END;
+    if (feed->due_ms && sl_loop_now_ms() >= feed->due_ms)
+        rc = sl_hook_feed_end_due(feed, err);
+    if (feed->due_ms)
+        sl_books_sooner(wait_ms, feed->due_ms);
+    return rc;
+}
+
 static void make_books(struct sl_webhook_feed *feed)
 {
     const struct sl_journal_options options = {
@@ -232,6 +241,9 @@ static void make_books(struct sl_webhook_feed *feed)
         .ctx = feed,
     };
     feed->journal = sl_journal_new(&options);
+    feed->book = (struct sl_book){
+        .journal = feed->journal, .feed = feed->config->name, .ctx = feed, .before = end_due_run};
+    sl_books_join(&feed->webhook->books, &feed->book);
     feed->upserts_metric = outcome(feed, "upsert");
     feed->deletions_metric = outcome(feed, "deletion");
     feed->dead_metric = outcome(feed, "dead");
@@ -242,20 +254,13 @@ struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
                                         const struct sl_feed_config *config)
 {
     struct sl_webhook_feed *feed = SL_NEW(struct sl_webhook_feed), **at = &webhook->feeds;
-    const struct sl_config_limits *limits = webhook->env.limits;
     feed->source.type = &webhook_type;
     feed->source.name = config->name;
     feed->webhook = webhook;
     feed->config = config;
     feed->settings = config->settings;
     feed->by_arrival = feed->order_known = feed->settings->relationship != NULL;
-    const struct sl_batcher_limits batches = {
-        .max_rows = (uint32_t)limits->batch_rows,
-        .max_bytes = limits->batch_bytes,
-        .linger_ms = limits->linger_ms,
-        .max_row_bytes = limits->max_row_bytes,
-    };
-    feed->batcher = sl_batcher_new(&batches, webhook->env.credits);
+    feed->batcher = sl_batches_new(webhook->env.limits, webhook->env.credits);
     make_books(feed);
     if (!feed->by_arrival)
         sl_dataverse_cover(sl_hook_reader(webhook), config->entities[0].collection);

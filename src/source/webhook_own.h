@@ -12,7 +12,7 @@
  *   webhook_batch.c   rows into batches
  *   webhook_feed.c    batches into the flow, commits back
  *
- *   webhook.c         the environment: its fibers, its books, status
+ *   webhook.c         the environment: its fibers, status
  *   webhook_event.c   what a post says
  *   webhook_link.c    a connection to RabbitMQ that is kept up
  *   webhook_table.c   metadata of the tables that are read */
@@ -23,6 +23,7 @@
 #include "broker/topology.h"
 #include "flow/batcher.h"
 #include "loop/fiber.h"
+#include "source/books.h"
 #include "source/arrival.h"
 #include "source/dataverse_table.h"
 #include "source/idset.h"
@@ -186,10 +187,7 @@ struct sl_webhook {
     struct sl_waitlist learned;
     struct sl_arrival *arrival; /* NULL: nobody needs it */
 
-    struct sl_webhook_feed *keeping; /* the one whose books are being kept right now */
-    bool stirred;
-    struct sl_waitlist stir, kept;
-    struct sl_fiber *books;
+    struct sl_books books;
 };
 
 struct sl_webhook_feed {
@@ -200,6 +198,7 @@ struct sl_webhook_feed {
     const struct sl_webhook_feed_settings *settings;
     struct sl_batcher *batcher;
     struct sl_journal *journal;
+    struct sl_book book;
     struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
     int64_t epoch;    /* under which the journal was taken up; 0: it was not */
