@@ -81,6 +81,11 @@ struct sl_dead *sl_batch_add_dead(struct sl_batch *batch)
     return dead;
 }
 
+struct sl_str sl_batch_keep(struct sl_batch *batch, struct sl_str text)
+{
+    return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
+}
+
 uint32_t sl_batch_read(const struct sl_batch *batch)
 {
     return batch->count + batch->dead_count + batch->superseded;

@@ -58,6 +58,9 @@ void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin)
 struct sl_record *sl_batch_add(struct sl_batch *batch);
 struct sl_dead *sl_batch_add_dead(struct sl_batch *batch);
 
+/* Copies the bytes into the batch's arena: a view of the copy. */
+struct sl_str sl_batch_keep(struct sl_batch *batch, struct sl_str text);
+
 /* Rows this batch accounts for: count + dead_count + superseded. */
 uint32_t sl_batch_read(const struct sl_batch *batch);
 

@@ -58,11 +58,6 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
     return SL_OK;
 }
 
-static struct sl_str keep(struct sl_batch *batch, struct sl_str text)
-{
-    return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
-}
-
 static int bury(void *ctx, struct sl_str id, const char *code, const char *reason,
                 struct sl_str raw_doc, struct sl_err *err)
 {
@@ -73,9 +68,9 @@ static int bury(void *ctx, struct sl_str id, const char *code, const char *reaso
         return rc;
     struct sl_dead dead = {
         .code = code,
-        .reason = keep(batch, sl_str_of(reason)),
-        .id = keep(batch, id),
-        .row = keep(batch, raw_doc),
+        .reason = sl_batch_keep(batch, sl_str_of(reason)),
+        .id = sl_batch_keep(batch, id),
+        .row = sl_batch_keep(batch, raw_doc),
         .row_is_bson = true,
     };
     if (!id.length) /* the key cannot tell it from the next one */
@@ -115,10 +110,10 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
         return rc;
     const struct sl_record record = {
         .op = SL_UPSERT,
-        .id = keep(batch, row->id),
+        .id = sl_batch_keep(batch, row->id),
         .version = sl_dataverse_row_version(row->version),
         .changed_at_ms = by_our_clock(feed, row->changed_at_ms),
-        .doc = keep(batch, row->doc),
+        .doc = sl_batch_keep(batch, row->doc),
     };
     return sl_batcher_add(feed->batcher, &record, err);
 }
@@ -173,7 +168,7 @@ static int give_deletions(struct poll *poll, struct sl_err *err)
             return rc;
         const struct sl_record record = {
             .op = SL_DELETE,
-            .id = keep(batch, id),
+            .id = sl_batch_keep(batch, id),
             .version = sl_dataverse_deletion_version(poll->greatest),
         };
         rc = sl_batcher_add(poll->feed->batcher, &record, err);

@@ -63,11 +63,6 @@ static int open_batch(struct sl_ingest_feed *feed, struct sl_batch **ret, struct
     return rc == SL_OK ? sl_batcher_open(feed->batcher, ret, err) : rc;
 }
 
-static struct sl_str keep(struct sl_batch *batch, struct sl_str text)
-{
-    return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
-}
-
 int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
                   const struct sl_record *record, char ret_run[SL_NAME_MAX], struct sl_err *err)
 {
@@ -81,8 +76,8 @@ int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
     if (!post->first)
         post->first = before + 1;
     snprintf(ret_run, SL_NAME_MAX, "%s", batch->origin.run);
-    copy.id = keep(batch, record->id);
-    copy.doc = keep(batch, record->doc);
+    copy.id = sl_batch_keep(batch, record->id);
+    copy.doc = sl_batch_keep(batch, record->doc);
     feed->newest = before + 1; /* at once: adding may suspend, and fail, with the row in it */
     rc = sl_batcher_add(feed->batcher, &copy, err);
     uint64_t after = sl_batcher_closings(feed->batcher);

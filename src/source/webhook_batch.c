@@ -72,11 +72,6 @@ void sl_hook_feed_unlock(struct sl_webhook_feed *feed)
 
 /* --- adding --- */
 
-static struct sl_str keep(struct sl_batch *batch, struct sl_str text)
-{
-    return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
-}
-
 /* The open batch. A row that fills more than one gets an empty one, because the batcher would move
  * it away from its claims otherwise. */
 static int open_batch(struct sl_webhook_feed *feed, size_t size, struct sl_batch **ret,
@@ -112,9 +107,9 @@ static int add_dead(const struct sl_hook_job *job, const struct sl_hook_reading 
     struct sl_webhook_feed *feed = job->feed;
     const struct sl_dead dead = {
         .code = reading->dead_code,
-        .reason = keep(batch, sl_str_of(reading->dead_reason)),
-        .id = keep(batch, sl_str_of(job->id)),
-        .row = keep(batch, sl_buf_view(&reading->doc)),
+        .reason = sl_batch_keep(batch, sl_str_of(reading->dead_reason)),
+        .id = sl_batch_keep(batch, sl_str_of(job->id)),
+        .row = sl_batch_keep(batch, sl_buf_view(&reading->doc)),
         .row_is_bson = true,
     };
     feed->dead++;
@@ -129,10 +124,11 @@ static int add_record(const struct sl_hook_job *job, const struct sl_hook_readin
     int64_t changed_ms = reading->changed_at_ms ? reading->changed_at_ms : job->at_ms;
     const struct sl_record record = {
         .op = reading->exists ? SL_UPSERT : SL_DELETE,
-        .id = keep(batch, sl_str_of(job->id)),
+        .id = sl_batch_keep(batch, sl_str_of(job->id)),
         .version = reading->version,
         .changed_at_ms = by_our_clock(feed, changed_ms),
-        .doc = reading->exists ? keep(batch, sl_buf_view(&reading->doc)) : (struct sl_str){0},
+        .doc =
+            reading->exists ? sl_batch_keep(batch, sl_buf_view(&reading->doc)) : (struct sl_str){0},
     };
     *(reading->exists ? &feed->upserts : &feed->deletions) += 1;
     sl_metric_add(reading->exists ? feed->upserts_metric : feed->deletions_metric, 1);

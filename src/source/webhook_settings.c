@@ -34,6 +34,7 @@ static const struct sl_setting SECRET_TABLE[] = {
     {0},
 };
 
+// clang-format off: it falls over a macro in such a table
 const struct sl_setting sl_webhook_source_table[] = {
     SL_LISTEN_ROWS(struct sl_webhook_source_settings, listen, "1MiB"),
     {.name = "doorbell",
@@ -49,6 +50,7 @@ const struct sl_setting sl_webhook_source_table[] = {
                                                          .help = "what a request must show; say header or query"},
     {0},
 };
+// clang-format on
 
 const struct sl_setting sl_webhook_feed_table[] = {
     {.name = "table",
