@@ -1,155 +1,20 @@
-"""The simulated Dataverse, seen from outside: pages, deltas, limits, switches, webhooks, the truth.
+"""The simulated Dataverse, seen from outside: pages, deltas, limits, switches, the truth."""
 
-The witnesses are Python's own json and http modules; nothing of sluice takes part.
-"""
-
-import decimal
 import http.client
-import http.server
 import json
-import re
-import socket
-import ssl
-import subprocess
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import pytest
 
+from process import wait_until
 from programs import Sim
-
-DEADLINE_S = 20
-GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-TRACK = "odata.track-changes"
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args, **kwargs):
-        return None
-
-
-OPENER = urllib.request.build_opener(NoRedirect, urllib.request.ProxyHandler({}))
-
-
-class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
-
-    @property
-    def json(self):
-        return json.loads(self.body, parse_float=decimal.Decimal)
-
-    @property
-    def code(self):
-        return self.json["error"]["code"]
-
-
-def fetch(url, body=None, headers=None):
-    request = urllib.request.Request(url.replace(" ", "%20"), data=body, headers=headers or {})
-    try:
-        with OPENER.open(request, timeout=DEADLINE_S) as reply:
-            return Answer(reply.status, reply.headers, reply.read())
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read())
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
-class Service:
-    """The calls of a client, and the control calls."""
-
-    def __init__(self, sim, client_id=None):
-        self.sim = sim
-        form = {"grant_type": "client_credentials", "client_id": client_id or sim.client_id,
-                "client_secret": sim.client_secret, "scope": f"{sim.url}/.default"}
-        answer = fetch(f"{sim.url}/{sim.tenant}/oauth2/v2.0/token",
-                       urllib.parse.urlencode(form).encode())
-        self.token = answer.json["access_token"]
-
-    def get(self, path, prefer=None):
-        url = path if path.startswith("http") else f"{self.sim.url}/api/data/v9.2/{path}"
-        headers = {"Authorization": f"Bearer {self.token}"}
-        if prefer:
-            headers["Prefer"] = prefer
-        return fetch(url, None, headers)
-
-    def post(self, path, **body):
-        return self.sim.post(f"dv/{path}", body)
-
-    def switch(self, **switches):
-        self.sim.post("switches", switches)
-
-    def lines(self, path):
-        answer = fetch(f"{self.sim.url}/_sim/dv/{path}")
-        assert answer.status == 200, answer.body
-        return [json.loads(line) for line in answer.body.splitlines()]
-
-    def truth(self, table, **options):
-        return self.lines("truth?" + urllib.parse.urlencode({"table": table, **options}))
-
-    def stats(self):
-        return self.sim.get("stats")["dataverse"]
-
-    def user(self):
-        return self.stats()["users"][self.sim.client_id]
-
-    def poll(self, link, prefer=None):
-        """Follows a link to its end; gives rows by id, ids of deletions, and the delta link."""
-        rows, deleted = {}, []
-        while True:
-            answer = self.get(link, prefer)
-            assert answer.status == 200, answer.body
-            for row in answer.json["value"]:
-                if "reason" in row:
-                    assert row["@odata.context"].endswith("/$deletedEntity")
-                    assert row["reason"] == "deleted"
-                    deleted.append(row["id"])
-                else:
-                    key = next(value for name, value in reversed(row.items()) if name.endswith("id"))
-                    assert row["@odata.etag"] == f'W/"{row["versionnumber"]}"'
-                    rows[key] = row
-            link = answer.json.get("@odata.nextLink")
-            if not link:
-                return rows, deleted, answer.json.get("@odata.deltaLink")
+from sim_client import DEADLINE_S, GUID, TRACK, Service, compare, fetch, follow
 
 
 @pytest.fixture
 def service(sim):
     return Service(sim)
-
-
-def compare(row, fields):
-    """A row of an answer says what the truth says, number by number, digit by digit."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            (kind, text), = value.items()
-            if kind == "$date":
-                text = text if "T" in str(row[name]) else text.removesuffix("T00:00:00Z")
-                assert row[name] == text, name
-            elif kind == "$numberLong":
-                assert row[name] == int(text) and isinstance(row[name], int), name
-            elif kind == "$numberDecimal":
-                assert format(row[name], "f") == text, name
-            else:
-                assert float(row[name]) == float(text), name
-        else:
-            assert row[name] == value, name
-
-
-def follow(state, rows, deleted):
-    """What a reader does: the newest wins, and in one answer a row beats its deletion."""
-    for key in deleted:
-        if key not in rows:
-            state.pop(key, None)
-    state.update(rows)
 
 
 # ---------------------------------------------------------------- reading
@@ -261,7 +126,7 @@ def test_the_same_seed_gives_the_same_changes(service):
         again.post("table", table="product", count=40)
         again.post("change", table="product", count=4, seed=9)
         again.post("load", tables=["product"], per_s=2000, seconds=0.05, seed=5)
-        wait_for(lambda: again.stats()["loads_running"] == 0, "the load does not end")
+        wait_until(lambda: again.stats()["loads_running"] == 0, DEADLINE_S, "the load does not end")
         return [(c["id"], c["op"], c["versionnumber"]) for c in again.lines("changes?from=1")]
 
     first = run()
@@ -303,7 +168,7 @@ def test_tokens_expire_by_call_by_age_and_by_metadata(service):
     assert len(changed) == 2 and service.get(link).status == 200
 
     service.switch(dv_token_seconds=1)
-    wait_for(lambda: service.get(link).status == 410, "the token does not grow old")
+    wait_until(lambda: service.get(link).status == 410, DEADLINE_S, "the token does not grow old")
     assert service.get(link.replace("$deltatoken=9", "$deltatoken=x")).status == 400
     assert service.get("accounts?$skiptoken=<cookie />").status == 400
 
@@ -396,10 +261,10 @@ def test_the_three_limits_are_kept_and_counted(service):
     assert answers[0].headers["x-ms-ratelimit-time-remaining-xrm-requests"].startswith("1,199.9")
     assert answers[5].code == "0x80072322" and 1 <= int(answers[5].headers["Retry-After"]) <= 3
     assert service.user()["too_early"] == 2
-    wait_for(lambda: service.get("WhoAmI").status == 200, "the window does not slide")
+    wait_until(lambda: service.get("WhoAmI").status == 200, DEADLINE_S, "the window does not slide")
 
     service.switch(dv_limit_requests=8000, dv_limit_execution_ms=50, dv_cost_ms=60)
-    wait_for(lambda: service.get("WhoAmI").status == 200, "the window does not slide")
+    wait_until(lambda: service.get("WhoAmI").status == 200, DEADLINE_S, "the window does not slide")
     busy = service.get("WhoAmI")
     assert (busy.status, busy.code) == (429, "0x80072321")
     assert busy.headers["x-ms-ratelimit-burst-remaining-xrm-requests"].startswith("7,99")
@@ -483,193 +348,3 @@ def test_spoiled_rows_and_a_slow_body(service):
     begun = time.monotonic()
     size = len(service.get("accounts").body)
     assert time.monotonic() - begun > 0.7 * size / 20000 > 0.1
-
-
-# ---------------------------------------------------------------- webhooks and associations
-
-
-class Receiver:
-    """A webhook's other end: keeps what comes, and answers as told. With files it speaks TLS."""
-
-    def __init__(self, certificate=None, key=None):
-        receiver = self
-        self.posts, self.answers, self.lock = [], [], threading.Lock()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with receiver.lock:
-                    receiver.posts.append((self.path, dict(self.headers.items()), body))
-                    status = receiver.answers.pop(0) if receiver.answers else 200
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate, key)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"http{'s' * bool(certificate)}://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def bodies(self):
-        return [json.loads(body, parse_float=decimal.Decimal) for _, _, body in self.posts]
-
-
-@pytest.fixture
-def receiver():
-    running = Receiver()
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
-
-
-def sent(service, receiver, count):
-    wait_for(lambda: len(receiver.posts) >= count, f"{len(receiver.posts)} of {count} posts")
-    wait_for(lambda: (h := service.sim.get("dv/hooks"))["waiting"] + h["in_flight"] == 0,
-             "posts are left")
-    return service.sim.get("dv/hooks")
-
-
-def parameter(context, name):
-    return {p["key"]: p["value"] for p in context["InputParameters"]}[name]
-
-
-def test_webhooks_speak_the_wire_format(service, receiver):
-    service.post("table", table="account", count=20)
-    service.post("table", table="new_tag", count=2)
-    service.post("table", table="mserp_vendvendorv2entity", count=2)
-    service.post("webhook", url=receiver.url, secret={"header": "x-key", "value": "s3cret"})
-    service.post("webhook", url=receiver.url, secret={"query": "code", "value": "abc"},
-                 tables=["new_tag"], messages=["Delete"])
-    account, = service.post("change", table="account", count=1)["ids"]
-    sent(service, receiver, 1)
-    path, headers, raw = receiver.posts[0]
-    assert path == "/hook" and headers["x-key"] == "s3cret"
-    assert headers["x-ms-dynamics-entity-name"] == "account"
-    assert headers["x-ms-dynamics-request-name"] == "Update"
-    assert b"\\/Date(" in raw and b"http:\\/\\/schemas" in raw and not re.search(rb"[^\\]/", raw)
-    context, = receiver.bodies()
-    assert context["MessageName"] == "Update" and context["PrimaryEntityId"] == account
-    assert context["Stage"] == 40 and context["ParentContext"]["Stage"] == 30
-    target = parameter(context, "Target")
-    assert list(target)[0] == "__type" and target["Id"] == account
-    changed = {a["key"] for a in target["Attributes"]}
-    assert {"accountid", "modifiedon"} <= changed and len(changed) < 20
-    image = context["PostEntityImages"][0]
-    assert image["key"] == "AsynchronousStepPrimaryName" and "__type" not in image["value"]
-
-    tag, other = [line["id"] for line in service.truth("new_tag")]
-    service.post("associate", relationship="new_account_tag", target=account, related=tag)
-    related = service.get(f"accounts({account})/new_account_tag?$select=new_tagid"
-                          f"&$filter=new_tagid eq {tag}").json["value"]
-    assert [row["new_tagid"] for row in related] == [tag]
-    service.post("disassociate", relationship="new_account_tag", target=account, related=tag)
-    assert service.get(f"accounts({account})/new_account_tag").json["value"] == []
-    truth, = service.lines("truth?relationship=new_account_tag")
-    assert (truth["target"], truth["related"], truth["deleted"]) == (account, tag, True)
-    service.post("delete", table="new_tag", ids=[other])
-    vendor, = service.post("change", table="mserp_vendvendorv2entity", count=1)["ids"]
-    hooks = sent(service, receiver, 6)
-    assert hooks["delivered"] == 6 and hooks["answers"] == {"200": 6}
-    by_name = {context["MessageName"]: context for context in receiver.bodies()}
-    assert parameter(by_name["Associate"], "Relationship")["SchemaName"] == "new_account_tag"
-    assert parameter(by_name["Associate"], "RelatedEntities")[0]["Id"] == tag
-    assert parameter(by_name["Delete"], "Target")["Id"] == other
-    assert by_name["OnExternalUpdated"]["PrimaryEntityId"] == vendor
-    assert "BusinessEventId" in by_name["OnExternalUpdated"]
-    assert "Disassociate" in by_name
-    assert sum(path == "/hook?code=abc" for path, _, _ in receiver.posts) == 1
-
-
-def test_webhooks_are_tried_again_once_and_only_after_502_503_504(service, receiver):
-    service.post("table", table="account", count=20)
-    service.post("webhook", url=receiver.url)
-    service.switch(hook_retry_ms=10)
-    receiver.answers = [503, 200, 500, 502, 504]
-    for _ in range(3):
-        before = len(receiver.posts)
-        service.post("change", table="account", count=1)
-        hooks = sent(service, receiver, before + 1)
-    assert len(receiver.posts) == 5
-    assert (hooks["retried"], hooks["failed"], hooks["delivered"]) == (2, 2, 1)
-    assert hooks["answers"] == {"503": 1, "200": 1, "500": 1, "502": 1, "504": 1}
-
-
-def test_webhooks_get_lost_doubled_late_stripped_and_rolled_back(service, receiver):
-    service.post("table", table="account", count=200)
-    service.post("webhook", url=receiver.url)
-    service.switch(hook_lose_percent=100)
-    service.post("change", table="account", count=3)
-    service.switch(hook_lose_percent=0, hook_double_percent=100)
-    service.post("change", table="account", count=2)
-    assert sent(service, receiver, 4)["lost"] == 3 and len(receiver.posts) == 4
-
-    service.switch(hook_double_percent=0, hook_oversize=100)
-    service.post("change", table="account", count=1)
-    sent(service, receiver, 5)
-    assert receiver.posts[-1][1]["x-ms-dynamics-msg-size-exceeded"]
-    stripped = receiver.bodies()[-1]
-    assert stripped["PrimaryEntityId"] and "InputParameters" not in stripped
-    assert not {"ParentContext", "PreEntityImages", "PostEntityImages"} & stripped.keys()
-
-    service.switch(hook_oversize=0, hook_rollback_percent=100)
-    before = service.stats()["changes"]
-    service.post("change", table="account", count=10)
-    sent(service, receiver, 25)
-    assert service.stats()["changes"] == before + 10
-    rolled_back = [body for body in receiver.bodies()[5:] if body["IsInTransaction"]]
-    assert len(rolled_back) == 10 and all(body["Mode"] == 0 for body in rolled_back)
-
-    service.switch(hook_rollback_percent=0, hook_disorder=300, hook_delay_ms={"min": 1, "max": 5})
-    order = [service.post("change", table="account", count=1)["ids"][0] for _ in range(30)]
-    sent(service, receiver, 55)
-    seen = [body["PrimaryEntityId"] for body in receiver.bodies()[25:]]
-    assert sorted(seen) == sorted(order) and seen != order
-    service.sim.post("reset")
-    assert service.sim.get("dv/hooks")["webhooks"] == []
-
-
-def test_webhooks_over_tls_and_receivers_that_do_not_answer(service, tmp_path):
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
-         "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    secure = Receiver(certificate, key)
-    silent = socket.create_server(("127.0.0.1", 0))
-    try:
-        service.post("table", table="account", count=5)
-        number = service.post("webhook", url=secure.url)["id"]
-        service.post("change", table="account", count=1)
-        wait_for(lambda: service.sim.get("dv/hooks")["failed"] == 1, "the certificate was trusted")
-        service.switch(hook_ca=str(certificate))
-        service.post("change", table="account", count=1)
-        sent(service, secure, 1)
-        service.switch(hook_ca=None, hook_verify=False)
-        service.post("change", table="account", count=1)
-        assert sent(service, secure, 2)["delivered"] == 2
-
-        service.post("webhook", remove=number)
-        service.post("webhook", url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        service.switch(hook_timeout_ms=100)
-        service.post("change", table="account", count=1)
-        wait_for(lambda: service.sim.get("dv/hooks")["failed"] == 2, "it waits for ever")
-        assert service.sim.get("dv/hooks")["answers"] == {"none": 2, "200": 2}
-        service.switch(hook_timeout_ms=60000)
-        service.post("change", table="account", count=1)
-        wait_for(lambda: service.sim.get("dv/hooks")["in_flight"] == 1, "nothing is under way")
-    finally:
-        secure.server.shutdown()
-        secure.server.server_close()
-        begun = time.monotonic()
-        service.sim.stop()  # in the middle of a post
-        silent.close()
-    assert time.monotonic() - begun < 5
