@@ -1,4 +1,4 @@
-# Every target of this project links sluice_options: warnings, sanitizers, feature macros.
+# Every target of this project links sluice_options: warnings, sanitizers, kill points, core dumps, feature macros.
 add_library(sluice_options INTERFACE)
 target_compile_definitions(sluice_options INTERFACE _GNU_SOURCE)
 target_compile_options(
@@ -18,4 +18,17 @@ if(SLUICE_SANITIZE)
   target_compile_options(sluice_options INTERFACE -fsanitize=address,undefined
                                                   -fno-sanitize-recover=undefined)
   target_link_options(sluice_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(SLUICE_FUZZ)
+  target_compile_definitions(sluice_options INTERFACE SLUICE_FUZZ) # buffers are small: base/size.h
+  # Instrumented for libFuzzer; coverage is for ./dev fuzz --coverage.
+  target_compile_options(sluice_options INTERFACE -fsanitize=fuzzer-no-link -fprofile-instr-generate
+                                                  -fcoverage-mapping)
+  target_link_options(sluice_options INTERFACE -fprofile-instr-generate)
+endif()
+if(SLUICE_KILL_POINTS)
+  target_compile_definitions(sluice_options INTERFACE SLUICE_KILL_POINTS)
+endif()
+if(SLUICE_DUMPABLE)
+  target_compile_definitions(sluice_options INTERFACE SLUICE_DUMPABLE)
 endif()

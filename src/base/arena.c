@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/asan.h"
 #include "base/mem.h"
 
 struct sl_arena_block {
@@ -27,10 +28,10 @@ void sl_arena_init(struct sl_arena *arena, size_t block_bytes)
 
 /* Blocks of the usual size are kept for the next arena: fresh ones cost a page fault every 4 KiB.
  * Not with AddressSanitizer, which must see that they are free. */
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SL_ASAN
 static const int KEPT_MAX = 0;
 #else
-static const int KEPT_MAX = 16;
+static const int KEPT_MAX = 64;
 #endif
 
 static struct sl_arena_block *kept;

@@ -4,10 +4,12 @@
 
 #include <stddef.h>
 
+#include "base/size.h"
+
 struct sl_arena_block;
 
 /* The block size to choose for large arenas: these blocks are used again. */
-enum { SL_ARENA_BLOCK_BYTES = 256 * 1024 };
+enum { SL_ARENA_BLOCK_BYTES = SL_SIZE(64 * 1024, 2048) };
 
 struct sl_arena {
     struct sl_arena_block *blocks; /* private: newest first */

@@ -6,10 +6,18 @@
 #include "base/mem.h"
 
 enum { SUB_BITS = 5, SUB = 1 << SUB_BITS, OCTAVES = 36, STEPS = (OCTAVES + 1) * SUB };
+enum { SLICES = 4 }; /* the one that is being filled, and a minute of whole ones */
+
+struct slice {
+    uint64_t sum_us, max_us;
+    uint32_t steps[STEPS];
+};
 
 struct sl_histogram {
     uint64_t count, sum_us, max_us;
     uint64_t steps[STEPS];
+    struct slice slices[SLICES];
+    unsigned slice; /* being filled */
 };
 
 struct sl_histogram *sl_histogram_new(void)
@@ -47,11 +55,39 @@ static uint64_t top_of(unsigned step)
 
 void sl_histogram_add(struct sl_histogram *histogram, uint64_t value_us, uint64_t count)
 {
-    histogram->steps[step_of(value_us)] += count;
+    unsigned step = step_of(value_us);
+    struct slice *slice = &histogram->slices[histogram->slice];
+    histogram->steps[step] += count;
     histogram->count += count;
     histogram->sum_us += value_us * count;
     if (value_us > histogram->max_us)
         histogram->max_us = value_us;
+    slice->steps[step] += (uint32_t)count;
+    slice->sum_us += value_us * count;
+    if (value_us > slice->max_us)
+        slice->max_us = value_us;
+}
+
+void sl_histogram_turn(struct sl_histogram *histogram)
+{
+    histogram->slice = (histogram->slice + 1) % SLICES;
+    memset(&histogram->slices[histogram->slice], 0, sizeof *histogram->slices);
+}
+
+struct sl_histogram *sl_histogram_recent(const struct sl_histogram *histogram)
+{
+    struct sl_histogram *recent = sl_histogram_new();
+    for (unsigned i = 0; i < SLICES; i++) {
+        const struct slice *slice = &histogram->slices[i];
+        for (unsigned step = 0; step < STEPS; step++) {
+            recent->steps[step] += slice->steps[step];
+            recent->count += slice->steps[step];
+        }
+        recent->sum_us += slice->sum_us;
+        if (slice->max_us > recent->max_us)
+            recent->max_us = slice->max_us;
+    }
+    return recent;
 }
 
 uint64_t sl_histogram_count(const struct sl_histogram *histogram)

@@ -18,6 +18,14 @@ uint64_t sl_histogram_count(const struct sl_histogram *histogram);
 uint64_t sl_histogram_sum_us(const struct sl_histogram *histogram);
 uint64_t sl_histogram_max_us(const struct sl_histogram *histogram);
 
+/* The last minute (up to a third of one more) is counted beside, in slices: to be called every
+ * SL_HISTOGRAM_SLICE_MS. */
+enum { SL_HISTOGRAM_SLICE_MS = 20 * 1000 };
+void sl_histogram_turn(struct sl_histogram *histogram);
+
+/* What was recorded in the last minute, as a histogram of its own: the caller frees it. */
+struct sl_histogram *sl_histogram_recent(const struct sl_histogram *histogram);
+
 /* The value below or at which the share (0..1) of all recorded values lies; 0 when empty. */
 uint64_t sl_histogram_quantile_us(const struct sl_histogram *histogram, double share);
 

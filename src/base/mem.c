@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+void sl_out_of_memory(size_t size)
+{
+    fprintf(stderr, "sluice: out of memory (%zu bytes)\n", size);
+    abort();
+}
+
 static void *checked(void *memory, size_t size)
 {
     if (memory || !size)
         return memory ? memory : checked(malloc(1), 1);
-    fprintf(stderr, "sluice: out of memory (%zu bytes)\n", size);
-    abort();
+    sl_out_of_memory(size);
 }
 
 void *sl_alloc(size_t size)

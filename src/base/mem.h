@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* Ends the program with that message: for memory that a library could not get. */
+void sl_out_of_memory(size_t size) __attribute__((noreturn));
+
 void *sl_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *sl_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *sl_realloc(void *memory, size_t size) __attribute__((returns_nonnull));

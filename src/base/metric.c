@@ -73,6 +73,13 @@ int64_t sl_metric_sum(const char *name, const char *part)
     return sum;
 }
 
+void sl_metric_turn(void)
+{
+    for (struct sl_metric *at = sl_metric_first(); at; at = at->next)
+        if (at->kind == SL_HISTOGRAM)
+            sl_histogram_turn(at->histogram);
+}
+
 void sl_metric_free_all(void)
 {
     while (first) {

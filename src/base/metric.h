@@ -47,6 +47,10 @@ struct sl_metric *sl_metric_first(void);
 /* Sum of all series of that name whose labels contain part ("" for all). */
 int64_t sl_metric_sum(const char *name, const char *part);
 
+/* Has the histograms forget what is older than a minute, in what they know of the last one: to be
+ * called every SL_HISTOGRAM_SLICE_MS. */
+void sl_metric_turn(void);
+
 /* Frees all series: for tests and a clean end. */
 void sl_metric_free_all(void);
 

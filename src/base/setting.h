@@ -28,6 +28,7 @@ struct sl_setting {
     const char *fallback; /* default, as it would be written; NULL: none (NULL, 0, false) */
     const char *help;     /* one sentence, with the unit */
     bool required;
+    bool secret;                /* URL: as a whole, not by its password alone */
     int64_t minimum, maximum;   /* INT; DURATION and SIZE too; both 0: no bounds */
     const char *const *choices; /* CHOICE: ended by NULL; URL: the schemes, likewise (NULL: any) */
     const struct sl_setting *section; /* SECTION: its table, ended by a NULL name */

@@ -48,9 +48,12 @@ uint64_t sl_hash(const void *bytes, size_t size)
 
 void sl_text_clean(char *text)
 {
-    for (; *text; text++)
+    for (; *text; text++) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
             *text = ' ';
+        if (text[0] == '\xc2' && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0)
+            text[0] = text[1] = ' '; /* U+0080 to U+009F: U+009B starts an escape sequence */
+    }
 }
 
 /* Length of the well-formed sequence at s (1-4), or 0. Unicode 15, table 3-7. */
@@ -81,13 +84,54 @@ static size_t utf8_sequence(const unsigned char *s, size_t left)
     return need;
 }
 
+static const uint64_t TOPS = 0x8080808080808080u;
+
+static inline uint64_t word_at(const unsigned char *s)
+{
+    uint64_t word;
+    memcpy(&word, s, sizeof word);
+    return word;
+}
+
+static inline uint32_t half_at(const unsigned char *s)
+{
+    uint32_t half;
+    memcpy(&half, s, sizeof half);
+    return half;
+}
+
+enum { SHORT_BYTES = 64 };
+
+/* Are all bytes ASCII? Of a short text that is asked first, and nearly always the end of it: words
+ * that overlap, no loop over single bytes. */
+static bool all_ascii(const unsigned char *s, size_t length)
+{
+    uint64_t seen = 0;
+    if (length < 4)
+        return !length || !((s[0] | s[length / 2] | s[length - 1]) & 0x80);
+    if (length < 8)
+        return !((half_at(s) | half_at(s + length - 4)) & (uint32_t)TOPS);
+    for (; length > 32; s += 32, length -= 32)
+        seen |= word_at(s) | word_at(s + 8) | word_at(s + 16) | word_at(s + 24);
+    for (; length > 8; s += 8, length -= 8)
+        seen |= word_at(s);
+    /* 1 to 8 are left, and there were 8 or more: the last word may begin before s. */
+    return !((seen | word_at(s + length - 8)) & TOPS);
+}
+
 /* How many ASCII bytes s begins with. */
 static size_t ascii_run(const unsigned char *s, size_t length)
 {
     size_t i = 0;
-    uint64_t word;
-    while (length - i >= 8 && (memcpy(&word, s + i, 8), !(word & 0x8080808080808080u)))
-        i += 8;
+    while (
+        length - i >= 32 &&
+        !((word_at(s + i) | word_at(s + i + 8) | word_at(s + i + 16) | word_at(s + i + 24)) & TOPS))
+        i += 32;
+    for (; length - i >= 8; i += 8) {
+        uint64_t tops = word_at(s + i) & TOPS;
+        if (tops)
+            return i + (size_t)__builtin_ctzll(tops) / 8; /* little-endian: format/bson_writer.c */
+    }
     while (i < length && s[i] < 0x80)
         i++;
     return i;
@@ -96,14 +140,15 @@ static size_t ascii_run(const unsigned char *s, size_t length)
 bool sl_utf8_valid(const char *at, size_t length)
 {
     const unsigned char *s = (const unsigned char *)at;
-    size_t i = ascii_run(s, length);
-    while (i < length) {
-        size_t step = utf8_sequence(s + i, length - i);
-        if (!step)
-            return false;
-        i += step;
-        if (i < length && s[i] < 0x80)
-            i += ascii_run(s + i, length - i);
+    if (length <= SHORT_BYTES && all_ascii(s, length))
+        return true;
+    for (size_t i = ascii_run(s, length); i < length; i += ascii_run(s + i, length - i)) {
+        do {
+            size_t step = utf8_sequence(s + i, length - i);
+            if (!step)
+                return false;
+            i += step;
+        } while (i < length && s[i] >= 0x80);
     }
     return true;
 }
@@ -128,8 +173,21 @@ void sl_buf_init(struct sl_buf *buf)
     memset(buf, 0, sizeof *buf);
 }
 
+void sl_buf_init_secret(struct sl_buf *buf)
+{
+    sl_buf_init(buf);
+    buf->secret = true;
+}
+
+static void wipe(struct sl_buf *buf)
+{
+    if (buf->secret && buf->data)
+        sl_wipe(buf->data, buf->capacity);
+}
+
 void sl_buf_done(struct sl_buf *buf)
 {
+    wipe(buf);
     free(buf->data);
     sl_buf_init(buf);
 }
@@ -143,10 +201,20 @@ void sl_buf_clear(struct sl_buf *buf)
 
 void sl_buf_grow(struct sl_buf *buf, size_t size)
 {
-    size_t capacity = buf->capacity ? buf->capacity : 64;
-    while (capacity - buf->length < size + 1)
-        capacity *= 2;
-    buf->data = sl_realloc(buf->data, capacity);
+    size_t wanted = buf->length + size + 1; /* at once when that is known, else by doubling */
+    size_t capacity = buf->capacity ? 2 * buf->capacity : 64;
+    if (capacity < wanted)
+        capacity = (wanted + 63) & ~(size_t)63;
+    if (buf->secret) { /* realloc() would leave a copy behind */
+        char *data = sl_alloc(capacity);
+        if (buf->data)
+            memcpy(data, buf->data, buf->length + 1);
+        wipe(buf);
+        free(buf->data);
+        buf->data = data;
+    } else {
+        buf->data = sl_realloc(buf->data, capacity);
+    }
     buf->capacity = capacity;
 }
 

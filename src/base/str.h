@@ -38,9 +38,11 @@ struct sl_buf {
     char *data;
     size_t length;
     size_t capacity;
+    bool secret; /* memory that it leaves is wiped */
 };
 
 void sl_buf_init(struct sl_buf *buf);
+void sl_buf_init_secret(struct sl_buf *buf); /* sl_buf_take ends the secrecy: the caller wipes */
 void sl_buf_done(struct sl_buf *buf);
 void sl_buf_clear(struct sl_buf *buf);             /* keeps the memory */
 void sl_buf_grow(struct sl_buf *buf, size_t size); /* private: for sl_buf_reserve */

@@ -1,4 +1,5 @@
 /* The calls of a channel that are one method and its reply, and the acknowledgements. */
+#include "base/kill_point.h"
 #include "broker/amqp_own.h"
 
 static const char consumer_tag[] = "sluice";
@@ -101,7 +102,9 @@ static void put(struct sl_channel *channel, amqp_method_number_t id, void *decod
 void sl_channel_ack(struct sl_channel *channel, uint64_t tag)
 {
     amqp_basic_ack_t method = {.delivery_tag = tag};
+    sl_kill_point("ack", NULL);
     put(channel, AMQP_BASIC_ACK_METHOD, &method);
+    sl_kill_point("acked", NULL);
 }
 
 void sl_channel_nack(struct sl_channel *channel, uint64_t tag, bool requeue)

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "base/size.h"
 #include "broker/table.h"
 
 enum {
-    POOL_PAGE_BYTES = 64 * 1024,
+    POOL_PAGE_BYTES = SL_SIZE(64 * 1024, 4096),
     COPY_BELOW_BYTES = 4096, /* body pieces smaller than this are cheaper copied */
     CLASS_BASIC = 60,
     METHOD_ID_BYTES = 4,

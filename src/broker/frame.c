@@ -98,6 +98,7 @@ static int complete_held(struct sl_frame_reader *reader, const uint8_t *bytes, s
         size_t part = missing < size - used ? missing : size - used;
         if (!part)
             break;
+        sl_buf_reserve(&reader->held, missing); /* at once, and no more */
         sl_buf_add(&reader->held, bytes + used, part);
         used += part;
     }

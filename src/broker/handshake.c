@@ -106,7 +106,7 @@ static int on_start(struct sl_amqp *amqp, const amqp_connection_start_t *start, 
     about[2].value.value.table = (amqp_table_t){sizeof can / sizeof *can, can};
 
     struct sl_buf login;
-    sl_buf_init(&login);
+    sl_buf_init_secret(&login);
     if (!by_certificate) /* else the server takes the name from the certificate */
         add_login(amqp->options.address, &login);
     amqp_connection_start_ok_t reply = {
@@ -116,8 +116,6 @@ static int on_start(struct sl_amqp *amqp, const amqp_connection_start_t *start, 
         .locale = sl_codec_bytes("en_US"),
     };
     int rc = put(amqp, AMQP_CONNECTION_START_OK_METHOD, &reply, err);
-    if (login.length)
-        sl_wipe(login.data, login.length);
     sl_wipe(amqp->codec.scratch.data, amqp->codec.scratch.length);
     sl_buf_done(&login);
     amqp->state = SL_AMQP_LOGIN;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/kill_point.h"
 #include "base/mem.h"
 #include "broker/amqp_own.h"
 
@@ -94,6 +95,7 @@ static int put(struct sl_channel *channel, const struct sl_publish *message, str
 
 static void send_now(struct sl_channel *channel, struct sl_sending *sending)
 {
+    sl_kill_point("publish", sending->message->routing_key);
     if (put(channel, sending->message, &sending->err) != SL_OK) {
         finish(sending);
         return;
@@ -130,6 +132,7 @@ static void confirm_one(struct sl_channel *channel, uint64_t tag, bool refused)
     slot->sending = NULL;
     if (!sending)
         return;
+    sl_kill_point("confirmed", sending->message->routing_key);
     /* Normally all of it is gone; but a confirm must not free memory that is still to be written.
      */
     sl_stream_disown(channel->amqp->stream, sending->message->body.at,

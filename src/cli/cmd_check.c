@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/registry.h"
-#include "config/config.h"
+#include "cli/load.h"
+#include "cli/trial.h"
 
 static void print_count(const char *before, size_t count, const char *one, const char *many)
 {
@@ -21,20 +21,12 @@ static void print_summary(const struct sl_config *config, const char *file)
 
 int sl_cmd_check(const struct sl_options *options)
 {
-    struct sl_err err;
-    struct sl_config *config = NULL;
-    const char *path = sl_options_config(options, &err);
-    if (!path) {
-        fprintf(stderr, "sluice: %s\n", err.message);
+    const char *path;
+    const struct sl_config_shape shape = sl_trial_shape(NULL);
+    struct sl_config *config = sl_load_named(options, &shape, &path);
+    if (!config)
         return SL_EXIT_FAILED;
-    }
-    struct sl_problems problems;
-    sl_problems_init(&problems);
-    int rc = sl_config_load(path, &sl_registry_shape, &config, &problems);
-    sl_problems_print(&problems, stderr);
-    if (rc == SL_OK)
-        print_summary(config, problems.file);
+    print_summary(config, sl_config_shown_path(path));
     sl_config_free(config);
-    sl_problems_done(&problems);
-    return rc == SL_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
+    return SL_EXIT_OK;
 }

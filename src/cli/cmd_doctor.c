@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/sandbox.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
+#include "cli/load.h"
+#include "cli/trial.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
 
@@ -46,10 +49,22 @@ static void examine(void *arg)
     sl_doctor_broker(doctor);
     sl_doctor_mongo(doctor);
     doctor->http = sl_http_new(&options, &err);
-    if (sl_doctor_works(doctor, doctor->http ? SL_OK : (int)err.code, &err, "http", NULL))
+    if (sl_doctor_works(doctor, doctor->http ? SL_OK : (int)err.code, &err, "http", NULL)) {
         sl_doctor_sources(doctor);
+        sl_doctor_alerts(doctor);
+    }
     sl_doctor_listeners(doctor);
     sl_http_free(doctor->http);
+}
+
+static void say_sandbox(struct sl_doctor *doctor)
+{
+    if (sl_sandbox_entered())
+        sl_doctor_say(doctor, SL_DOCTOR_OK, "sandbox", NULL,
+                      "no program can be started and no file written from inside sluice");
+    else
+        sl_doctor_say(doctor, SL_DOCTOR_WARN, "sandbox", "unset that variable",
+                      "switched off by SLUICE_SANDBOX in the environment");
 }
 
 static int conclude(const struct sl_doctor *doctor)
@@ -66,6 +81,7 @@ static int examine_config(const struct sl_config *config)
     struct sl_doctor doctor = {.config = config, .settings = config->settings};
     sl_doctor_say(&doctor, SL_DOCTOR_OK, "configuration", NULL, "sources %zu, feeds %zu",
                   config->source_count, config->feed_count);
+    say_sandbox(&doctor);
     sl_fiber_spawn("doctor", examine, &doctor);
     sl_loop_run();
     sl_dns_close();
@@ -76,25 +92,16 @@ static int examine_config(const struct sl_config *config)
 
 int sl_cmd_doctor(const struct sl_options *options)
 {
-    struct sl_err err;
-    struct sl_config *config = NULL;
-    const char *path = sl_options_config(options, &err);
-    if (!path) {
-        fprintf(stderr, "sluice: %s\n", err.message);
-        return SL_EXIT_FAILED;
-    }
-    struct sl_problems problems;
-    sl_problems_init(&problems);
-    int rc = sl_config_load(path, &sl_registry_shape, &config, &problems);
-    sl_problems_print(&problems, stderr);
-    sl_problems_done(&problems);
+    const char *path;
     int status = SL_EXIT_FAILED;
-    if (rc == SL_OK) {
+    const struct sl_config_shape shape = sl_trial_shape(NULL);
+    struct sl_config *config = sl_load_named(options, &shape, &path);
+    if (config) {
         sl_log_setup(SL_ERROR, SL_LOG_AUTO); /* the lines on stdout say it all */
         status = examine_config(config);
-    } else {
+        sl_config_free(config);
+    } else if (path) {
         printf("FAIL  configuration: it cannot be used → mend what is said above\n");
     }
-    sl_config_free(config);
     return status;
 }

@@ -56,17 +56,18 @@ static void print_overview(void)
     fputs("\nUsage: sluice COMMAND [OPTIONS]\n\nCommands:\n", stdout);
     for (const struct sl_command *command = sl_commands; command->name; command++)
         printf("  %-9s %s\n", command->name, command->summary);
-    print_options(~0u);
+    print_options(SL_OPT_CONFIG | SL_OPT_ROLE | SL_OPT_LOG_LEVEL | SL_OPT_JSON);
+    fputs("  sluice help COMMAND lists all options of a command.\n", stdout);
     putchar('\n');
     fputs(EXAMPLE, stdout);
 }
 
 static void print_command(const struct sl_command *command)
 {
-    const char *topic = command->options & SL_OPT_TOPIC ? " [config|COMMAND]" : "";
     bool options = command->options & ~(unsigned)SL_OPT_TOPIC;
-    printf("Usage: sluice %s%s%s\n\n%s: %s\n", command->name, options ? " [OPTIONS]" : "", topic,
-           command->name, command->summary);
+    printf("Usage: sluice %s%s%s%s\n\n%s: %s\n", command->name, command->topic ? " " : "",
+           command->topic ? command->topic : "", options ? " [OPTIONS]" : "", command->name,
+           command->summary);
     if (*command->details)
         printf("\n%s\n", command->details);
     print_options(command->options & ~(unsigned)SL_OPT_TOPIC);

@@ -6,11 +6,15 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/sandbox.h"
 #include "cli/commands.h"
 #include "cli/gateway.h"
-#include "cli/registry.h"
+#include "cli/load.h"
+#include "cli/trial.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
+#include "ops/alert.h"
+#include "ops/notify.h"
 
 enum {
     DRAIN_MS = 9000,                 /* SIGTERM drains within 10 s … */
@@ -21,7 +25,9 @@ enum {
 struct running {
     const struct sl_options *options;
     const char *path;
+    struct sl_config_shape shape;
     struct sl_config *config;
+    struct sl_config *before; /* until config has shown that it works; NULL: there was none */
     struct sl_fiber *fiber;
     bool end, reload;
     int status;
@@ -52,60 +58,97 @@ static void on_signal(uv_signal_t *handle, int number)
     sl_fiber_wake(running->fiber);
 }
 
-static struct sl_config *load(const struct running *running)
+static void set_up_log(const struct running *running)
 {
-    struct sl_config *config = NULL;
-    struct sl_problems problems;
-    sl_problems_init(&problems);
-    int rc = sl_config_load(running->path, &sl_registry_shape, &config, &problems);
-    sl_problems_print(&problems, stderr);
-    sl_problems_done(&problems);
-    if (rc != SL_OK)
-        return NULL;
-    if (running->options->role >= 0)
-        config->role = running->options->role;
-    int level = running->options->log_level >= 0 ? running->options->log_level : config->log.level;
-    sl_log_setup((enum sl_level)level, (enum sl_log_form)config->log.form);
-    return config;
+    const struct sl_config_log *log = &running->config->log;
+    int level = running->options->log_level >= 0 ? running->options->log_level : log->level;
+    sl_log_setup((enum sl_level)level, (enum sl_log_form)log->form);
 }
 
-/* Waits for a signal. SIGHUP gives the new configuration when it is good; a bad one is told, and
- * nothing changes. NULL: the end. */
+/* A reload asked for while sluice starts would end it, as long as nobody listens for the signal. */
+static void hold_reload(bool on)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+/* The new configuration, when it can be used; what is wrong with it is told. */
+static struct sl_config *reload(const struct running *running)
+{
+    struct sl_err err = {0};
+    struct sl_config *config = sl_load(running->path, &running->shape);
+    if (!config)
+        sl_log(SL_ERROR, "configuration not reloaded: it has the problems above",
+               SL_T("file", running->path));
+    if (!config || sl_trial_addresses(running->config, config, &err) == SL_OK)
+        return config;
+    sl_log(SL_ERROR, "configuration not reloaded", SL_T("file", running->path),
+           SL_T("error", err.message));
+    sl_config_free(config);
+    return NULL;
+}
+
+/* Waits for a signal. SIGHUP gives the new configuration when it is good; a bad one changes
+ * nothing. NULL: the end. */
 static struct sl_config *wait_for_change(struct running *running)
 {
     while (!running->end) {
         if (running->reload) {
             running->reload = false;
-            struct sl_config *config = load(running);
+            struct sl_config *config = reload(running);
             if (config)
                 return config;
-            sl_log(SL_ERROR, "configuration not reloaded: it has the problems above",
-                   SL_T("file", running->path));
         }
         sl_fiber_park(SL_FOREVER);
     }
     return NULL;
 }
 
+/* What only a start can tell, as a login that RabbitMQ refuses: the old one worked. */
+static bool go_back(struct running *running, const struct sl_err *err)
+{
+    sl_log(SL_ERROR,
+           running->before ? "cannot start as configured anew, going back" : "cannot start",
+           SL_T("error", err->message));
+    if (!running->before) {
+        running->status = SL_EXIT_FAILED;
+        return false;
+    }
+    sl_config_free(running->config);
+    running->config = running->before;
+    running->before = NULL;
+    return true;
+}
+
 /* One life of the gateway. True when it is to be started again, with another configuration. */
 static bool live(struct running *running)
 {
     struct sl_err err = {0};
+    set_up_log(running);
     struct sl_gateway *gateway = sl_gateway_start(running->config, &err);
-    if (!gateway) {
-        sl_log(SL_ERROR, "cannot start", SL_T("error", err.message));
-        running->status = SL_EXIT_FAILED;
-        return false;
-    }
+    if (!gateway)
+        return go_back(running, &err);
+    sl_config_free(running->before);
+    running->before = NULL;
     sl_log(SL_INFO, "running", SL_T("version", SLUICE_VERSION), SL_T("config", running->path),
-           SL_N("feeds", running->config->feed_count));
+           SL_N("feeds", running->config->feed_count),
+           SL_T("sandbox", sl_sandbox_entered() ? "on" : "off"));
+    sl_notify("READY=1");
 
     struct sl_config *next = wait_for_change(running);
     sl_log(SL_INFO, next ? "reloading" : "ending: finishing what is in flight");
+    if (next) {
+        sl_notify_reloading();
+    } else {
+        sl_notify("STOPPING=1");
+        sl_alert_hurry();
+    }
     sl_gateway_stop(gateway, sl_deadline_in(DRAIN_MS));
     if (!next)
         return false;
-    sl_config_free(running->config);
+    running->before = running->config;
     running->config = next;
     return true;
 }
@@ -120,7 +163,8 @@ static void run(void *arg)
         signals[i].data = running;
         uv_signal_start(&signals[i], on_signal, numbers[i]);
     }
-    while (live(running))
+    hold_reload(false);
+    while (live(running) && !running->end)
         ;
     for (size_t i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&signals[i], NULL);
@@ -131,12 +175,15 @@ static void run(void *arg)
 int sl_cmd_run(const struct sl_options *options)
 {
     struct sl_err err;
-    struct running running = {.options = options, .path = sl_options_config(options, &err)};
+    struct running running = {.options = options,
+                              .path = sl_options_config(options, &err),
+                              .shape = sl_trial_shape(options->role >= 0 ? &options->role : NULL)};
     if (!running.path) {
         fprintf(stderr, "sluice: %s\n", err.message);
         return SL_EXIT_FAILED;
     }
-    running.config = load(&running);
+    hold_reload(true);
+    running.config = sl_load(running.path, &running.shape);
     if (!running.config)
         return SL_EXIT_FAILED;
 
@@ -151,6 +198,8 @@ int sl_cmd_run(const struct sl_options *options)
     sl_loop_run();
 
     sl_config_free(running.config);
+    sl_config_free(running.before);
+    sl_alert_end();
     sl_dns_close();
     sl_loop_close();
     sl_metric_free_all();

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/registry.h"
+#include "cli/status_latency.h"
 #include "cli/status_text.h"
 #include "config/config.h"
 #include "config/settings.h"
@@ -16,6 +18,7 @@ enum { TIMEOUT_MS = 10 * 1000, URL_BYTES = 300 };
 
 struct asking {
     char url[URL_BYTES];
+    char *token; /* secret; NULL: none */
     struct sl_http_response response;
     int rc;
     struct sl_err err;
@@ -25,7 +28,8 @@ static void ask(void *arg)
 {
     struct asking *asking = arg;
     const struct sl_http_options options = {.version = SLUICE_VERSION};
-    const struct sl_http_request request = {.url = asking->url, .timeout_ms = TIMEOUT_MS};
+    const struct sl_http_request request = {
+        .url = asking->url, .timeout_ms = TIMEOUT_MS, .bearer = asking->token};
     struct sl_http *http = sl_http_new(&options, &asking->err);
     asking->rc = SL_CONFIG;
     if (http)
@@ -47,8 +51,8 @@ static void make_url(const char *listen, char out[URL_BYTES])
         snprintf(out, URL_BYTES, "http://%s/status", listen);
 }
 
-/* Reads ops.listen of the configuration, and nothing else of it. */
-static bool find_url(const struct sl_options *options, char out[URL_BYTES])
+/* Reads ops of the configuration, and nothing else of it. */
+static bool find_place(const struct sl_options *options, struct asking *ret)
 {
     struct sl_err err;
     struct sl_problems problems;
@@ -66,15 +70,29 @@ static bool find_url(const struct sl_options *options, char out[URL_BYTES])
         fprintf(stderr, "sluice: ops.listen of %s is empty: there is nobody to ask\n", path);
         found = false;
     }
-    if (found)
-        make_url(ops.listen, out);
+    if (found) {
+        make_url(ops.listen, ret->url);
+        ret->token = ops.token;
+        ops.token = NULL;
+    }
     sl_settings_done(section->table, &ops);
     sl_problems_done(&problems);
     return found;
 }
 
+static void print(const struct asking *asking, const struct sl_json *status,
+                  const struct sl_options *options)
+{
+    if (options->json)
+        fwrite(asking->response.body, 1, asking->response.length, stdout);
+    else if (options->latency)
+        sl_status_latency(sl_json_get(status, "latency"), true, stdout);
+    else
+        sl_status_text(status, stdout);
+}
+
 /* Shows the answer. Returns the exit status. */
-static int show(const struct asking *asking, bool json)
+static int show(const struct asking *asking, const struct sl_options *options)
 {
     struct sl_err err;
     struct sl_json_doc *doc;
@@ -85,6 +103,11 @@ static int show(const struct asking *asking, bool json)
                 asking->url, asking->err.message);
         return SL_EXIT_FAILED;
     }
+    if (response->status == 401) {
+        fprintf(stderr, "sluice: the sluice at %s has another ops.token than this configuration\n",
+                asking->url);
+        return SL_EXIT_FAILED;
+    }
     if (response->status != 200 ||
         sl_json_parse(response->body, response->length, NULL, &doc, &err) != SL_OK) {
         fprintf(stderr, "sluice: what answers at %s is not sluice (status %d)\n", asking->url,
@@ -93,10 +116,7 @@ static int show(const struct asking *asking, bool json)
     }
     const struct sl_json *ready = sl_json_get(sl_json_root(doc), "ready");
     int status = ready && ready->kind == SL_JSON_BOOL && ready->truth ? SL_EXIT_OK : SL_EXIT_FAILED;
-    if (json)
-        fwrite(response->body, 1, response->length, stdout);
-    else
-        sl_status_text(sl_json_root(doc), stdout);
+    print(asking, sl_json_root(doc), options);
     sl_json_free(doc);
     return status;
 }
@@ -104,12 +124,15 @@ static int show(const struct asking *asking, bool json)
 int sl_cmd_status(const struct sl_options *options)
 {
     struct asking asking = {0};
-    if (!find_url(options, asking.url))
+    if (!find_place(options, &asking))
         return SL_EXIT_FAILED;
     sl_fiber_spawn("status", ask, &asking);
     sl_loop_run();
-    int status = show(&asking, options->json);
+    int status = show(&asking, options);
     sl_http_response_done(&asking.response);
+    if (asking.token)
+        sl_wipe(asking.token, strlen(asking.token));
+    free(asking.token);
     sl_dns_close();
     sl_loop_close();
     return status;

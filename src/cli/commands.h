@@ -9,6 +9,7 @@ struct sl_command {
     const char *summary;                          /* one line of the overview */
     const char *details;                          /* a few lines for `sluice help NAME` */
     unsigned options;                             /* which options it takes: enum sl_option_mask */
+    const char *topic;                            /* its word, with SL_OPT_TOPIC */
     int (*run)(const struct sl_options *options); /* returns the exit status */
 };
 
@@ -21,6 +22,10 @@ int sl_cmd_run(const struct sl_options *options);
 int sl_cmd_check(const struct sl_options *options);
 int sl_cmd_doctor(const struct sl_options *options);
 int sl_cmd_status(const struct sl_options *options);
+int sl_cmd_refresh(const struct sl_options *options);
+int sl_cmd_dead(const struct sl_options *options);
+int sl_cmd_audit(const struct sl_options *options);
+int sl_cmd_alert(const struct sl_options *options);
 int sl_cmd_version(const struct sl_options *options);
 int sl_cmd_help(const struct sl_options *options);
 int sl_cmd_schema(const struct sl_options *options);

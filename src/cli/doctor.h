@@ -35,6 +35,7 @@ void sl_doctor_broker(struct sl_doctor *doctor);    /* doctor_broker.c */
 void sl_doctor_mongo(struct sl_doctor *doctor);     /* doctor_mongo.c */
 void sl_doctor_sources(struct sl_doctor *doctor);   /* doctor_sources.c */
 void sl_doctor_listeners(struct sl_doctor *doctor); /* doctor_listeners.c */
+void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
 
 /* The tables of a dataverse source that feeds read, its own ones and those that webhook feeds read
  * back (doctor_dataverse.c). */

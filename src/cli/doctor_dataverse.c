@@ -138,6 +138,19 @@ static bool reads_all(struct examining *examining, const struct sl_dataverse_tab
     return global;
 }
 
+/* Events alone tell less than the table's own log: what no event told is never known. */
+static void warn_of_tracking(struct examining *examining, const char *what)
+{
+    char advice[160];
+    snprintf(advice, sizeof advice,
+             "follow it by a feed of source '%s', of which events are the doorbell",
+             examining->source->name);
+    sl_doctor_say(
+        examining->doctor, SL_DOCTOR_WARN, what, advice,
+        "its rows are read back as events name them, though its change tracking is on and "
+        "would miss none");
+}
+
 static void examine_table(struct examining *examining, const char *feed, const char *name,
                           char *const *select, bool followed)
 {
@@ -151,11 +164,79 @@ static void examine_table(struct examining *examining, const char *feed, const c
         rc = sl_dataverse_table_check(&table, &err);
     if (rc == SL_OK)
         rc = read_a_row(examining, &table, &err);
-    if (sl_doctor_works(doctor, rc, &err, what, NULL) && reads_all(examining, &table, what))
+    bool readable =
+        sl_doctor_works(doctor, rc, &err, what, NULL) && reads_all(examining, &table, what);
+    if (readable && table.tracked && !followed)
+        warn_of_tracking(examining, what);
+    else if (readable)
         sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "it can be read, %u columns, key %s%s",
                       table.columns.count, table.id_column,
                       table.tracked ? ", change tracking is on" : "");
     sl_dataverse_table_done(&table);
+}
+
+/* --- a relationship --- */
+
+/* The two tables, of a relationship of either kind. */
+static int read_relationship(struct examining *examining, const char *name, char *ret_tables[2],
+                             struct sl_err *err)
+{
+    static const char *const members[][2] = {
+        {"Entity1LogicalName", "Entity2LogicalName"},
+        {"ReferencedEntity",   "ReferencingEntity" }
+    };
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf path;
+    sl_buf_init(&path);
+    sl_buf_add_text(&path, "RelationshipDefinitions(SchemaName='");
+    sl_dataverse_escape(&path, name);
+    sl_buf_add_text(&path, "')");
+    const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
+    int rc = sl_dataverse_read_json(&examining->remote, &get, &doc, err);
+    sl_buf_done(&path);
+    if (rc != SL_OK && err->cause == 404)
+        return sl_err_set(
+            err, SL_CONFIG,
+            "the environment has no relationship '%s'; is it the schema name, with its "
+            "capitals?",
+            name);
+    if (rc != SL_OK)
+        return rc;
+    for (int i = 0; i < 2 && !ret_tables[1]; i++) {
+        const char *one = sl_json_text(sl_json_get(sl_json_root(doc), members[i][0]));
+        const char *other = sl_json_text(sl_json_get(sl_json_root(doc), members[i][1]));
+        if (!one || !other)
+            continue;
+        ret_tables[0] = sl_strdup(one);
+        ret_tables[1] = sl_strdup(other);
+    }
+    sl_json_free(doc);
+    return ret_tables[1] ? SL_OK : sl_err_set(err, SL_CLOSED, "the answer names no tables");
+}
+
+/* An association is asked for by its two ends: both tables must be readable. */
+static void examine_relationship(struct examining *examining, const char *feed, const char *name)
+{
+    struct sl_doctor *doctor = examining->doctor;
+    struct sl_err err = {0};
+    char what[SL_DOCTOR_WHAT_BYTES], *tables[2] = {NULL, NULL};
+    snprintf(what, sizeof what, "feed '%s' relationship '%s'", feed, name);
+    int rc = read_relationship(examining, name, tables, &err);
+    bool readable = sl_doctor_works(doctor, rc, &err, what, NULL);
+    for (int i = 0; readable && i < 2; i++) {
+        struct sl_dataverse_table table = {0};
+        rc = sl_dataverse_table_read(&examining->remote, tables[i], NULL, SL_STEADY, &table, &err);
+        if (rc == SL_OK)
+            rc = read_a_row(examining, &table, &err);
+        readable =
+            sl_doctor_works(doctor, rc, &err, what, NULL) && reads_all(examining, &table, what);
+        sl_dataverse_table_done(&table);
+    }
+    if (readable)
+        sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "the tables '%s' and '%s' can be read",
+                      tables[0], tables[1]);
+    free(tables[0]);
+    free(tables[1]);
 }
 
 /* --- which tables --- */
@@ -181,6 +262,8 @@ static void examine_tables(struct examining *examining)
             const struct sl_webhook_feed_settings *settings = feed->settings;
             if (settings->table)
                 examine_table(examining, feed->name, settings->table, settings->select, false);
+            else
+                examine_relationship(examining, feed->name, settings->relationship);
         }
     }
 }

@@ -9,6 +9,8 @@
 #include "loop/fiber.h"
 #include "mongo/client.h"
 #include "mongo/fields.h"
+#include "source/feed_names.h"
+#include "store/store.h"
 
 #define WHAT "mongo"
 #define OWN_COLLECTION "doctor"
@@ -189,6 +191,29 @@ static int examine_indexes(struct sl_doctor *doctor, struct sl_mongo *mongo, con
     return rc;
 }
 
+/* Documents of a feed that is not in the configuration: of one that was renamed? What it took long
+ * to find is not looked for. */
+static void look_for_strangers(struct sl_doctor *doctor, struct sl_mongo *mongo, const char *what,
+                               const char *collection)
+{
+    struct sl_err err = {0};
+    char name[SL_NAME_MAX];
+    struct sl_state *state = sl_store_new(mongo, &doctor->settings->mongo, &err);
+    if (!state)
+        return;
+    const char **known = sl_feed_names_of(doctor->config, collection);
+    if (state->type->stranger_find(state, collection, known, sl_deadline_in(SL_DOCTOR_WAIT_MS),
+                                   name, &err) == SL_OK)
+        sl_doctor_say(doctor, SL_DOCTOR_WARN, what,
+                      "if a dataverse feed was called so, say so in its \"formerly\"; else delete "
+                      "them",
+                      "it holds documents of a feed '%s' that the configuration does not name: "
+                      "nothing keeps them up to date",
+                      name);
+    free(known);
+    state->type->close(state);
+}
+
 static void examine_collection(struct sl_doctor *doctor, struct sl_mongo *mongo,
                                const char *collection)
 {
@@ -200,6 +225,8 @@ static void examine_collection(struct sl_doctor *doctor, struct sl_mongo *mongo,
     int rc = try_update(mongo, database, collection, &err);
     if (rc == SL_OK)
         rc = examine_indexes(doctor, mongo, what, collection, &err);
+    if (rc == SL_OK)
+        look_for_strangers(doctor, mongo, what, collection);
     if (sl_doctor_works(doctor, rc, &err, what, NULL) && doctor->warned == warned)
         sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "can be written in database '%s'",
                       database);

@@ -21,6 +21,8 @@ enum {
     RETRY_MIN_MS = 500,
     RETRY_MAX_MS = 10 * 1000,
     LOOP_DELAY_EVERY_MS = 10,
+    BOOK_HOLD_MS = 1000, /* of live changes: a run's end is seen later by that, a document is not */
+    BOOK_COUNT = 8,      /* half of what the broker lets an applier hold */
     DRAIN_SHARE_MS = 3500, /* of the deadline, kept for closing connections */
 };
 
@@ -52,7 +54,7 @@ static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
 
     if (!(gateway->http = sl_http_new(&http, err)))
         return err->code;
-    sl_alert_start(gateway->http, &settings->mail);
+    sl_alert_start(gateway->http, &settings->alerts, SLUICE_VERSION, about.role);
     if (!(gateway->ops = sl_ops_start(&settings->ops, &about, err)))
         return err->code;
     if (!(gateway->mongo = sl_mongo_new(&settings->mongo, err)))
@@ -130,11 +132,45 @@ static void start_feed(struct sl_gateway *gateway, struct sl_feed *feed,
     feed->flow = sl_flow_start(&options, feed->source, gateway->amqp_sink, gateway->state);
 }
 
+static char *name_lease(const char *kind, const char *name)
+{
+    struct sl_buf buf;
+    sl_buf_init(&buf);
+    sl_buf_printf(&buf, "%s:%s", kind, name);
+    return sl_buf_take(&buf);
+}
+
+/* All that one process at a time works on. */
+static void start_sharing(struct sl_gateway *gateway)
+{
+    const struct sl_config *config = gateway->config;
+    size_t count = 0;
+    gateway->shared = sl_calloc(config->feed_count + config->source_count + 1, sizeof(char *));
+    for (size_t i = 0; i < config->feed_count; i++)
+        if (sl_kind_of(config->feeds[i].source->type)->sharing == SL_SHARED_BY_FEED)
+            gateway->shared[count++] = name_lease("feed", config->feeds[i].name);
+    for (size_t i = 0; i < config->source_count; i++)
+        if (sl_kind_of(config->sources[i].type)->sharing == SL_SHARED_BY_SOURCE)
+            gateway->shared[count++] = name_lease("source", config->sources[i].name);
+    gateway->share = sl_share_new(gateway->state, (const char *const *)gateway->shared, count);
+    gateway->keeper = sl_keeper_new(gateway->state);
+}
+
+static void end_sharing(struct sl_gateway *gateway)
+{
+    sl_keeper_free(gateway->keeper);
+    sl_share_free(gateway->share);
+    for (size_t i = 0; gateway->shared && gateway->shared[i]; i++)
+        free(gateway->shared[i]);
+    free(gateway->shared);
+}
+
 static int start_ingest(struct sl_gateway *gateway, struct sl_err *err)
 {
     const struct sl_config *config = gateway->config;
     gateway->amqp_sink = sl_sink_amqp_new(gateway->broker);
     gateway->listeners = sl_listeners_new(config);
+    start_sharing(gateway);
     gateway->environments = sl_calloc(config->source_count, sizeof *gateway->environments);
     int rc = open_environments(gateway, false, err);
     if (rc == SL_OK)
@@ -155,6 +191,10 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
     struct sl_flow_options options = flow_options(sl_lane_name(lane));
     options.window = (unsigned)gateway->settings->mongo.writers;
     options.ledger = true;
+    if (lane == SL_LANE_FAST) { /* many small batches; those of a full read are large */
+        options.book_hold_ms = BOOK_HOLD_MS;
+        options.book_count = BOOK_COUNT;
+    }
     options.read_stage = "consumed";
     options.write_stage = "applied";
     options.write_timeout_ms = gateway->settings->mongo.write_timeout_ms;
@@ -168,8 +208,9 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
 
 static void start_apply(struct sl_gateway *gateway)
 {
-    gateway->mongo_sink =
-        sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo, collection_of, gateway);
+    gateway->overtaken = sl_overtaken_new(gateway->state);
+    gateway->mongo_sink = sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo,
+                                            collection_of, gateway, gateway->overtaken);
     start_lane(gateway, SL_LANE_FAST);
     start_lane(gateway, SL_LANE_BULK);
 }
@@ -187,7 +228,6 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     struct sl_gateway *gateway = SL_NEW(struct sl_gateway);
     gateway->config = config;
     gateway->settings = config->settings;
-    sl_loop_delay_watch(LOOP_DELAY_EVERY_MS);
     share_credit(gateway->ingest_credits, "ingest_fast", "ingest_bulk",
                  config->limits.ingest_credit_bytes);
     share_credit(gateway->apply_credits, "apply_fast", "apply_bulk",
@@ -206,6 +246,10 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     if (applies(gateway))
         start_apply(gateway);
     sl_watch_start(gateway);
+    sl_alert_watch_start(gateway);
+    sl_refresher_start(gateway);
+    sl_loop_delay_watch(
+        LOOP_DELAY_EVERY_MS); /* what a start reads from files is no delay of the work */
     return gateway;
 }
 
@@ -238,7 +282,10 @@ static void close_sink(struct sl_sink *sink)
 void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
 {
     uint64_t drain_ms = deadline_ms > DRAIN_SHARE_MS ? deadline_ms - DRAIN_SHARE_MS : deadline_ms;
+    sl_alert_watch_stop(gateway);
     sl_watch_stop(gateway);
+    sl_refresher_stop(gateway);
+    sl_share_leave(gateway->share);
     sl_listeners_stop(gateway->listeners, drain_ms); /* posts under way are answered */
     stop_reading(gateway);
     for (size_t i = 0; i < gateway->feed_count; i++)
@@ -247,8 +294,10 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
         stop_flow(gateway->lanes[i].flow, drain_ms);
     close_environments(gateway, true);
     close_environments(gateway, false);
+    end_sharing(gateway);
     close_sink(gateway->amqp_sink);
     close_sink(gateway->mongo_sink);
+    sl_overtaken_free(gateway->overtaken);
 
     sl_alert_stop(deadline_ms);
     if (gateway->state)

@@ -11,7 +11,9 @@
 #include "loop/fiber.h"
 #include "mongo/client.h"
 #include "ops/ops.h"
+#include "source/keeper.h"
 #include "source/listeners.h"
+#include "source/share.h"
 
 /* An entry under "sources". */
 struct sl_environment {
@@ -33,6 +35,7 @@ struct sl_lane_part {
 };
 
 /* A peer that is asked now and then whether it answers. */
+#define SL_PEER_NOT_YET "not yet contacted"
 struct sl_peer {
     const char *name;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when it answered */
@@ -48,18 +51,29 @@ struct sl_gateway {
     struct sl_broker *broker;
     struct sl_credit ingest_credits[SL_LANES]; /* by enum sl_lane */
     struct sl_credit apply_credits[SL_LANES];  /* likewise */
+    size_t held_ids_bytes;                     /* by the sources, as limits.held_ids bounds */
     struct sl_sink *amqp_sink, *mongo_sink;
+    struct sl_overtaken *overtaken; /* for mongo_sink */
     struct sl_listeners *listeners;
+    struct sl_share *share;
+    struct sl_keeper *keeper; /* of the leases that feeds of packages hold */
+    char **shared;            /* names of the leases that it works under; heap, ended by NULL */
     struct sl_environment *environments; /* one for each source of the configuration */
     struct sl_feed *feeds;
     size_t feed_count;
     struct sl_lane_part lanes[SL_LANES]; /* by enum sl_lane */
     struct sl_peer mongo_peer, broker_peer;
-    struct sl_fiber *watcher;
+    struct sl_fiber *watcher, *broker_watcher;
+    struct sl_fiber *refresher;
+    struct sl_alert_watch *alert_watch;
 };
 
 /* The environment of that source; it must exist and be open. */
 void *sl_gateway_environment(const struct sl_gateway *gateway, const char *source);
+
+/* A fiber tells feeds of the refreshes that were asked for (cli/refresher.c). */
+void sl_refresher_start(struct sl_gateway *gateway);
+void sl_refresher_stop(struct sl_gateway *gateway);
 
 /* Readiness checks and status providers of all parts; a fiber asks the peers every two seconds.
  * Before start and after stop, between begin and end, /readyz says that the gateway is starting or
@@ -68,5 +82,16 @@ void sl_watch_begin(void);
 void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
 void sl_watch_end(void);
+
+/* A fiber looks every two seconds for what operators are to be told of: peers and budgets
+ * (cli/alert_watch.c), lag and dead letters (cli/alert_rows.c). */
+void sl_alert_watch_start(struct sl_gateway *gateway);
+void sl_alert_watch_stop(struct sl_gateway *gateway);
+
+/* What the looks at rows remember. */
+struct sl_alert_rows;
+struct sl_alert_rows *sl_alert_rows_new(void);
+void sl_alert_rows_free(struct sl_alert_rows *rows);
+void sl_alert_rows_look(struct sl_alert_rows *rows, struct sl_gateway *gateway);
 
 #endif

@@ -38,11 +38,20 @@ static struct sl_source *open_dmf_feed(struct sl_gateway *gateway, void *environ
     const struct sl_dmf_env env = {
         .remote = environment,
         .state = gateway->state,
+        .sink = gateway->amqp_sink,
         .credits = gateway->ingest_credits,
         .limits = &gateway->config->limits,
-        .alert = sl_alert,
+        .share = gateway->share,
+        .keeper = gateway->keeper,
+        .alerter = &sl_alerter,
     };
     return sl_source_dmf_new(&env, feed);
+}
+
+static bool owns_dmf(const void *environment, const struct sl_source *feed)
+{
+    (void)environment;
+    return sl_source_dmf_owns(feed);
 }
 
 /* --- dataverse --- */
@@ -53,9 +62,13 @@ static void *open_dataverse(struct sl_gateway *gateway, const struct sl_source_c
     const struct sl_dataverse_env env = {
         .http = gateway->http,
         .state = gateway->state,
+        .sink = gateway->amqp_sink,
         .credits = gateway->ingest_credits,
-        .limits = &gateway->config->limits,
-        .alert = sl_alert,
+        .config = gateway->config,
+        .database = gateway->settings->mongo.database,
+        .held_bytes = &gateway->held_ids_bytes,
+        .share = gateway->share,
+        .alerter = &sl_alerter,
     };
     return sl_dataverse_new(&env, source, err);
 }
@@ -77,9 +90,26 @@ static const char *dataverse_trouble(const void *environment)
     return sl_dataverse_trouble(environment);
 }
 
+static bool owns_webhook(const void *environment, const struct sl_source *feed)
+{
+    (void)environment;
+    return sl_source_webhook_owns(feed);
+}
+
 static void dataverse_status(const void *environment, struct sl_buf *buf)
 {
     sl_dataverse_status(environment, buf);
+}
+
+static bool owns_dataverse(const void *environment, const struct sl_source *feed)
+{
+    (void)feed;
+    return sl_dataverse_epoch(environment);
+}
+
+static bool dataverse_budget(const void *environment, char ret_why[SL_ERR_TEXT_BYTES])
+{
+    return sl_dataverse_budget_is_used_up(environment, ret_why);
 }
 
 /* --- webhook --- */
@@ -96,12 +126,14 @@ static void *open_webhook(struct sl_gateway *gateway, const struct sl_source_con
         doorbell[i] = sl_gateway_environment(gateway, settings->doorbell[i]);
     const struct sl_webhook_env env = {
         .state = gateway->state,
+        .sink = gateway->amqp_sink,
         .broker = gateway->broker,
         .credits = gateway->ingest_credits,
         .limits = &gateway->config->limits,
+        .database = gateway->settings->mongo.database,
         .listeners = gateway->listeners,
         .doorbell = doorbell,
-        .alert = sl_alert,
+        .alerter = &sl_alerter,
     };
     struct sl_webhook *webhook = sl_webhook_new(&env, source, err);
     free(doorbell);
@@ -137,10 +169,11 @@ static void *open_ingest(struct sl_gateway *gateway, const struct sl_source_conf
 {
     const struct sl_ingest_env env = {
         .state = gateway->state,
+        .sink = gateway->amqp_sink,
         .credits = gateway->ingest_credits,
         .limits = &gateway->config->limits,
         .listeners = gateway->listeners,
-        .alert = sl_alert,
+        .alerter = &sl_alerter,
     };
     return sl_ingest_new(&env, source, err);
 }
@@ -161,34 +194,48 @@ static struct sl_source *open_ingest_feed(struct sl_gateway *gateway, void *envi
 
 static const struct sl_kind KINDS[] = {
     {.type = &sl_dmf_config_type,
+     .sharing = SL_SHARED_BY_FEED,
      .open = open_dmf,
      .close = close_dmf,
      .open_feed = open_dmf_feed,
+     .owns = owns_dmf,
      .feed_trouble = sl_source_dmf_trouble,
-     .feed_status = sl_source_dmf_status                                     },
+     .feed_status = sl_source_dmf_status,
+     .refresh = sl_source_dmf_refresh},
     {.type = &sl_dataverse_config_type,
+     .sharing = SL_SHARED_BY_SOURCE,
      .open = open_dataverse,
      .close = close_dataverse,
      .open_feed = open_dataverse_feed,
+     .owns = owns_dataverse,
+     .budget_is_used_up = dataverse_budget,
+     .feed_waiting_ms = sl_source_dataverse_waiting_ms,
      .trouble = dataverse_trouble,
      .status = dataverse_status,
      .feed_trouble = sl_source_dataverse_trouble,
-     .feed_status = sl_source_dataverse_status},
+     .feed_status = sl_source_dataverse_status,
+     .refresh = sl_source_dataverse_refresh},
     {.type = &sl_webhook_config_type,
      .late = true,
      .open = open_webhook,
      .close = close_webhook,
      .open_feed = open_webhook_feed,
+     .owns = owns_webhook,
+     .feed_waiting_ms = sl_source_webhook_waiting_ms,
      .trouble = webhook_trouble,
      .status = webhook_status,
      .feed_trouble = sl_source_webhook_trouble,
-     .feed_status = sl_source_webhook_status},
+     .feed_status = sl_source_webhook_status,
+     .no_refresh = "its rows are read back one by one, as events name them; a table with change "
+                   "tracking can have a feed of type dataverse"},
     {.type = &sl_ingest_config_type,
      .open = open_ingest,
      .close = close_ingest,
      .open_feed = open_ingest_feed,
+     .feed_waiting_ms = sl_source_ingest_waiting_ms,
      .feed_trouble = sl_source_ingest_trouble,
-     .feed_status = sl_source_ingest_status},
+     .feed_status = sl_source_ingest_status,
+     .no_refresh = "its rows are posted by others: have them posted again"},
 };
 
 const struct sl_kind *sl_kind_of(const struct sl_config_type *type)

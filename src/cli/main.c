@@ -1,6 +1,8 @@
 /* sluice carries the changes of Dynamics 365 through RabbitMQ into MongoDB. */
 #include <stdio.h>
 
+#include "base/hide.h"
+#include "base/sandbox.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 
@@ -12,6 +14,10 @@ int main(int argc, char **argv)
     if (sl_options_parse(argc, argv, &options, &err) != SL_OK) {
         fprintf(stderr, "sluice: %s; sluice --help lists the commands\n", err.message);
         return SL_EXIT_USAGE;
+    }
+    if (sl_hide(&err) != SL_OK || sl_sandbox_enter(&err) != SL_OK) {
+        fprintf(stderr, "sluice: %s\n", err.message);
+        return SL_EXIT_FAILED;
     }
     return options.command->run(&options);
 }

@@ -8,15 +8,49 @@
 #include "config/config.h"
 #include "config/nearest.h"
 
+#define AT(field) offsetof(struct sl_options, field)
+// clang-format off
 const struct sl_option sl_option_table[] = {
-    {"--config",                                                              "-c", "FILE", SL_OPT_CONFIG,
-     "the configuration; else ./sluice.jsonc, then /etc/sluice/sluice.jsonc"},
-    {"--role",                                                                 NULL, "ROLE", SL_OPT_ROLE, "all, ingest or apply, instead of the file's role"},
+    {"--config", "-c", "FILE", SL_OPT_CONFIG,
+     "the configuration; else ./sluice.jsonc, then /etc/sluice/sluice.jsonc", 0},
+    {"--role", NULL, "ROLE", SL_OPT_ROLE, "all, ingest or apply, instead of the file's role", 0},
     {"--log-level", NULL, "LEVEL", SL_OPT_LOG_LEVEL,
-     "debug, info, warn or error, instead of the file's log.level"},
-    {"--json",                                                                NULL, NULL, SL_OPT_JSON, "print the answer as JSON"},
-    {0                                                                },
+     "debug, info, warn or error, instead of the file's log.level", 0},
+    {"--json", NULL, NULL, SL_OPT_JSON, "print the answer as JSON", AT(json)},
+    {"--latency", NULL, NULL, SL_OPT_LATENCY,
+     "only how long each stage takes: since the start, and in the last minute", AT(latency)},
+    {"--code", NULL, "CODE", SL_OPT_LETTERS, "letters of this reason (dead list --codes)",
+     AT(letters.code)},
+    {"--feed", NULL, "FEED", SL_OPT_LETTERS, "letters of this feed", AT(letters.feed)},
+    {"--entity", NULL, "ENTITY", SL_OPT_LETTERS, "letters of this entity", AT(letters.entity)},
+    {"--run", NULL, "RUN", SL_OPT_RUN, "of this run", AT(run)},
+    {"--id", NULL, "ID", SL_OPT_LETTERS, "the letter that the list shows under this id",
+     AT(letters.id)},
+    {"--since", NULL, "TIME", SL_OPT_LETTERS,
+     "written then or later: 2026-11-22T03:10:00Z, or so long ago: 2h", AT(letters.since)},
+    {"--until", NULL, "TIME", SL_OPT_LETTERS, "written before", AT(letters.until)},
+    {"--limit", NULL, "N", SL_OPT_LETTERS, "at most so many; the list shows 100 else",
+     AT(letters.limit)},
+    {"--all", NULL, NULL, SL_OPT_ALL, "every one", AT(all)},
+    {"--dry-run", NULL, NULL, SL_OPT_DRY_RUN, "change nothing, say what would be", AT(dry_run)},
+    {"--rate", NULL, "N", SL_OPT_LETTERS, "replay: rows a second; 500 else", AT(letters.rate)},
+    {"--wait", NULL, "TIME", SL_OPT_LETTERS,
+     "replay: how long an applier may take for a batch; 1m else", AT(letters.wait)},
+    {"--reveal", NULL, NULL, SL_OPT_LETTERS, "show the values of rows", AT(letters.reveal)},
+    {"--codes", NULL, NULL, SL_OPT_LETTERS, "list: what each reason means, and what to do",
+     AT(letters.codes)},
+    {"--force", NULL, NULL, SL_OPT_REFRESH, "delete however many documents there are", AT(refresh.force)},
+    {"--reset-versions", NULL, NULL, SL_OPT_REFRESH,
+     "the environment was restored: its rows win over all that is stored",
+     AT(refresh.reset_versions)},
+    {"--confirm", NULL, "SOURCE", SL_OPT_REFRESH,
+     "the source whose versions are reset, where --force is too much", AT(refresh.confirm)},
+    {"--no-wait", NULL, NULL, SL_OPT_REFRESH, "ask for it, and do not wait for its end",
+     AT(refresh.no_wait)},
+    {0},
 };
+// clang-format on
+#undef AT
 
 /* A word of the command line; what --help and --version stand for. */
 static const char *alias_of(const char *word)
@@ -78,9 +112,14 @@ static int apply(const struct sl_option *option, const char *value, struct sl_op
     case SL_OPT_LOG_LEVEL:
         return read_word(option->name, sl_level_names, value, &ret->log_level, err);
     default:
-        ret->json = true;
-        return SL_OK;
+        break;
     }
+    char *field = (char *)ret + option->offset;
+    if (option->argument)
+        memcpy(field, &value, sizeof value);
+    else
+        *(bool *)field = true;
+    return SL_OK;
 }
 
 /* The option that word names, "--role" or "--role=apply"; *ret_value is behind the '='. */
@@ -113,10 +152,11 @@ static int parse_rest(int argc, char **argv, struct sl_options *ret, struct sl_e
         if (!option) {
             if (*argv[i] == '-')
                 return unknown_option(command, argv[i], err);
-            if (!(command->options & SL_OPT_TOPIC) || ret->topic)
+            const char **word = ret->topic ? &ret->word : &ret->topic;
+            if (*word || !(command->options & (ret->topic ? SL_OPT_WORD : SL_OPT_TOPIC)))
                 return sl_err_set(err, SL_CONFIG, "%s does not take \"%s\"", command->name,
                                   argv[i]);
-            ret->topic = argv[i];
+            *word = argv[i];
             continue;
         }
         if (option->argument && !value) {

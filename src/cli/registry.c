@@ -1,8 +1,11 @@
 #include "cli/registry.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "config/check.h"
+#include "http/listen.h"
 #include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
 #include "source/ingest_settings.h"
@@ -27,10 +30,10 @@ static const struct sl_config_section SECTIONS[] = {
      .help = "the pages for operators and their tools",
      .table = sl_ops_table,
      .offset = offsetof(struct sl_settings, ops)},
-    {.name = "mail",
-     .help = "e-mail about runs that failed",
+    {.name = "alerts",
+     .help = "who is told when something needs an operator, and when",
      .table = sl_alert_table,
-     .offset = offsetof(struct sl_settings, mail)},
+     .offset = offsetof(struct sl_settings, alerts)},
     {0                                 },
 };
 
@@ -42,10 +45,39 @@ static const struct sl_config_type *const TYPES[] = {
     NULL,
 };
 
+static void check_alerts(const struct sl_config *config, const struct sl_alert_settings *alerts,
+                         struct sl_problems *problems)
+{
+    const struct sl_alert_targets targets = sl_alert_targets_of(alerts);
+    char path[64];
+    const char *about;
+    struct sl_err err;
+    if (!sl_alert_targets_wrong(&targets, &about, &err))
+        return;
+    snprintf(path, sizeof path, "alerts.%s", about);
+    struct sl_json_place at = sl_config_place(config->json, path, 0);
+    sl_problem_error(problems, at.line, at.column, "alerts.%s", err.message);
+}
+
+static void check_pages(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    const char *listen = settings->ops.listen;
+    sl_listen_check_apart(config, "ops.listen", listen, problems);
+    if (listen && *listen && !settings->ops.token && !sl_listen_is_local(listen)) {
+        struct sl_json_place at = sl_config_place(config->json, "ops.listen", 0);
+        sl_problem_warning(problems, at.line, at.column,
+                           "ops.listen: everybody who reaches \"%.60s\" may read /status and "
+                           "/metrics; ops.token makes them show a token",
+                           listen);
+    }
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     const struct sl_settings *settings = config->settings;
-    sl_listen_check_apart(config, "ops.listen", settings->ops.listen, problems);
+    check_alerts(config, &settings->alerts, problems);
+    check_pages(config, problems);
 }
 
 const struct sl_config_shape sl_registry_shape = {

@@ -16,7 +16,7 @@ struct sl_settings {
     struct sl_mongo_settings mongo;
     struct sl_http_options http;
     struct sl_ops_settings ops;
-    struct sl_alert_settings mail;
+    struct sl_alert_settings alerts;
 };
 
 extern const struct sl_config_shape sl_registry_shape;

@@ -15,14 +15,12 @@ enum { ASK_EVERY_MS = 2000, ANSWER_WITHIN_MS = 5000 };
 
 /* --- the peers --- */
 
-#define NOT_YET "not yet contacted"
-
 static void note(struct sl_peer *peer, int rc, const struct sl_err *err)
 {
     if (rc == SL_CANCELED)
         return;
     const char *trouble = rc == SL_OK ? "" : err->message;
-    bool known = strcmp(peer->trouble, NOT_YET) != 0;
+    bool known = strcmp(peer->trouble, SL_PEER_NOT_YET) != 0;
     if (trouble[0] && (!peer->trouble[0] || !known))
         sl_log(SL_WARN, "peer away", SL_T("peer", peer->name), SL_T("error", trouble));
     else if (!trouble[0] && peer->trouble[0])
@@ -33,16 +31,27 @@ static void note(struct sl_peer *peer, int rc, const struct sl_err *err)
 static void watch(void *arg)
 {
     struct sl_gateway *gateway = arg;
+    uint64_t turned_ms = sl_loop_now_ms();
     do {
         struct sl_err err = {0};
+        for (; sl_loop_now_ms() - turned_ms >= SL_HISTOGRAM_SLICE_MS; /* a peer may hang */
+             turned_ms += SL_HISTOGRAM_SLICE_MS)
+            sl_metric_turn();
         int rc = sl_mongo_ping(gateway->mongo, sl_deadline_in(ANSWER_WITHIN_MS), &err);
         note(&gateway->mongo_peer, rc, &err);
-        if (gateway->amqp_sink) {
-            rc = gateway->amqp_sink->type->ping(gateway->amqp_sink,
+    } while (sl_fiber_sleep_beat(ASK_EVERY_MS) == SL_OK);
+}
+
+/* Beside the other: both connect at the same time, and one that hangs hides nothing. */
+static void watch_broker(void *arg)
+{
+    struct sl_gateway *gateway = arg;
+    do {
+        struct sl_err err = {0};
+        int rc = gateway->amqp_sink->type->ping(gateway->amqp_sink,
                                                 sl_deadline_in(ANSWER_WITHIN_MS), &err);
-            note(&gateway->broker_peer, rc, &err);
-        }
-    } while (sl_fiber_sleep(ASK_EVERY_MS) == SL_OK);
+        note(&gateway->broker_peer, rc, &err);
+    } while (sl_fiber_sleep_beat(ASK_EVERY_MS) == SL_OK);
 }
 
 /* --- readiness --- */
@@ -128,6 +137,12 @@ static void sources_status(void *ctx, struct sl_buf *buf)
     sl_buf_add_char(buf, '}');
 }
 
+static void share_status(void *ctx, struct sl_buf *buf)
+{
+    const struct sl_gateway *gateway = ctx;
+    sl_share_status(gateway->share, buf);
+}
+
 static void credit_status(void *ctx, struct sl_buf *buf)
 {
     const struct sl_gateway *gateway = ctx;
@@ -161,8 +176,8 @@ void sl_watch_end(void)
 void sl_watch_start(struct sl_gateway *gateway)
 {
     sl_ready_clear(); /* from here on the parts speak for themselves */
-    gateway->mongo_peer = (struct sl_peer){.name = "mongo", .trouble = NOT_YET};
-    gateway->broker_peer = (struct sl_peer){.name = "broker", .trouble = NOT_YET};
+    gateway->mongo_peer = (struct sl_peer){.name = "mongo", .trouble = SL_PEER_NOT_YET};
+    gateway->broker_peer = (struct sl_peer){.name = "broker", .trouble = SL_PEER_NOT_YET};
     sl_ready_register("mongo", peer_trouble, &gateway->mongo_peer);
     if (gateway->amqp_sink) {
         sl_ready_register("broker", peer_trouble, &gateway->broker_peer);
@@ -189,8 +204,22 @@ void sl_watch_start(struct sl_gateway *gateway)
     }
     sl_status_register("feeds", feeds_status, gateway);
     sl_status_register("sources", sources_status, gateway);
+    if (gateway->share)
+        sl_status_register("share", share_status, gateway);
     sl_status_register("credit", credit_status, gateway);
+    sl_status_register("alerts", sl_alert_status, NULL);
     gateway->watcher = sl_fiber_spawn_joinable("watch", watch, gateway);
+    if (gateway->amqp_sink)
+        gateway->broker_watcher = sl_fiber_spawn_joinable("watch.broker", watch_broker, gateway);
+}
+
+static void end_fiber(struct sl_fiber **fiber)
+{
+    if (!*fiber)
+        return;
+    sl_fiber_cancel(*fiber);
+    sl_fiber_join(*fiber);
+    *fiber = NULL;
 }
 
 void sl_watch_stop(struct sl_gateway *gateway)
@@ -199,9 +228,6 @@ void sl_watch_stop(struct sl_gateway *gateway)
     sl_ready_clear();
     sl_ready_register("end", plain_trouble, text);
     sl_status_clear();
-    if (!gateway->watcher)
-        return;
-    sl_fiber_cancel(gateway->watcher);
-    sl_fiber_join(gateway->watcher);
-    gateway->watcher = NULL;
+    end_fiber(&gateway->watcher);
+    end_fiber(&gateway->broker_watcher);
 }

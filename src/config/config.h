@@ -28,6 +28,7 @@ struct sl_config_limits {
     uint64_t batch_bytes;         /* … at this many bytes, … */
     uint64_t linger_ms;           /* … or this long after its first row */
     uint64_t max_row_bytes;       /* a larger row is a dead letter */
+    uint64_t held_ids_bytes;      /* ids held by all polls of Dataverse together */
 };
 
 enum {
@@ -80,6 +81,7 @@ struct sl_config {
     struct sl_feed_config *feeds;
     size_t feed_count;
     void *settings;                      /* the struct whose members the shape's sections fill */
+    const struct sl_json *json;          /* the file's top level; NULL when the reading is over */
     const struct sl_config_shape *shape; /* private: how to free it */
 };
 
@@ -89,6 +91,9 @@ struct sl_config {
  * program. shape must outlive the configuration. */
 int sl_config_load(const char *path, const struct sl_config_shape *shape, struct sl_config **ret,
                    struct sl_problems *problems);
+
+/* How messages name that file: without "./". A part of path. */
+const char *sl_config_shown_path(const char *path);
 
 /* Like sl_config_load, of a text that somebody read already; file names it in problems. */
 int sl_config_parse(const char *file, const char *text, size_t length,

@@ -10,6 +10,7 @@
 #include "config/nearest.h"
 #include "config/settings.h"
 #include "config/substitute.h"
+#include "config/value.h"
 
 enum { SHOWN_BYTES = 40 };
 
@@ -114,17 +115,35 @@ static const char *wrong_kind(enum sl_setting_kind kind, enum sl_json_kind json)
     }
 }
 
-/* A secret read from a file that everybody may read is worth a word. */
+/* A secret read from a file that others may read is worth a word. */
 static void warn_exposed(const struct sl_setting *setting, const struct sl_json *node,
-                         const struct sl_path *where, const char *exposed,
+                         const struct sl_path *where, const char *doubt,
                          struct sl_problems *problems)
 {
     char path[SL_PATH_BYTES];
-    if (!*exposed || (setting->kind != SL_SET_SECRET && setting->kind != SL_SET_URL))
+    if (!*doubt || (setting->kind != SL_SET_SECRET && setting->kind != SL_SET_URL))
         return;
-    sl_problem_warning(problems, node->at.line, node->at.column,
-                       "%s: every user of this machine may read \"%s\"; chmod o-r hides it",
-                       sl_path_text(where, path), exposed);
+    sl_problem_warning(problems, node->at.line, node->at.column, "%s: %s",
+                       sl_path_text(where, path), doubt);
+}
+
+/* Of a text as it is written in the file; outside: parts of it come from elsewhere. A URL's
+ * password is one whatever the setting is, but for RabbitMQ's default, which everybody knows. */
+static bool is_secret(const struct sl_setting *setting, const char *text, bool outside)
+{
+    if (!outside && (setting->kind == SL_SET_SECRET || setting->secret))
+        return *text;
+    const char *password = sl_url_password(text);
+    return password && (!outside || *password != '$') && !strstr(text, "://guest:guest@");
+}
+
+/* The file itself is then one that others should not read. */
+static void note_secret(const struct sl_json *node, struct sl_problems *problems)
+{
+    if (problems->secret_line)
+        return;
+    problems->secret_line = node->at.line;
+    problems->secret_column = node->at.column;
 }
 
 /* Writes the value as text, with its substitutions, to out. False after a complaint. */
@@ -147,6 +166,8 @@ static bool expand(const struct sl_setting *setting, const struct sl_json *node,
         return false;
     }
     *ret_outside = substituted.outside;
+    if (node->kind == SL_JSON_TEXT && is_secret(setting, node->text.at, substituted.outside))
+        note_secret(node, problems);
     const char *wrong = wrong_kind(setting->kind, node->kind);
     if (wrong && !substituted.outside) {
         complain(setting, node, where, false, wrong, problems);
@@ -156,7 +177,7 @@ static bool expand(const struct sl_setting *setting, const struct sl_json *node,
         sl_buf_add_text(out, node->truth ? "true" : "false");
     else if (node->kind == SL_JSON_NUMBER)
         sl_buf_add(out, node->text.at, node->text.length);
-    warn_exposed(setting, node, where, substituted.exposed_path, problems);
+    warn_exposed(setting, node, where, substituted.doubt, problems);
     return true;
 }
 
@@ -167,15 +188,13 @@ static void read_scalar(const struct sl_setting *setting, const struct sl_json *
     struct sl_buf text;
     struct sl_err err;
     bool outside;
-    sl_buf_init(&text);
+    sl_buf_init_secret(&text); /* it may be one */
     if (expand(setting, node, where, &text, &outside, problems)) {
         if (setting->kind == SL_SET_LIST)
             sl_setting_append(setting, settings, text.data);
         else if (sl_setting_read(setting, settings, text.data, &err) != SL_OK)
             complain(setting, node, where, outside, err.message, problems);
     }
-    if (text.data)
-        sl_wipe(text.data, text.capacity); /* it may be a secret */
     sl_buf_done(&text);
 }
 

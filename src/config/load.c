@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/reader.h"
+#include "config/secret_file.h"
 #include "config/settings.h"
 
 enum { FILE_MAX_BYTES = 4 * 1024 * 1024, SECTIONS_MAX = 32 };
@@ -53,6 +54,8 @@ static void read_top(struct sl_config *config, const struct sl_json *root,
         {NULL,                NULL            }
     };
     sl_fill(root, &where, parts, others, problems);
+    if (config->shape->role)
+        config->role = *config->shape->role;
     if (root->kind != SL_JSON_MAP)
         return;
 
@@ -66,20 +69,13 @@ static void read_top(struct sl_config *config, const struct sl_json *root,
         sl_config_read_feeds(config, feeds, problems);
     else
         sl_fill_missing(root, &where, "feeds", problems);
+    config->json = root;
     sl_config_check(config, problems);
+    config->json = NULL;
     for (size_t i = 0; i < config->source_count; i++)
         config->sources[i].json = NULL;
     for (size_t i = 0; i < config->feed_count; i++)
         config->feeds[i].json = NULL;
-}
-
-/* The tree's texts may be secrets, and the tree is ours alone. */
-static void wipe_tree(const struct sl_json *node)
-{
-    if (node->kind == SL_JSON_TEXT)
-        sl_wipe((char *)(uintptr_t)node->text.at, node->text.length);
-    for (const struct sl_json *child = node->first; child; child = child->next)
-        wipe_tree(child);
 }
 
 /* Moves "12:9: message" of a failed parse into the list. */
@@ -94,10 +90,15 @@ static void add_parse_error(struct sl_problems *problems, const char *message)
         sl_problem_error(problems, 0, 0, "%s", message);
 }
 
+const char *sl_config_shown_path(const char *path)
+{
+    return strncmp(path, "./", 2) ? path : path + 2;
+}
+
 static void name_file(struct sl_problems *problems, const char *file)
 {
     free(problems->file);
-    problems->file = sl_strdup(strncmp(file, "./", 2) ? file : file + 2);
+    problems->file = sl_strdup(sl_config_shown_path(file));
 }
 
 /* Parses text; NULL after a complaint. */
@@ -114,12 +115,6 @@ static struct sl_json_doc *parse_json(const char *file, const char *text, size_t
     return NULL;
 }
 
-static void free_json(struct sl_json_doc *doc)
-{
-    wipe_tree(sl_json_root(doc));
-    sl_json_free(doc);
-}
-
 int sl_config_parse(const char *file, const char *text, size_t length,
                     const struct sl_config_shape *shape, struct sl_config **ret,
                     struct sl_problems *problems)
@@ -131,7 +126,7 @@ int sl_config_parse(const char *file, const char *text, size_t length,
     config->shape = shape;
     config->settings = sl_calloc(1, shape->settings_bytes);
     read_top(config, sl_json_root(doc), problems);
-    free_json(doc);
+    sl_json_free_secret(doc);
     sl_problems_sort(problems);
     if (problems->errors) {
         sl_config_free(config);
@@ -159,11 +154,11 @@ static const char *read_all(int fd, struct sl_buf *text)
     return "it is larger than 4 MiB";
 }
 
-/* Reads the file into text (free_text). False after a complaint. */
+/* Reads the file into text (sl_buf_done). False after a complaint. */
 static bool read_file(const char *path, struct sl_buf *text, struct sl_problems *problems)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    sl_buf_init(text);
+    sl_buf_init_secret(text);
     const char *wrong = fd < 0 ? strerror(errno) : read_all(fd, text);
     if (fd >= 0)
         close(fd);
@@ -174,11 +169,13 @@ static bool read_file(const char *path, struct sl_buf *text, struct sl_problems 
     return !wrong;
 }
 
-static void free_text(struct sl_buf *text)
+/* A secret that stands in the file itself makes the file one. */
+static void doubt_file(const char *path, struct sl_problems *problems)
 {
-    if (text->data)
-        sl_wipe(text->data, text->capacity);
-    sl_buf_done(text);
+    char doubt[SL_DOUBT_BYTES];
+    if (problems->secret_line && sl_secret_file_doubt(path, doubt))
+        sl_problem_warning(problems, problems->secret_line, problems->secret_column,
+                           "a secret is written here, and %s", doubt);
 }
 
 int sl_config_load(const char *path, const struct sl_config_shape *shape, struct sl_config **ret,
@@ -188,7 +185,9 @@ int sl_config_load(const char *path, const struct sl_config_shape *shape, struct
     int rc = SL_CONFIG;
     if (read_file(path, &text, problems))
         rc = sl_config_parse(path, text.data, text.length, shape, ret, problems);
-    free_text(&text);
+    doubt_file(path, problems);
+    sl_problems_sort(problems);
+    sl_buf_done(&text);
     return rc;
 }
 
@@ -205,7 +204,7 @@ int sl_config_load_section(const char *path, const struct sl_config_section *sec
     struct sl_json_doc *doc = NULL;
     if (read_file(path, &text, problems))
         doc = parse_json(path, text.data, text.length, problems);
-    free_text(&text);
+    sl_buf_done(&text);
     if (!doc)
         return SL_CONFIG;
     const struct sl_json *root = sl_json_root(doc), *node = sl_json_get(root, section->name);
@@ -213,7 +212,7 @@ int sl_config_load_section(const char *path, const struct sl_config_section *sec
         sl_settings_default(section->table, ret);
     else
         sl_fill(node, &where, parts, NULL, problems);
-    free_json(doc);
+    sl_json_free_secret(doc);
     return problems->errors ? SL_CONFIG : SL_OK;
 }
 

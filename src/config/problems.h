@@ -16,9 +16,10 @@ struct sl_problem {
 struct sl_problems {
     char *file; /* as it is shown; NULL until something was read */
     struct sl_problem item[SL_PROBLEMS_MAX];
-    unsigned count;   /* items present */
-    unsigned errors;  /* found, the dropped ones included */
-    unsigned dropped; /* found after the list was full */
+    unsigned count;                      /* items present */
+    unsigned errors;                     /* found, the dropped ones included */
+    unsigned dropped;                    /* found after the list was full */
+    unsigned secret_line, secret_column; /* the first secret that is written in the file; 0: none */
 };
 
 void sl_problems_init(struct sl_problems *problems);

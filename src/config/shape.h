@@ -66,6 +66,7 @@ struct sl_config_shape {
     const struct sl_config_section *sections;  /* ended by a NULL name */
     const struct sl_config_type *const *types; /* ended by NULL */
     size_t settings_bytes;                     /* of the struct that the sections fill */
+    const int *role;                           /* instead of the file's; NULL: the file's */
     /* Notes what no section and no type can see alone; NULL: nothing. As the check of a type. */
     void (*check)(const struct sl_config *config, struct sl_problems *problems);
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,11 @@ static int add_variable(const char *name, struct sl_buf *out, struct sl_err *err
 {
     static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
     if (!*name || name[strspn(name, LETTERS)])
-        return sl_err_set(err, SL_CONFIG,
-                          "a \"${…}\" in it is neither ${VARIABLE} nor ${file:/path} (write $$ "
-                          "for a dollar sign)"); /* not shown: it may be part of a password */
+        return sl_err_set(
+            err, SL_CONFIG,
+            "a \"${…}\" in it is neither ${VARIABLE}, ${file:/path} nor "
+            "${credential:name} (write $$ for a dollar sign)"); /* not shown: it may be part of a
+                                                                   password */
     const char *value = getenv(name);
     if (!value)
         return sl_err_set(err, SL_CONFIG, "the environment variable %s is not set", name);
@@ -68,9 +71,39 @@ static int add_file(const char *path, struct sl_buf *out, struct sl_substituted 
     else
         rc = read_all(fd, path, out, err);
     close(fd);
-    if (rc == SL_OK && about.st_mode & S_IROTH)
-        snprintf(ret->exposed_path, sizeof ret->exposed_path, "%s", path);
+    if (rc == SL_OK && !*ret->doubt)
+        sl_secret_file_doubt(path, ret->doubt);
     return rc;
+}
+
+/* Who may read those is the service manager's affair. */
+static int add_credential(const char *name, struct sl_buf *out, struct sl_err *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    struct sl_substituted ignored = {.doubt = "none wanted"};
+    char path[PATH_MAX];
+    if (!folder || *folder != '/')
+        return sl_err_set(err, SL_CONFIG,
+                          "there is no credential \"%s\": CREDENTIALS_DIRECTORY is not set, as "
+                          "systemd does for a unit with LoadCredential=",
+                          name);
+    if (!*name || *name == '.' || strchr(name, '/'))
+        return sl_err_set(err, SL_CONFIG, "\"%s\" is not the name of a credential", name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return add_file(path, out, &ignored, err);
+}
+
+/* The inside of a ${…}. */
+static int add_outside(const char *name, struct sl_buf *out, struct sl_substituted *ret,
+                       struct sl_err *err)
+{
+    static const char FILE_IS[] = "file:", CREDENTIAL_IS[] = "credential:";
+    ret->outside = true;
+    if (!strncmp(name, FILE_IS, sizeof FILE_IS - 1))
+        return add_file(name + sizeof FILE_IS - 1, out, ret, err);
+    if (!strncmp(name, CREDENTIAL_IS, sizeof CREDENTIAL_IS - 1))
+        return add_credential(name + sizeof CREDENTIAL_IS - 1, out, err);
+    return add_variable(name, out, err);
 }
 
 int sl_substitute(struct sl_str text, struct sl_buf *out, struct sl_substituted *ret,
@@ -105,11 +138,9 @@ int sl_substitute(struct sl_str text, struct sl_buf *out, struct sl_substituted 
             return sl_err_set(err, SL_CONFIG, "the name between \"${\" and \"}\" is too long");
         memcpy(name, at, (size_t)(close_brace - at));
         name[close_brace - at] = '\0';
-        int rc = strncmp(name, "file:", 5) ? add_variable(name, out, err)
-                                           : add_file(name + 5, out, ret, err);
+        int rc = add_outside(name, out, ret, err);
         if (rc != SL_OK)
             return rc;
-        ret->outside = true;
         at = close_brace + 1;
     }
     return SL_OK;

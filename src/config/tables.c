@@ -66,7 +66,15 @@ static const struct sl_setting LIMITS_TABLE[] = {
      .minimum = SL_KIB,
      .maximum = 12 * SL_MIB,
      .help = "a larger row becomes a dead letter"},
-    {0                                                                            },
+    {.name = "held_ids",
+     .kind = SL_SET_SIZE,
+     .offset = LIMIT(held_ids_bytes),
+     .fallback = "64MiB",
+     .minimum = 64 * SL_KIB,
+     .maximum = 64 * SL_GIB,
+     .help = "memory for ids of deleted rows, held while the answers of Dataverse are read; one "
+             "that needs more by itself is given up, and its table read in full"},
+    {0                       },
 };
 
 const struct sl_setting sl_config_top_table[] = {

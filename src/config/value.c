@@ -102,6 +102,22 @@ static void find_host(const char *authority, const char **ret, size_t *ret_lengt
     *ret_length = strcspn(authority, ":/?#,");
 }
 
+const char *sl_url_password(const char *url)
+{
+    const char *authority = strstr(url, "://"), *host, *colon;
+    size_t length;
+    if (!authority)
+        return NULL;
+    authority += 3;
+    find_host(authority, &host, &length);
+    if (host > authority && host[-1] == '[')
+        host--;
+    if (host == authority) /* no "@" before it */
+        return NULL;
+    colon = memchr(authority, ':', (size_t)(host - authority));
+    return colon && colon + 2 < host ? colon + 1 : NULL; /* between ":" and "@" */
+}
+
 static bool is_loopback(const char *host, size_t length)
 {
     if (length > 4 && !strncmp(host, "127.", 4))

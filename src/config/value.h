@@ -23,4 +23,7 @@ void sl_size_format(uint64_t bytes, char out[SL_VALUE_BYTES]);
  * answer, in out, never holds any part of the URL but its scheme. */
 const char *sl_url_check(const char *url, const char *const *schemes, char *out, size_t size);
 
+/* Where in a URL its password begins (scheme://user:password@host), or NULL: it has none. */
+const char *sl_url_password(const char *url);
+
 #endif

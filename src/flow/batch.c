@@ -31,6 +31,7 @@ void sl_batch_free(struct sl_batch *batch)
     if (batch->credit)
         sl_credit_give(batch->credit, batch->credit_bytes);
     sl_arena_done(&batch->arena);
+    free(batch->adopted);
     free(batch->records);
     free(batch->dead);
     free(batch);
@@ -86,6 +87,14 @@ struct sl_str sl_batch_keep(struct sl_batch *batch, struct sl_str text)
     return (struct sl_str){sl_arena_copy(&batch->arena, text.at, text.length), text.length};
 }
 
+void sl_batch_adopt(struct sl_batch *batch, void *memory, size_t bytes)
+{
+    batch->adopted = memory;
+    batch->adopted_bytes = bytes;
+    if (!batch->arena.blocks && batch->arena.block_bytes > bytes / 2)
+        sl_arena_init(&batch->arena, bytes / 2); /* the documents are not in it */
+}
+
 uint32_t sl_batch_read(const struct sl_batch *batch)
 {
     return batch->count + batch->dead_count + batch->superseded;
@@ -93,7 +102,7 @@ uint32_t sl_batch_read(const struct sl_batch *batch)
 
 bool sl_batch_cover(struct sl_batch *batch)
 {
-    size_t held = batch->arena.held_bytes;
+    size_t held = batch->arena.held_bytes + batch->adopted_bytes;
     if (!batch->credit || held <= batch->credit_bytes)
         return true;
     if (!sl_credit_try(batch->credit, held - batch->credit_bytes))
@@ -106,7 +115,7 @@ void sl_batch_settle_credit(struct sl_batch *batch)
 {
     if (!batch->credit)
         return;
-    size_t held = batch->arena.held_bytes;
+    size_t held = batch->arena.held_bytes + batch->adopted_bytes;
     if (held > batch->credit_bytes)
         sl_credit_force(batch->credit, held - batch->credit_bytes);
     else

@@ -38,6 +38,8 @@ struct sl_batch {
     uint32_t dead_count, dead_capacity;
     uint32_t superseded; /* rows dropped because a newer one of the same key is in this batch */
     size_t bytes;        /* ids and documents */
+    void *adopted;       /* memory that records' documents lie in, beside the arena; NULL: none */
+    size_t adopted_bytes;
     struct sl_credit *credit;
     size_t credit_bytes;
     uint64_t tag;        /* the source's own mark: a delivery tag */
@@ -61,14 +63,18 @@ struct sl_dead *sl_batch_add_dead(struct sl_batch *batch);
 /* Copies the bytes into the batch's arena: a view of the copy. */
 struct sl_str sl_batch_keep(struct sl_batch *batch, struct sl_str text);
 
+/* Takes memory from malloc() that views of the batch point into; once a batch. */
+void sl_batch_adopt(struct sl_batch *batch, void *memory, size_t bytes);
+
 /* Rows this batch accounts for: count + dead_count + superseded. */
 uint32_t sl_batch_read(const struct sl_batch *batch);
 
-/* Takes the credit for what the arena has grown beyond credit_bytes. False: there is none without
+/* Takes the credit for what the batch has grown beyond credit_bytes. False: there is none without
  * waiting, and the batch had better go as it is. Does not suspend. */
 bool sl_batch_cover(struct sl_batch *batch);
 
-/* Makes credit_bytes what the arena really holds: gives back the rest, or takes more by force. */
+/* Makes credit_bytes what arena and adopted memory really hold: gives back the rest, or takes more
+ * by force. */
 void sl_batch_settle_credit(struct sl_batch *batch);
 
 #endif

@@ -173,6 +173,10 @@ static int bury_large(struct sl_batcher *batcher, const struct sl_record *record
         .line = record->line,
         .row = record->doc,
         .row_is_bson = true,
+        .versioned = true,
+        .op = record->op,
+        .version = record->version,
+        .changed_at_ms = record->changed_at_ms,
     };
     return sl_batcher_add_dead(batcher, &dead, err);
 }

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "base/probe.h"
 #include "base/mem.h"
 #include "flow/flow_own.h"
 
@@ -31,6 +31,7 @@ static const char OTHER[] = "other";
 struct feed_series {
     struct feed_series *next; /* in its slot */
     struct sl_metric *rows[FATES];
+    uint64_t worst_ms, last_ms; /* as sl_flow_take_lags gives them */
     char name[];
 };
 
@@ -58,13 +59,25 @@ void sl_flow_series_free(struct sl_flow_series *series)
 
 /* --- rows --- */
 
+static struct feed_series **slot_of(const struct sl_flow *flow, const char *feed)
+{
+    return &flow->series->feeds[sl_hash(feed, strlen(feed)) % FEED_SLOTS];
+}
+
+static struct feed_series *find_series(const struct sl_flow *flow, const char *feed)
+{
+    struct feed_series *one = *slot_of(flow, feed);
+    while (one && strcmp(one->name, feed) != 0)
+        one = one->next;
+    return one;
+}
+
 static struct feed_series *feed_series(const struct sl_flow *flow, const char *feed)
 {
     size_t length = strlen(feed);
-    struct feed_series **slot = &flow->series->feeds[sl_hash(feed, length) % FEED_SLOTS];
-    for (struct feed_series *one = *slot; one; one = one->next)
-        if (!strcmp(one->name, feed))
-            return one;
+    struct feed_series **slot = slot_of(flow, feed), *known = find_series(flow, feed);
+    if (known)
+        return known;
     if (flow->series->feed_count >= FEEDS_MAX && strcmp(feed, OTHER) != 0)
         return feed_series(flow, OTHER);
     flow->series->feed_count++;
@@ -123,16 +136,17 @@ static void add_latency(const struct sl_flow *flow, enum sl_lane lane, enum late
 }
 
 /* From the change of each row until to_ms. A row whose source did not tell, or that only a full
- * read brings up again, counts from otherwise_ms; 0: not at all. Neighbours were often changed at
- * the same moment. */
+ * read or a replay brings up again, counts from otherwise_ms; 0: not at all. Neighbours were often
+ * changed at the same moment. */
 static void add_since_change(const struct sl_flow *flow, enum latency stage,
                              const struct sl_batch *batch, int64_t to_ms, int64_t otherwise_ms)
 {
     int64_t from_ms = 0;
     uint32_t rows = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        int64_t changed_ms = batch->origin.full ? 0 : batch->records[i].changed_at_ms;
-        if (!changed_ms || batch->origin.full)
+        bool old_news = batch->origin.full || batch->records[i].letter;
+        int64_t changed_ms = old_news ? 0 : batch->records[i].changed_at_ms;
+        if (!changed_ms)
             changed_ms = otherwise_ms;
         if (changed_ms != from_ms) {
             add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
@@ -144,19 +158,92 @@ static void add_since_change(const struct sl_flow *flow, enum latency stage,
     add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
 }
 
+/* --- probes --- */
+
+/* The batch has come to a stage, from_ms after its first row was changed, read or published (0: not
+ * known). */
+#define STAGE_PROBE(name, batch, from_ms, to_ms)                                                   \
+    SL_PROBE6(name, (batch)->origin.feed, (batch)->origin.run, (batch)->origin.number,             \
+              (batch)->count, (int)(batch)->origin.lane, since(from_ms, to_ms))
+
+static int64_t since(int64_t from_ms, int64_t to_ms)
+{
+    return from_ms && to_ms > from_ms ? to_ms - from_ms : 0;
+}
+
+static int64_t changed_ms(const struct sl_batch *batch)
+{
+    return batch->count && !batch->origin.full ? batch->records[0].changed_at_ms : 0;
+}
+
+/* --- the lag of live rows --- */
+
+/* The time from a row's change to now, at least 1; rows that did not tell count from their reading.
+ */
+static uint64_t worst_of(const struct sl_batch *batch, int64_t now_ms)
+{
+    uint64_t worst_ms = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int64_t from_ms = batch->records[i].changed_at_ms;
+        if (batch->records[i].letter)
+            continue;
+        if (!from_ms)
+            from_ms = batch->origin.read_at_ms;
+        uint64_t late_ms = from_ms && now_ms > from_ms ? (uint64_t)(now_ms - from_ms) : 1;
+        if (late_ms > worst_ms)
+            worst_ms = late_ms;
+    }
+    return worst_ms;
+}
+
+static void note_lag(const struct sl_flow *flow, const struct sl_batch *batch, int64_t now_ms)
+{
+    if (batch->origin.lane != SL_LANE_FAST || batch->origin.full || !batch->count)
+        return;
+    uint64_t worst_ms = worst_of(batch, now_ms);
+    if (!worst_ms)
+        return;
+    struct feed_series *series = feed_series(flow, batch->origin.feed);
+    series->last_ms = sl_loop_now_ms();
+    if (worst_ms > series->worst_ms)
+        series->worst_ms = worst_ms;
+}
+
+void sl_flow_take_lags(struct sl_flow *flow, void (*take)(void *ctx, const struct sl_flow_lag *lag),
+                       void *ctx)
+{
+    for (unsigned slot = 0; slot < FEED_SLOTS; slot++)
+        for (struct feed_series *one = flow->series->feeds[slot]; one; one = one->next) {
+            const struct sl_flow_lag lag = {one->name, one->worst_ms, one->last_ms};
+            one->worst_ms = 0;
+            if (lag.last_ms)
+                take(ctx, &lag);
+        }
+}
+
+bool sl_flow_has_lag(const struct sl_flow *flow, const char *feed)
+{
+    const struct feed_series *series = find_series(flow, feed);
+    return series && series->last_ms;
+}
+
 /* --- what the flow tells --- */
 
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch)
 {
     count_rows(flow, batch, TAKEN, sl_batch_read(batch));
+    if (batch->consumed_at_ms)
+        STAGE_PROBE(consumed, batch, batch->published_at_ms, batch->consumed_at_ms);
+    else
+        STAGE_PROBE(seen, batch, changed_ms(batch), batch->origin.read_at_ms);
     add_latency(flow, batch->origin.lane, CONSUMED, batch->published_at_ms, batch->consumed_at_ms,
                 batch->count);
 }
 
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
-                           const struct sl_result *result)
+                           const struct sl_result *result, int64_t written_ms)
 {
-    int64_t now_ms = sl_wall_ms(), read_ms = batch->origin.read_at_ms;
+    int64_t read_ms = batch->origin.read_at_ms;
     enum sl_lane lane = batch->origin.lane;
     count_rows(flow, batch, DONE, result->applied);
     count_rows(flow, batch, STALE, result->stale);
@@ -164,12 +251,15 @@ void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *ba
     if (!batch->consumed_at_ms) /* this flow is the first one */
         add_since_change(flow, SEEN, batch, read_ms, 0);
     if (!flow->options.ledger) { /* and not the last one */
+        STAGE_PROBE(confirmed, batch, batch->published_at_ms, written_ms);
         count_rows(flow, batch, SUPERSEDED, batch->superseded);
         add_latency(flow, lane, PUBLISHED, read_ms, batch->published_at_ms, batch->count);
-        add_latency(flow, lane, CONFIRMED, batch->published_at_ms, now_ms, batch->count);
+        add_latency(flow, lane, CONFIRMED, batch->published_at_ms, written_ms, batch->count);
         return;
     }
     add_latency(flow, lane, WRITTEN, batch->consumed_at_ms ? batch->consumed_at_ms : read_ms,
-                now_ms, batch->count);
-    add_since_change(flow, TOTAL, batch, now_ms, read_ms);
+                written_ms, batch->count);
+    add_since_change(flow, TOTAL, batch, written_ms, read_ms);
+    STAGE_PROBE(written, batch, changed_ms(batch), written_ms);
+    note_lag(flow, batch, written_ms);
 }

@@ -32,6 +32,8 @@ static void enqueue(struct sl_credit *credit, struct sl_credit_request *request)
     else
         credit->first = request;
     credit->last = request;
+    if (credit->shortage)
+        sl_wake_all(credit->shortage);
 }
 
 static void dequeue(struct sl_credit *credit, const struct sl_credit_request *request)

@@ -17,6 +17,8 @@ struct sl_credit {
     size_t total_bytes;
     size_t used_bytes; /* may pass total when one batch alone is larger than all */
     struct sl_credit_request *first, *last; /* private: who waits, in order */
+    struct sl_waitlist
+        *shortage; /* woken when somebody begins to wait; NULL: nobody wants to know */
     struct sl_metric *used_metric;
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/backoff.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -57,6 +58,11 @@ static void record_to_dead(const struct sl_batch *batch, const struct sl_record 
     dead->line = record->line;
     dead->row = record->doc;
     dead->row_is_bson = true;
+    dead->versioned = true;
+    dead->op = record->op;
+    dead->version = record->version;
+    dead->changed_at_ms = record->changed_at_ms;
+    dead->letter = record->letter;
 }
 
 /* The rows the sink refused, as dead letters beside those the source found. */
@@ -100,8 +106,8 @@ static int keep_ledger(struct sl_flow *flow, struct sl_batch *batch, const struc
     /* A batch that was refused on the way to the final sink will never be booked there. */
     if (!flow->options.ledger && !result->reject_count)
         return SL_OK;
-    return flow->state->type->ledger_put(flow->state, batch, result->applied, result->stale,
-                                         result->reject_count, err);
+    const struct sl_booking booking = {batch, result->applied, result->stale, result->reject_count};
+    return sl_flow_book(flow, &booking, err);
 }
 
 /* Dead letters, then the ledger: only then the batch is safe. */
@@ -155,9 +161,10 @@ static int deliver(struct sl_flow *flow, struct sl_batch *batch)
                    SL_N("rows", batch->count), SL_T("error", err.message));
         return rc;
     }
+    int64_t written_ms = sl_wall_ms();
     rc = keep_books(flow, batch, &result);
     if (rc == SL_OK)
-        sl_flow_count_written(flow, batch, &result);
+        sl_flow_count_written(flow, batch, &result, written_ms);
     else
         batch->dead_count = found_dead; /* released as it came: it will be written again */
     return rc;

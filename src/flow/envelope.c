@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "flow/state.h"
+#include "format/extjson.h"
 
 #define VERSION_MAX (1ll << 53)
 
@@ -31,12 +32,15 @@ static const struct sl_message_field envelope_fields[] = {
 };
 
 static const struct sl_message_field row_fields[] = {
-    {"op",         SL_FIELD_NAME,   IN_ROW(op),            true },
-    {"id",         SL_FIELD_TEXT,   IN_ROW(id),            true },
-    {"v",          SL_FIELD_WHOLE,  IN_ROW(v),             true },
-    {"changed_at", SL_FIELD_MOMENT, IN_ROW(changed_at_ms), false},
-    {"line",       SL_FIELD_WHOLE,  IN_ROW(line),          false},
-    {"doc",        SL_FIELD_DOC,    IN_ROW(doc),           false},
+    {"op",             SL_FIELD_NAME,   IN_ROW(op),                true },
+    {"id",             SL_FIELD_TEXT,   IN_ROW(id),                true },
+    {"v",              SL_FIELD_WHOLE,  IN_ROW(v),                 true },
+    {"changed_at",     SL_FIELD_MOMENT, IN_ROW(changed_at_ms),     false},
+    {"line",           SL_FIELD_WHOLE,  IN_ROW(line),              false},
+    {"doc",            SL_FIELD_DOC,    IN_ROW(doc),               false},
+    {"letter_run",     SL_FIELD_NAME,   IN_ROW(letter_run),        false},
+    {"letter_row",     SL_FIELD_WHOLE,  IN_ROW(letter_row),        false},
+    {"letter_read_at", SL_FIELD_MOMENT, IN_ROW(letter_read_at_ms), false},
 };
 
 enum {
@@ -103,6 +107,8 @@ static int put_moment(const struct sl_message_field *field, char *place,
     } else if (value->kind != SL_VALUE_MOMENT) {
         return refuse(err, field, "a moment");
     }
+    if (!sl_extjson_has_moment(wall_ms)) /* of the year 0, say */
+        wall_ms = 0;                     /* not known: JSON could not say it either */
     memcpy(place, &wall_ms, sizeof wall_ms);
     return SL_OK;
 }
@@ -155,6 +161,18 @@ static int check_required(const struct sl_message_field *fields, size_t count, u
     return SL_OK;
 }
 
+static const struct sl_letter_ref *letter_of(struct sl_batch *batch,
+                                             const struct sl_message_row *row)
+{
+    if (!row->letter_run)
+        return NULL;
+    struct sl_letter_ref *letter = sl_arena_alloc(&batch->arena, sizeof *letter);
+    *letter = (struct sl_letter_ref){.run = row->letter_run,
+                                     .row_number = (uint64_t)row->letter_row,
+                                     .read_at_ms = row->letter_read_at_ms};
+    return letter;
+}
+
 int sl_message_add_row(struct sl_batch *batch, const struct sl_message_row *row, struct sl_err *err)
 {
     int rc = check_required(row_fields, ROW_FIELDS, row->seen, err);
@@ -176,8 +194,11 @@ int sl_message_add_row(struct sl_batch *batch, const struct sl_message_row *row,
     record->version = row->v;
     record->changed_at_ms = row->changed_at_ms;
     record->line = (uint32_t)row->line;
-    if (upsert)
+    record->letter = letter_of(batch, row);
+    if (upsert) {
         record->doc = row->doc;
+        record->sound = row->sound;
+    }
     batch->bytes += record->id.length + record->doc.length;
     return SL_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef SL_FLOW_ENVELOPE_H
 #define SL_FLOW_ENVELOPE_H
 
+#include "base/size.h"
 #include "flow/batch.h"
 
 enum { SL_MESSAGE_VERSION = 1, SL_MESSAGE_BYTES_MAX = 64 * 1024 * 1024 };
@@ -22,6 +23,9 @@ struct sl_message_row {
     const char *op;
     struct sl_str id, doc;
     int64_t v, changed_at_ms, line;
+    bool sound; /* doc is checked, and has no field of sluice's own names */
+    const char *letter_run;
+    int64_t letter_row, letter_read_at_ms;
     uint32_t seen;
 };
 
@@ -71,12 +75,13 @@ int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope
                       struct sl_err *err);
 
 /* One slice of work between two breaths ends at the first of these. */
-enum { SL_MESSAGE_SLICE_ROWS = 256, SL_MESSAGE_SLICE_BYTES = 128 * 1024 };
+enum { SL_MESSAGE_SLICE_ROWS = SL_SIZE(256, 3), SL_MESSAGE_SLICE_BYTES = SL_SIZE(128 * 1024, 500) };
 
 /* Lets other fibers run, when in one. SL_OK or SL_CANCELED. */
 int sl_message_breathe(struct sl_err *err);
 
-/* The two readers: bytes of a whole message into rows of batch and *ret. */
+/* The two readers: bytes of a whole message into rows of batch and *ret. Of the BSON form the rows'
+ * documents are views into bytes. */
 int sl_message_read_json(struct sl_batch *batch, const char *bytes, size_t size,
                          struct sl_envelope *ret, struct sl_err *err);
 int sl_message_read_bson(struct sl_batch *batch, const char *bytes, size_t size,

@@ -10,7 +10,8 @@
 
 static bool may_read(const struct sl_flow *flow)
 {
-    return !flow->away && flow->in_flight < flow->options.window;
+    unsigned held = flow->options.book_hold_ms ? flow->booking : 0; /* their rows are written */
+    return !flow->away && flow->in_flight - held < flow->options.window;
 }
 
 /* The reader: takes batches as long as there is room, and starts a delivery for each. */
@@ -46,6 +47,7 @@ static void read_batches(void *arg)
 ended:
     flow->reading = false;
     sl_wake_all(&flow->changed);
+    sl_wake_all(&flow->booked);
 }
 
 struct sl_flow *sl_flow_start(const struct sl_flow_options *options, struct sl_source *source,

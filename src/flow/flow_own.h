@@ -2,6 +2,7 @@
  *
  *   flow.c      the reader, start and stop
  *   deliver.c   one batch on its way, in a fiber of its own
+ *   book.c      entries in the ledger, several at once
  *   probe.c     the sink's absence and return
  *   count.c     metrics */
 #ifndef SL_FLOW_FLOW_OWN_H
@@ -31,6 +32,12 @@ struct sl_flow {
 
     bool away; /* the sink failed, and a probe waits for its return */
     bool suspended;
+    struct sl_entry *entries; /* waiting for their place in the ledger, in order of arrival */
+    unsigned entry_count;
+    unsigned booking; /* deliveries whose rows are written: these, and those being entered */
+    bool book_led;    /* one of them writes for all, or will in a moment */
+    bool book_hurry;  /* a large one waits */
+    struct sl_waitlist booked; /* any of that changed */
     unsigned books_waiting; /* deliveries whose dead letters or ledger could not be written yet */
     uint64_t away_since_ms;
     struct sl_fiber *probe;
@@ -42,6 +49,10 @@ struct sl_flow {
 /* Starts a fiber that brings the batch to the sink, and commits or releases it. Takes batch. */
 void sl_delivery_start(struct sl_flow *flow, struct sl_batch *batch);
 
+/* Enters what became of a batch in the ledger, perhaps some milliseconds later and with others.
+ * Suspends; fails as the state does. */
+int sl_flow_book(struct sl_flow *flow, const struct sl_booking *booking, struct sl_err *err);
+
 /* The sink failed: nothing more is read, and a probe waits until it answers again. */
 void sl_flow_sink_away(struct sl_flow *flow, const struct sl_err *err);
 void sl_flow_stop_probe(struct sl_flow *flow);
@@ -52,6 +63,6 @@ struct sl_flow_series *sl_flow_series_new(void);
 void sl_flow_series_free(struct sl_flow_series *series);
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch);
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
-                           const struct sl_result *result);
+                           const struct sl_result *result, int64_t written_ms);
 
 #endif

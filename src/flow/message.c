@@ -1,10 +1,12 @@
 /* Writing messages, and the door to the two readers. */
 #include "flow/message.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "flow/envelope.h"
 #include "format/bson_reader.h"
 #include "format/bson_writer.h"
@@ -13,6 +15,15 @@
 const char *sl_content_type(enum sl_content content)
 {
     return content == SL_CONTENT_BSON ? "application/bson" : "application/json";
+}
+
+enum { HEAD_BYTES = 2048, ROW_BYTES = 192 }; /* of an envelope; of a row beside id and document */
+
+/* About the size of the message, so that it seldom moves while it grows. */
+static size_t guess_bytes(const struct sl_batch *batch, enum sl_content content)
+{
+    size_t rows = batch->bytes + (size_t)batch->count * ROW_BYTES;
+    return HEAD_BYTES + rows + (content == SL_CONTENT_JSON ? rows / 4 : 0); /* quotes, "$date" */
 }
 
 /* Measures the work done since the last yield. */
@@ -89,6 +100,14 @@ static void json_head(const struct sl_batch *batch, struct sl_buf *out)
     json_moment(out, ",\"published_at\":", published_at(batch));
 }
 
+static void json_letter(const struct sl_letter_ref *letter, struct sl_buf *out)
+{
+    json_text(out, ",\"letter_run\":", sl_str_of(letter->run));
+    if (letter->row_number)
+        json_whole(out, ",\"letter_row\":", (int64_t)letter->row_number);
+    json_moment(out, ",\"letter_read_at\":", letter->read_at_ms);
+}
+
 static int json_row(const struct sl_record *record, struct sl_buf *out, struct sl_err *err)
 {
     bool upsert = record->op == SL_UPSERT;
@@ -99,6 +118,8 @@ static int json_row(const struct sl_record *record, struct sl_buf *out, struct s
     json_moment(out, ",\"changed_at\":", record->changed_at_ms);
     if (record->line)
         json_whole(out, ",\"line\":", record->line);
+    if (record->letter)
+        json_letter(record->letter, out);
     if (upsert) {
         sl_buf_add_text(out, ",\"doc\":");
         int rc = sl_extjson_write(out, record->doc.at, record->doc.length, err);
@@ -160,6 +181,15 @@ static void bson_head(const struct sl_batch *batch, struct sl_bson_writer *write
     sl_bson_add_date(writer, SL_BSON_KEY("published_at"), published_at(batch));
 }
 
+static void bson_letter(const struct sl_letter_ref *letter, struct sl_bson_writer *writer)
+{
+    bson_text(writer, SL_BSON_KEY("letter_run"), letter->run);
+    if (letter->row_number)
+        sl_bson_add_int64(writer, SL_BSON_KEY("letter_row"), (int64_t)letter->row_number);
+    if (letter->read_at_ms)
+        sl_bson_add_date(writer, SL_BSON_KEY("letter_read_at"), letter->read_at_ms);
+}
+
 static int bson_row(const struct sl_record *record, struct sl_bson_writer *writer,
                     struct sl_err *err)
 {
@@ -172,8 +202,10 @@ static int bson_row(const struct sl_record *record, struct sl_bson_writer *write
         sl_bson_add_date(writer, SL_BSON_KEY("changed_at"), record->changed_at_ms);
     if (record->line)
         sl_bson_add_int64(writer, SL_BSON_KEY("line"), record->line);
+    if (record->letter)
+        bson_letter(record->letter, writer);
     if (record->op == SL_UPSERT) {
-        int rc = sl_bson_check(record->doc, err);
+        int rc = record->sound ? SL_OK : sl_bson_check(record->doc, err);
         if (rc != SL_OK)
             return rc;
         sl_bson_add_doc(writer, SL_BSON_KEY("doc"), record->doc);
@@ -207,6 +239,7 @@ int sl_message_encode(const struct sl_batch *batch, enum sl_content content, str
                       struct sl_err *err)
 {
     size_t length = out->length;
+    sl_buf_reserve(out, guess_bytes(batch, content));
     int rc =
         content == SL_CONTENT_BSON ? encode_bson(batch, out, err) : encode_json(batch, out, err);
     if (rc != SL_OK && out->data) {
@@ -223,8 +256,15 @@ static bool content_is(const char *content_type, const char *wanted)
     return length == strlen(wanted) && !strncasecmp(content_type, wanted, length);
 }
 
-int sl_message_decode(struct sl_batch *batch, const char *content_type, const void *bytes,
-                      size_t size, struct sl_err *err)
+static int refuse_content(const char *content_type, struct sl_err *err)
+{
+    return sl_err_set(err, SL_REJECTED,
+                      "content type '%.60s' is neither application/json nor application/bson",
+                      content_type);
+}
+
+static int decode(struct sl_batch *batch, const char *content_type, const char *bytes, size_t size,
+                  struct sl_err *err)
 {
     struct sl_envelope envelope = {.feed = "", .entity = "", .run = "", .file = ""};
     int rc;
@@ -232,15 +272,34 @@ int sl_message_decode(struct sl_batch *batch, const char *content_type, const vo
     if (size > SL_MESSAGE_BYTES_MAX)
         return sl_err_set(err, SL_REJECTED, "a message of %zu bytes, but at most %d are read", size,
                           SL_MESSAGE_BYTES_MAX);
-    if (content_is(content_type ? content_type : "", "application/json"))
+    if (content_is(content_type, "application/json"))
         rc = sl_message_read_json(batch, bytes, size, &envelope, err);
-    else if (content_is(content_type ? content_type : "", "application/bson"))
+    else if (content_is(content_type, "application/bson"))
         rc = sl_message_read_bson(batch, bytes, size, &envelope, err);
     else
-        return sl_err_set(err, SL_REJECTED,
-                          "content type '%.60s' is neither application/json nor application/bson",
-                          content_type ? content_type : "");
+        return refuse_content(content_type, err);
     if (rc == SL_OK)
         rc = sl_message_finish(batch, &envelope, err);
     return rc == SL_REJECTED ? sl_err_wrap(err, "unreadable message") : rc;
+}
+
+int sl_message_take(struct sl_batch *batch, const char *content_type, char *body, size_t size,
+                    struct sl_err *err)
+{
+    bool views = content_is(content_type ? content_type : "", "application/bson");
+    if (views)
+        sl_batch_adopt(batch, body, size);
+    int rc = decode(batch, content_type ? content_type : "", body, size, err);
+    if (!views)
+        free(body);
+    return rc;
+}
+
+int sl_message_decode(struct sl_batch *batch, const char *content_type, const void *bytes,
+                      size_t size, struct sl_err *err)
+{
+    char *copy = sl_alloc(size);
+    if (size)
+        memcpy(copy, bytes, size);
+    return sl_message_take(batch, content_type, copy, size, err);
 }

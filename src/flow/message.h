@@ -21,4 +21,9 @@ int sl_message_encode(const struct sl_batch *batch, enum sl_content content, str
 int sl_message_decode(struct sl_batch *batch, const char *content_type, const void *bytes,
                       size_t size, struct sl_err *err);
 
+/* The same of a body from malloc(), which it takes whatever happens: documents that came as BSON
+ * stay where they are, and the batch keeps the body for them. */
+int sl_message_take(struct sl_batch *batch, const char *content_type, char *body, size_t size,
+                    struct sl_err *err);
+
 #endif

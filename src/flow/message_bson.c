@@ -1,4 +1,4 @@
-/* Reads the BSON form: the documents of the rows are checked and copied as they are. */
+/* Reads the BSON form: the documents of the rows are checked, and stay where they are. */
 #include "flow/envelope.h"
 #include "format/bson_reader.h"
 
@@ -42,9 +42,10 @@ static int read_row(struct sl_batch *batch, struct sl_str bytes, struct sl_err *
         if (!field || element.type == SL_BSON_NULL)
             continue;
         if (field->kind == SL_FIELD_DOC && element.type == SL_BSON_DOC) {
-            rc = sl_bson_check(element.value, err);
-            row.doc.at = sl_arena_copy(&batch->arena, element.value.at, element.value.length);
-            row.doc.length = element.value.length;
+            bool own;
+            rc = sl_bson_check_row(element.value, &own, err);
+            row.sound = rc == SL_OK && !own;
+            row.doc = element.value;
             sl_message_mark(field, &row.seen);
             continue;
         }

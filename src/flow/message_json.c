@@ -1,18 +1,23 @@
-/* Reads the JSON form. yajl's events go, by where we are, to the envelope, to a row, to the
+/* Reads the JSON form. The parser's events go, by where we are, to the envelope, to a row, to the
  * document builder, or nowhere (inside a field that we do not know):
  *
  *     START ─{─► ENVELOPE ─rows:[─► ROWS ─{─► ROW ─doc:{─► DOC
  *                   │ unknown                  │ unknown
  *                   └──────────► SKIP ◄────────┘
- */
+ *
+ * A message lies whole in memory, so it is scanned; what the scan refuses yajl reads again from the
+ * beginning, and takes it or tells where it is wrong. */
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
+#include "base/size.h"
 #include "flow/envelope.h"
 #include "format/extjson.h"
+#include "format/json_scan.h"
 #include "format/number.h"
+#include "format/yajl_memory.h"
 
-enum { CHUNK_BYTES = 32 * 1024 };
+enum { CHUNK_BYTES = SL_SIZE(32 * 1024, 128) };
 
 enum place {
     START,    /* before the outermost object */
@@ -168,6 +173,7 @@ static int on_end_map(void *ctx)
             return 0;
         if (sl_extjson_complete(&r->builder, &r->row.doc)) {
             sl_message_mark(r->field, &r->row.seen);
+            r->row.sound = !sl_extjson_has_own(&r->builder);
             r->place = ROW;
         }
         return 1;
@@ -222,6 +228,55 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end_array,
 };
 
+static int take_event(struct reader *r, enum sl_json_event event, struct sl_str text)
+{
+    switch (event) {
+    case SL_JSON_ON_NULL:
+        return on_null(r);
+    case SL_JSON_ON_BOOL:
+        return on_bool(r, *text.at == 't');
+    case SL_JSON_ON_NUMBER:
+        return on_number(r, text.at, text.length);
+    case SL_JSON_ON_TEXT:
+        return on_string(r, (const unsigned char *)text.at, text.length);
+    case SL_JSON_ON_KEY:
+        return on_key(r, (const unsigned char *)text.at, text.length);
+    case SL_JSON_ON_MAP:
+        return on_start_map(r);
+    case SL_JSON_ON_MAP_END:
+        return on_end_map(r);
+    case SL_JSON_ON_LIST:
+        return on_start_array(r);
+    case SL_JSON_ON_LIST_END:
+        return on_end_array(r);
+    }
+    return 0;
+}
+
+/* SL_OK; SL_END: the scan refuses the text; else what is wrong with the message, or SL_CANCELED. */
+static int scan(struct reader *r, struct sl_str text)
+{
+    struct sl_json_scan scan;
+    const char *breath = text.at;
+    uint32_t rows = 0;
+    int token, rc = SL_OK;
+    sl_json_scan_init(&scan, text);
+    r->builder.checked = true;
+    while (rc == SL_OK && (token = sl_json_scan_next(&scan)) == SL_OK) {
+        if (!take_event(r, scan.event, scan.text)) {
+            rc = SL_REJECTED;
+        } else if (r->batch->count - rows >= SL_MESSAGE_SLICE_ROWS ||
+                   scan.at - breath >= SL_MESSAGE_SLICE_BYTES) {
+            rows = r->batch->count;
+            breath = scan.at;
+            rc = sl_message_breathe(r->err);
+        }
+    }
+    r->builder.checked = false;
+    sl_json_scan_done(&scan);
+    return rc != SL_OK ? rc : token == SL_END ? SL_OK : SL_END;
+}
+
 /* Feeds yajl piece by piece, so that a large message does not hold up the loop. */
 static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t size)
 {
@@ -249,15 +304,29 @@ static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t si
     return SL_REJECTED;
 }
 
+static int read_again(struct reader *r, const char *bytes, size_t size)
+{
+    yajl_handle yajl = yajl_alloc(&callbacks, sl_yajl_memory(), r);
+    yajl_config(yajl, yajl_dont_validate_strings, 1); /* each text that is kept is checked */
+    int rc = feed(yajl, r, bytes, size);
+    yajl_free(yajl);
+    return rc;
+}
+
 int sl_message_read_json(struct sl_batch *batch, const char *bytes, size_t size,
                          struct sl_envelope *ret, struct sl_err *err)
 {
+    const struct sl_envelope empty = *ret;
     struct reader reader = {.batch = batch, .envelope = ret, .err = err};
     sl_extjson_builder_init(&reader.builder);
-    yajl_handle yajl = yajl_alloc(&callbacks, NULL, &reader);
-    yajl_config(yajl, yajl_dont_validate_strings, 1); /* each text that is kept is checked */
-    int rc = feed(yajl, &reader, bytes, size);
-    yajl_free(yajl);
+    int rc = scan(&reader, (struct sl_str){bytes, size});
+    if (rc == SL_END) {
+        *ret = empty;
+        batch->count = 0;
+        batch->bytes = 0;
+        reader.place = START;
+        rc = read_again(&reader, bytes, size);
+    }
     sl_extjson_builder_done(&reader.builder);
     return rc;
 }

@@ -20,6 +20,12 @@ struct sl_result {
     uint32_t reject_count;
 };
 
+/* What lies between a sink and whoever takes it from there. */
+struct sl_waiting {
+    uint32_t batches; /* that nobody has taken so far */
+    uint32_t takers;
+};
+
 struct sl_sink_type {
     const char *name;    /* "mongo" */
     const char *summary; /* one line */
@@ -36,6 +42,11 @@ struct sl_sink_type {
     /* SL_OK when the destination answers. Suspends. */
     int (*ping)(struct sl_sink *sink, uint64_t deadline_ms, struct sl_err *err);
 
+    /* How much of a lane waits behind the sink to be taken, and by how many. Suspends, at most
+     * until deadline_ms. NULL: what is written is where it belongs. */
+    int (*waiting)(struct sl_sink *sink, enum sl_lane lane, struct sl_waiting *ret,
+                   uint64_t deadline_ms, struct sl_err *err);
+
     void (*close)(struct sl_sink *sink);
 };
 
@@ -44,5 +55,10 @@ struct sl_sink {
     const struct sl_sink_type *type;
     const char *name;
 };
+
+/* Whether batches wait behind the sink and nobody takes them, for a ledger of the feed that is
+ * late: to publish its rows again would just make more of them wait. Counts that, and logs it the
+ * first time. Suspends. False also when it cannot be told; sink may be NULL. */
+bool sl_sink_stands(struct sl_sink *sink, const char *feed, bool first);
 
 #endif

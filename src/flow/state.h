@@ -6,6 +6,10 @@
 #define SL_FLOW_STATE_H
 
 #include "flow/batch.h"
+#include "flow/letter.h"
+#include "flow/members.h"
+#include "flow/overtaken.h"
+#include "flow/refresh.h"
 
 /* States of a run, in order; source/dmf_runner.c tells what each means, and moves it on. */
 enum sl_run_state {
@@ -17,10 +21,15 @@ enum sl_run_state {
     SL_RUN_PUBLISHED,
     SL_RUN_DONE,
     SL_RUN_FAILED,
+    SL_RUN_ABANDONED, /* of a feed without end: cut off; what was not confirmed is read again */
 };
 const char *sl_run_state_name(enum sl_run_state state);
 
 enum { SL_RUN_ENTITIES_MAX = 64, SL_NAME_MAX = 128 };
+
+/* A replay of dead letters is journaled as a run of this and the feed: no feed's name holds a
+ * colon, so nobody takes it for a run of the source. */
+#define SL_REPLAY_FEED_PREFIX "replay:"
 
 /* What one attempt read of one entity. */
 struct sl_run_entity {
@@ -44,6 +53,7 @@ struct sl_run {
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
     int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
     int64_t expires_ms;                      /* wall clock: forgotten then; 0: kept for ever */
+    char sweeps[SL_NAME_MAX];                /* it deletes what that full run did not bring; "" */
     char error[SL_ERR_TEXT_BYTES];           /* why it failed, for a person */
     struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
     unsigned entity_count;
@@ -59,16 +69,26 @@ struct sl_checkpoint {
     char sweeping[SL_NAME_MAX]; /* the full read that ended, its sweep not done yet; "": none */
     int64_t floor;              /* version of the deletions of that sweep */
     int64_t full_number;        /* number of the newest full read */
+    int64_t full_at_ms;         /* wall clock, when it began; 0: not known */
+    int64_t full_after;         /* runs up to this number came before it; 0: not known */
     int64_t full_dead;          /* rows of that full read that are dead letters, so far */
     char source[SL_NAME_MAX];   /* whose epochs it was written under; "": nobody's yet */
     int64_t fence_base;         /* added to them, so that they rise over a change of source */
     int64_t epoch;              /* as stored; checkpoint_save does not look at it */
     char *query;                /* what is asked for, as the links were made with it; heap */
+    int64_t refresh; /* number of the refresh that its newest full read is for; 0: none */
+    char *kept;      /* the link to go back to when that one deletes nothing; heap */
     char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
 };
 
 /* Frees the links and empties the checkpoint. */
 void sl_checkpoint_done(struct sl_checkpoint *checkpoint);
+
+/* What became of a batch's records; those that the source dropped are in the batch. */
+struct sl_booking {
+    const struct sl_batch *batch;
+    uint32_t applied, stale, dead; /* dead: rejected */
+};
 
 /* What the ledger says of one entity in one attempt of a run. */
 struct sl_ledger_sum {
@@ -77,13 +97,42 @@ struct sl_ledger_sum {
     uint64_t applied, stale, dead, superseded;
 };
 
+/* How many letters have a code. */
+enum { SL_LETTER_CODES_MAX = 64 };
+struct sl_letter_count {
+    char code[64];
+    uint64_t letters;
+};
+
+/* What audit knows of one attempt of a run: the journal and the ledger, added up over entities. */
+struct sl_audit_run {
+    char run[SL_NAME_MAX], feed[SL_NAME_MAX];
+    uint32_t attempt;
+    bool journaled; /* false: only the ledger knows it */
+    bool latest;    /* the journal tells of this attempt; false: an earlier or unknown one */
+    enum sl_run_state state;
+    bool full;
+    int64_t number;
+    int64_t created_ms, state_ms;   /* of the journal; 0: not there */
+    int64_t first_ms, last_ms;      /* its first and newest entry in the ledger; 0: there is none */
+    uint64_t read, dead_on_arrival; /* of the journal */
+    uint64_t superseded;            /* of the journal, else of the ledger */
+    uint64_t applied, stale, dead;  /* of the ledger */
+    uint64_t batches, booked;       /* published; in the ledger */
+    uint64_t unaccounted;           /* rows of which no book tells, entity by entity */
+    char error[SL_ERR_TEXT_BYTES];
+};
+/* Takes a run; may not suspend. */
+typedef void sl_audit_fn(void *ctx, const struct sl_audit_run *run);
+
 /* A lease: who owns a feed or a collection. epoch rises at each change of owner. */
 struct sl_lease {
     char name[SL_NAME_MAX];   /* "feed:vendors" */
     char holder[SL_NAME_MAX]; /* who within this process; the store adds the process */
     int64_t epoch;
     bool held;
-    bool asked; /* for it, without an answer so far: it may be ours */
+    bool asked;           /* for it, without an answer so far: it may be ours */
+    uint64_t patience_ms; /* others come first: it is taken when it was vacant for so long */
 };
 
 struct sl_state;
@@ -96,8 +145,9 @@ struct sl_state_type {
     int (*run_save)(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                     struct sl_err *err);
 
-    /* Marks the feed suspect (its last delta is lost, reason tells why), or clears it (NULL). */
-    int (*suspect_set)(struct sl_state *state, const char *feed, const char *reason,
+    /* Marks the feed suspect (its last delta is lost, reason tells why), or clears it (NULL).
+     * SL_REJECTED when a newer epoch has done so. */
+    int (*suspect_set)(struct sl_state *state, const char *feed, const char *reason, int64_t epoch,
                        struct sl_err *err);
     /* SL_OK and the reason, or SL_NOTFOUND. */
     int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[SL_ERR_TEXT_BYTES],
@@ -111,19 +161,58 @@ struct sl_state_type {
      * when another owner holds it. */
     int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                       struct sl_err *err);
+    /* Renews leases (count of them, held ones) for ttl_ms in one write; none is taken anew. SL_OK:
+     * ret_held tells of each whether it is this holder's still. Waits a third of ttl_ms at most,
+     * and as long again when some are not. */
+    int (*leases_renew)(struct sl_state *state, const struct sl_lease *leases, size_t count,
+                        uint64_t ttl_ms, bool *ret_held, struct sl_err *err);
     /* Gives it back when it is held, or may be. */
     void (*lease_drop)(struct sl_state *state, struct sl_lease *lease);
 
-    /* Ledger entry of one applied batch; a redelivery overwrites its own. dead counts the rejected
-     * records; superseded those dropped by the source. */
-    int (*ledger_put)(struct sl_state *state, const struct sl_batch *batch, uint32_t applied,
-                      uint32_t stale, uint32_t dead, struct sl_err *err);
+    /* A sign of life for ttl_ms (server time) of a process that works under the leases of wants.
+     * Gives who else is alive, and who holds which feed or source: the caller ends it by
+     * sl_members_done. */
+    int (*member_beat)(struct sl_state *state, const char *const *wants, size_t count,
+                       uint64_t ttl_ms, struct sl_members *ret, struct sl_err *err);
+    /* This process ends. Failures do not count. */
+    void (*member_leave)(struct sl_state *state);
+    /* Its name among the members. */
+    const char *(*member_name)(const struct sl_state *state);
+
+    /* Enters applied batches; a redelivery overwrites its own entry. Borrows them. After a failure
+     * some may be there. */
+    int (*ledger_put)(struct sl_state *state, const struct sl_booking *bookings, size_t count,
+                      struct sl_err *err);
     int (*ledger_sum)(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
                       struct sl_ledger_sum *ret, struct sl_err *err);
 
     /* Writes dead letters of the origin; idempotent by (run, entity, row). */
     int (*dead_put)(struct sl_state *state, const struct sl_origin *origin,
                     const struct sl_dead *dead, uint32_t count, struct sl_err *err);
+
+    /* Letters that the filter lets through, at most max, in the order of their names behind after
+     * (NULL: from the start); with newest, the newest ones first, and after is not looked at. They
+     * are read into arena; with brief, without their rows. */
+    int (*letters_find)(struct sl_state *state, const struct sl_letter_filter *filter,
+                        const struct sl_letter *after, bool newest, bool brief, unsigned max,
+                        struct sl_arena *arena, struct sl_letter *ret, unsigned *ret_count,
+                        struct sl_err *err);
+    /* How many there are of each code. */
+    int (*letters_count)(struct sl_state *state, const struct sl_letter_filter *filter,
+                         struct sl_letter_count ret[SL_LETTER_CODES_MAX], unsigned *ret_count,
+                         struct sl_err *err);
+    /* The feeds that have such letters, at most max names in arena. */
+    int (*letters_feeds)(struct sl_state *state, const struct sl_letter_filter *filter,
+                         unsigned max, struct sl_arena *arena, const char **ret,
+                         unsigned *ret_count, struct sl_err *err);
+    /* Removes each of them that is still as it was read. */
+    int (*letters_remove)(struct sl_state *state, const struct sl_letter *letters, unsigned count,
+                          uint64_t *ret_removed, struct sl_err *err);
+
+    /* Gives every attempt that the journal or the ledger knows, in the order of the runs' names;
+     * of one feed and one run, when they are not NULL. Many short commands. */
+    int (*audit)(struct sl_state *state, const char *feed, const char *run, sl_audit_fn *take,
+                 void *ctx, struct sl_err *err);
 
     /* The feed's checkpoint: SL_OK, or SL_NOTFOUND when none was ever saved. Gives *ret: the caller
      * ends it by sl_checkpoint_done. */
@@ -139,6 +228,12 @@ struct sl_state_type {
     int (*runs_open)(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
                      unsigned *ret_count, struct sl_err *err);
 
+    /* The runs of the feed that are streaming are abandoned: those of an earlier epoch (and nobody
+     * of that epoch writes them any more), or, with epoch 0, those that were begun before that
+     * moment (wall clock). why: for a person. */
+    int (*runs_abandon)(struct sl_state *state, const char *feed, int64_t epoch,
+                        int64_t begun_before_ms, const char *why, struct sl_err *err);
+
     /* The mark of a source: no row of a greater version may have been published. SL_NOTFOUND when
      * it was never raised. */
     int (*mark_get)(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
@@ -152,10 +247,25 @@ struct sl_state_type {
     int (*clock_reserve)(struct sl_state *state, int64_t until, int64_t *ret_previous,
                          struct sl_err *err);
 
+    /* What is added to the source's own version numbers: 0 unless they were reset. */
+    int (*mark_offset)(struct sl_state *state, const char *source, int64_t *ret,
+                       struct sl_err *err);
+    /* Makes every version from now on greater than all before: those up to value may have been
+     * published. Once for each name: a second time nothing is changed. SL_REJECTED when a newer
+     * epoch has raised the mark. */
+    int (*mark_reset)(struct sl_state *state, const char *source, const char *name, int64_t value,
+                      int64_t epoch, int64_t *ret_offset, struct sl_err *err);
+
     /* The greatest version stored in the collection, tombstones included; 0 when there is none.
      * Reads the whole collection: minutes, when it is large. */
     int (*version_max)(struct sl_state *state, const char *collection, int64_t *ret,
                        struct sl_err *err);
+
+    /* A feed that documents of the collection are of, tombstones not counted, and that is none of
+     * known (ended by NULL): SL_OK with its name, or SL_NOTFOUND. Reads the collection until the
+     * first one, at most until deadline_ms. */
+    int (*stranger_find)(struct sl_state *state, const char *collection, const char *const *known,
+                         uint64_t deadline_ms, char ret_feed[SL_NAME_MAX], struct sl_err *err);
 
     /* For a sweep: the documents of the feed that are live (no tombstones), and how many of them
      * the full read seen did not see and are not newer than floor. Walks the collection in the
@@ -171,6 +281,31 @@ struct sl_state_type {
                       struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
                       struct sl_err *err);
 
+    /* Asks for a refresh: feed, dry_run, force and reset of wanted count. Gives it as it is stored;
+     * when one is open already, that one (*ret_joined). Heap or static memory for ret: it is large.
+     */
+    int (*refresh_ask)(struct sl_state *state, const struct sl_refresh *wanted,
+                       struct sl_refresh *ret, bool *ret_joined, struct sl_err *err);
+    /* The feed's newest refresh: SL_OK or SL_NOTFOUND. */
+    int (*refresh_get)(struct sl_state *state, const char *feed, struct sl_refresh *ret,
+                       struct sl_err *err);
+    /* Writes what became of it. SL_REJECTED when a newer epoch has written it, or when another one
+     * was asked for. */
+    int (*refresh_save)(struct sl_state *state, const struct sl_refresh *refresh, int64_t epoch,
+                        struct sl_err *err);
+    /* The feeds that have an open one, in the order of their names; at most max of them. */
+    int (*refreshes_open)(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX], unsigned max,
+                          unsigned *ret_count, struct sl_err *err);
+
+    /* A full read of the feed has overtaken what was read before. Numbers never fall. */
+    int (*overtake)(struct sl_state *state, const struct sl_overtake *overtake, struct sl_err *err);
+    /* What the feed's full reads have overtaken: SL_OK or SL_NOTFOUND. */
+    int (*overtake_get)(struct sl_state *state, const char *feed, struct sl_overtake *ret,
+                        struct sl_err *err);
+    /* The same of all feeds, in the order of their names; *ret is heap, the caller frees it. */
+    int (*overtakes)(struct sl_state *state, struct sl_overtake **ret, size_t *ret_count,
+                     struct sl_err *err);
+
     int (*ping)(struct sl_state *state, struct sl_err *err);
     void (*close)(struct sl_state *state);
 };
@@ -178,6 +313,8 @@ struct sl_state_type {
 /* Embedded first in every state. */
 struct sl_state {
     const struct sl_state_type *type;
+    uint64_t lease_ms; /* for how long a lease is held without being renewed */
+    uint64_t write_ms; /* how long one write of an applier may take */
 };
 
 #endif

@@ -1,6 +1,8 @@
 /* The BSON reader. */
 #include "format/bson_reader.h"
 
+#include "format/own_name.h"
+
 static int malformed(struct sl_err *err, const char *what)
 {
     return sl_err_set(err, SL_REJECTED, "malformed BSON: %s", what);
@@ -55,12 +57,27 @@ static size_t value_size(uint8_t type, const char *at, size_t left)
     }
 }
 
-int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, struct sl_err *err)
+/* Where the key ends; NULL when it does not. Keys are short: words, not a call. */
+static inline const char *find_nul(const char *key, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    for (; end - key >= 8; key += 8) {
+        uint64_t word;
+        memcpy(&word, key, sizeof word);
+        uint64_t zeros = (word - ones) & ~word & tops;
+        if (zeros)
+            return key + __builtin_ctzll(zeros) / 8;
+    }
+    return memchr(key, 0, (size_t)(end - key));
+}
+
+static inline int next(struct sl_bson_reader *reader, struct sl_bson_element *ret,
+                       struct sl_err *err)
 {
     if (reader->at == reader->end)
         return SL_END;
     const char *key = reader->at + 1;
-    const char *nul = memchr(key, 0, (size_t)(reader->end - key));
+    const char *nul = find_nul(key, reader->end);
     if (!nul)
         return malformed(err, "a key does not end");
     ret->type = (uint8_t)*reader->at;
@@ -81,7 +98,13 @@ int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, str
     return SL_OK;
 }
 
-static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
+int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, struct sl_err *err)
+{
+    return next(reader, ret, err);
+}
+
+/* own may be NULL: nobody asks. */
+static int check(struct sl_str doc, unsigned depth, bool *own, struct sl_err *err)
 {
     struct sl_bson_reader reader = {0};
     struct sl_bson_element element = {0};
@@ -89,7 +112,9 @@ static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
         return sl_err_set(err, SL_REJECTED, "documents nested deeper than %d levels",
                           SL_BSON_DEPTH_MAX);
     int rc = sl_bson_open(&reader, doc, err);
-    while (rc == SL_OK && (rc = sl_bson_next(&reader, &element, err)) == SL_OK) {
+    while (rc == SL_OK && (rc = next(&reader, &element, err)) == SL_OK) {
+        if (own && sl_name_is_own(element.key))
+            *own = true;
         if (!sl_utf8_valid(element.key.at, element.key.length))
             return malformed(err, "a key is not valid UTF-8");
         if (element.type == SL_BSON_UTF8) {
@@ -98,7 +123,7 @@ static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
                 return sl_err_set(err, SL_REJECTED, "field '%.60s' is not valid UTF-8",
                                   element.key.at);
         } else if (element.type == SL_BSON_DOC || element.type == SL_BSON_ARRAY) {
-            rc = check(element.value, depth + 1, err);
+            rc = check(element.value, depth + 1, NULL, err);
         }
     }
     return rc == SL_END ? SL_OK : rc;
@@ -106,5 +131,11 @@ static int check(struct sl_str doc, unsigned depth, struct sl_err *err)
 
 int sl_bson_check(struct sl_str doc, struct sl_err *err)
 {
-    return check(doc, 1, err);
+    return check(doc, 1, NULL, err);
+}
+
+int sl_bson_check_row(struct sl_str doc, bool *ret_own, struct sl_err *err)
+{
+    *ret_own = false;
+    return check(doc, 1, ret_own, err);
 }

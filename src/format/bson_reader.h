@@ -34,6 +34,10 @@ int sl_bson_next(struct sl_bson_reader *reader, struct sl_bson_element *ret, str
  * levels. Fails with SL_REJECTED. */
 int sl_bson_check(struct sl_str doc, struct sl_err *err);
 
+/* The same of a row's document; *ret_own tells whether one of its outermost fields has a name of
+ * sluice's own (format/own_name.h). */
+int sl_bson_check_row(struct sl_str doc, bool *ret_own, struct sl_err *err);
+
 /* The text of a SL_BSON_UTF8 element, followed by NUL. */
 static inline struct sl_str sl_bson_text(const struct sl_bson_element *element)
 {

@@ -53,7 +53,7 @@ static bool twice(struct sl_str doc, bool array, struct sl_buf *names, struct sl
         if (element.type == SL_BSON_DOC || element.type == SL_BSON_ARRAY)
             found = twice(element.value, element.type == SL_BSON_ARRAY, names, ret_key);
     }
-    if (!found && !array)
+    if (!found && names->length > begin)
         found = any_twice((struct name *)(names->data + begin),
                           (names->length - begin) / sizeof(struct name), ret_key);
     names->length = begin;

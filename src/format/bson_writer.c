@@ -31,14 +31,15 @@ static void make_room(struct sl_bson_writer *w, size_t size)
         fprintf(stderr, "sluice: a BSON document of more than 2 GiB\n");
         abort();
     }
-    if (w->buf) {
-        w->buf->length = w->start + w->size; /* so that growing copies it */
-        w->data = (uint8_t *)sl_buf_reserve(w->buf, wanted - w->size) - w->size;
+    if (w->buf) { /* it knows how to grow, and may have room already */
+        w->buf->length = w->start + w->size;
+        w->data = (uint8_t *)sl_buf_reserve(w->buf, size) - w->size;
         w->buf->length = w->start;
+        w->capacity = w->buf->capacity - w->start - 1;
     } else {
         w->data = sl_arena_grow(w->arena, w->data, w->capacity, wanted);
+        w->capacity = wanted;
     }
-    w->capacity = wanted;
 }
 
 /* Room for size bytes, counted as written. */

@@ -17,12 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/size.h"
 #include "base/str.h"
 
 enum {
-    SL_CSV_SPACE_BYTES = 64 * 1024,  /* sl_csv_space gives at least this much */
-    SL_CSV_CELLS_MAX = 16384,        /* a row of more cells is oversize */
-    SL_CSV_EXCERPT_BYTES = 4 * 1024, /* how much of a bad row is shown */
+    SL_CSV_SPACE_BYTES = SL_SIZE(64 * 1024, 128), /* sl_csv_space gives at least this much */
+    SL_CSV_CELLS_MAX = 16384,                     /* a row of more cells is oversize */
+    SL_CSV_EXCERPT_BYTES = SL_SIZE(4 * 1024, 64), /* how much of a bad row is shown */
 };
 
 enum sl_csv_result {

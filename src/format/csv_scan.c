@@ -40,5 +40,8 @@ void sl_csv_scan_portable(const char *bytes, size_t blocks, char delimiter, uint
 
 sl_csv_scan_fn sl_csv_scan_choose(void)
 {
-    return sl_csv_scan_portable;
+    sl_csv_scan_fn scan = sl_csv_scan_avx2();
+    if (!scan)
+        scan = sl_csv_scan_sse2();
+    return scan ? scan : sl_csv_scan_portable;
 }

@@ -7,36 +7,14 @@
 #include "base/clock.h"
 #include "format/base64.h"
 #include "format/bson_reader.h"
+#include "format/json_plain.h"
 
 #define YEAR_1_MS (-62135596800000)
 #define YEAR_10000_MS 253402300800000
 
-/* Which bytes cannot stand in a JSON text as they are. */
-static bool plain(unsigned char c)
+bool sl_extjson_has_moment(int64_t wall_ms)
 {
-    return c >= 0x20 && c != '"' && c != '\\';
-}
-
-/* How many bytes from at on are plain: eight at a time where possible. Their bits are gathered in
- * *seen, which tells whether all were ASCII. */
-static size_t plain_run(const char *at, size_t length, uint64_t *seen)
-{
-    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    size_t run = 0;
-    while (length - run >= 8) {
-        uint64_t word;
-        memcpy(&word, at + run, sizeof word);
-        uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-        uint64_t hit =
-            ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
-        if (hit & tops)
-            break;
-        *seen |= word;
-        run += 8;
-    }
-    for (; run < length && plain((unsigned char)at[run]); run++)
-        *seen |= (unsigned char)at[run];
-    return run;
+    return wall_ms >= YEAR_1_MS && wall_ms < YEAR_10000_MS;
 }
 
 static void write_escape(struct sl_buf *out, unsigned char c)
@@ -57,7 +35,7 @@ static void write_escaped(struct sl_buf *out, const char *text, size_t length, s
 {
     uint64_t seen = 0;
     sl_buf_add_char(out, '"');
-    for (size_t i = 0; i < length; run = plain_run(text + i, length - i, &seen)) {
+    for (size_t i = 0; i < length; run = sl_json_plain_run(text + i, length - i, &seen)) {
         sl_buf_add(out, text + i, run);
         i += run;
         if (i < length)
@@ -72,8 +50,8 @@ static bool write_between(struct sl_buf *out, char before, const char *text, siz
                           char after)
 {
     uint64_t seen = 0;
-    size_t run = plain_run(text, length, &seen);
-    bool ascii = run == length && !(seen & 0x8080808080808080u);
+    size_t run = sl_json_plain_run(text, length, &seen);
+    bool ascii = run == length && !(seen & SL_JSON_TOPS);
     if (!ascii && !sl_utf8_valid(text, length))
         return false;
     char *at = sl_buf_reserve(out, length + 4), *start = at;
@@ -109,7 +87,7 @@ static void two_digits(char *at, unsigned value)
 
 bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
 {
-    if (wall_ms < YEAR_1_MS || wall_ms >= YEAR_10000_MS)
+    if (!sl_extjson_has_moment(wall_ms))
         return false;
     /* Days since 0000-03-01, in eras of 400 years; a year begins in March (as in base/clock.c). */
     int64_t day_ms = 86400000, days = wall_ms / day_ms - (wall_ms % day_ms < 0);

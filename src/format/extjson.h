@@ -30,14 +30,17 @@ bool sl_extjson_write_text(struct sl_buf *out, const char *text, size_t length);
 
 /* Appends a moment as "2026-11-22T03:10:00.120Z" (no quotes); false outside the years 1 to 9999. */
 bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms);
+bool sl_extjson_has_moment(int64_t wall_ms); /* false outside those years */
 
 /* The way back: a builder that is fed the events of any JSON parser, for a whole text or for one
- * object inside a larger one. Its fields are private, but for writer and err. */
+ * object inside a larger one. Its fields are private, but for writer, err
+ * and checked. */
 struct sl_extjson_builder {
     struct sl_bson_writer writer; /* between two fields, the caller may add one to it himself,
                                      instead of by its key's and value's events */
     struct sl_arena *arena;
     struct sl_err *err; /* of the next event */
+    bool checked;       /* texts and keys of the events are known to be UTF-8 */
     int state;
     enum sl_extjson_word word; /* of the wrapped value being read */
     struct sl_buf key;         /* the pending field's prepared key */
@@ -47,6 +50,7 @@ struct sl_extjson_builder {
     bool have_text;            /* the inner object has brought its value */
     uint32_t depth;            /* open objects and arrays */
     uint64_t in_array;         /* bit d: the one at depth d + 1 is an array */
+    bool own;                  /* an outermost field has a name of sluice's own */
     struct sl_str doc;
 };
 
@@ -75,6 +79,10 @@ bool sl_extjson_event(struct sl_extjson_builder *builder, enum sl_json_event eve
 
 /* True after the end_map of the outermost object: the document is there, in the arena. */
 bool sl_extjson_complete(const struct sl_extjson_builder *builder, struct sl_str *ret_doc);
+
+/* Of the document that is there: has it an outermost field of a name that is sluice's own
+ * (format/own_name.h)? */
+bool sl_extjson_has_own(const struct sl_extjson_builder *builder);
 
 /* Parses a whole text into a document in the arena. Fails with SL_REJECTED. */
 int sl_extjson_parse(struct sl_arena *arena, const char *text, size_t size, struct sl_str *ret_doc,

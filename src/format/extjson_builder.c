@@ -15,6 +15,7 @@
 
 #include "format/base64.h"
 #include "format/extjson_value.h"
+#include "format/own_name.h"
 
 enum state {
     NOTHING,     /* before the outermost { */
@@ -46,6 +47,7 @@ void sl_extjson_begin(struct sl_extjson_builder *builder, struct sl_arena *arena
     builder->state = NOTHING;
     builder->depth = 0;
     builder->in_array = 0;
+    builder->own = false;
     builder->doc = (struct sl_str){"", 0};
 }
 
@@ -195,7 +197,7 @@ static bool set_key(struct sl_extjson_builder *b, const char *text, size_t lengt
 {
     if (memchr(text, 0, length))
         return refuse(b, "a key holds a NUL");
-    if (!sl_utf8_valid(text, length))
+    if (!b->checked && !sl_utf8_valid(text, length))
         return refuse(b, "a key is not valid UTF-8");
     char *at = sl_buf_reserve(&b->key, length + 2);
     at[0] = 0;
@@ -225,6 +227,8 @@ bool sl_extjson_key(struct sl_extjson_builder *builder, const char *text, size_t
         return refuse_word(builder, "stands alone in its object");
     }
     sl_buf_clear(&builder->key);
+    if (builder->depth == 1 && sl_name_is_own((struct sl_str){text, length}))
+        builder->own = true;
     return set_key(builder, text, length);
 }
 
@@ -271,7 +275,7 @@ bool sl_extjson_string(struct sl_extjson_builder *builder, const char *text, siz
         return inner_text(builder, (struct sl_str){text, length});
     if (!at_value(builder))
         return false;
-    if (!sl_utf8_valid(text, length))
+    if (!builder->checked && !sl_utf8_valid(text, length))
         return refuse(builder, "a text is not valid UTF-8");
     sl_bson_add_utf8(&builder->writer, pending_key(builder, storage), text, length);
     return true;
@@ -337,6 +341,11 @@ bool sl_extjson_event(struct sl_extjson_builder *builder, enum sl_json_event eve
     default:
         return sl_extjson_end_array(builder);
     }
+}
+
+bool sl_extjson_has_own(const struct sl_extjson_builder *builder)
+{
+    return builder->own;
 }
 
 bool sl_extjson_complete(const struct sl_extjson_builder *builder, struct sl_str *ret_doc)

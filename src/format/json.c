@@ -8,20 +8,19 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
-#include "base/arena.h"
 #include "base/mem.h"
+#include "format/json_own.h"
+#include "format/json_repeated.h"
+#include "format/yajl_memory.h"
 
-enum { MAX_BYTES = 64 * 1024 * 1024, FEW_KEYS = 16 };
-
-struct sl_json_doc {
-    struct sl_arena arena;
-    struct sl_json *root;
-};
+enum { MAX_BYTES = 64 * 1024 * 1024 };
 
 struct parse {
     struct sl_json_doc *doc;
     const char *name; /* for messages; may be NULL */
     bool comments;
+    const char *const *skip;
+    uint32_t skipping; /* 1: the value to come is skipped; n + 1: so is all until n are closed */
     const char *text;
     size_t size;
     yajl_handle yajl;
@@ -130,35 +129,72 @@ static bool set_text(struct parse *p, struct sl_json *node, const void *text, si
     return true;
 }
 
+/* Whether the token belongs to a value that is skipped. */
+static bool skips(struct parse *p)
+{
+    if (!p->skipping)
+        return false;
+    next_token(p);
+    if (p->skipping == 1) /* it is the value itself */
+        p->skipping = 0;
+    return true;
+}
+
+bool sl_json_skipped(const char *const *skip, struct sl_str key)
+{
+    for (; skip && *skip; skip++)
+        if (sl_str_is(key, *skip))
+            return true;
+    return false;
+}
+
 static int on_null(void *ctx)
 {
-    add_node(ctx, SL_JSON_NULL);
+    if (!skips(ctx))
+        add_node(ctx, SL_JSON_NULL);
     return 1;
 }
 
 static int on_bool(void *ctx, int truth)
 {
+    if (skips(ctx))
+        return 1;
     add_node(ctx, SL_JSON_BOOL)->truth = truth != 0;
     return 1;
 }
 
 static int on_number(void *ctx, const char *text, size_t length)
 {
-    return set_text(ctx, add_node(ctx, SL_JSON_NUMBER), text, length);
+    return skips(ctx) || set_text(ctx, add_node(ctx, SL_JSON_NUMBER), text, length);
 }
 
 static int on_text(void *ctx, const unsigned char *text, size_t length)
 {
-    return set_text(ctx, add_node(ctx, SL_JSON_TEXT), text, length);
+    struct parse *p = ctx;
+    if (!p->skipping)
+        return set_text(p, add_node(p, SL_JSON_TEXT), text, length);
+    if (!sl_utf8_valid((const char *)text, length)) {
+        fail_at(p, next_token(p), "this text is not valid UTF-8");
+        return 0;
+    }
+    return skips(p);
+}
+
+static int too_deep(struct parse *p, struct sl_json_place at)
+{
+    fail_at(p, at, "nested too deep (64 levels at most)");
+    return 0;
 }
 
 static int open_node(struct parse *p, enum sl_json_kind kind)
 {
-    struct sl_json *node = add_node(p, kind);
-    if (p->depth == SL_JSON_DEPTH_MAX) {
-        fail_at(p, node->at, "nested too deep (64 levels at most)");
-        return 0;
+    if (p->skipping) {
+        struct sl_json_place at = next_token(p);
+        return p->depth + p->skipping++ > SL_JSON_DEPTH_MAX ? too_deep(p, at) : 1;
     }
+    struct sl_json *node = add_node(p, kind);
+    if (p->depth == SL_JSON_DEPTH_MAX)
+        return too_deep(p, node->at);
     p->open[p->depth] = node;
     p->last[p->depth++] = NULL;
     return 1;
@@ -177,69 +213,35 @@ static int on_list(void *ctx)
 static int on_key(void *ctx, const unsigned char *text, size_t length)
 {
     struct parse *p = ctx;
-    p->key_at = next_token(p);
+    struct sl_json_place at = next_token(p);
     if (!sl_utf8_valid((const char *)text, length)) {
-        fail_at(p, p->key_at, "this key is not valid UTF-8");
+        fail_at(p, at, "this key is not valid UTF-8");
         return 0;
     }
+    if (p->skipping)
+        return 1;
+    p->skipping = sl_json_skipped(p->skip, (struct sl_str){(const char *)text, length});
+    if (p->skipping)
+        return 1;
+    p->key_at = at;
     p->key.at = sl_arena_text(&p->doc->arena, (const char *)text, length);
     p->key.length = length;
     return 1;
-}
-
-struct child {
-    const struct sl_json *node;
-};
-
-/* By key; the same ones by place. */
-static int compare_keys(const void *a, const void *b)
-{
-    const struct sl_json *x = ((const struct child *)a)->node;
-    const struct sl_json *y = ((const struct child *)b)->node;
-    size_t shorter = x->key.length < y->key.length ? x->key.length : y->key.length;
-    int order = memcmp(x->key.at, y->key.at, shorter);
-    if (order)
-        return order;
-    if (x->key.length != y->key.length)
-        return x->key.length < y->key.length ? -1 : 1;
-    return x->key_at.line != y->key_at.line ? (x->key_at.line < y->key_at.line ? -1 : 1)
-                                            : (x->key_at.column < y->key_at.column ? -1 : 1);
-}
-
-/* The later one of two children with the same key, or NULL. */
-static const struct sl_json *repeated_few(const struct sl_json *map)
-{
-    for (const struct sl_json *a = map->first; a; a = a->next)
-        for (const struct sl_json *b = a->next; b; b = b->next)
-            if (sl_str_equal(a->key, b->key))
-                return b;
-    return NULL;
-}
-
-static const struct sl_json *repeated_many(const struct sl_json *map)
-{
-    struct child *sorted = sl_alloc(map->count * sizeof *sorted);
-    const struct sl_json *found = NULL;
-    uint32_t n = 0;
-    for (const struct sl_json *child = map->first; child; child = child->next)
-        sorted[n++].node = child;
-    qsort(sorted, n, sizeof *sorted, compare_keys);
-    for (uint32_t i = 1; i < n && !found; i++)
-        if (sl_str_equal(sorted[i - 1].node->key, sorted[i].node->key))
-            found = sorted[i].node;
-    free(sorted);
-    return found;
 }
 
 static int on_end(void *ctx)
 {
     struct parse *p = ctx;
     next_token(p);
+    if (p->skipping) {
+        if (--p->skipping == 1)
+            p->skipping = 0;
+        return 1;
+    }
     const struct sl_json *node = p->open[--p->depth];
     if (node->kind != SL_JSON_MAP || node->count < 2)
         return 1;
-    const struct sl_json *twice =
-        node->count <= FEW_KEYS ? repeated_few(node) : repeated_many(node);
+    const struct sl_json *twice = sl_json_repeated(node);
     if (!twice)
         return 1;
     char text[96];
@@ -336,12 +338,20 @@ static int run(struct parse *p)
     return SL_OK;
 }
 
+struct sl_json_doc *sl_json_doc_new(size_t size)
+{
+    struct sl_json_doc *doc = SL_NEW(struct sl_json_doc);
+    sl_arena_init(&doc->arena, size < 4096 ? 4096 : 65536);
+    return doc;
+}
+
 int sl_json_parse(const char *text, size_t size, const struct sl_json_options *options,
                   struct sl_json_doc **ret_doc, struct sl_err *err)
 {
     struct parse p = {.text = text, .size = size, .err = err};
     p.name = options ? options->name : NULL;
     p.comments = options && options->comments;
+    p.skip = options ? options->skip : NULL;
     p.place = (struct sl_json_place){1, 1};
     p.key = (struct sl_str){"", 0};
     size_t most = options && options->max_bytes ? options->max_bytes : MAX_BYTES;
@@ -349,9 +359,8 @@ int sl_json_parse(const char *text, size_t size, const struct sl_json_options *o
         return sl_err_set(err, SL_REJECTED, "JSON of %zu bytes, but only %zu are accepted", size,
                           most);
 
-    p.doc = SL_NEW(struct sl_json_doc);
-    sl_arena_init(&p.doc->arena, size < 4096 ? 4096 : 65536);
-    p.yajl = yajl_alloc(&callbacks, NULL, &p);
+    p.doc = sl_json_doc_new(size);
+    p.yajl = yajl_alloc(&callbacks, sl_yajl_memory(), &p);
     yajl_config(p.yajl, yajl_allow_comments, p.comments);
     yajl_config(p.yajl, yajl_dont_validate_strings, 1); /* done here, more strictly */
     int rc = run(&p);

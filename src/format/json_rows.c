@@ -11,11 +11,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "format/bson_twice.h"
 #include "format/extjson.h"
 #include "format/json_stream.h"
 
-enum { TEXT_BYTES = 64 * 1024, NAME_SHOWN = 80 };
+enum { TEXT_BYTES = SL_SIZE(64 * 1024, 256), NAME_SHOWN = 80 };
 
 enum place {
     START, /* a post, or a line, begins */

@@ -8,12 +8,14 @@
  */
 #include "format/json_stream.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
 #include "base/mem.h"
+#include "format/yajl_memory.h"
 
 enum state {
     BETWEEN,  /* not inside a text, as far as bytes were given */
@@ -45,6 +47,7 @@ struct sl_json_stream {
 
     enum state state;
     int escape;
+    bool broken;         /* what was dropped of a text could not stand in one */
     uint64_t text_bytes; /* since the newest event, in the open text */
     size_t number_bytes; /* of a number that a chunk's end cut */
     struct sl_buf held;
@@ -165,7 +168,7 @@ struct sl_json_stream *sl_json_stream_new(const struct sl_json_stream_options *o
     s->event = event;
     s->ctx = ctx;
     s->place = s->before = (struct sl_json_place){1, 1};
-    s->yajl = yajl_alloc(&callbacks, NULL, s);
+    s->yajl = yajl_alloc(&callbacks, sl_yajl_memory(), s);
     yajl_config(s->yajl, yajl_dont_validate_strings, 1); /* the event function does */
     yajl_config(s->yajl, yajl_allow_multiple_values, options->many);
     return s;
@@ -256,6 +259,17 @@ static int parse(struct sl_json_stream *s, const char *bytes, size_t size)
     return SL_OK;
 }
 
+/* Whether yajl would take that byte inside a text: what is dropped must not be judged more kindly
+ * than what is kept. */
+static bool may_stand(int escape, char c)
+{
+    if (escape == ESCAPE_BEGUN)
+        return c && strchr("\"\\/bfnrtu", c);
+    if (escape != ESCAPE_NONE)
+        return isxdigit((unsigned char)c);
+    return (unsigned char)c >= 0x20;
+}
+
 /* Reads on inside a text: returns where it goes on behind the closing quote (state is BETWEEN
  * then), or end. What is to be kept of it ends at *ret_keep: a text is not cut inside a backslash
  * sequence. */
@@ -265,15 +279,19 @@ static const char *text_end(struct sl_json_stream *s, const char *at, const char
     size_t most = s->options.text_bytes_max;
     *ret_keep = s->state == DROPPING ? at : end;
     for (; at < end; at++, s->text_bytes++) {
+        if (s->state == OPEN && s->escape == ESCAPE_NONE && s->text_bytes > most) {
+            s->state = DROPPING;
+            *ret_keep = at;
+        }
+        if (s->state == DROPPING && !may_stand(s->escape, *at)) {
+            s->broken = true;
+            return end;
+        }
         if (s->escape == ESCAPE_BEGUN) {
             s->escape = *at == 'u' ? ESCAPE_DIGITS : ESCAPE_NONE;
         } else if (s->escape != ESCAPE_NONE) {
             s->escape = s->escape + 1 == ESCAPE_END ? ESCAPE_NONE : s->escape + 1;
         } else {
-            if (s->state == OPEN && s->text_bytes > most) {
-                s->state = DROPPING;
-                *ret_keep = at;
-            }
             if (*at == '"') {
                 if (s->state == OPEN)
                     *ret_keep = at + 1;
@@ -296,6 +314,7 @@ static int look_at_tail(struct sl_json_stream *s, const char *at, const char *en
         s->text_bytes = 0; /* yajl has all of it: nothing to cut yet */
         text_end(s, quote + 1, end, &keep);
         s->state = OPEN;
+        s->broken = false; /* yajl has looked at it */
         s->text_bytes = s->base - s->event_end;
         return SL_OK;
     }
@@ -310,6 +329,8 @@ static int go_on_in_text(struct sl_json_stream *s, const char **at, const char *
 {
     const char *begin = *at, *keep;
     const char *next = text_end(s, begin, end, &keep);
+    if (s->broken)
+        return stop(s, fail(s, "malformed JSON (an invalid character inside a text)"));
     if (s->state != BETWEEN) {
         sl_buf_add(&s->held, begin, (size_t)(keep - begin));
         s->dropped += (size_t)(end - keep);

@@ -1,6 +1,7 @@
 /* Reading values out of a JSON tree. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "format/json.h"
 #include "format/number.h"
 
@@ -35,4 +36,19 @@ const char *sl_json_kind_name(enum sl_json_kind kind)
         [SL_JSON_TEXT] = "a text", [SL_JSON_LIST] = "an array",      [SL_JSON_MAP] = "an object",
     };
     return names[kind];
+}
+
+static void wipe(const struct sl_json *node)
+{
+    if (node->kind == SL_JSON_TEXT) /* the document is ours: it lies in memory that was written */
+        sl_wipe((char *)(uintptr_t)node->text.at, node->text.length);
+    for (const struct sl_json *child = node->first; child; child = child->next)
+        wipe(child);
+}
+
+void sl_json_free_secret(struct sl_json_doc *doc)
+{
+    if (doc)
+        wipe(sl_json_root(doc));
+    sl_json_free(doc);
 }

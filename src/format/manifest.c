@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "format/encoding.h"
 
-enum { DEPTH_MAX = 64, FIRST_ENTITIES = 16 };
+enum { DEPTH_MAX = SL_SIZE(64, 12), FIRST_ENTITIES = SL_SIZE(16, 2) };
 
 struct reader {
     XML_Parser parser;

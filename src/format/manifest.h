@@ -12,10 +12,11 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/size.h"
 
 enum {
-    SL_MANIFEST_BYTES_MAX = 8 * 1024 * 1024,
-    SL_MANIFEST_ENTITIES_MAX = 1024,
+    SL_MANIFEST_BYTES_MAX = SL_SIZE(8 * 1024 * 1024, 8192),
+    SL_MANIFEST_ENTITIES_MAX = SL_SIZE(1024, 8),
     SL_MANIFEST_TEXT_MAX = 1024, /* bytes of one name */
 };
 

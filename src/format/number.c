@@ -215,8 +215,25 @@ size_t sl_double_format(double value, char out[SL_NUMBER_BYTES])
     return (size_t)length;
 }
 
+/* A coefficient above 10^34 - 1 stands for zero (IEEE 754-2008, section 3.5.2); libbson writes its
+ * digits all the same, and nobody reads those. Infinity and NaN stay. */
+static struct sl_decimal canonical(struct sl_decimal value)
+{
+    static const uint64_t most_high = 0x1ed09bead87c0, past_low = 0x378d8e6400000000;
+    uint64_t high = value.high & 0x1ffffffffffff, exponent = value.high >> 49 & 0x3fff;
+    if ((value.high >> 61 & 3) == 3) { /* the form of coefficients from 2^113 on */
+        if ((value.high >> 59 & 0xf) == 0xf)
+            return value;
+        exponent = value.high >> 47 & 0x3fff;
+    } else if (high < most_high || (high == most_high && value.low < past_low)) {
+        return value;
+    }
+    return (struct sl_decimal){.low = 0, .high = (value.high >> 63 << 63) | exponent << 49};
+}
+
 size_t sl_decimal_format(struct sl_decimal value, char out[SL_NUMBER_BYTES])
 {
+    value = canonical(value);
     int biased = (int)(value.high >> 49 & 0x3fff);
     int exponent = biased + DECIMAL_EXPONENT_MIN;
     bool small = !(value.high & 0x1ffffffffffffu); /* no coefficient bits in the upper half */

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "format/odata_own.h"
 
-enum { LINK_BYTES = 64 * 1024 }; /* a link may be so long, however small rows are */
+enum { LINK_BYTES = SL_SIZE(64 * 1024, 256) }; /* a link may be so long, however small rows are */
 
 enum place {
     START,

@@ -11,15 +11,16 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/size.h"
 #include "base/str.h"
 #include "format/columns.h"
 
-enum { SL_ODATA_RAW_BYTES = 64 * 1024 }; /* of a bad row's raw_doc, at most */
+enum { SL_ODATA_RAW_BYTES = SL_SIZE(64 * 1024, 128) }; /* of a bad row's raw_doc, at most */
 
 /* Views in it are valid until the callback returns. */
 struct sl_odata_row {
     bool deleted;
-    struct sl_str id;      /* a GUID in lower case */
+    struct sl_str id;      /* not empty; a GUID is in lower case */
     int64_t version;       /* of the etag W/"n", else of version_column; -1: none */
     int64_t changed_at_ms; /* wall clock; 0: not known */
     struct sl_str doc;     /* BSON; empty when deleted */

@@ -32,16 +32,19 @@ struct sl_unzip {
     bool sized; /* the entry's header told its size: libarchive can skip it without inflating */
     bool callback_failed;
     bool in_locale; /* this thread has our locale at the moment */
-    locale_t utf8, before;
+    locale_t before;
 };
+
+/* Made once, and kept: each making reads files of the system. */
+static locale_t utf8;
 
 /* libarchive converts names through the thread's locale. Fibers share the thread, so it is put back
  * whenever the callback may suspend. */
 static void enter_locale(struct sl_unzip *unzip)
 {
-    if (!unzip->utf8)
+    if (!utf8)
         return;
-    unzip->before = uselocale(unzip->utf8);
+    unzip->before = uselocale(utf8);
     unzip->in_locale = true;
 }
 
@@ -115,10 +118,11 @@ static struct sl_unzip *make(sl_unzip_read_fn read, sl_unzip_seek_fn seek, void 
     unzip->seek = seek;
     unzip->ctx = ctx;
     unzip->max_inflated = max_inflated_bytes;
-    unzip->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!utf8)
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     unzip->archive = archive_read_new();
     if (!unzip->archive)
-        abort(); /* out of memory, as in base/mem.c */
+        sl_out_of_memory(0);
     return unzip;
 }
 
@@ -145,8 +149,6 @@ void sl_unzip_free(struct sl_unzip *unzip)
     if (!unzip)
         return;
     archive_read_free(unzip->archive);
-    if (unzip->utf8)
-        freelocale(unzip->utf8);
     sl_zip_tail_done(&unzip->tail);
     free(unzip->name);
     free(unzip);

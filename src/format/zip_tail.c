@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 
 enum {
     RECORD_BYTES = 22,
-    COMMENT_MAX = 0xffff,
+    COMMENT_MAX = SL_SIZE(0xffff, 100),
     KEPT_BYTES = RECORD_BYTES + COMMENT_MAX,
-    ROOM_BYTES = 4 * KEPT_BYTES, /* so that moving the kept part is rare */
+    ROOM_BYTES = 2 * KEPT_BYTES, /* so that little of the kept part has to move */
 };
 
 void sl_zip_tail_done(struct sl_zip_tail *tail)

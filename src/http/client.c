@@ -59,6 +59,7 @@ void sl_http_free(struct sl_http *http)
         sl_wipe(http->proxy, strlen(http->proxy)); /* may hold a password */
     free(http->proxy);
     free(http->ca_file);
+    free(http->spare);
     free(http);
 }
 
@@ -114,7 +115,10 @@ int sl_http_request(struct sl_http *http, const struct sl_http_request *request,
     struct answer *answer = SL_NEW(struct answer);
     answer->max_body_bytes = request->max_body_bytes ? request->max_body_bytes : BODY_BYTES_MAX;
     sl_head_init(&answer->head);
-    sl_buf_init(&answer->body);
+    if (request->secret_answer)
+        sl_buf_init_secret(&answer->body);
+    else
+        sl_buf_init(&answer->body);
 
     int rc = receive(answer, http, request, err);
     sl_transfer_done(&answer->transfer);

@@ -44,7 +44,10 @@ struct sl_http_request {
     size_t max_body_bytes; /* sl_http_request: a longer answer is refused; 0: 16 MiB */
     bool once; /* never sent twice: on a connection of its own, because libcurl sends a request that
                 * dies on a reused one again */
+    bool secret_url;    /* the path of url is a key: messages name scheme, host and port alone */
     const char *bearer; /* secret; sent as Authorization: Bearer; NULL: none */
+    bool secret_answer; /* sl_http_request: of the body no copy stays behind but response.body,
+                         * which the caller wipes */
 };
 
 struct sl_http_response {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 enum { RETRY_AFTER_MAX_S = 24 * 3600, NUMBER_DIGITS_MAX = 18 };
+static const int64_t SECONDS_MAX = 253402300799; /* of the year 9999 */
 
 static void restart(struct sl_head *head)
 {
@@ -40,7 +41,7 @@ static int64_t number_of(struct sl_str text)
     return number;
 }
 
-/* An HTTP date as wall milliseconds, or 0. */
+/* An HTTP date as wall milliseconds, or 0, also after the year 9999. */
 static int64_t date_of(struct sl_str text)
 {
     char copy[64];
@@ -49,7 +50,7 @@ static int64_t date_of(struct sl_str text)
     memcpy(copy, text.at, text.length);
     copy[text.length] = 0;
     time_t seconds = curl_getdate(copy, NULL);
-    return seconds < 0 ? 0 : (int64_t)seconds * 1000;
+    return seconds < 0 || seconds > SECONDS_MAX ? 0 : (int64_t)seconds * 1000;
 }
 
 /* What is too long is left out: half an ETag would be a wrong one. */

@@ -102,6 +102,19 @@ bool sl_listen_overlap(const char *a, const char *b)
     return one.at.ss_family == AF_INET6 ? one.any : other.any;
 }
 
+bool sl_listen_is_local(const char *text)
+{
+    struct target target;
+    if (!find_target(text, &target) && target.at.ss_family == AF_UNSPEC)
+        return true;
+    if (target.at.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&target.at;
+        return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&target.at;
+    return (v4->sin_addr.s_addr & htonl(IN_CLASSA_NET)) == htonl(INADDR_LOOPBACK & IN_CLASSA_NET);
+}
+
 static int bind_to(const struct sockaddr_storage *address, socklen_t length)
 {
     int on = 1, off = 0;

@@ -18,6 +18,9 @@ int sl_listen_parse(const char *text, struct sockaddr_storage *ret, socklen_t *r
  * What cannot be read is in nobody's way, and neither is port 0. */
 bool sl_listen_overlap(const char *a, const char *b);
 
+/* Whether only programs of this machine reach that address. What cannot be read reaches nobody. */
+bool sl_listen_is_local(const char *text);
+
 /* Gives a non-blocking listening socket and the port it really has (for port 0). Does not suspend.
  * Fails with SL_CONFIG, naming the address, when it is taken or not this machine's. */
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err);

@@ -31,4 +31,11 @@ struct sl_mail_settings {
 int sl_mail_send(struct sl_http *http, const struct sl_mail_settings *settings, const char *subject,
                  const char *text, struct sl_err *err);
 
+/* Whether from and to are addresses that can be written to. Asks nobody. SL_OK or SL_CONFIG. */
+int sl_mail_check(const struct sl_mail_settings *settings, struct sl_err *err);
+
+/* Connects, logs in, and does nothing (NOOP). Suspends, and fails like sl_mail_send. */
+int sl_mail_probe(struct sl_http *http, const struct sl_mail_settings *settings,
+                  struct sl_err *err);
+
 #endif

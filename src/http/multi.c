@@ -1,22 +1,30 @@
 /* Sockets and the one timeout that libcurl asks for become uv_poll and uv_timer; what they report
  * goes back into curl_multi_socket_action. Fibers never run inside a libcurl callback: waking only
- * queues. */
+ * queues.
+ *
+ * A socket is watched until it is closed, also between two requests: to begin and to end watching
+ * takes six calls of the kernel, which each request would pay for. */
 #include "http/multi.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/wiping.h"
 #include "http/transfer.h"
 #include "loop/fiber.h"
 
 enum { CONNECTIONS_KEPT = 16 };
 
 /* One socket of libcurl's. */
-struct watch {
+struct sl_multi_watch {
     uv_poll_t poll; /* first: sl_handle_free frees the whole */
+    struct sl_multi_watch *next;
     struct sl_http *http;
     curl_socket_t socket;
-    int events; /* asked for */
+    int events;  /* looked for */
+    bool wanted; /* by a transfer */
 };
 
 static void collect_finished(struct sl_http *http)
@@ -40,10 +48,23 @@ static void act(struct sl_http *http, curl_socket_t socket, int events)
     collect_finished(http);
 }
 
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static int look_for(struct sl_multi_watch *watch, int events)
+{
+    watch->events = events;
+    return events ? uv_poll_start(&watch->poll, events, on_ready) : uv_poll_stop(&watch->poll);
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
-    struct watch *watch = poll->data;
+    struct sl_multi_watch *watch = poll->data;
     int flags = 0;
+    /* The peer has closed a connection that is kept, mostly: libcurl sees that when it wants it. */
+    if (!watch->wanted) {
+        look_for(watch, 0);
+        return;
+    }
     /* An error (a reset, mostly) stops the poll handle, and libcurl, told of "an error", would give
      * up at once. Told to read, it takes what the peer still said, then finds the real cause. */
     if (status < 0)
@@ -54,7 +75,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         flags |= CURL_CSELECT_OUT;
     act(watch->http, watch->socket, flags);
     if (status < 0 && watch->events && !uv_is_closing((uv_handle_t *)poll))
-        uv_poll_start(poll, watch->events, on_ready);
+        look_for(watch, watch->events);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -72,9 +93,19 @@ static int timer_asked(CURLM *multi, long timeout_ms, void *ctx)
     return uv_timer_start(http->timer, on_timer, (uint64_t)timeout_ms, 0);
 }
 
-static struct watch *watch_new(struct sl_http *http, curl_socket_t socket)
+/* --- sockets --- */
+
+static struct sl_multi_watch *watch_of(struct sl_http *http, curl_socket_t socket)
 {
-    struct watch *watch = SL_NEW(struct watch);
+    struct sl_multi_watch *watch = http->watches;
+    while (watch && watch->socket != socket)
+        watch = watch->next;
+    return watch;
+}
+
+static struct sl_multi_watch *watch_new(struct sl_http *http, curl_socket_t socket)
+{
+    struct sl_multi_watch *watch = SL_NEW(struct sl_multi_watch);
     if (uv_poll_init_socket(sl_loop(), &watch->poll, socket)) {
         free(watch);
         return NULL;
@@ -82,36 +113,62 @@ static struct watch *watch_new(struct sl_http *http, curl_socket_t socket)
     watch->poll.data = watch;
     watch->http = http;
     watch->socket = socket;
-    curl_multi_assign(http->multi, socket, watch);
+    watch->next = http->watches;
+    http->watches = watch;
     return watch;
+}
+
+static void watch_free(struct sl_multi_watch *watch)
+{
+    struct sl_multi_watch **at = &watch->http->watches;
+    while (*at != watch)
+        at = &(*at)->next;
+    *at = watch->next;
+    uv_close((uv_handle_t *)&watch->poll, sl_handle_free);
 }
 
 static int socket_asked(CURL *easy, curl_socket_t socket, int what, void *ctx, void *socket_ctx)
 {
     struct sl_http *http = ctx;
-    struct watch *watch = socket_ctx;
-    (void)easy;
+    struct sl_multi_watch *watch = watch_of(http, socket);
+    (void)easy, (void)socket_ctx;
 
-    if (what == CURL_POLL_REMOVE) {
+    if (what == CURL_POLL_REMOVE) { /* the connection is kept, or the socket closed next */
         if (watch) {
-            curl_multi_assign(http->multi, socket, NULL);
-            uv_close((uv_handle_t *)&watch->poll, sl_handle_free);
+            watch->wanted = false;
+            if (watch->events != UV_READABLE)
+                look_for(watch, 0);
         }
         return 0;
     }
     if (!watch && !(watch = watch_new(http, socket)))
         return -1;
 
-    watch->events =
-        (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (!watch->events) /* paused: the socket stands still */
-        return uv_poll_stop(&watch->poll);
-    return uv_poll_start(&watch->poll, watch->events, on_ready);
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    watch->wanted = true;
+    return events == watch->events ? 0 : look_for(watch, events); /* 0: paused, it stands still */
+}
+
+int sl_multi_close_socket(void *ctx, curl_socket_t socket)
+{
+    struct sl_multi_watch *watch = watch_of(ctx, socket);
+    if (watch)
+        watch_free(watch);
+    return close(socket);
+}
+
+/* --- from beginning to end --- */
+
+/* It copies what it sends, tokens and client secrets among it, and does not wipe. */
+static bool start_curl(void)
+{
+    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, sl_wiping_free, sl_wiping_realloc,
+                                strdup, calloc) == CURLE_OK;
 }
 
 int sl_multi_init(struct sl_http *http, struct sl_err *err)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) || !(http->multi = curl_multi_init()))
+    if (!start_curl() || !(http->multi = curl_multi_init()))
         return sl_err_set(err, SL_CONFIG, "cannot start libcurl");
 
     http->timer = sl_alloc(sizeof *http->timer);
@@ -130,6 +187,8 @@ int sl_multi_init(struct sl_http *http, struct sl_err *err)
 void sl_multi_done(struct sl_http *http)
 {
     curl_multi_cleanup(http->multi);
+    while (http->watches)
+        watch_free(http->watches);
     if (http->timer)
         uv_close((uv_handle_t *)http->timer, sl_handle_free);
     curl_global_cleanup();

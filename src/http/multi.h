@@ -11,12 +11,15 @@
 
 struct x509_store_st;
 struct sl_transfer;
+struct sl_multi_watch;
 
 struct sl_http {
     CURLM *multi;
-    uv_timer_t *timer;             /* libcurl's own timeouts */
-    struct x509_store_st *trusted; /* for every connection */
-    char *ca_file, *proxy;         /* or NULL */
+    uv_timer_t *timer;              /* libcurl's own timeouts */
+    struct sl_multi_watch *watches; /* of its open sockets */
+    struct x509_store_st *trusted;  /* for every connection */
+    void *spare;                    /* memory of a stream that was closed; NULL: none */
+    char *ca_file, *proxy;          /* or NULL */
     char user_agent[64];
     uint64_t connect_timeout_ms;
 };
@@ -24,5 +27,8 @@ struct sl_http {
 /* Makes multi and timer of a zeroed http; frees them. */
 int sl_multi_init(struct sl_http *http, struct sl_err *err);
 void sl_multi_done(struct sl_http *http);
+
+/* For CURLOPT_CLOSESOCKETFUNCTION of every transfer; ctx is the http. */
+int sl_multi_close_socket(void *ctx, curl_socket_t socket);
 
 #endif

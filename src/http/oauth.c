@@ -51,11 +51,7 @@ static void add_form(struct sl_buf *form, const char *name, const char *value)
 static char *form_new(const struct sl_oauth_settings *settings)
 {
     struct sl_buf form;
-    sl_buf_init(&form);
-    /* Room for everything escaped, so that no copy of the secret is left behind by growing. */
-    sl_buf_reserve(&form, 3 * (strlen(settings->client_id) + strlen(settings->client_secret) +
-                               strlen(settings->scope)) +
-                              256);
+    sl_buf_init_secret(&form);
     add_form(&form, "grant_type", "client_credentials");
     add_form(&form, "client_id", settings->client_id);
     add_form(&form, "scope", settings->scope);
@@ -155,6 +151,7 @@ static int ask(struct sl_oauth *oauth, struct sl_err *err)
         .body = sl_str_of(oauth->form),
         .timeout_ms = TIMEOUT_MS,
         .max_body_bytes = REPLY_BYTES_MAX,
+        .secret_answer = true,
     };
     struct sl_http_response response;
     char *token;

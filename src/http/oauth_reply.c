@@ -37,8 +37,9 @@ static int refused(const struct sl_http_response *response, const struct sl_json
     const char *description = sl_json_text(sl_json_get(root, "error_description"));
     if (error && !strcmp(error, "temporarily_unavailable"))
         return sl_err_set(err, SL_CLOSED, "the token endpoint is unavailable for a while");
-    if (description && *description)
-        sl_err_set(err, SL_CONFIG, "%.*s", (int)sentence_length(description), description);
+    size_t length = description ? sentence_length(description) : 0;
+    if (length)
+        sl_err_set(err, SL_CONFIG, "%.*s", (int)length, description);
     else if (error)
         sl_err_set(err, SL_CONFIG, "the token endpoint refused: %s", error);
     else
@@ -91,6 +92,6 @@ int sl_oauth_reply_read(const struct sl_http_response *response, char **ret_toke
         rc = sl_err_set(err, SL_CLOSED, "the token endpoint's answer is not JSON");
     else
         rc = granted(root, ret_token, ret_life_s, err);
-    sl_json_free(doc);
+    sl_json_free_secret(doc);
     return rc;
 }

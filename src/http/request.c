@@ -1,5 +1,6 @@
 #include "http/request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +18,12 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
     return 0;
 }
 
+/* No control character but a tab. */
 static bool is_clean(const char *text)
 {
-    for (; *text; text++)
-        if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
-            return false;
-    return true;
+    static const char controls[] = "\x01\x02\x03\x04\x05\x06\x07\b\n\v\f\r\x0e\x0f\x10\x11\x12\x13"
+                                   "\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f";
+    return !text[strcspn(text, controls)];
 }
 
 static int add_headers(struct sl_transfer *transfer, const struct sl_http_request *request,
@@ -40,11 +41,10 @@ static int add_headers(struct sl_transfer *transfer, const struct sl_http_reques
             return sl_err_set(err, SL_REJECTED, "%s: the token holds a control character",
                               transfer->safe_url);
         struct sl_buf line;
-        sl_buf_init(&line);
-        sl_buf_reserve(&line, strlen(request->bearer) + 32); /* grow once: no copy is left behind */
-        sl_buf_printf(&line, "Authorization: Bearer %s", request->bearer);
+        sl_buf_init_secret(&line);
+        sl_buf_add_text(&line, "Authorization: Bearer ");
+        sl_buf_add_text(&line, request->bearer);
         sl_transfer_list(&transfer->headers, line.data);
-        sl_wipe(line.data, line.length);
         sl_buf_done(&line);
     }
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
@@ -75,11 +75,26 @@ static void set_method(struct sl_transfer *transfer, const struct sl_http_reques
     }
 }
 
+/* The words of an error that came before are taken back, too. */
+static int hide_path(struct sl_transfer *transfer, int rc, struct sl_err *err)
+{
+    const struct sl_url *url = &transfer->url;
+    if (rc != SL_OK) {
+        snprintf(transfer->safe_url, sizeof transfer->safe_url, "(a secret URL)");
+        return sl_err_set(err, (enum sl_code)rc, "the secret URL cannot be used");
+    }
+    snprintf(transfer->safe_url, sizeof transfer->safe_url, "%s://%.100s:%u", url->scheme,
+             url->host, url->port);
+    return SL_OK;
+}
+
 int sl_request_prepare(struct sl_transfer *transfer, struct sl_http *http,
                        const struct sl_http_request *request, struct sl_head *head,
                        struct sl_err *err)
 {
     int rc = sl_transfer_init(transfer, http, request->url, err);
+    if (request->secret_url)
+        rc = hide_path(transfer, rc, err);
     if (rc != SL_OK)
         return rc;
     if (strncmp(transfer->url.scheme, "http", 4))

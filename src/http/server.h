@@ -82,6 +82,10 @@ struct sl_http_server;
 struct sl_http_server *sl_http_server_start(const struct sl_http_server_options *options,
                                             struct sl_err *err);
 
+/* Whether a server could show that pair. Reads the files; SL_CONFIG names the one that cannot be
+ * used, or both when they do not belong together. */
+int sl_http_server_check_tls(const char *certificate, const char *key, struct sl_err *err);
+
 /* The port it listens on. */
 uint16_t sl_http_server_port(const struct sl_http_server *server);
 

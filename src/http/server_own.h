@@ -59,6 +59,7 @@ struct sl_exchange {
     size_t charged_bytes;   /* of the server's pending_bytes */
     struct sl_fiber *fiber; /* NULL: none, not yet or no longer */
     bool whole;             /* the last byte has come */
+    bool suspended;         /* by the library, until the handler has ended */
     bool answered;          /* reply is filled */
     bool refused;           /* answered before it had come in */
     char content_type[64];

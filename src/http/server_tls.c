@@ -185,20 +185,30 @@ static bool belong_together(const struct sl_tls_pair *pair)
     return equal;
 }
 
-static int load(const struct sl_server_tls *tls, struct sl_tls_pair **ret, struct sl_err *err)
+static int load(const char *certificate, const char *key, struct sl_tls_pair **ret,
+                struct sl_err *err)
 {
     struct sl_tls_pair *pair = SL_NEW(struct sl_tls_pair);
     pair->users = 1;
-    int rc = load_chain(pair, tls->certificate, err);
+    int rc = load_chain(pair, certificate, err);
     if (rc == SL_OK)
-        rc = load_key(pair, tls->key, err);
+        rc = load_key(pair, key, err);
     if (rc == SL_OK && !belong_together(pair))
-        rc = sl_err_set(err, SL_CONFIG, "the key '%s' does not belong to the certificate '%s'",
-                        tls->key, tls->certificate);
+        rc = sl_err_set(err, SL_CONFIG, "the key '%s' does not belong to the certificate '%s'", key,
+                        certificate);
     if (rc == SL_OK)
         *ret = pair;
     else
         free_pair(pair);
+    return rc;
+}
+
+int sl_http_server_check_tls(const char *certificate, const char *key, struct sl_err *err)
+{
+    struct sl_tls_pair *pair;
+    int rc = load(certificate, key, &pair, err);
+    if (rc == SL_OK)
+        sl_tls_pair_drop(pair);
     return rc;
 }
 
@@ -225,7 +235,7 @@ static void look(struct sl_server_tls *tls)
     if (!memcmp(&stamp, &tls->stamp, sizeof stamp))
         return;
     tls->stamp = stamp; /* a bad pair is told once */
-    if (load(tls, &pair, &err) != SL_OK) {
+    if (load(tls->certificate, tls->key, &pair, &err) != SL_OK) {
         sl_log(SL_ERROR, "new certificate not used, the old one stays",
                SL_T("listener", tls->listener), SL_T("reason", err.message));
         return;
@@ -325,7 +335,7 @@ struct sl_server_tls *sl_server_tls_new(const char *listener, const char *certif
     tls->key = sl_strdup(key);
     take_stamp(tls, &tls->stamp); /* before the files are read: a change meanwhile is seen */
     tls->looked_ms = sl_loop_now_ms();
-    if (load(tls, &pair, err) != SL_OK) {
+    if (load(tls->certificate, tls->key, &pair, err) != SL_OK) {
         sl_server_tls_free(tls);
         return NULL;
     }

@@ -3,6 +3,7 @@
  * the backpressure. Reading the ring half empty lets it go on. */
 #include "http/client.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,9 @@ static int begin(struct sl_http_stream *stream, struct sl_http *http,
 int sl_http_open(struct sl_http *http, const struct sl_http_request *request,
                  struct sl_http_stream **ret, struct sl_http_response *ret_head, struct sl_err *err)
 {
-    struct sl_http_stream *stream = SL_NEW(struct sl_http_stream);
+    struct sl_http_stream *stream = http->spare ? http->spare : sl_alloc(sizeof *stream);
+    http->spare = NULL;
+    memset(stream, 0, offsetof(struct sl_http_stream, ring)); /* the ring is large */
     sl_head_init(&stream->head);
     int rc = begin(stream, http, request, err);
     if (rc != SL_OK) {
@@ -127,7 +130,11 @@ void sl_http_close(struct sl_http_stream *stream)
 {
     if (!stream)
         return;
+    struct sl_http *http = stream->transfer.http;
     sl_transfer_done(&stream->transfer);
     sl_http_response_done(&stream->head.response);
-    free(stream);
+    if (!http || http->spare)
+        free(stream);
+    else
+        http->spare = stream; /* the allocator is slow with so large a piece */
 }

@@ -19,6 +19,7 @@ static CURLcode trust(CURL *easy, void *ssl_ctx, void *ctx)
     const struct sl_http *http = ctx;
     (void)easy;
     SSL_CTX_set1_cert_store(ssl_ctx, http->trusted);
+    SSL_CTX_set_options(ssl_ctx, SSL_OP_CLEANSE_PLAINTEXT); /* tokens are received, too */
     return CURLE_OK;
 }
 
@@ -62,6 +63,8 @@ int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const c
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, sl_multi_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https,smtp,smtps");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -79,10 +82,8 @@ int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const c
 void sl_transfer_list(struct curl_slist **list, const char *text)
 {
     struct curl_slist *longer = curl_slist_append(*list, text);
-    if (!longer) {
-        fputs("sluice: out of memory (header list)\n", stderr);
-        abort();
-    }
+    if (!longer)
+        sl_out_of_memory(strlen(text));
     *list = longer;
 }
 

@@ -6,6 +6,8 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
+#include "loop/tls.h"
+
 /* Where this build of libcurl keeps the system's bundle; NULL when it does not say. */
 static const char *system_bundle(void)
 {
@@ -27,8 +29,10 @@ struct x509_store_st *sl_trust_load(const char *ca_file, struct sl_err *err)
     }
     /* A certificate that is listed is trusted, whether it signed itself or not. */
     X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    if (path ? X509_STORE_load_file(store, path) : X509_STORE_set_default_paths(store))
+    if (path ? X509_STORE_load_file(store, path) : X509_STORE_set_default_paths(store)) {
+        sl_tls_heed_revocations(store);
         return store;
+    }
 
     unsigned long cause = ERR_peek_last_error();
     const char *reason = ERR_reason_error_string(cause);
@@ -37,4 +41,13 @@ struct x509_store_st *sl_trust_load(const char *ca_file, struct sl_err *err)
     ERR_clear_error();
     X509_STORE_free(store);
     return NULL;
+}
+
+int sl_trust_check(const char *ca_file, struct sl_err *err)
+{
+    struct x509_store_st *store = sl_trust_load(ca_file, err);
+    if (!store)
+        return SL_CONFIG;
+    X509_STORE_free(store);
+    return SL_OK;
 }

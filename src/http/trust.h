@@ -11,4 +11,7 @@ struct x509_store_st; /* OpenSSL's X509_STORE */
  * NULL. Reads files. Returns NULL and SL_CONFIG when ca_file cannot be read or holds none. */
 struct x509_store_st *sl_trust_load(const char *ca_file, struct sl_err *err);
 
+/* Whether that would work. */
+int sl_trust_check(const char *ca_file, struct sl_err *err);
+
 #endif

@@ -5,25 +5,34 @@
 #include "base/metric.h"
 #include "loop/fiber.h"
 
-enum { IDLE_FACTOR = 10 }; /* so much less often while nothing happens: each time wakes us */
+enum {
+    QUIET_MS = 1000,  /* between two measurements while little happens: each of them wakes us */
+    BUSY_TURNS = 500, /* of the loop in that time: from then on each interval counts */
+    QUIET_TURNS = 3,  /* in one interval: as long as there are so few, little happens */
+};
 
-static uv_timer_t *timer; /* NULL: not measuring */
-static uv_check_t *check; /* sees each turn of the loop, before the fibers run */
-static uint64_t due_ns;
+static uv_timer_t *timer;  /* NULL: not measuring */
+static uv_check_t *check;  /* sees each turn of the loop, before the fibers run */
+static uv_prepare_t *rest; /* … and its end, before the loop sleeps */
+static uint64_t due_ns, turn_ns;
 static uint64_t interval_ms;
-static bool idle; /* the timer is a long one */
-static bool busy; /* it is not, and there was more work since it was armed */
+static bool quiet;     /* the timer is a long one */
+static unsigned turns; /* of the loop since it was armed */
 static struct sl_metric *delay;
 
 static void on_timer(uv_timer_t *t);
 
-static void arm(bool is_idle)
+static void arm(bool is_quiet)
 {
-    uint64_t ms = is_idle ? interval_ms * IDLE_FACTOR : interval_ms;
-    idle = is_idle;
-    busy = false;
+    uint64_t ms = is_quiet ? QUIET_MS : interval_ms;
+    quiet = is_quiet;
+    turns = 0;
     uv_update_time(sl_loop());
     due_ns = sl_now_ns() + ms * 1000000u;
+    if (!is_quiet)
+        turn_ns = 0;
+    else if (!turn_ns)
+        turn_ns = sl_now_ns(); /* what is left of this turn counts too */
     uv_timer_start(timer, on_timer, ms, 0);
 }
 
@@ -34,19 +43,27 @@ static void on_timer(uv_timer_t *t)
     uint64_t now_ns = sl_now_ns();
     (void)t;
     sl_histogram_add(delay->histogram, now_ns > due_ns ? (now_ns - due_ns) / 1000 : 0, 1);
-    arm(!busy);
+    arm(turns <= QUIET_TURNS || quiet);
 }
 
-/* Whatever woke the loop, what follows is measured; unless it is our own timer that is due. */
 static void on_turn(uv_check_t *c)
 {
     (void)c;
-    if (uv_timer_get_due_in(timer) <= 1)
-        return;
-    if (idle)
+    turns++;
+    if (quiet && turns >= BUSY_TURNS)
         arm(false);
-    else
-        busy = true;
+    turn_ns = quiet ? sl_now_ns() : 0;
+}
+
+/* While the timer is a long one, a long turn would pass unseen: it counts as for a short timer that
+ * was armed when it began. */
+static void on_rest(uv_prepare_t *p)
+{
+    (void)p;
+    uint64_t least_ns = turn_ns + interval_ms * 1000000u, now_ns;
+    if (turn_ns && (now_ns = sl_now_ns()) > least_ns)
+        sl_histogram_add(delay->histogram, (now_ns - least_ns) / 1000, 1);
+    turn_ns = 0;
 }
 
 static void close_all(void)
@@ -56,8 +73,8 @@ static void close_all(void)
     /* Closing ends in a later turn: the next handles need memory of their own. */
     uv_close((uv_handle_t *)timer, sl_handle_free);
     uv_close((uv_handle_t *)check, sl_handle_free);
+    uv_close((uv_handle_t *)rest, sl_handle_free);
     timer = NULL;
-    check = NULL;
 }
 
 void sl_loop_delay_watch(uint64_t every_ms)
@@ -72,7 +89,12 @@ void sl_loop_delay_watch(uint64_t every_ms)
     uv_timer_init(sl_loop(), timer);
     uv_check_init(sl_loop(), check);
     uv_check_start(check, on_turn); /* the one started last runs first */
+    rest = SL_NEW(uv_prepare_t);
+    uv_prepare_init(sl_loop(), rest);
+    uv_prepare_start(rest, on_rest);
+    turn_ns = 0;
     uv_unref((uv_handle_t *)timer);
     uv_unref((uv_handle_t *)check);
+    uv_unref((uv_handle_t *)rest);
     arm(false);
 }

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* Starts measuring every interval_ms, and ten times less often while the loop has nothing to do; 0
- * stops. Does not keep the loop alive. */
+/* Starts measuring every interval_ms, and once a second while the loop has little to do; 0 stops.
+ * Does not keep the loop alive. */
 void sl_loop_delay_watch(uint64_t interval_ms);
 
 #endif

@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <ucontext.h>
 
+#include "base/asan.h"
 #include "base/mem.h"
 #include "loop/stack.h"
+#include "loop/switch.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SL_ASAN
 #include <sanitizer/common_interface_defs.h>
 #define SWITCH_START(save, base, size) __sanitizer_start_switch_fiber(save, base, size)
 #define SWITCH_FINISH(fake, base, size) __sanitizer_finish_switch_fiber(fake, base, size)
@@ -18,7 +19,7 @@
 #endif
 
 struct sl_fiber {
-    ucontext_t context;
+    struct sl_context context;
     struct sl_stack stack;
     const char *name;
     void (*fn)(void *);
@@ -35,13 +36,19 @@ struct sl_fiber {
     void *fake;     /* ASAN's fake stack while switched away */
 };
 
+struct queue {
+    struct sl_fiber *first, *last;
+};
+
 static struct {
     uv_loop_t uv;
     uv_check_t check; /* runs the ready fibers, once a turn, after I/O */
     uv_idle_t idle;   /* keeps the loop from sleeping while fibers are ready */
-    ucontext_t context;
+    struct sl_context context;
     struct sl_fiber *self;
-    struct sl_fiber *first, *last; /* ready */
+    struct queue ready;   /* for this turn */
+    struct queue yielded; /* for the next one */
+    struct sl_turn_end *ends;
     unsigned count;
     bool started;
     void *fake;
@@ -51,7 +58,8 @@ static struct {
 
 /* --- the loop --- */
 
-static void run_ready(uv_check_t *check);
+static void on_turn(uv_check_t *check);
+static void run_ready(void);
 
 static void ignore_idle(uv_idle_t *idle)
 {
@@ -61,9 +69,15 @@ static void ignore_idle(uv_idle_t *idle)
 uv_loop_t *sl_loop(void)
 {
     if (!loop.started) {
-        uv_loop_init(&loop.uv);
+        uv_replace_allocator(sl_alloc, sl_realloc, sl_calloc,
+                             free); /* it would end without a word */
+        int rc = uv_loop_init(&loop.uv);
+        if (rc) {
+            fprintf(stderr, "sluice: cannot make the event loop: %s\n", uv_strerror(rc));
+            abort();
+        }
         uv_check_init(&loop.uv, &loop.check);
-        uv_check_start(&loop.check, run_ready);
+        uv_check_start(&loop.check, on_turn);
         uv_idle_init(&loop.uv, &loop.idle);
         loop.started = true;
     }
@@ -73,8 +87,11 @@ uv_loop_t *sl_loop(void)
 void sl_loop_run(void)
 {
     sl_loop();
-    while (loop.count)
+    while (loop.count) {
         uv_run(&loop.uv, UV_RUN_ONCE);
+        if (loop.ready.first) /* timers come last in a turn: no need to ask the kernel first */
+            run_ready();
+    }
 }
 
 int sl_loop_close(void)
@@ -118,14 +135,14 @@ static void free_fiber(struct sl_fiber *fiber)
     uv_close((uv_handle_t *)&fiber->timer, reap);
 }
 
-static void entry(unsigned low, unsigned high)
+static void entry(void)
 {
-    struct sl_fiber *fiber = (struct sl_fiber *)((uintptr_t)high << 32 | low);
+    struct sl_fiber *fiber = loop.self;
     SWITCH_FINISH(NULL, &loop.stack_base, &loop.stack_size);
     fiber->fn(fiber->arg);
     fiber->done = true;
     SWITCH_START(NULL, loop.stack_base, loop.stack_size);
-    swapcontext(&fiber->context, &loop.context);
+    sl_context_switch(&fiber->context, &loop.context);
     abort(); /* a done fiber is never resumed */
 }
 
@@ -134,7 +151,7 @@ static void resume(struct sl_fiber *fiber)
 {
     loop.self = fiber;
     SWITCH_START(&loop.fake, fiber->stack.base, fiber->stack.size);
-    swapcontext(&loop.context, &fiber->context);
+    sl_context_switch(&loop.context, &fiber->context);
     SWITCH_FINISH(loop.fake, NULL, NULL);
     loop.self = NULL;
 
@@ -153,44 +170,108 @@ static void leave(struct sl_fiber *fiber)
 {
     int saved = errno;
     SWITCH_START(&fiber->fake, loop.stack_base, loop.stack_size);
-    swapcontext(&fiber->context, &loop.context);
+    sl_context_switch(&fiber->context, &loop.context);
     SWITCH_FINISH(fiber->fake, &loop.stack_base, &loop.stack_size);
     errno = saved;
 }
 
-static void make_ready(struct sl_fiber *fiber)
+static void append(struct queue *queue, struct sl_fiber *fiber)
 {
     if (fiber->ready)
         return;
     fiber->ready = true;
     fiber->next = NULL;
-    if (loop.last)
-        loop.last->next = fiber;
+    if (queue->last)
+        queue->last->next = fiber;
     else
-        loop.first = fiber;
-    loop.last = fiber;
+        queue->first = fiber;
+    queue->last = fiber;
     uv_idle_start(&loop.idle, ignore_idle);
 }
 
-/* One generation: fibers made ready meanwhile run in the next turn, so that I/O gets its share. */
-static void run_ready(uv_check_t *check)
+static void make_ready(struct sl_fiber *fiber)
 {
-    (void)check;
-    struct sl_fiber *fiber = loop.first;
-    loop.first = loop.last = NULL;
+    append(&loop.ready, fiber);
+}
+
+static void run_generation(void)
+{
+    struct sl_fiber *fiber = loop.ready.first;
+    loop.ready = (struct queue){0};
     while (fiber) {
         struct sl_fiber *next = fiber->next;
         fiber->ready = false;
         resume(fiber);
         fiber = next;
     }
-    if (!loop.first)
+}
+
+static void run_ends(void)
+{
+    struct sl_turn_end *end;
+    while ((end = loop.ends)) {
+        loop.ends = end->next;
+        end->queued = false;
+        end->fn(end->ctx);
+    }
+}
+
+/* Fibers that wake each other go on in one turn, up to a bound, so that I/O gets its share. */
+static void run_ready(void)
+{
+    enum { GENERATIONS_MAX = 4 };
+    for (int i = 0; i < GENERATIONS_MAX && (loop.ready.first || loop.ends); i++) {
+        run_generation();
+        run_ends();
+    }
+    if (!loop.ready.first && !loop.yielded.first && !loop.ends)
         uv_idle_stop(&loop.idle);
+}
+
+/* The kernel was asked since they yielded: now it is their turn again. */
+static void admit_yielded(void)
+{
+    if (!loop.yielded.first)
+        return;
+    if (loop.ready.last)
+        loop.ready.last->next = loop.yielded.first;
+    else
+        loop.ready.first = loop.yielded.first;
+    loop.ready.last = loop.yielded.last;
+    loop.yielded = (struct queue){0};
+}
+
+static void on_turn(uv_check_t *check)
+{
+    (void)check;
+    admit_yielded();
+    run_ready();
+}
+
+void sl_turn_end_add(struct sl_turn_end *end)
+{
+    if (end->queued)
+        return;
+    end->queued = true;
+    end->next = loop.ends;
+    loop.ends = end;
+    uv_idle_start(&loop.idle, ignore_idle);
+}
+
+void sl_turn_end_drop(struct sl_turn_end *end)
+{
+    if (!end->queued)
+        return;
+    end->queued = false;
+    struct sl_turn_end **at = &loop.ends;
+    while (*at != end)
+        at = &(*at)->next;
+    *at = end->next;
 }
 
 /* --- fibers --- */
 
-static struct sl_fiber *spawn(const char *name, void (*fn)(void *), void *arg, bool joinable)
+static struct sl_fiber *make(const char *name, void (*fn)(void *), void *arg, bool joinable)
 {
     sl_loop();
     struct sl_fiber *fiber = SL_NEW(struct sl_fiber);
@@ -202,14 +283,14 @@ static struct sl_fiber *spawn(const char *name, void (*fn)(void *), void *arg, b
     uv_timer_init(&loop.uv, &fiber->timer);
     fiber->timer.data = fiber;
 
-    getcontext(&fiber->context);
-    fiber->context.uc_stack.ss_sp = fiber->stack.base;
-    fiber->context.uc_stack.ss_size = fiber->stack.size;
-    fiber->context.uc_link = NULL;
-    /* makecontext passes ints: the pointer goes in halves. */
-    makecontext(&fiber->context, (void (*)(void))(void *)entry, 2, (unsigned)(uintptr_t)fiber,
-                (unsigned)((uintptr_t)fiber >> 32));
+    sl_context_init(&fiber->context, fiber->stack, entry);
     loop.count++;
+    return fiber;
+}
+
+static struct sl_fiber *spawn(const char *name, void (*fn)(void *), void *arg, bool joinable)
+{
+    struct sl_fiber *fiber = make(name, fn, arg, joinable);
     make_ready(fiber);
     return fiber;
 }
@@ -222,6 +303,13 @@ struct sl_fiber *sl_fiber_spawn(const char *name, void (*fn)(void *), void *arg)
 struct sl_fiber *sl_fiber_spawn_joinable(const char *name, void (*fn)(void *), void *arg)
 {
     return spawn(name, fn, arg, true);
+}
+
+struct sl_fiber *sl_fiber_run(const char *name, void (*fn)(void *), void *arg)
+{
+    struct sl_fiber *fiber = make(name, fn, arg, false);
+    resume(fiber);
+    return fiber->done ? NULL : fiber; /* its memory goes in a later turn */
 }
 
 struct sl_fiber *sl_fiber_self(void)
@@ -288,19 +376,9 @@ int sl_fiber_yield(void)
     struct sl_fiber *fiber = loop.self;
     if (is_cancelled(fiber))
         return SL_CANCELED;
-    make_ready(fiber);
+    append(&loop.yielded, fiber);
     leave(fiber);
     return is_cancelled(fiber) ? SL_CANCELED : SL_OK;
-}
-
-int sl_fiber_sleep(uint64_t ms)
-{
-    uint64_t deadline_ms = sl_deadline_in(ms);
-    for (;;) {
-        int rc = sl_fiber_park(deadline_ms);
-        if (rc != SL_OK)
-            return rc == SL_TIMEOUT ? SL_OK : rc;
-    }
 }
 
 void sl_fiber_cancel(struct sl_fiber *fiber)

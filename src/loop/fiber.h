@@ -34,6 +34,9 @@ uint64_t sl_deadline_in(uint64_t delay_ms);
 /* Starts fn(arg) as a fiber at the loop's next turn. name must outlive it (for a debugger). The
  * pointer is valid until the fiber ends, or, when joinable, until sl_fiber_join. */
 struct sl_fiber *sl_fiber_spawn(const char *name, void (*fn)(void *), void *arg);
+/* Likewise, but runs it at once until it first waits; only on the loop, not in a fiber. NULL when
+ * it has ended by then. */
+struct sl_fiber *sl_fiber_run(const char *name, void (*fn)(void *), void *arg);
 struct sl_fiber *sl_fiber_spawn_joinable(const char *name, void (*fn)(void *), void *arg);
 
 /* The running fiber, or NULL on the loop itself. */
@@ -48,6 +51,11 @@ void sl_fiber_wake(struct sl_fiber *fiber);
 int sl_fiber_yield(void);
 /* SL_OK after the time, SL_CANCELED when cancelled. */
 int sl_fiber_sleep(uint64_t ms);
+/* Loop clock of the next beat, of which there is one every so many milliseconds: who looks around
+ * regularly so does it in one turn with the others, and an idle process sleeps longer. Not 0. */
+uint64_t sl_next_beat(uint64_t every_ms);
+/* The same as sl_fiber_sleep, until the next beat. */
+int sl_fiber_sleep_beat(uint64_t every_ms);
 
 /* Makes every present and later wait of the fiber fail with SL_CANCELED. */
 void sl_fiber_cancel(struct sl_fiber *fiber);
@@ -62,6 +70,18 @@ void sl_fiber_join(struct sl_fiber *fiber);
 /* How many have not ended. */
 unsigned sl_fiber_count(void);
 
+/* Something to do when the fibers of this turn of the loop have run, before it asks the kernel
+ * again: sending what they wrote, say. fn and ctx are the owner's to set, the rest is private. fn
+ * runs on the loop, once for each time it was added; it may wake, and must not suspend. */
+struct sl_turn_end {
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct sl_turn_end *next;
+    bool queued;
+};
+void sl_turn_end_add(struct sl_turn_end *end);
+void sl_turn_end_drop(struct sl_turn_end *end);
+
 /* A list of fibers that wait for one condition. Zeroed = ready for use; no end needed.
  * Use: while (!condition) { rc = sl_wait(&list, deadline); if (rc != SL_OK) … } */
 struct sl_waitlist {
@@ -73,13 +93,24 @@ int sl_wait(struct sl_waitlist *list, uint64_t deadline_ms);
 void sl_wake_one(struct sl_waitlist *list);
 void sl_wake_all(struct sl_waitlist *list);
 
-/* Waits until fd is ready for events (UV_READABLE, UV_WRITABLE, …). The poll handle is the
- * caller's, initialised on sl_loop(); its data field is used here. *ret_events may be NULL. */
-int sl_fiber_poll(uv_poll_t *poll, int events, uint64_t deadline_ms, int *ret_events);
+/* A file descriptor that fibers wait for, one at a time. */
+struct sl_watch {
+    uv_poll_t poll;             /* first: its closing frees the whole */
+    int armed;                  /* the events that the kernel looks for */
+    struct sl_polling *polling; /* NULL: nobody waits */
+};
+
+/* fd stays the caller's, and open until sl_watch_free. NULL with a libuv status when the loop
+ * cannot watch it. NULL may be freed. */
+struct sl_watch *sl_watch_new(int fd, int *ret_status);
+void sl_watch_free(struct sl_watch *watch);
+
+/* Waits until it is ready for events (UV_READABLE, UV_WRITABLE, …). *ret_events may be NULL. */
+int sl_fiber_poll(struct sl_watch *watch, int events, uint64_t deadline_ms, int *ret_events);
 
 /* Several at once, also none: SL_OK when at least one fired, or sl_fiber_wake was called. */
 struct sl_pollset {
-    uv_poll_t *poll;
+    struct sl_watch *watch;
     int events;
 };
 int sl_fiber_poll_any(struct sl_pollset *set, unsigned count, uint64_t deadline_ms);

@@ -32,12 +32,20 @@ static struct sl_outbox_piece *append(struct sl_outbox *box, size_t own_bytes)
     return piece;
 }
 
+/* Some of what goes through here is a login. */
+static void free_piece(struct sl_outbox_piece *piece)
+{
+    if (!piece->reference)
+        sl_wipe(piece->own, (size_t)(piece->at + piece->size - piece->own));
+    free(piece);
+}
+
 void sl_outbox_done(struct sl_outbox *box)
 {
     while (box->first) {
         struct sl_outbox_piece *piece = box->first;
         box->first = piece->next;
-        free(piece);
+        free_piece(piece);
     }
     *box = (struct sl_outbox){0};
 }
@@ -97,7 +105,7 @@ void sl_outbox_drop(struct sl_outbox *box, size_t size)
         box->first = piece->next;
         if (!box->first)
             box->last = NULL;
-        free(piece);
+        free_piece(piece);
     }
     if (box->first) {
         box->first->at += size;

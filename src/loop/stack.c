@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#include "base/asan.h"
+
+#ifdef SL_ASAN
 #include <sanitizer/asan_interface.h>
 #define UNPOISON(at, size) __asan_unpoison_memory_region(at, size)
 enum { STACK_BYTES = 256 * 1024 }; /* red zones need the room */

@@ -1,5 +1,5 @@
 /* Life of a stream: connecting → (handshaking) → open → broken → closed. Only sl_stream_close moves
- * it to the last; the memory goes when libuv has closed all handles.
+ * it to the last; the memory goes when libuv has closed the handle.
  *
  * Writing: bytes → plain → (TLS) → wire → kernel. Without TLS, plain is the wire. When the kernel
  * takes no more, a copy of the next few bytes goes to uv_write, whose end tells that there is room
@@ -18,16 +18,16 @@ enum {
     GATHER_MAX = 64,         /* pieces in one writev */
 };
 
+static void on_turn(void *ctx);
+
 struct sl_stream *sl_stream_make(void)
 {
     /* libuv writes without MSG_NOSIGNAL; a broken pipe shall be an error code. */
     signal(SIGPIPE, SIG_IGN);
     struct sl_stream *stream = SL_NEW(struct sl_stream);
     uv_tcp_init(sl_loop(), &stream->tcp);
-    uv_check_init(sl_loop(), &stream->flusher);
-    uv_idle_init(sl_loop(), &stream->awake);
-    stream->tcp.data = stream->flusher.data = stream->awake.data = stream;
-    stream->handles = 3;
+    stream->tcp.data = stream;
+    stream->flusher = (struct sl_turn_end){.fn = on_turn, .ctx = stream};
     stream->input = sl_alloc(READ_BYTES);
     return stream;
 }
@@ -35,9 +35,8 @@ struct sl_stream *sl_stream_make(void)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct sl_stream *stream = handle->data;
-    if (--stream->handles)
-        return;
     sl_tls_session_free(stream->tls);
+    sl_wipe(stream->held, sizeof stream->held);
     sl_outbox_done(&stream->plain);
     sl_outbox_done(&stream->wire);
     free(stream->input);
@@ -47,9 +46,8 @@ static void on_handle_closed(uv_handle_t *handle)
 static void close_handles(struct sl_stream *stream)
 {
     stream->closed = true;
+    sl_turn_end_drop(&stream->flusher);
     uv_close((uv_handle_t *)&stream->tcp, on_handle_closed);
-    uv_close((uv_handle_t *)&stream->flusher, on_handle_closed);
-    uv_close((uv_handle_t *)&stream->awake, on_handle_closed);
 }
 
 static void fail(struct sl_stream *stream)
@@ -58,8 +56,7 @@ static void fail(struct sl_stream *stream)
         return;
     stream->broken = true;
     uv_read_stop((uv_stream_t *)&stream->tcp);
-    uv_check_stop(&stream->flusher);
-    uv_idle_stop(&stream->awake);
+    sl_turn_end_drop(&stream->flusher);
     sl_wake_all(&stream->changed);
     if (stream->open)
         stream->handler->on_close(stream->ctx, &stream->why);
@@ -123,8 +120,7 @@ static void wait_for_room(struct sl_stream *stream)
 
 static void flush(struct sl_stream *stream)
 {
-    uv_check_stop(&stream->flusher);
-    uv_idle_stop(&stream->awake);
+    sl_turn_end_drop(&stream->flusher);
     while (!stream->busy && !stream->broken) {
         if (stream->tls && encrypt(stream) != SL_OK) {
             fail(stream);
@@ -160,26 +156,19 @@ static void on_written(uv_write_t *request, int status)
 
 static void read_tls(struct sl_stream *stream);
 
-static void on_turn(uv_check_t *check)
+static void on_turn(void *ctx)
 {
-    struct sl_stream *stream = check->data;
+    struct sl_stream *stream = ctx;
     if (stream->tls && stream->open)
         read_tls(stream); /* what was decrypted before anybody listened, or while paused */
     if (!stream->closed)
         flush(stream);
 }
 
-static void ignore_idle(uv_idle_t *idle)
-{
-    (void)idle;
-}
-
 void sl_stream_flush_soon(struct sl_stream *stream)
 {
-    if (stream->broken || stream->closed || uv_is_active((uv_handle_t *)&stream->flusher))
-        return;
-    uv_check_start(&stream->flusher, on_turn);
-    uv_idle_start(&stream->awake, ignore_idle);
+    if (!stream->broken && !stream->closed)
+        sl_turn_end_add(&stream->flusher);
 }
 
 void sl_stream_write(struct sl_stream *stream, const void *bytes, size_t size)

@@ -11,11 +11,9 @@ enum { SL_STREAM_HELD_BYTES = 32 * 1024 }; /* handed to uv_write at once */
 
 struct sl_stream {
     uv_tcp_t tcp;
-    uv_check_t flusher; /* active while bytes were queued in this turn */
-    uv_idle_t awake;    /* active with flusher: keeps the loop from sleeping before it */
+    struct sl_turn_end flusher; /* queued with bytes that were written in this turn */
     uv_connect_t connecting;
     uv_write_t writing;
-    unsigned handles; /* not yet closed */
 
     struct sl_tls_session *tls; /* NULL: plain */
     struct sl_outbox plain, wire;

@@ -36,12 +36,24 @@ static const char *reason(void)
 
 /* --- what all connections share --- */
 
+void sl_tls_heed_revocations(struct x509_store_st *store)
+{
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++)
+        if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) == X509_LU_CRL) {
+            X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+            return;
+        }
+}
+
 static int load_trusted(SSL_CTX *context, const char *ca_file, struct sl_err *err)
 {
-    if (ca_file)
-        return SSL_CTX_load_verify_file(context, ca_file)
-                   ? SL_OK
-                   : sl_err_set(err, SL_CONFIG, "cannot use CA file %s: %s", ca_file, reason());
+    if (ca_file && !SSL_CTX_load_verify_file(context, ca_file))
+        return sl_err_set(err, SL_CONFIG, "cannot use CA file %s: %s", ca_file, reason());
+    if (ca_file) {
+        sl_tls_heed_revocations(SSL_CTX_get_cert_store(context));
+        return SL_OK;
+    }
     /* A bundle is read now. Of a folder of single files, OpenSSL reads the one that it needs when
      * it is first needed, and keeps it. */
     if (!SSL_CTX_set_default_verify_paths(context))

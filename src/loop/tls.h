@@ -15,7 +15,7 @@ struct sl_tls;         /* what many connections share: trusted CAs, our certific
 struct sl_tls_session; /* one connection */
 
 struct sl_tls_options {
-    const char *ca_file;     /* PEM; NULL: the system's CAs */
+    const char *ca_file;     /* PEM, perhaps with revocation lists; NULL: the system's CAs */
     const char *certificate; /* PEM chain to show to the peer; NULL: none */
     const char *key;         /* PEM, goes with certificate; may be the same file */
     const char *password;    /* secret: opens the key; NULL: the key is not encrypted */
@@ -25,6 +25,12 @@ struct sl_tls_options {
  * SL_CONFIG naming the file that cannot be used. */
 struct sl_tls *sl_tls_new(const struct sl_tls_options *options, struct sl_err *err);
 void sl_tls_free(struct sl_tls *tls);
+
+/* When store, that was filled from a file, holds a revocation list (CRL), then from now on the
+ * certificate of a peer must be covered by one and not be on it. Nobody is asked over the network.
+ */
+struct x509_store_st;
+void sl_tls_heed_revocations(struct x509_store_st *store);
 
 /* The subject of the certificate that is shown to the peer, as RFC 2253 writes it in ASCII:
  * "CN=a,O=b\, c", an ü being \C3\BC. NULL when there is none. Lives as long as tls. */

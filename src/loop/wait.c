@@ -1,4 +1,7 @@
-/* Waiting for a condition, and for file descriptors; both are parks with a reason. */
+/* Waiting for a condition, for file descriptors, for a time: all are parks with a reason. */
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "loop/fiber.h"
 
 struct sl_waiter {
@@ -55,50 +58,131 @@ void sl_wake_all(struct sl_waitlist *list)
         sl_wake_one(list);
 }
 
-struct fired {
+/* A wait that goes on. */
+struct sl_polling {
     struct sl_fiber *fiber;
-    bool yes;
+    bool fired;
     int events;
 };
 
+struct sl_watch *sl_watch_new(int fd, int *ret_status)
+{
+    struct sl_watch *watch = SL_NEW(struct sl_watch);
+    *ret_status = uv_poll_init(sl_loop(), &watch->poll, fd);
+    if (*ret_status == 0)
+        return watch;
+    free(watch);
+    return NULL;
+}
+
+static void disarm(struct sl_watch *watch)
+{
+    if (watch->armed)
+        uv_poll_stop(&watch->poll);
+    watch->armed = 0;
+}
+
+void sl_watch_free(struct sl_watch *watch)
+{
+    if (!watch)
+        return;
+    disarm(watch);
+    uv_close((uv_handle_t *)&watch->poll, sl_handle_free);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct fired *fired = poll->data;
-    uv_poll_stop(poll);
-    fired->yes = true;
+    struct sl_watch *watch = (struct sl_watch *)poll;
+    struct sl_polling *polling = watch->polling;
+    if (status < 0)
+        watch->armed = 0; /* libuv has stopped it */
+    if (!polling) {       /* nobody waits, and it would be told again and again */
+        disarm(watch);
+        return;
+    }
+    polling->fired = true;
     /* After an error, the read or write itself will tell what is wrong. */
-    fired->events |= status < 0 ? UV_READABLE | UV_WRITABLE : events;
-    sl_fiber_wake(fired->fiber);
+    polling->events |= status < 0 ? UV_READABLE | UV_WRITABLE : events;
+    sl_fiber_wake(polling->fiber);
+}
+
+/* Each change costs two system calls, so a watch stays armed from one wait to the next: mostly they
+ * are for the same. */
+static void arm(struct sl_watch *watch, int events)
+{
+    if (watch->armed == events)
+        return;
+    uv_poll_start(&watch->poll, events, on_poll);
+    watch->armed = events;
+}
+
+static void leave(struct sl_watch *watch)
+{
+    watch->polling = NULL;
+    if (watch->armed & UV_WRITABLE) /* that it is nearly always */
+        disarm(watch);
 }
 
 static int poll_all(struct sl_pollset *set, unsigned count, uint64_t deadline_ms, bool any_wake,
                     int *ret_events)
 {
-    struct fired fired = {.fiber = sl_fiber_self()};
+    struct sl_polling polling = {.fiber = sl_fiber_self()};
     for (unsigned i = 0; i < count; i++) {
-        set[i].poll->data = &fired;
-        uv_poll_start(set[i].poll, set[i].events, on_poll);
+        set[i].watch->polling = &polling; // cppcheck-suppress autoVariables; left below
+        arm(set[i].watch, set[i].events);
     }
     int rc;
     do
         rc = sl_fiber_park(deadline_ms);
-    while (!fired.yes && !any_wake && rc == SL_OK);
+    while (!polling.fired && !any_wake && rc == SL_OK);
     for (unsigned i = 0; i < count; i++)
-        uv_poll_stop(set[i].poll);
-    if (rc == SL_TIMEOUT && fired.yes)
+        leave(set[i].watch);
+    if (rc == SL_TIMEOUT && polling.fired)
         rc = SL_OK;
     if (ret_events)
-        *ret_events = fired.events;
+        *ret_events = polling.events;
     return rc;
 }
 
-int sl_fiber_poll(uv_poll_t *poll, int events, uint64_t deadline_ms, int *ret_events)
+int sl_fiber_poll(struct sl_watch *watch, int events, uint64_t deadline_ms, int *ret_events)
 {
-    struct sl_pollset one = {poll, events};
+    struct sl_pollset one = {watch, events};
     return poll_all(&one, 1, deadline_ms, false, ret_events);
 }
 
 int sl_fiber_poll_any(struct sl_pollset *set, unsigned count, uint64_t deadline_ms)
 {
     return poll_all(set, count, deadline_ms, true, NULL);
+}
+
+/* --- for a time --- */
+
+static int sleep_until(uint64_t deadline_ms)
+{
+    for (;;) {
+        int rc = sl_fiber_park(deadline_ms);
+        if (rc != SL_OK)
+            return rc == SL_TIMEOUT ? SL_OK : rc;
+    }
+}
+
+int sl_fiber_sleep(uint64_t ms)
+{
+    return sleep_until(sl_deadline_in(ms));
+}
+
+/* They are counted from the first one on: processes on one machine share a clock, and must not all
+ * ask at the same moment. */
+uint64_t sl_next_beat(uint64_t every_ms)
+{
+    static uint64_t origin_ms;
+    uint64_t now_ms = sl_loop_now_ms();
+    if (!origin_ms)
+        origin_ms = now_ms;
+    return now_ms + every_ms - (now_ms - origin_ms) % every_ms;
+}
+
+int sl_fiber_sleep_beat(uint64_t every_ms)
+{
+    return sleep_until(sl_next_beat(every_ms));
 }

@@ -7,18 +7,28 @@
 
 #include <mongoc/mongoc.h>
 
+#include "base/kill_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/fiber.h"
+#include "mongo/direct.h"
 #include "mongo/error.h"
 #include "mongo/fields.h"
 #include "mongo/stream.h"
 #include "mongo/uri.h"
 
+enum {
+    DIRECT_MS = 60 * 1000, /* as often as the driver looks around for the primary */
+    LOOK_AFTER_MS = 1000,  /* a server may have closed a connection that was idle for so long */
+};
+
 struct client {
     struct client *next;
     mongoc_client_t *driver;
     struct sl_mongo_link link;
+    mongoc_stream_t *primary; /* where commands go past the driver; NULL: ask it */
+    uint64_t direct_until_ms; /* loop clock */
+    uint64_t used_ms;
 };
 
 struct sl_mongo {
@@ -26,6 +36,7 @@ struct sl_mongo {
     struct sl_tls *tls;  /* shared by all connections; NULL: plain */
     struct client *idle; /* the last used one first */
     unsigned count, max_clients;
+    int32_t socket_timeout_ms;
     struct sl_waitlist waiting;
 };
 
@@ -49,6 +60,7 @@ static void start_driver(void)
     if (started)
         return;
     started = true;
+    sl_mongo_own_memory();
     setenv("MONGOC_DISABLE_SHM", "1", 1); /* its counters would leave a file in /dev/shm */
     mongoc_log_set_handler(on_driver_log, NULL);
     mongoc_init();
@@ -132,12 +144,6 @@ static void give_client(struct sl_mongo *mongo, struct client *client, bool soun
 
 /* --- commands --- */
 
-static const char *command_name(const bson_t *command)
-{
-    bson_iter_t at;
-    return bson_iter_init(&at, command) && bson_iter_next(&at) ? bson_iter_key(&at) : "";
-}
-
 /* The server stops a little before us: its answer tells more than our silence. */
 static int64_t server_time_ms(uint64_t deadline_ms)
 {
@@ -151,7 +157,7 @@ static int64_t server_time_ms(uint64_t deadline_ms)
 
 static bool wants_time_limit(const bson_t *command)
 {
-    const char *name = command_name(command);
+    const char *name = sl_command_name(command);
     return strcmp(name, "createIndexes") != 0 && !bson_has_field(command, "maxTimeMS");
 }
 
@@ -167,10 +173,9 @@ static void advise_login(const mongoc_client_t *driver, char *out, size_t size)
         snprintf(out, size, " Check user, password and authSource in mongo.url.");
 }
 
-static int explain(const struct client *client, const bson_t *command, const bson_error_t *error,
+static int explain(const struct client *client, const char *name, const bson_error_t *error,
                    const bson_t *reply, struct sl_err *err)
 {
-    const char *name = command_name(command);
     if (client->link.cancelled)
         return sl_err_set(err, SL_CANCELED, "MongoDB %s: cancelled", name);
     if (client->link.timed_out)
@@ -194,15 +199,85 @@ static int explain(const struct client *client, const bson_t *command, const bso
     return code;
 }
 
+/* A write may have been taken by a primary that is none any more. */
+static bool steps_down(const bson_t *reply)
+{
+    bson_t fault;
+    return sl_field_document(reply, "writeConcernError", &fault) &&
+           sl_mongo_lost_primary((int32_t)sl_field_int64(&fault, "code", 0));
+}
+
+/* What is told of a command when its own bytes may be gone. */
+struct label {
+    char name[32], on[96]; /* "update", and of which collection */
+    bool durable;
+};
+
+static void label_of(const bson_t *command, struct label *ret)
+{
+    snprintf(ret->name, sizeof ret->name, "%s", sl_command_name(command));
+    ret->durable = SL_KILL_POINTS && bson_has_field(command, "writeConcern");
+    if (ret->durable)
+        sl_field_text(command, ret->name, ret->on, sizeof ret->on);
+}
+
+/* Around each command that asks for durability. */
+static void kill_point(const struct label *label, bool before)
+{
+    char step[80];
+    if (!label->durable)
+        return;
+    snprintf(step, sizeof step, "mongo %s %s", label->name, before ? "asked" : "answered");
+    sl_kill_point(step, *label->on ? label->on : NULL);
+}
+
 /* Did the server itself answer, and is it still the one to talk to? */
 static bool is_sound(int rc, const bson_t *reply)
 {
-    return rc == SL_OK || (bson_has_field(reply, "ok") && rc != SL_CLOSED && rc != SL_CANCELED);
+    if (rc == SL_OK)
+        return !steps_down(reply);
+    return bson_has_field(reply, "ok") && rc != SL_CLOSED && rc != SL_CANCELED;
+}
+
+static bool may_go_direct(const struct client *client, uint64_t now_ms)
+{
+    return client->primary && client->primary == client->link.heard &&
+           now_ms < client->direct_until_ms &&
+           (now_ms < client->used_ms + LOOK_AFTER_MS ||
+            !mongoc_stream_check_closed(client->primary));
+}
+
+static bool ask_driver(struct client *client, const char *database, const bson_t *command,
+                       int64_t time_ms, bson_t *ret_reply, bson_error_t *error)
+{
+    bson_t limited = BSON_INITIALIZER;
+    if (time_ms) {
+        bson_concat(&limited, command);
+        BSON_APPEND_INT64(&limited, "maxTimeMS", time_ms);
+        command = &limited;
+    }
+    client->primary = NULL;
+    bool good =
+        mongoc_client_command_simple(client->driver, database, command, NULL, ret_reply, error);
+    bson_destroy(&limited);
+    if (good) { /* the last that it read was the answer of the primary */
+        client->primary = client->link.heard;
+        client->direct_until_ms = sl_deadline_in(DIRECT_MS);
+    }
+    return good;
 }
 
 int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t *command,
                      bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
 {
+    return sl_mongo_command_once(mongo, database, command, NULL, ret_reply, deadline_ms, err);
+}
+
+int sl_mongo_command_once(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                          const struct sl_mongo_sent *sent, bson_t *ret_reply, uint64_t deadline_ms,
+                          struct sl_err *err)
+{
+    struct label label = {.durable = false};
     struct sl_err own; /* its code is read below */
     if (!err)
         err = &own;
@@ -212,81 +287,19 @@ int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t 
         return (int)err->code;
     }
     int rc = SL_OK;
-
-    bson_t limited = BSON_INITIALIZER;
-    const bson_t *sent = command;
-    int64_t time_ms = server_time_ms(deadline_ms);
-    if (time_ms && wants_time_limit(command)) {
-        bson_concat(&limited, command);
-        BSON_APPEND_INT64(&limited, "maxTimeMS", time_ms);
-        sent = &limited;
-    }
     bson_error_t error = {0};
-    if (!mongoc_client_command_simple(client->driver, database, sent, NULL, ret_reply, &error))
-        rc = explain(client, command, &error, ret_reply, err);
-    bson_destroy(&limited);
+    int64_t time_ms = wants_time_limit(command) ? server_time_ms(deadline_ms) : 0;
+    label_of(command, &label);
+    kill_point(&label, true);
+    bool good = may_go_direct(client, sl_loop_now_ms())
+                    ? sl_mongo_direct(client->primary, database, command, sent, time_ms,
+                                      mongo->socket_timeout_ms, ret_reply, &error)
+                    : ask_driver(client, database, command, time_ms, ret_reply, &error);
+    client->used_ms = sl_loop_now_ms();
+    if (!good)
+        rc = explain(client, label.name, &error, ret_reply, err);
+    kill_point(&label, false);
     give_client(mongo, client, is_sound(rc, ret_reply));
-    return rc;
-}
-
-/* --- what callers ask most --- */
-
-/* The reply's writeErrors.0 or writeConcernError as a failure. */
-static int check_write(const bson_t *command, const bson_t *reply, struct sl_err *err)
-{
-    const char *path = NULL;
-    int code = SL_OK;
-    bson_t fault;
-    if (sl_field_document(reply, "writeErrors.0", &fault)) {
-        path = "writeErrors.0";
-        code = sl_mongo_server_code((int32_t)sl_field_int64(&fault, "code", 0));
-    } else if (sl_field_document(reply, "writeConcernError", &fault)) {
-        path = "writeConcernError"; /* written, but perhaps not for good: try again */
-        code = sl_mongo_server_code((int32_t)sl_field_int64(&fault, "code", 0));
-        if (!sl_code_transient(code))
-            code = SL_CLOSED;
-    }
-    if (!path)
-        return SL_OK;
-    char text[sizeof err->message], reason[sizeof err->message];
-    int32_t server_code = (int32_t)sl_field_int64(&fault, "code", 0);
-    sl_field_text(&fault, "errmsg", text, sizeof text);
-    sl_mongo_reason(server_code, text, reason, sizeof reason);
-    sl_err_set(err, (enum sl_code)code, "MongoDB %s: %s", command_name(command), reason);
-    if (err)
-        err->cause = server_code;
-    return code;
-}
-
-int sl_mongo_write(struct sl_mongo *mongo, const char *database, const bson_t *command,
-                   bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err)
-{
-    int rc = sl_mongo_command(mongo, database, command, ret_reply, deadline_ms, err);
-    return rc == SL_OK ? check_write(command, ret_reply, err) : rc;
-}
-
-int sl_mongo_first(struct sl_mongo *mongo, const char *database, const bson_t *command,
-                   bson_t *ret_document, uint64_t deadline_ms, struct sl_err *err)
-{
-    bson_t reply, first;
-    int rc = sl_mongo_command(mongo, database, command, &reply, deadline_ms, err);
-    if (rc == SL_OK) {
-        if (sl_field_document(&reply, "cursor.firstBatch.0", &first))
-            bson_copy_to(&first, ret_document);
-        else
-            rc = sl_err_set(err, SL_NOTFOUND, "MongoDB %s: nothing found", command_name(command));
-    }
-    bson_destroy(&reply);
-    return rc;
-}
-
-int sl_mongo_ping(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
-{
-    bson_t command = BSON_INITIALIZER, reply;
-    BSON_APPEND_INT32(&command, "ping", 1);
-    int rc = sl_mongo_command(mongo, "admin", &command, &reply, deadline_ms, err);
-    bson_destroy(&command);
-    bson_destroy(&reply);
     return rc;
 }
 
@@ -322,6 +335,7 @@ struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct s
     struct sl_mongo *mongo = SL_NEW(struct sl_mongo);
     mongo->uri = uri;
     mongo->tls = tls;
+    mongo->socket_timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, -1);
     mongo->max_clients = settings->max_clients > 0 ? (unsigned)settings->max_clients : 1;
     return mongo;
 }

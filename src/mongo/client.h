@@ -10,6 +10,12 @@
 
 struct sl_mongo;
 
+/* Whom to tell that a command has been sent. Must not suspend. */
+struct sl_mongo_sent {
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
 /* Checks the settings, loads the TLS files that the URL names and prepares the pool; nothing is
  * contacted yet. Copies what it needs. NULL with SL_CONFIG for a file that cannot be used, or a URL
  * that is malformed or asks for what would block (mongodb+srv, GSSAPI, MONGODB-AWS) or would not
@@ -29,6 +35,13 @@ void sl_mongo_free(struct sl_mongo *mongo);
  * server's code, 0 when none came. */
 int sl_mongo_command(struct sl_mongo *mongo, const char *database, const bson_t *command,
                      bson_t *ret_reply, uint64_t deadline_ms, struct sl_err *err);
+
+/* As sl_mongo_command; and as soon as all of command is on its way and will not be needed again,
+ * sent (NULL: nobody) is told, who may free command's bytes. Not when the driver itself sends it.
+ */
+int sl_mongo_command_once(struct sl_mongo *mongo, const char *database, const bson_t *command,
+                          const struct sl_mongo_sent *sent, bson_t *ret_reply, uint64_t deadline_ms,
+                          struct sl_err *err);
 
 /* As sl_mongo_command for writes (insert, update, delete, findAndModify, createIndexes): the
  * reply's first write error or write concern error is a failure too. */

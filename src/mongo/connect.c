@@ -94,7 +94,7 @@ static int begin(const struct sockaddr *address, socklen_t length, struct sl_wir
 
 static int wait_for(const struct sl_wire *wire, int events, uint64_t by_ms, struct sl_err *err)
 {
-    int rc = sl_fiber_poll(wire->poll, events, by_ms, NULL);
+    int rc = sl_fiber_poll(wire->watch, events, by_ms, NULL);
     return rc == SL_OK ? rc
                        : sl_err_set(err, rc, rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
 }

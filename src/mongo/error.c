@@ -117,6 +117,17 @@ int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply)
     }
 }
 
+/* Source: "Not writable primary" and "node is recovering" of the specification of server discovery
+ * and monitoring. */
+bool sl_mongo_lost_primary(int32_t server_code)
+{
+    static const int32_t lost[] = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436};
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+        if (lost[i] == server_code)
+            return true;
+    return false;
+}
+
 void sl_mongo_reason(int32_t server_code, const char *message, char *out, size_t size)
 {
     size_t length = strcspn(message, "{"); /* what follows is a document: a key, or the command */

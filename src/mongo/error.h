@@ -2,6 +2,7 @@
 #ifndef SL_MONGO_ERROR_H
 #define SL_MONGO_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ int sl_mongo_row_code(int32_t server_code);
 /* The same for a failed call of the driver; reply may be NULL. A driver's own error (no stream, no
  * server selected) is SL_CLOSED, a failed login SL_CONFIG. */
 int sl_mongo_error_code(const bson_error_t *error, const bson_t *reply);
+
+/* Does the code say that the server is not the primary, or will not be one for long? */
+bool sl_mongo_lost_primary(int32_t server_code);
 
 /* A server's message, fit for a log and for a dead letter: at most size - 1 bytes, cut between
  * characters, and without what it quotes of the row: the values of a duplicate key, the command. */

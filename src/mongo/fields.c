@@ -57,3 +57,9 @@ bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_vie
         return false;
     return bson_init_static(ret_view, data, length);
 }
+
+const char *sl_command_name(const bson_t *command)
+{
+    bson_iter_t at;
+    return bson_iter_init(&at, command) && bson_iter_next(&at) ? bson_iter_key(&at) : "";
+}

@@ -20,4 +20,7 @@ void sl_field_text(const bson_t *document, const char *path, char *out, size_t s
  */
 bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_view);
 
+/* The command's name, its first field; "" when it has none. Lives as long as command. */
+const char *sl_command_name(const bson_t *command);
+
 #endif

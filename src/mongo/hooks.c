@@ -1,13 +1,15 @@
-/* Three places where the driver must do as we want. Two would hold the loop: its sleeps, up to half
+/* Places where the driver must do as we want. Two would hold the loop: its sleeps, up to half
  * a second between two looks around for a primary, and the derivation of the SCRAM key, 15,000
  * rounds in one go. The third would leave a file behind whenever the program is killed: its
  * counters. Older versions let nobody in there, but call all three through exported functions, and
- * a program's definition of the same name comes first. */
+ * a program's definition of the same name comes first. The fourth is its memory. */
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/wiping.h"
 #include "loop/fiber.h"
 #include "mongo/stream.h"
 
@@ -49,6 +51,20 @@ void sl_mongo_hook(mongoc_client_t *client)
 }
 
 #endif
+
+/* It keeps the connection string, password included, once for each client, and takes it apart into
+ * more copies. */
+void sl_mongo_own_memory(void)
+{
+    static const bson_mem_vtable_t memory = {
+        .malloc = malloc,
+        .calloc = calloc,
+        .realloc = sl_wiping_realloc,
+        .free = sl_wiping_free,
+        .aligned_alloc = aligned_alloc, /* of a bson_t; without it libbson takes malloc */
+    };
+    bson_mem_set_vtable(&memory);
+}
 
 /* The driver, when it is loaded, makes /dev/shm/mongoc-PID for mongoc-stat. After kill -9 it stays,
  * and the next process of that number prints a warning. Memory without a name does as well. */

@@ -40,6 +40,14 @@ const struct sl_setting sl_mongo_table[] = {
      .minimum = SL_SECOND_MS,
      .maximum = 3600 * (int64_t)SL_SECOND_MS,
      .help = "how long one command may take, its wait for a majority of members included"},
+    {.name = "lease",
+     .kind = SL_SET_DURATION,
+     .offset = FIELD(lease_ms),
+     .fallback = "30s",
+     .minimum = 10 * SL_SECOND_MS,
+     .maximum = 600 * (int64_t)SL_SECOND_MS,
+     .help = "when another process takes a feed over from one that hangs, or whose machine is "
+             "gone; the same in all processes"},
     {.name = "tombstone_ttl",
      .kind = SL_SET_DURATION,
      .offset = FIELD(tombstone_ttl_ms),
@@ -47,5 +55,5 @@ const struct sl_setting sl_mongo_table[] = {
      .minimum = 3600 * (int64_t)SL_SECOND_MS,
      .maximum = 3650 * SL_DAY_MS,
      .help = "how long a deletion is remembered, so that nothing older brings the document back"},
-    {0                                                    },
+    {0         },
 };

@@ -11,10 +11,15 @@ struct sl_mongo_settings {
     int64_t writers;           /* bulk writes in flight for each queue */
     int64_t max_clients;       /* connections at most */
     uint64_t write_timeout_ms; /* one command, its wait for a majority included */
+    uint64_t lease_ms;         /* for how long a lease is held without being renewed */
     uint64_t tombstone_ttl_ms; /* how long a deletion is remembered */
 };
 
 /* Ended by a NULL name. */
 extern const struct sl_setting sl_mongo_table[];
+
+/* The file with the key that a connection string names, for who must judge it; NULL: none. The
+ * caller frees it. */
+char *sl_mongo_key_file(const char *url);
 
 #endif

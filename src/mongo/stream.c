@@ -81,7 +81,7 @@ static int wait_ready(struct stream *stream, int poll_events, uint64_t end_ms)
     if (rushing)
         return fail(stream, ECANCELED);
     int events = sl_wire_events(&stream->wire, poll_events);
-    int rc = sl_fiber_poll(stream->wire.poll, events, end_ms, NULL);
+    int rc = sl_fiber_poll(stream->wire.watch, events, end_ms, NULL);
     note(stream->link, rc);
     if (rc == SL_OK)
         return 0;
@@ -101,6 +101,8 @@ static int stream_close(mongoc_stream_t *driver)
         sl_opening_abandon(stream->opening);
         stream->opening = NULL;
     }
+    if (stream->link->heard == driver)
+        stream->link->heard = NULL;
     sl_wire_close(&stream->wire);
     return 0;
 }
@@ -202,6 +204,7 @@ static ssize_t stream_readv(mongoc_stream_t *driver, mongoc_iovec_t *parts, size
     size_t total = 0;
 
     stream->error = 0;
+    stream->link->heard = driver;
     for (advance(&at, 0); at.index < at.count;) {
         mongoc_iovec_t *part = &at.parts[at.index];
         ssize_t got = sl_wire_receive(&stream->wire, (char *)part->iov_base + at.offset,
@@ -223,6 +226,12 @@ static ssize_t stream_readv(mongoc_stream_t *driver, mongoc_iovec_t *parts, size
         }
     }
     return (ssize_t)total;
+}
+
+bool sl_mongo_stream_await(mongoc_stream_t *driver, int32_t timeout_ms)
+{
+    struct stream *stream = (struct stream *)driver;
+    return wait_ready(stream, POLLIN, wait_end(stream->link, timeout_ms)) == 0;
 }
 
 /* --- the rest of what the driver asks --- */
@@ -280,7 +289,7 @@ static int wait_any(struct sl_mongo_link *link, const mongoc_stream_poll_t *stre
     for (size_t i = 0; i < count; i++) {
         const struct stream *stream = (struct stream *)streams[i].stream;
         if (!stream->opening)
-            set[used++] = (struct sl_pollset){stream->wire.poll,
+            set[used++] = (struct sl_pollset){stream->wire.watch,
                                               sl_wire_events(&stream->wire, streams[i].events)};
     }
     link->poller = sl_fiber_self();

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "mongo/error.h"
+#include "mongo/settings.h"
 
 struct limit {
     const char *option;
@@ -102,6 +104,16 @@ bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_option
             mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL),
     };
     return true;
+}
+
+char *sl_mongo_key_file(const char *url)
+{
+    struct sl_tls_options options;
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(url, NULL);
+    bool has = uri && sl_mongo_uri_tls(uri, &options) && options.key;
+    char *file = has ? sl_strdup(options.key) : NULL;
+    mongoc_uri_destroy(uri);
+    return file;
 }
 
 void sl_mongo_uri_strip_tls(mongoc_uri_t *uri, const char *subject)

@@ -3,12 +3,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/mem.h"
-#include "loop/fiber.h"
 
 enum { CHUNK_BYTES = 16 * 1024 }; /* the largest TLS record, about */
 
@@ -22,15 +18,14 @@ static int fail(int error)
 
 bool sl_wire_open(struct sl_wire *wire, int fd)
 {
-    uv_poll_t *poll = SL_NEW(uv_poll_t);
-    int status = uv_poll_init(sl_loop(), poll, fd);
-    if (status < 0) {
-        free(poll);
+    int status;
+    struct sl_watch *watch = sl_watch_new(fd, &status);
+    if (!watch) {
         close(fd);
         errno = -status;
         return false;
     }
-    *wire = (struct sl_wire){.fd = fd, .poll = poll};
+    *wire = (struct sl_wire){.fd = fd, .watch = watch};
     return true;
 }
 
@@ -42,8 +37,7 @@ void sl_wire_close(struct sl_wire *wire)
         sl_tls_goodbye(wire->tls);
         sl_wire_flush(wire);
     }
-    uv_poll_stop(wire->poll);
-    uv_close((uv_handle_t *)wire->poll, sl_handle_free);
+    sl_watch_free(wire->watch);
     close(wire->fd);
     sl_tls_session_free(wire->tls);
     sl_outbox_done(&wire->out);

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <uv.h>
 
 #include "base/err.h"
+#include "loop/fiber.h"
 #include "loop/outbox.h"
 #include "loop/tls.h"
 
@@ -17,7 +17,7 @@ enum { SL_WIRE_PARTS = 64 }; /* taken at once */
 
 struct sl_wire {
     int fd;                     /* -1: none */
-    uv_poll_t *poll;            /* watches fd; NULL: none */
+    struct sl_watch *watch;     /* of fd; NULL: none */
     struct sl_tls_session *tls; /* NULL: plain */
     struct sl_outbox out;       /* TLS: what the kernel has not taken yet */
     struct sl_err why;          /* what TLS said when a call failed with EPROTO */

@@ -61,21 +61,31 @@ static double ms_of(uint64_t us)
     return (double)us / 1000.0;
 }
 
-static void add_latency(struct sl_buf *buf, const struct sl_metric *metric)
+static void add_numbers(struct sl_buf *buf, const struct sl_histogram *histogram)
 {
-    const struct sl_histogram *histogram = metric->histogram;
-    sl_buf_add_text(buf, "{\"name\":");
-    sl_buf_add_json_text(buf, metric->name);
-    sl_buf_add_text(buf, ",\"labels\":");
-    add_labels(buf, metric->labels);
     sl_buf_printf(buf,
-                  ",\"count\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,"
-                  "\"max_ms\":%.3f}",
+                  "\"count\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,"
+                  "\"max_ms\":%.3f",
                   (unsigned long long)sl_histogram_count(histogram),
                   ms_of(sl_histogram_quantile_us(histogram, 0.5)),
                   ms_of(sl_histogram_quantile_us(histogram, 0.99)),
                   ms_of(sl_histogram_quantile_us(histogram, 0.999)),
                   ms_of(sl_histogram_max_us(histogram)));
+}
+
+static void add_latency(struct sl_buf *buf, const struct sl_metric *metric)
+{
+    struct sl_histogram *recent = sl_histogram_recent(metric->histogram);
+    sl_buf_add_text(buf, "{\"name\":");
+    sl_buf_add_json_text(buf, metric->name);
+    sl_buf_add_text(buf, ",\"labels\":");
+    add_labels(buf, metric->labels);
+    sl_buf_add_char(buf, ',');
+    add_numbers(buf, metric->histogram);
+    sl_buf_add_text(buf, ",\"last_minute\":{");
+    add_numbers(buf, recent);
+    sl_buf_add_text(buf, "}}");
+    sl_histogram_free(recent);
 }
 
 static void add_latencies(struct sl_buf *buf)

@@ -21,7 +21,8 @@ struct sl_about {
 /* Adds the whole object:
  * {"version":"0.1.0","role":"all","pid":1,"uptime_s":12,"ready":true,"trouble":[],
  *  "latency":[{"name":"…_seconds","labels":{"stage":"…"},"count":1,"p50_ms":0.2,"p99_ms":0.2,
- *              "p999_ms":0.2,"max_ms":0.2}], … the members of the providers} */
+ *              "p999_ms":0.2,"max_ms":0.2,
+ *              "last_minute":{"count":0,"p50_ms":0.0,…}}], … the members of the providers} */
 void sl_status_write(struct sl_buf *buf, const struct sl_about *about);
 
 /* Forgets all providers: their ctx may go then. */

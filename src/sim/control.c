@@ -125,6 +125,7 @@ static const struct control_row {
 } rows[] = {
     {"POST", "/_sim/records",     sim_control_records    },
     {"POST", "/_sim/change",      sim_control_change     },
+    {"POST", "/_sim/delete",      sim_control_delete     },
     {"POST", "/_sim/change_rate", sim_control_change_rate},
     {"POST", "/_sim/project",     define_project         },
     {"POST", "/_sim/switches",    set_switches           },

@@ -18,6 +18,7 @@ struct sim_call {
 /* The calls: each returns an HTTP status, and fills in out or problem. */
 unsigned sim_control_records(struct sim_call *call);
 unsigned sim_control_change(struct sim_call *call);
+unsigned sim_control_delete(struct sim_call *call);
 unsigned sim_control_change_rate(struct sim_call *call);
 unsigned sim_control_count(struct sim_call *call);
 unsigned sim_control_entities(struct sim_call *call);

@@ -97,14 +97,11 @@ static unsigned change_keys(struct sim_call *call, struct sim_table *table, yajl
     return 200;
 }
 
-unsigned sim_control_change(struct sim_call *call)
+/* Changes or deletes as many as the call says, and answers their keys. */
+static unsigned pick_and_change(struct sim_call *call, struct sim_table *table,
+                                size_t (*change)(struct sim_store *, struct sim_table *, size_t,
+                                                 uint64_t, void (*)(void *, size_t), void *))
 {
-    struct sim_table *table = find_table(call, false);
-    if (!table)
-        return 404;
-    yajl_val keys = sim_json_member(call->body, "keys");
-    if (YAJL_IS_ARRAY(keys))
-        return change_keys(call, table, keys);
     int64_t count = sim_json_number(call->body, "count", 0);
     if (count < 0) {
         snprintf(call->problem, sizeof(call->problem), "count must not be negative");
@@ -112,13 +109,28 @@ unsigned sim_control_change(struct sim_call *call)
     }
     struct shown shown = {table, call->out, 0};
     sim_text_puts(call->out, "{\"keys\":[");
-    size_t changed =
-        sim_table_change(&call->sim->store, table, (size_t)count,
-                         (uint64_t)sim_json_number(call->body, "seed", 0), show_key, &shown);
+    size_t changed = change(&call->sim->store, table, (size_t)count,
+                            (uint64_t)sim_json_number(call->body, "seed", 0), show_key, &shown);
     sim_text_char(call->out, ']');
     sim_text_number(call->out, "changed", (int64_t)changed);
     sim_text_char(call->out, '}');
     return 200;
+}
+
+unsigned sim_control_change(struct sim_call *call)
+{
+    struct sim_table *table = find_table(call, false);
+    if (!table)
+        return 404;
+    yajl_val keys = sim_json_member(call->body, "keys");
+    return YAJL_IS_ARRAY(keys) ? change_keys(call, table, keys)
+                               : pick_and_change(call, table, sim_table_change);
+}
+
+unsigned sim_control_delete(struct sim_call *call)
+{
+    struct sim_table *table = find_table(call, false);
+    return table ? pick_and_change(call, table, sim_table_delete) : 404;
 }
 
 struct rate {
@@ -144,8 +156,8 @@ static void change_steadily(struct sim *sim, void *arg)
         sim_lock(sim);
         struct sim_table *table = sim_store_table(&sim->store, rate->entity, rate->company, false);
         /* One call changes a record at most once, so a small table needs several. */
-        while (table && table->count && done < due)
-            done += sim_table_change(&sim->store, table, (size_t)(due - done), 0, NULL, NULL);
+        for (size_t changed = 1; table && changed && done < due; done += changed)
+            changed = sim_table_change(&sim->store, table, (size_t)(due - done), 0, NULL, NULL);
         sim_unlock(sim);
         go_on = go_on && sim_job_sleep(sim, 20);
     }
@@ -198,9 +210,11 @@ unsigned sim_control_count(struct sim_call *call)
         const struct sim_table *table = store->tables[i];
         if ((entity && table->entity != entity) || (*folded && strcmp(table->company, folded) != 0))
             continue;
-        count += table->count;
-        for (size_t j = 0; j < table->count; j++)
-            revisions += table->records[j].revision;
+        for (size_t j = 0; j < table->count; j++) {
+            bool dead = sim_record_is_dead(&table->records[j]);
+            count += !dead;
+            revisions += dead ? 0 : table->records[j].revision;
+        }
     }
     sim_text_char(call->out, '{');
     sim_text_number(call->out, "count", (int64_t)count);

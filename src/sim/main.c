@@ -8,6 +8,7 @@
 
 #include "sim/control.h"
 #include "sim/http.h"
+#include "sim/load/load.h"
 #include "sim/options.h"
 #include "sim/sim.h"
 
@@ -55,6 +56,8 @@ static void stop(struct sim *sim)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "load") == 0)
+        return load_main(argc - 1, argv + 1);
     struct sim_options options;
     int status = sim_options_read(&options, argc, argv);
     if (status >= 0)

@@ -15,6 +15,7 @@ static const char help_text[] =
     "told to fail in every way that is known.\n"
     "\n"
     "Usage: sluice-sim [options]\n"
+    "       sluice-sim load --help      an open-loop load generator\n"
     "       sluice-sim version\n"
     "\n"
     "  --listen HOST:PORT     where to listen; port 0 takes a free one   [127.0.0.1:8080]\n"
@@ -23,6 +24,7 @@ static const char help_text[] =
     "  --dir DIR              where packages are built and kept          [a temporary one]\n"
     "  --disk-mib N           packages kept at most, older ones are gone [32768]\n"
     "  --load FILE            control calls to begin with: [{\"path\":…, \"body\":{…}}, …]\n"
+    "  --journal FILE         every change of a record or row is appended there\n"
     "  --tenant NAME          of the token endpoint                      [contoso.com]\n"
     "  --client-id ID         may be repeated, or ID,ID: several application users\n"
     "                         [11111111-2222-4333-8444-555555555555]\n"
@@ -44,6 +46,7 @@ enum {
     OPT_DIR,
     OPT_DISK,
     OPT_LOAD,
+    OPT_JOURNAL,
     OPT_TENANT,
     OPT_CLIENT_ID,
     OPT_CLIENT_SECRET,
@@ -58,6 +61,7 @@ static const struct option long_options[] = {
     {"dir",           required_argument, NULL, OPT_DIR          },
     {"disk-mib",      required_argument, NULL, OPT_DISK         },
     {"load",          required_argument, NULL, OPT_LOAD         },
+    {"journal",       required_argument, NULL, OPT_JOURNAL      },
     {"tenant",        required_argument, NULL, OPT_TENANT       },
     {"client-id",     required_argument, NULL, OPT_CLIENT_ID    },
     {"client-secret", required_argument, NULL, OPT_CLIENT_SECRET},
@@ -131,6 +135,9 @@ static bool read_one(struct sim_options *options, int option, char *text)
         return ok;
     case OPT_LOAD:
         options->load = text;
+        return true;
+    case OPT_JOURNAL:
+        options->journal = text;
         return true;
     case OPT_TENANT:
         options->tenant = text;

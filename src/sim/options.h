@@ -20,6 +20,7 @@ struct sim_options {
     int64_t disk_mib; /* packages kept at most; older ones are gone */
     const char *load; /* NULL: nothing */
     const char *port_file;
+    const char *journal; /* NULL: none */
 };
 
 /* Reads the command line; the strings live as long as argv. Returns -1 to go on, else the status

@@ -38,6 +38,12 @@ struct sim_table *sim_store_table(struct sim_store *store, const struct sim_enti
     return table;
 }
 
+static void tell(const struct sim_store *store, const struct sim_table *table, size_t index)
+{
+    if (store->changed)
+        store->changed(store->changed_ctx, table, index);
+}
+
 static size_t segment_end(const struct sim_table *table, size_t segment)
 {
     return segment + 1 < table->segment_count ? table->segments[segment + 1].first_index
@@ -76,6 +82,8 @@ void sim_table_create(struct sim_store *store, struct sim_table *table, size_t c
     for (size_t i = 0; i < count; i++)
         table->records[table->count + i] = (struct sim_record){1, store->clock};
     table->count += count;
+    for (size_t i = table->count - count; store->changed && i < table->count; i++)
+        tell(store, table, i);
 }
 
 static size_t greatest_common_divisor(size_t a, size_t b)
@@ -88,12 +96,12 @@ static size_t greatest_common_divisor(size_t a, size_t b)
     return a;
 }
 
-size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t count,
-                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg)
+static size_t change_or_delete(struct sim_store *store, struct sim_table *table, size_t count,
+                               uint64_t seed, bool delete, void (*visit)(void *arg, size_t index),
+                               void *arg)
 {
-    if (count > table->count)
-        count = table->count;
-    if (count == 0)
+    size_t done = 0;
+    if (count == 0 || table->count == 0)
         return 0;
 
     /* index = start + i * step visits each record once when step and count have no divisor. */
@@ -105,14 +113,31 @@ size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t
 
     store->clock++;
     size_t index = start;
-    for (size_t i = 0; i < count; i++) {
-        table->records[index].revision++;
-        table->records[index].changed = store->clock;
-        if (visit)
-            visit(arg, index);
+    for (size_t i = 0; i < table->count && done < count; i++) {
+        struct sim_record *record = &table->records[index];
+        if (!sim_record_is_dead(record)) {
+            record->revision += !delete;
+            record->changed = delete ? 0 : store->clock;
+            if (visit)
+                visit(arg, index);
+            tell(store, table, index);
+            done++;
+        }
         index = (index + step) % table->count;
     }
-    return count;
+    return done;
+}
+
+size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t count,
+                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg)
+{
+    return change_or_delete(store, table, count, seed, false, visit, arg);
+}
+
+size_t sim_table_delete(struct sim_store *store, struct sim_table *table, size_t count,
+                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg)
+{
+    return change_or_delete(store, table, count, seed, true, visit, arg);
 }
 
 /* The index of a key in one segment; -1 when it is not there. */
@@ -140,6 +165,7 @@ bool sim_table_change_key(struct sim_store *store, struct sim_table *table, cons
         if (index >= 0) {
             table->records[index].revision++;
             table->records[index].changed = ++store->clock;
+            tell(store, table, (size_t)index);
             return true;
         }
     }

@@ -15,8 +15,14 @@
 
 struct sim_record {
     uint32_t revision;
-    uint32_t changed; /* the store's clock at the last change */
+    uint32_t changed; /* the store's clock at the last change; 0: it is deleted */
 };
+
+/* Deleted records are in no package, and no package tells of them. */
+static inline bool sim_record_is_dead(const struct sim_record *record)
+{
+    return record->changed == 0;
+}
 
 /* A run of records whose keys have one prefix and consecutive numbers. */
 struct sim_segment {
@@ -42,6 +48,9 @@ struct sim_store {
     uint64_t picks; /* state of the random picks that no seed was given for */
     struct sim_table **tables;
     size_t table_count;
+    /* Told of each record that was created or changed; NULL: nobody. */
+    void (*changed)(void *ctx, const struct sim_table *table, size_t index);
+    void *changed_ctx;
 };
 
 /* What a package is made from: the records of one table that it shall hold, at their revisions of
@@ -69,12 +78,17 @@ struct sim_table *sim_store_table(struct sim_store *store, const struct sim_enti
 void sim_table_create(struct sim_store *store, struct sim_table *table, size_t count,
                       const char *prefix);
 
-/* Changes count different records, all when there are fewer. seed 0: other ones each time.
- * visit (may be NULL) is told each index. Returns how many. */
+/* Changes count different records that live, all when there are fewer. seed 0: other ones each
+ * time. visit (may be NULL) is told each index. Returns how many. */
 size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t count,
                         uint64_t seed, void (*visit)(void *arg, size_t index), void *arg);
 
-/* Changes the record with this key (with or without `company|` before it). False: no such key. */
+/* Deletes count different records, as sim_table_change changes them. */
+size_t sim_table_delete(struct sim_store *store, struct sim_table *table, size_t count,
+                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg);
+
+/* Changes the record with this key (with or without `company|` before it); one that is deleted
+ * lives again. False: no such key. */
 bool sim_table_change_key(struct sim_store *store, struct sim_table *table, const char *key);
 
 /* Writes the key of record index into out, which has SIM_KEY_SIZE bytes. */

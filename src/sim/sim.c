@@ -14,6 +14,7 @@
 #include "sim/clock.h"
 #include "sim/dataverse/dataverse.h"
 #include "sim/execution.h"
+#include "sim/journal.h"
 #include "sim/random.h"
 
 struct job {
@@ -57,6 +58,8 @@ bool sim_init(struct sim *sim, const struct sim_options *options)
     pthread_cond_init(&sim->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     sim->dataverse = dv_new(sim);
+    if (options->journal && !sim_journal_open(sim, options->journal))
+        return false;
     return make_dir(sim);
 }
 
@@ -79,6 +82,7 @@ void sim_done(struct sim *sim)
     sim_reset(sim);
     sim_unlock(sim);
     dv_free(sim->dataverse);
+    sim_journal_close(sim);
     if (sim->dir_is_ours)
         remove_dir(sim->dir);
     pthread_cond_destroy(&sim->wake);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "sim/options.h"
 #include "sim/project.h"
@@ -44,6 +45,7 @@ struct sim {
     uint64_t token_revoked; /* tokens up to this serial are void */
     struct sim_stats stats;
     struct dv *dataverse; /* dataverse/dataverse.h */
+    FILE *journal;        /* NULL: none is kept */
 };
 
 /* Makes the shared state and the folder. False, after saying why on stderr, when it cannot. */

@@ -95,7 +95,8 @@ static bool fill(struct truth *truth)
     while (table && count < STEP && count < truth->left && truth->next + count < table->count) {
         size_t index = truth->next + count;
         sim_segment_key(table->segments, table->segment_count, index, truth->keys[count]);
-        truth->revisions[count++] = table->records[index].revision;
+        truth->revisions[count++] =
+            sim_record_is_dead(&table->records[index]) ? 0 : table->records[index].revision;
     }
     truth->faults =
         sim_faults_read(sim_switch_view(sim, sim_project_find(&sim->projects, truth->project)));
@@ -104,7 +105,8 @@ static bool fill(struct truth *truth)
     sim_text_clear(&truth->lines);
     truth->lines_read = 0;
     for (size_t i = 0; i < count; i++)
-        add_line(truth, truth->next + i, truth->keys[i], truth->revisions[i]);
+        if (truth->revisions[i])
+            add_line(truth, truth->next + i, truth->keys[i], truth->revisions[i]);
     truth->next += count;
     truth->left -= count;
     return count > 0;
@@ -114,8 +116,9 @@ static ssize_t read_truth(void *cls, uint64_t position, char *out, size_t most)
 {
     struct truth *truth = cls;
     (void)position;
-    if (truth->lines_read == truth->lines.len && !fill(truth))
-        return MHD_CONTENT_READER_END_OF_STREAM;
+    while (truth->lines_read == truth->lines.len) /* a step may hold deleted records alone */
+        if (!fill(truth))
+            return MHD_CONTENT_READER_END_OF_STREAM;
     size_t len = truth->lines.len - truth->lines_read;
     if (len > most)
         len = most;

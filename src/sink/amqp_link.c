@@ -4,8 +4,10 @@
 #include "base/metric.h"
 
 enum {
-    ASK_EVERY_MS = 200, /* for a queue's length, while publishing */
-    ASK_AGAIN_MS = 25,  /* when only our own publishing has filled it since */
+    ASK_EVERY_MS = 200,   /* for a queue's length, while publishing */
+    ASK_SELDOM_MS = 2000, /* while what we have published since is next to nothing */
+    ASK_AGAIN_MS = 25,    /* when only our own publishing has filled it since */
+    LITTLE_PART = 8,      /* of what a queue may hold: next to nothing */
     ASK_TIMEOUT_MS = 10000,
     CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
 };
@@ -132,8 +134,11 @@ static bool is_full(const struct sl_amqp_link *link, const struct sl_backlog *la
 
 static uint64_t ask_due_ms(const struct sl_amqp_link *link, const struct sl_backlog *lane)
 {
-    bool by_us = is_full(link, lane) && lane->messages < link->broker->settings->max_backlog;
-    return lane->asked_ms ? lane->asked_ms + (by_us ? ASK_AGAIN_MS : ASK_EVERY_MS) : 0;
+    uint32_t most = (uint32_t)link->broker->settings->max_backlog;
+    bool full = is_full(link, lane), by_us = full && lane->messages < most;
+    bool little = !full && lane->published < most / LITTLE_PART;
+    uint64_t every_ms = by_us ? ASK_AGAIN_MS : little ? ASK_SELDOM_MS : ASK_EVERY_MS;
+    return lane->asked_ms ? lane->asked_ms + every_ms : 0;
 }
 
 static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err *err)
@@ -144,9 +149,11 @@ static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err
     int rc = sl_channel_queue_state(link->watch, lane->queue, sl_deadline_in(ASK_TIMEOUT_MS),
                                     &state, err);
     lane->asking = false;
+    lane->told = rc == SL_OK;
     lane->asked_ms = sl_loop_now_ms();
     if (rc == SL_OK) {
         lane->messages = state.messages;
+        lane->consumers = state.consumers;
         lane->published -= published;
         sl_metric_set(lane->gauge, state.messages);
     } else if (rc != SL_CANCELED && !sl_amqp_blocked(link->amqp)) {
@@ -184,4 +191,21 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
         if (rc == SL_CANCELED)
             return sl_err_set(err, rc, "cancelled while queue '%s' is full", lane->queue);
     }
+}
+
+int sl_amqp_link_look(struct sl_amqp_link *link, enum sl_lane which, struct sl_queue_state *ret,
+                      struct sl_err *err)
+{
+    struct sl_backlog *lane = &link->lanes[which];
+    while (lane->asking)
+        if (sl_wait(&lane->changed, SL_FOREVER) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    if (!sl_amqp_link_ready(link))
+        return sl_err_set(err, SL_CLOSED, "the connection to RabbitMQ was lost");
+    if (ask(link, lane, err) == SL_CANCELED)
+        return SL_CANCELED;
+    if (!lane->told || !sl_amqp_link_ready(link)) /* also when RabbitMQ blocks the connection */
+        return sl_err_set(err, SL_CLOSED, "RabbitMQ does not tell of queue '%s'", lane->queue);
+    *ret = (struct sl_queue_state){lane->messages, lane->consumers};
+    return SL_OK;
 }

@@ -13,8 +13,9 @@ struct sl_backlog {
     char queue[SL_QUEUE_NAME_MAX];
     uint64_t asked_ms;  /* loop clock; 0: never */
     uint32_t messages;  /* then */
+    uint32_t consumers; /* then */
     uint32_t published; /* by us since */
-    bool asking;
+    bool asking, told;  /* told: the last answer was one */
     struct sl_waitlist changed;
     struct sl_metric *gauge;
 };
@@ -47,5 +48,10 @@ int sl_amqp_link_open(struct sl_amqp_link *link, uint64_t deadline_ms, struct sl
 /* Waits while the broker blocks publishing or the lane's queue is full. Returns SL_OK also when the
  * link was lost meanwhile; SL_CANCELED. */
 int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane lane, struct sl_err *err);
+
+/* Asks how much is in the lane's queue, and who takes it. Suspends. Fails with SL_CLOSED when that
+ * cannot be told, SL_CANCELED. */
+int sl_amqp_link_look(struct sl_amqp_link *link, enum sl_lane lane, struct sl_queue_state *ret,
+                      struct sl_err *err);
 
 #endif

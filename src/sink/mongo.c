@@ -27,6 +27,7 @@ struct mongo_sink {
     uint64_t tombstone_ttl_ms;
     sl_route_fn *route;
     void *context;
+    struct sl_overtaken *overtaken;
     struct collection *collections;
 };
 
@@ -40,6 +41,7 @@ struct writing {
     struct sl_buf command;
     uint32_t *rows; /* indices of the records that can be written */
     uint32_t count;
+    uint32_t unmade; /* rows of the command that may not make their document */
     struct sl_result result;
     uint32_t reject_capacity;
 };
@@ -117,9 +119,11 @@ static void reject(struct writing *writing, uint32_t index, const char *code, co
 static int sort_rows(struct writing *writing, struct sl_err *err)
 {
     const struct sl_batch *batch = writing->batch;
+    int64_t since_ms = sl_wall_ms() - (int64_t)writing->sink->tombstone_ttl_ms;
     for (uint32_t i = 0; i < batch->count; i++) {
         const char *reason = NULL;
-        const char *code = sl_mongo_record_fault(&batch->records[i], &reason);
+        const char *code =
+            sl_mongo_record_fault(&batch->records[i], batch->origin.read_at_ms, since_ms, &reason);
         if (code)
             reject(writing, i, code, reason);
         else
@@ -142,22 +146,40 @@ static void append_head(bson_t *head, const struct writing *writing)
     sl_mongo_append_durable(head, writing->deadline_ms);
 }
 
+/* Whether the row may make its document, or only change it. late: those of its batch may not. */
+static bool may_insert(const struct writing *writing, const struct sl_record *record, bool late)
+{
+    if (record->op == SL_DELETE || !writing->sink->overtaken)
+        return true;
+    return !(record->letter ? sl_overtaken_has(writing->sink->overtaken, &writing->batch->origin,
+                                               record->letter)
+                            : late);
+}
+
 /* Builds a command of the rows from first on, at most count, as many as fit. Yields. */
 static int build(struct writing *writing, uint32_t first, uint32_t count, uint32_t *ret_count,
                  struct sl_err *err)
 {
+    struct sl_overtaken *overtaken = writing->sink->overtaken;
+    int rc = overtaken ? sl_overtaken_refresh(overtaken, err) : SL_OK;
+    if (rc != SL_OK)
+        return rc;
     bson_t head = BSON_INITIALIZER;
     append_head(&head, writing);
     sl_mongo_command_begin(&writing->command, &head);
     bson_destroy(&head);
 
+    bool late = overtaken && sl_overtaken_has(overtaken, &writing->batch->origin, NULL);
     uint32_t built = 0;
+    writing->unmade = 0;
     while (built < count && built < SL_MONGO_COMMAND_ROWS) {
         const struct sl_record *record = &writing->batch->records[writing->rows[first + built]];
         size_t more = record->doc.length + record->id.length;
         if (built && writing->command.length + more > SL_MONGO_COMMAND_BYTES)
             break;
-        sl_mongo_command_add(&writing->command, &writing->stamp, record, built);
+        bool insert = may_insert(writing, record, late);
+        sl_mongo_command_add(&writing->command, &writing->stamp, record, insert, built);
+        writing->unmade += !insert;
         built++;
         if (built % SLICE_ROWS == 0 && sl_fiber_yield() != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled while a batch was built");
@@ -171,7 +193,7 @@ static int count_reply(struct writing *writing, const bson_t *reply, uint32_t fi
                        struct sl_err *err)
 {
     struct sl_mongo_tally tally;
-    int rc = sl_mongo_reply_check(reply, count, &tally, err);
+    int rc = sl_mongo_reply_check(reply, count, writing->unmade, &tally, err);
     if (rc != SL_OK)
         return rc;
     struct sl_mongo_refusals walk = {0};
@@ -184,8 +206,15 @@ static int count_reply(struct writing *writing, const bson_t *reply, uint32_t fi
         reject(writing, writing->rows[first + refusal.index], "refused", reason);
     }
     writing->result.applied += tally.inserted + tally.modified;
-    writing->result.stale += tally.matched - tally.inserted - tally.modified;
+    writing->result.stale += tally.matched - tally.inserted - tally.modified + tally.missing;
     return SL_OK;
+}
+
+/* The server thinks for longer than the command takes to get there, and it is built anew should it
+ * have to be sent again. */
+static void forget_command(void *ctx)
+{
+    sl_buf_done(&((struct writing *)ctx)->command);
 }
 
 static int send_rows(struct writing *writing, uint32_t first, uint32_t count, struct sl_err *err)
@@ -194,8 +223,9 @@ static int send_rows(struct writing *writing, uint32_t first, uint32_t count, st
     if (!bson_init_static(&command, (const uint8_t *)writing->command.data,
                           writing->command.length))
         return sl_err_set(err, SL_REJECTED, "the command that was built is not BSON");
-    int rc = sl_mongo_command(writing->sink->mongo, writing->sink->database, &command, &reply,
-                              writing->deadline_ms, err);
+    const struct sl_mongo_sent sent = {forget_command, writing};
+    int rc = sl_mongo_command_once(writing->sink->mongo, writing->sink->database, &command, &sent,
+                                   &reply, writing->deadline_ms, err);
     if (rc == SL_OK)
         rc = count_reply(writing, &reply, first, count, err);
     bson_destroy(&reply);
@@ -232,7 +262,11 @@ static int write_rows(struct writing *writing, uint32_t first, uint32_t count, s
 static int write_batch(struct writing *writing, struct sl_err *err)
 {
     int rc = sort_rows(writing, err);
-    return rc == SL_OK ? write_rows(writing, 0, writing->count, err) : rc;
+    if (rc != SL_OK || !writing->count)
+        return rc;
+    sl_mongo_command_reserve(&writing->command, &writing->stamp, writing->batch->bytes,
+                             writing->count);
+    return write_rows(writing, 0, writing->count, err);
 }
 
 static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t deadline_ms,
@@ -298,7 +332,7 @@ static const struct sl_sink_type type = {
 };
 
 struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
-                                  sl_route_fn *route, void *context)
+                                  sl_route_fn *route, void *context, struct sl_overtaken *overtaken)
 {
     struct mongo_sink *sink = SL_NEW(struct mongo_sink);
     sink->sink = (struct sl_sink){.type = &type, .name = "mongo"};
@@ -307,5 +341,6 @@ struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_
     sink->tombstone_ttl_ms = settings->tombstone_ttl_ms;
     sink->route = route;
     sink->context = context;
+    sink->overtaken = overtaken;
     return &sink->sink;
 }

@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/number.h"
+#include "format/own_name.h"
+
 /* BSON by hand: every length is known before the bytes are written, so each update is a run of
  * copies. A piece is an element's type byte, its name and NUL. Source: bsonspec.org, version 1.1.
  */
@@ -29,6 +32,10 @@ static const char LITERAL[] = PIECE(T_DOCUMENT, "$literal");
 static const char GT[] = PIECE(T_ARRAY, "$gt");
 static const char VERSION[] = PIECE(T_INT64, "0");
 static const char UPSERT[] = PIECE(T_BOOL, "upsert") "\1";
+static const char UPDATE_ONLY[] = PIECE(T_BOOL, "upsert") "\0";
+/* {"_sluice.deleted": {$exists: false}}: a tombstone is no document that may be changed. */
+static const char ALIVE[] =
+    PIECE(T_DOCUMENT, "_sluice.deleted") "\x0f\0\0\0" PIECE(T_BOOL, "$exists") "\0";
 
 static const char UPDATES[] = PIECE(T_ARRAY, "updates");
 
@@ -183,17 +190,24 @@ void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp)
 
 /* --- records --- */
 
-const char *sl_mongo_record_fault(const struct sl_record *record, const char **ret_reason)
+const char *sl_mongo_record_fault(const struct sl_record *record, int64_t read_at_ms,
+                                  int64_t read_since_ms, const char **ret_reason)
 {
     bson_iter_t at;
-    if (record->op == SL_DELETE)
+    bool old = record->letter
+                   ? record->letter->read_at_ms <= read_since_ms
+                   : record->op == SL_UPSERT && read_at_ms && read_at_ms <= read_since_ms;
+    if (old) {
+        *ret_reason = "the row was read longer than mongo.tombstone_ttl ago";
+        return "too_old";
+    }
+    if (record->op == SL_DELETE || record->sound)
         return NULL;
     *ret_reason = "the row's document is not valid BSON";
     if (!bson_iter_init_from_data(&at, (const uint8_t *)record->doc.at, record->doc.length))
         return "malformed";
     while (bson_iter_next(&at)) {
-        const char *name = bson_iter_key_unsafe(&at);
-        if (name[0] != '_' || (strcmp(name, "_id") != 0 && strcmp(name, "_sluice") != 0))
+        if (!sl_name_is_own(sl_str_of(bson_iter_key_unsafe(&at))))
             continue;
         *ret_reason = "the source has a column named _id or _sluice, which are sluice's own";
         return "reserved_column";
@@ -220,11 +234,12 @@ struct sizes {
     size_t replace;  /* {$cond: …} */
     size_t stage;    /* {$replaceWith: …} */
     size_t pipeline;
+    size_t query;
     size_t update; /* the whole update */
 };
 
 static struct sizes measure(const struct sl_mongo_stamp *stamp, const struct sl_buf *meta,
-                            const struct sl_record *record)
+                            const struct sl_record *record, bool insert)
 {
     struct sizes size;
     size.id = PIECE_BYTES(ID) + LENGTH + record->id.length + END;
@@ -238,8 +253,9 @@ static struct sizes measure(const struct sl_mongo_stamp *stamp, const struct sl_
     size.replace = LENGTH + PIECE_BYTES(COND) + size.cond + END;
     size.stage = LENGTH + PIECE_BYTES(REPLACE) + size.replace + END;
     size.pipeline = LENGTH + PIECE_BYTES(FIRST) + size.stage + END;
-    size.update = LENGTH + PIECE_BYTES(QUERY) + LENGTH + size.id + END + PIECE_BYTES(UPDATE) +
-                  size.pipeline + PIECE_BYTES(UPSERT) + END;
+    size.query = LENGTH + size.id + (insert ? 0 : sizeof ALIVE) + END; /* its NUL ends $exists */
+    size.update = LENGTH + PIECE_BYTES(QUERY) + size.query + PIECE_BYTES(UPDATE) + size.pipeline +
+                  PIECE_BYTES(UPSERT) + END;
     return size;
 }
 
@@ -279,19 +295,21 @@ static char *put_document(char *to, const struct sizes *size, const struct sl_bu
 }
 
 void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
-                          const struct sl_record *record, uint32_t index)
+                          const struct sl_record *record, bool insert, uint32_t index)
 {
     const struct sl_buf *meta = record->op == SL_DELETE ? &stamp->tombstone : &stamp->document;
-    struct sizes size = measure(stamp, meta, record);
-    char name[16];
-    int name_bytes = snprintf(name, sizeof name, T_DOCUMENT "%u", index) + 1;
+    struct sizes size = measure(stamp, meta, record, insert);
+    char name[1 + SL_NUMBER_BYTES] = T_DOCUMENT;
+    size_t name_bytes = 1 + sl_int64_format(index, name + 1) + 1; /* type, digits, NUL */
 
-    char *start = sl_buf_reserve(out, (size_t)name_bytes + size.update);
-    char *to = put(start, name, (size_t)name_bytes);
+    char *start = sl_buf_reserve(out, name_bytes + size.update);
+    char *to = put(start, name, name_bytes);
     to = put_length(to, size.update);
     to = PUT(to, QUERY);
-    to = put_length(to, LENGTH + size.id + END);
+    to = put_length(to, size.query);
     to = put_id(to, record->id);
+    if (!insert)
+        to = put(to, ALIVE, sizeof ALIVE);
     to = put_end(to, END);
     to = PUT(to, UPDATE);
     to = put_length(to, size.pipeline);
@@ -309,7 +327,7 @@ void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp
     to = put_end(to, END); /* {$literal: …} */
     to = put(to, stamp->keep.data, stamp->keep.length);
     to = put_end(to, 4); /* the array, {$cond}, {$replaceWith}, the pipeline */
-    to = PUT(to, UPSERT);
+    to = insert ? PUT(to, UPSERT) : PUT(to, UPDATE_ONLY);
     to = put_end(to, END);
     sl_buf_commit(out, (size_t)(to - start));
 }
@@ -322,6 +340,15 @@ void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head)
     sl_buf_add(out, bson_get_data(head), head->len - END);
     sl_buf_add(out, UPDATES, sizeof UPDATES - 1);
     sl_buf_add(out, "\0\0\0\0", LENGTH);
+}
+
+void sl_mongo_command_reserve(struct sl_buf *out, const struct sl_mongo_stamp *stamp, size_t bytes,
+                              uint32_t count)
+{
+    enum { HEAD_BYTES = 1024, UPDATE_BYTES = 256 }; /* an update's own, its second id included */
+    size_t row = UPDATE_BYTES + stamp->document.length + stamp->stored.length + stamp->keep.length;
+    size_t wanted = HEAD_BYTES + bytes + count * row;
+    sl_buf_reserve(out, wanted < SL_MONGO_COMMAND_BYTES ? wanted : SL_MONGO_COMMAND_BYTES);
 }
 
 void sl_mongo_command_end(struct sl_buf *out)

@@ -35,15 +35,24 @@ void sl_mongo_stamp_init(struct sl_mongo_stamp *stamp, const struct sl_origin *o
 void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp);
 
 /* Why a record cannot be written at all: a dead-letter code (a constant, with one sentence in
- * ret_reason), or NULL when it can. */
-const char *sl_mongo_record_fault(const struct sl_record *record, const char **ret_reason);
+ * ret_reason), or NULL when it can. A row (of a batch read at read_at_ms, 0: not known, or of a
+ * letter) must have been read after read_since_ms (wall clock): a deletion that it does not know of
+ * may be forgotten otherwise. */
+const char *sl_mongo_record_fault(const struct sl_record *record, int64_t read_at_ms,
+                                  int64_t read_since_ms, const char **ret_reason);
 
 /* Begins a command in out (cleared first). head holds everything but the updates. */
 void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head);
 
-/* Appends record as update number index (from 0). */
+/* Makes room in out for a command of count rows whose ids and documents have so many bytes, as far
+ * as one command goes: it need not move while it grows. */
+void sl_mongo_command_reserve(struct sl_buf *out, const struct sl_mongo_stamp *stamp, size_t bytes,
+                              uint32_t count);
+
+/* Appends record as update number index (from 0). insert: it makes the document when there is none.
+ */
 void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
-                          const struct sl_record *record, uint32_t index);
+                          const struct sl_record *record, bool insert, uint32_t index);
 
 /* Ends the command: out holds one whole BSON document. */
 void sl_mongo_command_end(struct sl_buf *out);

@@ -60,8 +60,8 @@ static int check_concern(const bson_t *reply, struct sl_err *err)
     return code;
 }
 
-int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tally *ret,
-                         struct sl_err *err)
+int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, uint32_t unmade,
+                         struct sl_mongo_tally *ret, struct sl_err *err)
 {
     int rc = check_concern(reply, err);
     if (rc == SL_OK)
@@ -75,7 +75,9 @@ int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tal
         .inserted = count_of(reply, "upserted"),
         .refused = count_of(reply, "writeErrors"),
     };
-    if (tally.matched + tally.refused != rows || tally.inserted + tally.modified > tally.matched)
+    uint32_t told = tally.matched + tally.refused;
+    tally.missing = told < rows ? rows - told : 0;
+    if (told > rows || tally.missing > unmade || tally.inserted + tally.modified > tally.matched)
         return sl_err_set(
             err, SL_CLOSED,
             "MongoDB's answer does not add up: %u rows sent, %u matched, %u modified, "

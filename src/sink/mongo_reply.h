@@ -18,14 +18,15 @@ struct sl_mongo_tally {
     uint32_t modified; /* changed in place */
     uint32_t inserted;
     uint32_t refused;
+    uint32_t missing; /* not found, of those that may not be inserted */
 };
 
-/* Counts and checks the reply to a command of `rows` updates. SL_OK when every row is accounted
- * for; ret->refused rows are in writeErrors. A write concern error, a refusal that is the server's
- * and not the row's fault, or counts that do not add up fail with a transient code or SL_CONFIG:
- * then nothing is known. */
-int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tally *ret,
-                         struct sl_err *err);
+/* Counts and checks the reply to a command of `rows` updates, `unmade` of them without upsert.
+ * SL_OK when every row is accounted for; ret->refused rows are in writeErrors. A write concern
+ * error, a refusal that is the server's and not the row's fault, or counts that do not add up fail
+ * with a transient code or SL_CONFIG: then nothing is known. */
+int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, uint32_t unmade,
+                         struct sl_mongo_tally *ret, struct sl_err *err);
 
 /* Walks writeErrors: call with a zeroed walk until it returns false. */
 struct sl_mongo_refusals {

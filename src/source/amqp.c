@@ -210,12 +210,13 @@ static void refuse(struct amqp_source *self, struct sl_held *held, const char *r
     sl_held_free(held);
 }
 
-static struct sl_batch *decode(struct amqp_source *self, const struct sl_held *held,
-                               size_t credit_bytes, int *ret_code, struct sl_err *err)
+static struct sl_batch *decode(struct amqp_source *self, struct sl_held *held, size_t credit_bytes,
+                               int *ret_code, struct sl_err *err)
 {
     struct sl_batch *batch = sl_batch_new(self->credit, credit_bytes);
     batch->origin.lane = self->lane;
-    *ret_code = sl_message_decode(batch, held->content_type, held->body, held->size, err);
+    *ret_code = sl_message_take(batch, held->content_type, held->body, held->size, err);
+    held->body = NULL;
     if (*ret_code == SL_OK)
         return batch;
     sl_batch_free(batch);
@@ -364,7 +365,7 @@ static const struct sl_source_type type = {
 static uint16_t choose_prefetch(enum sl_lane lane, const struct sl_credit *credit,
                                 size_t batch_bytes)
 {
-    size_t prefetch = credit->total_bytes / (batch_bytes ? batch_bytes : 1);
+    size_t prefetch = credit->total_bytes / (DECODED_FACTOR * (batch_bytes ? batch_bytes : 1));
     size_t least = lane == SL_LANE_FAST ? PREFETCH_FAST : PREFETCH_MIN;
     if (prefetch < least)
         return (uint16_t)least;

@@ -8,7 +8,7 @@
 #include "flow/source.h"
 
 /* Consumes the lane's queue; starts the fiber. broker and credit must outlive the source.
- * batch_bytes is the usual size of a message; prefetch = credit / batch_bytes, from 2 to 64.
+ * batch_bytes is the usual size of a message; prefetch = credit / (2 · batch_bytes), from 2 to 64.
  * Close it from a fiber. */
 struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lane lane,
                                      struct sl_credit *credit, size_t batch_bytes);

@@ -247,6 +247,28 @@ const char *sl_budget_trouble(struct sl_budget *budget)
     return budget->trouble;
 }
 
+bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYTES])
+{
+    struct sl_budget_gate *gate = &budget->gate;
+    const struct sl_budget_use *use = &gate->used.total;
+    uint64_t now_ms = sl_loop_now_ms();
+    const char *held = sl_budget_trouble(budget);
+    sl_window_slide(&gate->used, now_ms);
+    if (held)
+        snprintf(ret_why, SL_ERR_TEXT_BYTES, "%s", held);
+    else if (sl_gate_is_near(gate, now_ms) && sl_pace_is_short(&budget->pace))
+        snprintf(ret_why, SL_ERR_TEXT_BYTES,
+                 "%llu of %llu requests and %llu of %llu s of execution are used up in the "
+                 "service's window: tables are polled less often than half of what they should be",
+                 (unsigned long long)sl_use_requests(use),
+                 (unsigned long long)sl_gate_requests_limit(gate, now_ms),
+                 (unsigned long long)sl_use_execution_ms(use) / 1000,
+                 (unsigned long long)sl_gate_execution_limit_ms(gate, now_ms) / 1000);
+    else
+        return false;
+    return true;
+}
+
 void sl_budget_status(struct sl_budget *budget, struct sl_buf *json)
 {
     uint64_t now_ms = sl_loop_now_ms();

@@ -118,7 +118,7 @@ static double distance_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
     return by_count > by_time ? by_count : by_time;
 }
 
-static bool is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
+bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
 {
     const struct sl_budget_use *use = &gate->used.total;
     return sl_use_requests(use) * 100 > sl_gate_requests_limit(gate, now_ms) * NEAR_PERCENT ||
@@ -129,7 +129,8 @@ static bool is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
 static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency urgency,
                              uint64_t now_ms)
 {
-    bool spaced = now_ms < gate->calm_until_ms || (urgency != SL_URGENT && is_near(gate, now_ms));
+    bool spaced =
+        now_ms < gate->calm_until_ms || (urgency != SL_URGENT && sl_gate_is_near(gate, now_ms));
     return spaced && (double)now_ms < gate->next_ms ? (uint64_t)ceil(gate->next_ms) : 0;
 }
 

@@ -69,4 +69,8 @@ unsigned sl_gate_slots(const struct sl_budget_gate *gate, uint64_t now_ms);
 double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, bool patient_waits,
                          uint64_t now_ms);
 
+/* Whether the limits are all but used up, so that even urgent requests soon wait. The window must
+ * have slid. */
+bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms);
+
 #endif

@@ -8,6 +8,7 @@
 enum {
     HOT_MS = 60 * 1000,  /* how long rows keep a table hot */
     LATE_MS = 10 * 1000, /* a poll that comes so late, ... */
+    SHORT_FACTOR = 2,    /* intervals that are so many times too long */
     LATE_PARTS = 4,      /* ... and a quarter of its interval, comes with others: spread them */
 };
 
@@ -170,6 +171,7 @@ void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms)
             over = demand.idle_least / rest;
         idle_factor = stretch_idle(pace, rest);
     }
+    pace->stretch = hot_factor > over ? hot_factor : over;
     for (struct sl_budget_member *m = pace->first; m; m = m->next) {
         if (m->hot)
             set(m, (double)m->every_ms * hot_factor);
@@ -178,4 +180,9 @@ void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms)
         else
             set(m, (double)m->every_ms * idle_factor);
     }
+}
+
+bool sl_pace_is_short(const struct sl_budget_pace *pace)
+{
+    return pace->count && pace->stretch >= SHORT_FACTOR;
 }

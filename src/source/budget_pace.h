@@ -31,6 +31,7 @@ struct sl_budget_pace {
     struct sl_budget_member *first; /* private, as all */
     unsigned count, hot_count;
     uint32_t dice;
+    double stretch; /* of the last plan: by how much a table's interval is longer than it may be */
 };
 
 /* Adds a member, whose three settings are filled, and takes it out. It lives that long. */
@@ -46,5 +47,9 @@ uint64_t sl_pace_interval_ms(const struct sl_budget_member *member);
 
 /* Plans the interval of every member for a rate in polls a millisecond. */
 void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms);
+
+/* Whether by the last plan hot members are polled less than half as often as they want, or idle
+ * ones than their longest interval allows. A little less of either is what pacing is for. */
+bool sl_pace_is_short(const struct sl_budget_pace *pace);
 
 #endif

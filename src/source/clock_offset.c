@@ -29,7 +29,18 @@ void sl_clock_offset_add(struct sl_clock_offset *offset, int64_t sent_ms, int64_
     offset->known = true;
 }
 
+/* Most machines keep the time by the same means: as long as the clocks may agree, they do. The
+ * middle of the bounds would be wrong by hundreds of milliseconds in the first minutes. */
 int64_t sl_clock_offset_ms(const struct sl_clock_offset *offset)
 {
-    return offset->known ? offset->low_ms + (offset->high_ms - offset->low_ms) / 2 : 0;
+    if (offset->low_ms <= 0 && offset->high_ms >= 0)
+        return 0;
+    return offset->low_ms + (offset->high_ms - offset->low_ms) / 2;
+}
+
+int64_t sl_clock_offset_doubt_ms(const struct sl_clock_offset *offset)
+{
+    int64_t likely_ms = sl_clock_offset_ms(offset);
+    int64_t below_ms = likely_ms - offset->low_ms, above_ms = offset->high_ms - likely_ms;
+    return below_ms > above_ms ? below_ms : above_ms;
 }

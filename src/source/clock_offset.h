@@ -19,7 +19,11 @@ struct sl_clock_offset {
 void sl_clock_offset_add(struct sl_clock_offset *offset, int64_t sent_ms, int64_t received_ms,
                          int64_t date_ms);
 
-/* Peer's clock minus ours; 0 while nothing is known. */
+/* Peer's clock minus ours: 0 as long as the answers allow that, else the middle of what they allow.
+ */
 int64_t sl_clock_offset_ms(const struct sl_clock_offset *offset);
+
+/* How far from that the truth may be; 0 while nothing is known. */
+int64_t sl_clock_offset_doubt_ms(const struct sl_clock_offset *offset);
 
 #endif

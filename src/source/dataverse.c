@@ -10,7 +10,6 @@
 #include "source/dataverse_own.h"
 
 enum {
-    LEASE_TTL_MS = 30 * 1000,
     LEASE_MARGIN_MS = 3 * 1000, /* of the time for which a renewal is trusted */
     LEASE_RETRY_MS = 1000,
 };
@@ -92,9 +91,13 @@ static int become_owner(struct sl_dataverse *dataverse, struct sl_err *err)
         rc = state->type->mark_raise(state, name, mark, epoch, err);
     if (rc == SL_OK)
         rc = state->type->mark_get(state, name, &mark, err);
+    int64_t offset = 0;
+    if (rc == SL_OK)
+        rc = state->type->mark_offset(state, name, &offset, err);
     if (rc != SL_OK)
         return rc;
     dataverse->mark = mark;
+    dataverse->offset = offset;
     sl_dataverse_saw(dataverse, mark);
     dataverse->epoch = epoch;
     sl_log(SL_INFO, "source taken up", SL_T("source", name), SL_N("epoch", epoch),
@@ -106,25 +109,52 @@ static int become_owner(struct sl_dataverse *dataverse, struct sl_err *err)
 static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
 {
     struct sl_state *state = dataverse->env.state;
+    if (!dataverse->lease.held)
+        sl_share_wait_turn(dataverse->env.share, &dataverse->lease);
     uint64_t asked_ms = sl_loop_now_ms();
-    int rc = state->type->lease_hold(state, &dataverse->lease, LEASE_TTL_MS, err);
+    int rc = state->type->lease_hold(state, &dataverse->lease, state->lease_ms, err);
     if (rc != SL_OK)
         return rc;
     if (dataverse->epoch != dataverse->lease.epoch)
         dataverse->epoch = 0; /* somebody else was the owner meanwhile */
-    dataverse->owned_till_ms = asked_ms + LEASE_TTL_MS - LEASE_MARGIN_MS;
+    dataverse->owned_till_ms = asked_ms + state->lease_ms - LEASE_MARGIN_MS;
     sl_books_stir(&dataverse->books); /* they may have waited for the lease */
     return dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
+}
+
+/* What was read and is not journaled, the next owner reads again. */
+static void give_away(struct sl_dataverse *dataverse)
+{
+    struct sl_state *state = dataverse->env.state;
+    dataverse->epoch = 0;
+    sl_wake_all(&dataverse->owner_changed);
+    sl_share_gave(dataverse->env.share, &dataverse->lease);
+    state->type->lease_drop(state, &dataverse->lease);
+}
+
+/* Waits so long, or until another process shall have the source. */
+static int sleep_as_owner(struct sl_dataverse *dataverse, uint64_t pause_ms)
+{
+    uint64_t until_ms = sl_deadline_in(pause_ms);
+    int rc;
+    do {
+        if (dataverse->epoch && sl_share_must_give(dataverse->env.share, &dataverse->lease)) {
+            give_away(dataverse);
+            return SL_OK;
+        }
+        rc = sl_wait(&dataverse->must_give, until_ms);
+    } while (rc == SL_OK);
+    return rc == SL_TIMEOUT ? SL_OK : rc;
 }
 
 static void keep_lease(void *arg)
 {
     struct sl_dataverse *dataverse = arg;
     uint64_t pause_ms = 0;
-    while (sl_fiber_sleep(pause_ms) == SL_OK) {
+    while (sleep_as_owner(dataverse, pause_ms) == SL_OK) {
         struct sl_err err = {0};
         int rc = hold(dataverse, &err);
-        pause_ms = rc == SL_OK ? LEASE_TTL_MS / 3 : LEASE_RETRY_MS;
+        pause_ms = rc == SL_OK ? dataverse->env.state->lease_ms / 3 : LEASE_RETRY_MS;
         if (rc == SL_CANCELED)
             return;
         if (rc == SL_THROTTLED) { /* a standby is no trouble */
@@ -136,6 +166,62 @@ static void keep_lease(void *arg)
 }
 
 /* --- the mark --- */
+
+int64_t sl_dataverse_offset(const struct sl_dataverse *dataverse)
+{
+    return dataverse->offset;
+}
+
+int sl_dataverse_same_offset(const struct sl_dataverse *dataverse, int64_t offset,
+                             struct sl_err *err)
+{
+    if (offset == dataverse->offset && offset != SL_DATAVERSE_NO_OFFSET)
+        return SL_OK;
+    return sl_err_set(err, SL_CLOSED, "source '%s' begins its versions anew; it is asked again",
+                      dataverse->config->name);
+}
+
+static int wait_raised(struct sl_dataverse *dataverse, struct sl_err *err)
+{
+    while (dataverse->raising)
+        if (sl_wait(&dataverse->raised, SL_FOREVER) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    return SL_OK;
+}
+
+/* From here on nothing is read by the old offset, so that `greatest` covers all that ever was. When
+ * the write fails nobody knows the offset, and nothing is read until it is tried again. */
+int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struct sl_err *err)
+{
+    struct sl_state *state = dataverse->env.state;
+    int64_t offset;
+    int rc = wait_raised(dataverse, err);
+    if (rc != SL_OK)
+        return rc;
+    int64_t before = dataverse->offset;
+    if (dataverse->greatest >= SL_DATAVERSE_NUMBER_END / 2)
+        return sl_err_set(err, SL_CONFIG,
+                          "the versions of source '%s' cannot be reset: %" PRId64
+                          " is too near to the greatest version there can be",
+                          dataverse->config->name, dataverse->greatest);
+    dataverse->raising = true;
+    dataverse->offset = SL_DATAVERSE_NO_OFFSET;
+    int64_t value = dataverse->greatest, epoch = dataverse->epoch;
+    rc = state->type->mark_reset(state, dataverse->config->name, name, value, epoch, &offset, err);
+    dataverse->raising = false;
+    if (rc == SL_REJECTED && dataverse->epoch == epoch)
+        sl_dv_lose(dataverse);
+    if (rc == SL_OK && dataverse->epoch == epoch) {
+        dataverse->offset = offset;
+        if (value > dataverse->mark)
+            dataverse->mark = value;
+        if (offset != before)
+            sl_log(SL_WARN, "versions begin anew", SL_T("source", dataverse->config->name),
+                   SL_N("offset", offset));
+    }
+    sl_wake_all(&dataverse->raised);
+    return rc;
+}
 
 int64_t sl_dataverse_greatest(const struct sl_dataverse *dataverse)
 {
@@ -210,6 +296,7 @@ struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
         return NULL;
     }
     snprintf(dataverse->lease.name, sizeof dataverse->lease.name, "source:%s", source->name);
+    sl_share_watch(env->share, &dataverse->lease, &dataverse->must_give);
     dataverse->keeper = sl_fiber_spawn_joinable("dv.lease", keep_lease, dataverse);
     sl_books_start(&dataverse->books, "dv.books");
     return dataverse;
@@ -222,6 +309,7 @@ void sl_dataverse_free(struct sl_dataverse *dataverse)
     struct sl_state *state = dataverse->env.state;
     sl_fiber_cancel(dataverse->keeper);
     sl_fiber_join(dataverse->keeper);
+    sl_share_watch(dataverse->env.share, &dataverse->lease, NULL);
     sl_books_stop(&dataverse->books);
     state->type->lease_drop(state, &dataverse->lease);
     sl_dataverse_remote_done(&dataverse->remote);
@@ -236,6 +324,12 @@ const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse)
     return sl_dataverse_epoch(dataverse) ? sl_budget_trouble(dataverse->remote.budget) : NULL;
 }
 
+bool sl_dataverse_budget_is_used_up(const struct sl_dataverse *dataverse,
+                                    char ret_why[SL_ERR_TEXT_BYTES])
+{
+    return sl_dataverse_epoch(dataverse) && sl_budget_is_used_up(dataverse->remote.budget, ret_why);
+}
+
 const char *sl_dataverse_name(const struct sl_dataverse *dataverse)
 {
     return dataverse->config->name;
@@ -248,9 +342,14 @@ struct sl_dataverse_remote *sl_dataverse_remote(struct sl_dataverse *dataverse)
 
 void sl_dataverse_status(const struct sl_dataverse *dataverse, struct sl_buf *buf)
 {
-    sl_buf_printf(buf, "{\"owner\":%s,\"epoch\":%" PRId64 ",\"mark\":%" PRId64 ",\"budget\":",
-                  sl_dataverse_epoch(dataverse) ? "true" : "false", dataverse->epoch,
-                  dataverse->mark);
+    const struct sl_clock_offset *clock = &dataverse->remote.offset;
+    int64_t offset = dataverse->offset == SL_DATAVERSE_NO_OFFSET ? 0 : dataverse->offset;
+    sl_buf_printf(
+        buf,
+        "{\"owner\":%s,\"epoch\":%" PRId64 ",\"mark\":%" PRId64 ",\"version_offset\":%" PRId64
+        ",\"clock_offset_ms\":%" PRId64 ",\"clock_doubt_ms\":%" PRId64 ",\"budget\":",
+        sl_dataverse_epoch(dataverse) ? "true" : "false", dataverse->epoch, dataverse->mark, offset,
+        sl_clock_offset_ms(clock), sl_clock_offset_doubt_ms(clock));
     sl_budget_status(dataverse->remote.budget, buf);
     sl_buf_add_text(buf, ",\"trouble\":");
     sl_buf_add_json_text(buf, dataverse->trouble);

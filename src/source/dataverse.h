@@ -4,20 +4,27 @@
 #ifndef SL_SOURCE_DATAVERSE_H
 #define SL_SOURCE_DATAVERSE_H
 
+#include "base/alert_kind.h"
 #include "base/str.h"
 #include "config/config.h"
 #include "flow/credit.h"
+#include "flow/sink.h"
 #include "flow/source.h"
 #include "flow/state.h"
 #include "source/dataverse_api.h"
+#include "source/share.h"
 
 /* What it works with; all outlive it. */
 struct sl_dataverse_env {
     struct sl_http *http;
     struct sl_state *state;
+    struct sl_sink *sink;      /* where the batches go */
     struct sl_credit *credits; /* ingest pools, by enum sl_lane */
-    const struct sl_config_limits *limits;
-    void (*alert)(const char *feed, const char *subject, const char *text); /* never suspends */
+    const struct sl_config *config;
+    const char *database;   /* where the documents go */
+    size_t *held_bytes;     /* ids held by the polls of all sources; its users count it */
+    struct sl_share *share; /* with other processes; NULL: there are none */
+    const struct sl_alerter *alerter;
 };
 
 struct sl_dataverse;
@@ -32,6 +39,10 @@ void sl_dataverse_free(struct sl_dataverse *dataverse);
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse);
+
+/* Whether the budget of its application user is used up, and why. Does not suspend. */
+bool sl_dataverse_budget_is_used_up(const struct sl_dataverse *dataverse,
+                                    char ret_why[SL_ERR_TEXT_BYTES]);
 
 /* Adds the state of the environment as a JSON object: owner, budget, mark. */
 void sl_dataverse_status(const struct sl_dataverse *dataverse, struct sl_buf *buf);
@@ -73,7 +84,18 @@ void sl_dataverse_cover(struct sl_dataverse *dataverse, const char *collection);
  * such number would outdate all rows of the source that are created again. */
 #define SL_DATAVERSE_NUMBER_END (INT64_C(1) << 50)
 
-/* Version numbers of Dataverse as record versions: even for rows, odd for deletions. */
+/* What is added to the version numbers that the service gives, so that versions rise even when the
+ * environment was restored from a backup. Asked for when a request begins; SL_DATAVERSE_NO_OFFSET
+ * while it changes. What was read under another one than now must not be published: ask again. */
+#define SL_DATAVERSE_NO_OFFSET INT64_MIN
+int64_t sl_dataverse_offset(const struct sl_dataverse *dataverse);
+
+/* SL_OK while that offset is still the one; SL_CLOSED: ask again. Does not suspend. */
+int sl_dataverse_same_offset(const struct sl_dataverse *dataverse, int64_t offset,
+                             struct sl_err *err);
+
+/* Version numbers of Dataverse, with the offset, as record versions: even for rows, odd for
+ * deletions. */
 static inline int64_t sl_dataverse_row_version(int64_t number)
 {
     return 2 * number;
@@ -96,6 +118,13 @@ bool sl_dataverse_ring(struct sl_dataverse *dataverse, const char *table);
 
 /* Whether a feed follows the table by change tracking, whoever owns the source. */
 bool sl_dataverse_follows(const struct sl_dataverse *dataverse, const char *table);
+
+/* The state may hold a refresh of the feed, or one that has just ended. Does not suspend. */
+void sl_source_dataverse_refresh(struct sl_source *source);
+
+/* How long rows of the feed that RabbitMQ has confirmed have waited for the database; 0: none do.
+ * Does not suspend. */
+uint64_t sl_source_dataverse_waiting_ms(const struct sl_source *source);
 
 const char *sl_source_dataverse_trouble(const struct sl_source *source);
 void sl_source_dataverse_status(const struct sl_source *source, struct sl_buf *buf);

@@ -19,6 +19,8 @@ enum {
     SMALL_BYTES_MAX = 16 * 1024 * 1024,
     PIECE_BYTES = 16 * 1024,
     ASKED_BYTES = 80,
+    PROGRESS_BYTES = 16 * 1024, /* must come within the patience of the reader, … */
+    PATIENCE_STRETCHES = 10,    /* … and the whole answer within so many times that */
 };
 
 int sl_dataverse_remote_init(struct sl_dataverse_remote *remote, struct sl_http *http,
@@ -127,15 +129,44 @@ void sl_dataverse_close(struct sl_dataverse_remote *remote, struct sl_http_strea
 
 /* --- answers --- */
 
+/* A service, or whoever stands before it, that sends a byte now and then would hold a request for
+ * ever, with its place among the concurrent ones. */
+int sl_dataverse_read(struct sl_http_stream *stream, struct sl_dataverse_pace *pace, void *buf,
+                      size_t size, size_t *ret_size, struct sl_err *err)
+{
+    uint64_t begin_ms = sl_loop_now_ms(), all_ms = PATIENCE_STRETCHES * pace->patience_ms;
+    uint64_t left_ms = pace->patience_ms - pace->stretch_ms;
+    if (all_ms - pace->waited_ms < left_ms)
+        left_ms = all_ms - pace->waited_ms;
+    int rc = sl_http_read(stream, buf, size, ret_size, begin_ms + left_ms, err);
+    uint64_t took_ms = sl_loop_now_ms() - begin_ms;
+    took_ms = took_ms < left_ms ? took_ms : left_ms;
+    pace->waited_ms += took_ms;
+    pace->stretch_ms += took_ms;
+    if (rc == SL_TIMEOUT && pace->waited_ms >= all_ms)
+        return sl_err_set(err, SL_TIMEOUT, "the answer did not come to its end within %llu s",
+                          (unsigned long long)(all_ms / 1000));
+    if (rc == SL_TIMEOUT)
+        return sl_err_set(err, SL_TIMEOUT, "the answer trickles: %zu bytes within %llu s",
+                          pace->stretch_bytes, (unsigned long long)(pace->patience_ms / 1000));
+    if (rc != SL_OK)
+        return rc;
+    pace->stretch_bytes += *ret_size;
+    if (pace->stretch_bytes >= PROGRESS_BYTES)
+        pace->stretch_ms = pace->stretch_bytes = 0;
+    return SL_OK;
+}
+
 /* Reads to the end, or to limit bytes, of which the rest is left. */
-static int read_all(struct sl_http_stream *stream, size_t limit, uint64_t wait_ms,
+static int read_all(struct sl_http_stream *stream, size_t limit, uint64_t patience_ms,
                     struct sl_buf *body, struct sl_err *err)
 {
+    struct sl_dataverse_pace pace = {.patience_ms = patience_ms};
     while (body->length < limit) {
         size_t size, room = limit - body->length;
         char *at = sl_buf_reserve(body, PIECE_BYTES);
-        int rc = sl_http_read(stream, at, room < PIECE_BYTES ? room : PIECE_BYTES, &size,
-                              sl_deadline_in(wait_ms), err);
+        int rc = sl_dataverse_read(stream, &pace, at, room < PIECE_BYTES ? room : PIECE_BYTES,
+                                   &size, err);
         if (rc == SL_END)
             return SL_OK;
         if (rc != SL_OK)

@@ -56,6 +56,19 @@ int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_datave
                       struct sl_http_stream **ret, struct sl_http_response *ret_head,
                       struct sl_err *err);
 
+/* How an answer comes. Only patience_ms is set by its reader, the rest zeroed. */
+struct sl_dataverse_pace {
+    uint64_t patience_ms;
+    uint64_t waited_ms, stretch_ms; /* private */
+    size_t stretch_bytes;
+};
+
+/* Reads on as sl_http_read does, bounded by progress and by total: the time spent waiting for the
+ * service may not exceed patience_ms for 16 KiB (or the rest of the answer), nor ten times that for
+ * all of it. Pauses of the reader do not count. Else SL_TIMEOUT, and the stream is to be closed. */
+int sl_dataverse_read(struct sl_http_stream *stream, struct sl_dataverse_pace *pace, void *buf,
+                      size_t size, size_t *ret_size, struct sl_err *err);
+
 /* Closes a stream of sl_dataverse_open, read or not, and lets the next one have its turn. */
 void sl_dataverse_close(struct sl_dataverse_remote *remote, struct sl_http_stream *stream);
 

@@ -11,12 +11,31 @@
 
 void sl_dv_trouble(struct sl_dv_feed *feed, const char *text)
 {
+    if (text[0] && sl_fiber_cancelled())
+        return; /* it ends: what it leaves undone is no trouble */
     if (strcmp(feed->trouble, text) && text[0])
         sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", feed->config->name),
                SL_T("error", text));
     else if (feed->trouble[0] && !text[0])
         sl_log(SL_INFO, "feed works again", SL_T("feed", feed->config->name));
     snprintf(feed->trouble, sizeof feed->trouble, "%s", text);
+}
+
+/* --- the batcher, one fiber at a time --- */
+
+int sl_dv_enter(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    while (feed->adding)
+        if (sl_wait(&feed->added, SL_FOREVER) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    feed->adding = true;
+    return SL_OK;
+}
+
+void sl_dv_leave(struct sl_dv_feed *feed)
+{
+    feed->adding = false;
+    sl_wake_all(&feed->added);
 }
 
 /* --- the source --- */
@@ -75,6 +94,7 @@ static void feed_close(struct sl_source *source)
     struct sl_dv_feed *feed = feed_of(source);
     sl_fiber_cancel(feed->poller);
     sl_fiber_join(feed->poller);
+    sl_dv_sweep_stop(feed);
     unlink_feed(feed);
     sl_budget_leave(feed->dataverse->remote.budget, &feed->member);
     sl_batch_free(feed->pending);
@@ -121,6 +141,7 @@ static void make_journal(struct sl_dv_feed *feed)
         .prefix = feed->config->name,
         .state = feed->dataverse->env.state,
         .batcher = feed->batcher,
+        .sink = feed->dataverse->env.sink,
         .span_ms = feed->settings->run_span_ms,
         .ledger_deadline_ms = feed->settings->ledger_deadline_ms,
         .handler = &sl_dv_journal_handler,
@@ -146,7 +167,7 @@ struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
     feed->dataverse = dataverse;
     feed->config = config;
     feed->settings = config->settings;
-    feed->batcher = sl_batches_new(dataverse->env.limits, dataverse->env.credits);
+    feed->batcher = sl_batches_new(&dataverse->env.config->limits, dataverse->env.credits);
     make_journal(feed);
     feed->member = (struct sl_budget_member){
         .every_ms = feed->settings->every_ms,
@@ -162,6 +183,13 @@ struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
 }
 
 /* --- what the outside sees --- */
+
+uint64_t sl_source_dataverse_waiting_ms(const struct sl_source *source)
+{
+    const struct sl_dv_feed *feed = feed_of(source);
+    bool ours = feed->epoch && feed->epoch == sl_dataverse_epoch(feed->dataverse);
+    return ours ? sl_journal_waiting_ms(feed->journal) : 0; /* else its ledgers are another's */
+}
 
 const char *sl_source_dataverse_trouble(const struct sl_source *source)
 {

@@ -13,10 +13,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/dataverse_own.h"
+#include "source/feed_names.h"
 
 static const char PAGE[] = "page ", DELTA[] = "delta ", SWEEP[] = "sweep ";
 
-enum { IDLE_SAVE_MS = 10 * 60 * 1000 };
+enum {
+    IDLE_SAVE_MS = 10 * 60 * 1000,
+    STRANGER_WAIT_MS = 10 * 60 * 1000,
+    UNTOLD_RUNS = 16, /* may have been begun by an owner that was killed, and not journaled */
+};
 
 static bool begins(const char *text, const char *with)
 {
@@ -74,6 +79,15 @@ void sl_dv_go_back(struct sl_dv_feed *feed)
     feed->moved = feed->sweep_published = false;
 }
 
+void sl_dv_return(struct sl_dv_feed *feed)
+{
+    sl_journal_abandon(feed->journal); /* what it read since is read again */
+    feed->earlier = sl_journal_number(feed->journal);
+    set_text(&feed->at.newest, feed->at.kept);
+    set_text(&feed->at.safe, feed->at.kept);
+    sl_dv_go_back(feed);
+}
+
 /* --- the checkpoint --- */
 
 /* One at a time: two on their way could arrive in the other order. */
@@ -95,6 +109,32 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
     return rc;
 }
 
+/* The feed is new, and its collection is not: was another one renamed? Then what was deleted in
+ * between would stay, because a sweep deletes documents of its own feed alone. */
+static int look_for_strangers(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    const struct sl_dataverse_env *env = &feed->dataverse->env;
+    const char *collection = feed->config->entities[0].collection;
+    const char **known = sl_feed_names_of(env->config, collection);
+    char name[SL_NAME_MAX], text[SL_ERR_TEXT_BYTES + SL_NAME_MAX];
+    int rc = env->state->type->stranger_find(env->state, collection, known,
+                                             sl_deadline_in(STRANGER_WAIT_MS), name, err);
+    free(known);
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    if (rc != SL_OK)
+        return rc;
+    snprintf(text, sizeof text,
+             "collection '%s' holds documents of a feed '%s' that the configuration does not name: "
+             "those of rows that are gone stay; if feed '%s' was called so, say "
+             "\"formerly\": \"%s\" and have it read in full",
+             collection, name, feed->config->name, name);
+    sl_log(SL_WARN, text, SL_T("feed", feed->config->name));
+    env->alerter->raise(SL_ALERT_NOTICE, feed->config->name,
+                        "documents of a feed that is not there", text);
+    return SL_OK;
+}
+
 /* The table was read by another source before, or by none: rows may be stored that are younger than
  * all that this one has read, and deletions must be younger still. Rows of a feed that is not known
  * may carry names of full reads (the state was lost): those to come must have others. */
@@ -113,6 +153,10 @@ static int learn_versions(struct sl_dv_feed *feed, struct sl_checkpoint *at, str
                           "collection '%s' holds versions that are not of Dataverse (up to %lld): "
                           "its rows would never be newer; empty it, or choose another one",
                           feed->config->entities[0].collection, (long long)stored);
+    if (stored && !*before)
+        rc = look_for_strangers(feed, err);
+    if (rc != SL_OK)
+        return rc;
     if (stored && !at->full_number)
         at->full_number = sl_wall_ms() / 1000;
     return sl_dataverse_raise_mark(feed->dataverse, stored / 2 > mark ? stored / 2 : mark, err);
@@ -136,6 +180,20 @@ static int claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_er
     return SL_OK;
 }
 
+/* Full reads to come are none of those that one has overtaken, also when the checkpoint was lost.
+ */
+static int go_behind(const struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_overtake by = {0};
+    int rc = state->type->overtake_get(state, feed->config->name, &by, err);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return rc;
+    if (at->full_number < by.full)
+        at->full_number = by.full;
+    return SL_OK;
+}
+
 int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;
@@ -146,6 +204,8 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
         return rc;
     rc = claim(feed, &at, err);
     if (rc == SL_OK)
+        rc = go_behind(feed, &at, err);
+    if (rc == SL_OK)
         rc = sl_journal_adopt(feed->journal, at.fence_base + epoch, at.run_number, at.newest, err);
     if (rc != SL_OK) {
         sl_checkpoint_done(&at);
@@ -154,6 +214,7 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     sl_checkpoint_done(&feed->at);
     feed->at = at;
     feed->lost = feed->untouched = false;
+    feed->refresh_told = at.refresh != 0;
     feed->earlier = 0;
     sl_dv_go_back(feed);
     if (!sl_journal_unclosed(feed->journal))
@@ -167,17 +228,22 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
 int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *err)
 {
     struct sl_checkpoint *at = &feed->at;
+    sl_dv_sweep_stop(feed);
     sl_journal_abandon(feed->journal);
     sl_dv_move_to(feed, NULL, true);
     set_text(&at->newest, NULL);
     set_text(&at->safe, NULL);
     at->full_number++;
+    at->full_at_ms = sl_wall_ms();
+    at->full_after = sl_journal_skip(feed->journal, UNTOLD_RUNS);
     snprintf(at->reading, sizeof at->reading, "%.90s-full-%06" PRId64, feed->config->name,
              at->full_number);
     at->sweeping[0] = '\0';
     feed->sweep_published = false;
     at->floor = sl_dataverse_deletion_version(sl_dataverse_greatest(feed->dataverse));
     at->full_dead = 0;
+    if (at->query && strcmp(at->query, feed->shape) != 0)
+        set_text(&at->kept, NULL); /* it asks for other columns */
     set_text(&at->query, feed->shape);
     feed->reading_rows = 0;
     feed->earlier = sl_journal_number(feed->journal);
@@ -231,12 +297,11 @@ static int end_sweep(struct sl_dv_feed *feed, const char *name, struct sl_err *e
 {
     if (strcmp(feed->at.sweeping, name) != 0)
         return SL_OK; /* another full read has come in between */
-    feed->at.sweeping[0] = '\0';
-    int rc = sl_dv_save(feed, err);
-    if (rc != SL_OK)
-        snprintf(feed->at.sweeping, sizeof feed->at.sweeping, "%s", name);
-    else
+    int rc = sl_dv_leave_sweep(feed, true, err);
+    if (rc == SL_OK) {
         feed->sweep_published = false;
+        sl_wake_all(&feed->wake);
+    }
     return rc;
 }
 

@@ -6,6 +6,7 @@
  *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
  *   dataverse_links.c    how far a table was read: links, checkpoints
  *   dataverse_sweep.c    deletions that a full read implies
+ *   dataverse_refresh.c  a full read and a sweep that somebody asked for
  *   dataverse_table.c    metadata
  *   dataverse_api.c      requests */
 #ifndef SL_SOURCE_DATAVERSE_OWN_H
@@ -28,12 +29,14 @@ struct sl_dataverse {
     struct sl_dataverse_remote remote;
 
     struct sl_lease lease;
-    int64_t epoch;          /* of the lease under which mark was read; 0: not the owner */
-    uint64_t owned_till_ms; /* loop clock: without a renewal the lease may be lost then */
+    struct sl_waitlist must_give; /* wakes its keeper */
+    int64_t epoch;                /* of the lease under which mark was read; 0: not the owner */
+    uint64_t owned_till_ms;       /* loop clock: without a renewal the lease may be lost then */
     struct sl_waitlist owner_changed;
 
     int64_t greatest; /* row version read */
     int64_t mark;     /* … and durably known */
+    int64_t offset;   /* added to what the service counts, in both */
     bool raising;
     struct sl_waitlist raised;
 
@@ -74,13 +77,21 @@ struct sl_dv_feed {
     bool moved;              /* link or at differ from what is journaled */
     bool saving;             /* at is on its way to the journal */
     struct sl_waitlist saved;
-    bool sweep_published;  /* the sweep's rows are on their way */
+    bool sweep_published;     /* the sweep's rows are on their way */
+    struct sl_fiber *sweeper; /* beside the polls; NULL: none */
+    bool swept;               /* it has come to its end, with sweep_err */
+    struct sl_err sweep_err;
+    uint64_t sweep_again_ms; /* loop clock: not before, after a failure; 0: at once */
+    bool adding;             /* a fiber gives rows to the batcher */
+    struct sl_waitlist added;
     bool lost;             /* batches came back or runs are stuck: read again from at.newest */
     uint64_t reading_rows; /* rows of the full read under way */
     bool untouched;        /* … of which no row was given yet */
     int64_t earlier;   /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless; /* dead rows without an id so far */
     unsigned voided;   /* void links since the last poll that worked */
+
+    bool refresh_told; /* the state may know of a refresh */
 
     bool rung;
     struct sl_waitlist wake;
@@ -97,10 +108,18 @@ struct sl_dv_feed {
 /* Another process owns the source by now. Does not suspend. */
 void sl_dv_lose(struct sl_dataverse *dataverse);
 
+/* Makes every version from now on greater than all before, once for each name. Suspends. */
+int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struct sl_err *err);
+
 /* --- dataverse_feed.c --- */
 
 /* The feed is in trouble (logged once for each text), or no longer (""). */
 void sl_dv_trouble(struct sl_dv_feed *feed, const char *text);
+
+/* For whoever gives rows to the batcher: a poll, or the sweep beside it. Suspends until the other
+ * one has left. SL_CANCELED. */
+int sl_dv_enter(struct sl_dv_feed *feed, struct sl_err *err);
+void sl_dv_leave(struct sl_dv_feed *feed);
 
 /* --- dataverse_poller.c --- */
 
@@ -120,6 +139,9 @@ void sl_dv_move_to(struct sl_dv_feed *feed, const char *link, bool full);
 
 /* Goes back to the last link that was journaled. */
 void sl_dv_go_back(struct sl_dv_feed *feed);
+
+/* Goes back to the link that was kept when a refresh began. */
+void sl_dv_return(struct sl_dv_feed *feed);
 
 /* Begins a full read: names it and forgets the links. why: for the log, NULL for the first one.
  * Suspends. */
@@ -150,9 +172,35 @@ int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_r
 
 /* --- dataverse_sweep.c --- */
 
+/* Whether one is to be begun, or has ended and is to be joined. */
 bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed);
 
-/* Deletes what the full read did not see. Suspends. SL_OK: done, or refused and told. */
+/* Begins to delete what the full read did not see, in a fiber beside the polls; or tells the end of
+ * that: done, refused and told, or failed and to be begun again. */
 int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* Ends it, wherever it is; before what it works on changes. Suspends. */
+void sl_dv_sweep_stop(struct sl_dv_feed *feed);
+
+/* The full read is over and its sweep, too; clean: what it did not see is deleted. Else the feed
+ * goes back to the link that was kept. Suspends. */
+int sl_dv_leave_sweep(struct sl_dv_feed *feed, bool clean, struct sl_err *err);
+
+/* --- dataverse_refresh.c --- */
+
+/* Whether to look for a refresh that was asked for, or whose full read has ended. */
+bool sl_dv_refresh_is_due(const struct sl_dv_feed *feed);
+
+/* Begins it, or tells its end. Suspends. */
+int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* The refresh that the newest full read is for: *ret_asked tells whether there is one, and it is
+ * still open. Suspends. */
+int sl_dv_refresh_look(struct sl_dv_feed *feed, struct sl_refresh *ret, bool *ret_asked,
+                       struct sl_err *err);
+
+/* Notes what its sweep would delete. Suspends. */
+int sl_dv_refresh_counted(struct sl_dv_feed *feed, struct sl_refresh *refresh,
+                          const struct sl_refresh_part *part, struct sl_err *err);
 
 #endif

@@ -4,6 +4,7 @@
  * it can only be a re-creation. Its version alone would not tell, when rows younger than it had
  * been read before (page after page of a full read, or after going back to an older link); so the
  * ids of such rows are remembered while the answer lasts. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +17,17 @@
 
 enum {
     PIECE_BYTES = 32 * 1024,
-    HELD_MAX = 500 * 1000, /* deletions, and ids remembered, in one answer */
-    SLICE_IDS = 500,       /* then others have their turn */
+    SLICE_IDS = 500, /* then others have their turn */
     STRANGERS_MAX = 1000,
 };
 
 struct poll {
     struct sl_dv_feed *feed;
     bool full;        /* part of a full read */
-    int64_t greatest; /* row version read before the poll began */
+    int64_t offset;   /* of row versions, when the poll began */
+    int64_t greatest; /* row version read before the poll began, with the offset */
     struct sl_idset upserted, deleted;
+    size_t held_bytes; /* by these two; counted in the environment, too */
     uint64_t rows;
     bool news; /* a column that the table's description may know by now */
     char piece[PIECE_BYTES];
@@ -44,7 +46,9 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
         .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
         .seen = poll->full ? feed->at.reading : NULL,
     };
-    int rc = sl_journal_begin(feed->journal, &kind, err);
+    int rc = sl_dataverse_same_offset(feed->dataverse, poll->offset, err);
+    if (rc == SL_OK)
+        rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
         rc = sl_batcher_open(feed->batcher, ret, err);
     if (rc != SL_OK)
@@ -78,10 +82,25 @@ static int bury(void *ctx, struct sl_str id, const char *code, const char *reaso
     return sl_batcher_add_dead(poll->feed->batcher, &dead, err);
 }
 
-static int too_much(const struct poll *poll, const char *what, struct sl_err *err)
+/* All polls of the process share the memory for ids. Who needs it while others hold some gives up,
+ * and what it held, and is tried again; who needs more than there is has its table read in full. */
+static int count_held(struct poll *poll, struct sl_err *err)
 {
-    return sl_err_set(err, SL_NOTFOUND, "%s: more than %d %s in one answer",
-                      poll->feed->settings->table, HELD_MAX, what);
+    const struct sl_dataverse_env *env = &poll->feed->dataverse->env;
+    uint64_t limit_bytes = env->config->limits.held_ids_bytes;
+    size_t bytes = sl_idset_bytes(&poll->upserted) + sl_idset_bytes(&poll->deleted);
+    *env->held_bytes += bytes - poll->held_bytes;
+    poll->held_bytes = bytes;
+    if (*env->held_bytes <= limit_bytes)
+        return SL_OK;
+    if (bytes > limit_bytes)
+        return sl_err_set(err, SL_NOTFOUND,
+                          "the ids of one answer take more than limits.held_ids (%llu KiB)",
+                          (unsigned long long)limit_bytes / 1024);
+    return sl_err_set(err, SL_THROTTLED,
+                      "the ids of several answers take more than limits.held_ids (%llu KiB); tried "
+                      "again when others are done",
+                      (unsigned long long)limit_bytes / 1024);
 }
 
 static int64_t by_our_clock(const struct sl_dv_feed *feed, int64_t theirs_ms)
@@ -99,19 +118,23 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (row->version >= SL_DATAVERSE_NUMBER_END)
         return bury(poll, row->id, "bad_version", "the row's version (etag) is beyond all reason",
                     row->doc, err);
-    if (!poll->full && row->version <= poll->greatest) {
+    int rc = sl_dataverse_same_offset(feed->dataverse, poll->offset, err);
+    if (rc != SL_OK)
+        return rc;
+    int64_t version = row->version + poll->offset;
+    if (!poll->full && version <= poll->greatest) {
         sl_idset_add(&poll->upserted, row->id);
-        if (poll->upserted.count > HELD_MAX)
-            return too_much(poll, "rows that were read before", err);
+        rc = count_held(poll, err);
     }
-    sl_dataverse_saw(feed->dataverse, row->version);
-    int rc = open_batch(poll, &batch, err);
+    sl_dataverse_saw(feed->dataverse, version);
+    if (rc == SL_OK)
+        rc = open_batch(poll, &batch, err);
     if (rc != SL_OK)
         return rc;
     const struct sl_record record = {
         .op = SL_UPSERT,
         .id = sl_batch_keep(batch, row->id),
-        .version = sl_dataverse_row_version(row->version),
+        .version = sl_dataverse_row_version(version),
         .changed_at_ms = by_our_clock(feed, row->changed_at_ms),
         .doc = sl_batch_keep(batch, row->doc),
     };
@@ -124,7 +147,7 @@ static int take_row(void *ctx, const struct sl_odata_row *row, struct sl_err *er
     if (!row->deleted)
         return upsert(poll, row, err);
     sl_idset_add(&poll->deleted, row->id);
-    return poll->deleted.count > HELD_MAX ? too_much(poll, "deletions", err) : SL_OK;
+    return count_held(poll, err);
 }
 
 /* A row with a new column must not be stored before the column's type is known: the same version
@@ -181,11 +204,11 @@ static int give_deletions(struct poll *poll, struct sl_err *err)
 static int read_rows(struct poll *poll, struct sl_http_stream *stream, struct sl_odata *parser,
                      struct sl_err *err)
 {
-    uint64_t patience_ms = poll->feed->dataverse->settings->request_timeout_ms;
+    struct sl_dataverse_pace pace = {.patience_ms =
+                                         poll->feed->dataverse->settings->request_timeout_ms};
     for (;;) {
         size_t size;
-        int rc = sl_http_read(stream, poll->piece, sizeof poll->piece, &size,
-                              sl_deadline_in(patience_ms), err);
+        int rc = sl_dataverse_read(stream, &pace, poll->piece, sizeof poll->piece, &size, err);
         if (rc == SL_END)
             return sl_odata_end(parser, err);
         if (rc == SL_OK)
@@ -229,7 +252,7 @@ static int read_page(struct poll *poll, const char *link, enum sl_urgency urgenc
         .id_column = feed->table.id_column,
         .version_column = "versionnumber",
         .changed_column = feed->table.has_modified ? "modifiedon" : NULL,
-        .max_row_bytes = feed->dataverse->env.limits->max_row_bytes,
+        .max_row_bytes = feed->dataverse->env.config->limits.max_row_bytes,
     };
     struct sl_http_stream *stream;
     struct sl_http_response head;
@@ -291,14 +314,17 @@ static int poll_changes(struct poll *poll, enum sl_urgency urgency, struct sl_er
 int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_rows,
                struct sl_err *err)
 {
-    struct poll *poll = SL_NEW(struct poll);
+    struct poll *poll = sl_alloc(sizeof *poll);
+    memset(poll, 0, offsetof(struct poll, piece)); /* the piece is filled by reading */
     poll->feed = feed;
     poll->full = feed->linked_full;
     poll->greatest = sl_dataverse_greatest(feed->dataverse);
+    poll->offset = sl_dataverse_offset(feed->dataverse);
     int rc = poll->full ? poll_page(poll, urgency, err) : poll_changes(poll, urgency, err);
     if (!poll->full)
         sl_batcher_flush(feed->batcher);
     *ret_rows = poll->rows;
+    *feed->dataverse->env.held_bytes -= poll->held_bytes;
     sl_idset_done(&poll->upserted);
     sl_idset_done(&poll->deleted);
     free(poll);

@@ -25,6 +25,7 @@ enum {
 static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
 {
     int64_t epoch;
+    sl_dv_sweep_stop(feed);
     sl_journal_abandon(feed->journal); /* an open batch would hold credit until we own it again */
     while (!(epoch = sl_dataverse_epoch(feed->dataverse))) {
         sl_dv_trouble(feed, "");
@@ -59,7 +60,8 @@ static void write_request(struct sl_dv_feed *feed)
     sl_buf_add_text(&shape, feed->query);
     if (feed->settings->formatted_values)
         sl_buf_add_text(&shape, " with formatted values");
-    sl_buf_printf(&shape, " into %s", feed->config->entities[0].collection);
+    sl_buf_printf(&shape, " into %s.%s", feed->dataverse->env.database,
+                  feed->config->entities[0].collection);
     feed->shape = sl_buf_take(&shape);
 }
 
@@ -91,14 +93,14 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
     return SL_OK;
 }
 
-/* With other columns than before, or for another collection, the table must be read from its
- * beginning. */
+/* With other columns than before, or for another collection or database, the table must be read
+ * from its beginning. */
 static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
 {
     const char *shape = feed->at.query;
     if (feed->link && shape && strcmp(shape, feed->shape) != 0)
         return sl_dv_begin_full(
-            feed, "the configuration asks for other columns, or another collection", err);
+            feed, "the configuration asks for other columns, collection or database", err);
     /* One that gave rows already and has no link is begun anew, under another name: what it saw and
      * is gone by now would not be missed. */
     if (!feed->link && !feed->untouched)
@@ -113,10 +115,21 @@ static uint64_t due_ms(const struct sl_dv_feed *feed)
     return feed->base_ms + sl_budget_interval_ms(feed->dataverse->remote.budget, &feed->member);
 }
 
+/* Its span is over, however far the next poll is. */
+static bool run_is_due(const struct sl_dv_feed *feed)
+{
+    return !feed->linked_full && sl_journal_is_due(feed->journal);
+}
+
+static bool poll_is_due(const struct sl_dv_feed *feed)
+{
+    return feed->rung || sl_loop_now_ms() >= due_ms(feed);
+}
+
 static bool must_act(const struct sl_dv_feed *feed)
 {
-    return feed->lost || feed->rung || sl_dv_sweep_is_due(feed) ||
-           feed->epoch != sl_dataverse_epoch(feed->dataverse);
+    return feed->lost || feed->rung || run_is_due(feed) || sl_dv_sweep_is_due(feed) ||
+           sl_dv_refresh_is_due(feed) || feed->epoch != sl_dataverse_epoch(feed->dataverse);
 }
 
 /* Until the next poll is due, or something else is to be done. The budget is asked again and again:
@@ -180,6 +193,7 @@ static int step(struct sl_dv_feed *feed, struct sl_err *err)
     if (!feed->epoch || feed->epoch != sl_dataverse_epoch(feed->dataverse))
         rc = take_over(feed, err);
     if (rc == SL_OK && feed->lost) {
+        sl_dv_sweep_stop(feed);
         feed->lost = false;
         sl_journal_abandon(feed->journal);
         sl_dv_go_back(feed);
@@ -192,9 +206,17 @@ static int step(struct sl_dv_feed *feed, struct sl_err *err)
         rc = wait_for_work(feed, err);
     if (rc != SL_OK || feed->lost || feed->epoch != sl_dataverse_epoch(feed->dataverse))
         return rc;
+    if (sl_dv_refresh_is_due(feed))
+        return sl_dv_refresh(feed, err);
     if (sl_dv_sweep_is_due(feed))
-        rc = sl_dv_sweep(feed, err);
-    return rc == SL_OK ? poll(feed, err) : rc;
+        return sl_dv_sweep(feed, err);
+    rc = sl_dv_enter(feed, err);
+    if (rc != SL_OK)
+        return rc;
+    if (!feed->lost && feed->epoch == sl_dataverse_epoch(feed->dataverse))
+        rc = poll_is_due(feed) ? poll(feed, err) : run_is_due(feed) ? end_run(feed, err) : SL_OK;
+    sl_dv_leave(feed);
+    return rc;
 }
 
 /* --- the fiber --- */
@@ -225,6 +247,7 @@ void sl_dv_run(void *arg)
         if (rc == SL_OK) {
             pause_ms = PAUSE_MIN_MS;
             sl_dv_trouble(feed, "");
+            feed->dataverse->env.alerter->clear(SL_ALERT_OPERATOR, feed->config->name);
             continue;
         }
         if (rc == SL_NOTFOUND && feed->link)
@@ -232,7 +255,8 @@ void sl_dv_run(void *arg)
         if (rc == SL_CANCELED)
             return;
         if (rc == SL_CONFIG && strcmp(feed->trouble, err.message) != 0)
-            feed->dataverse->env.alert(feed->config->name, "feed needs an operator", err.message);
+            feed->dataverse->env.alerter->raise(SL_ALERT_OPERATOR, feed->config->name,
+                                                "feed needs an operator", err.message);
         sl_dv_trouble(feed, err.message);
         uint64_t wait_ms = rc == SL_CONFIG ? OPERATOR_PAUSE_MS : pause_ms;
         if (err.retry_after_ms)

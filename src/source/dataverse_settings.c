@@ -74,7 +74,7 @@ const struct sl_setting sl_dataverse_source_table[] = {
      .fallback = "1m",
      .minimum = SL_SECOND_MS,
      .maximum = SL_HOUR_MS,
-     .help = "how long one request may take"},
+     .help = "how long the service may take to begin an answer, and to send each 16 KiB of it"},
     {.name = "page_size",
      .kind = SL_SET_INT,
      .offset = SOURCE(page_size),
@@ -105,6 +105,10 @@ const struct sl_setting sl_dataverse_feed_table[] = {
      .offset = FEED(formatted_values),
      .fallback = "false",
      .help = "whether documents also get what people see, such as the label of a choice"},
+    {.name = "formerly",
+     .kind = SL_SET_LIST,
+     .offset = FEED(formerly),
+     .help = "names that this feed had before: its sweep takes their documents for its own"},
     {.name = "every",
      .kind = SL_SET_DURATION,
      .offset = FEED(every_ms),
@@ -146,7 +150,7 @@ const struct sl_setting sl_dataverse_feed_table[] = {
      .minimum = 100,
      .maximum = SL_HOUR_MS,
      .help = "how long rows are counted together, as one run of the ledger"},
-    {0                                                         },
+    {0},
 };
 
 static const char *entity_name(const void *feed_settings)
@@ -269,6 +273,34 @@ static void check_sources(const struct sl_config *config, struct sl_problems *pr
     }
 }
 
+static bool was_called(const struct sl_feed_config *feed, const char *name)
+{
+    const struct sl_dataverse_feed_settings *settings = feed->settings;
+    if (!settings || feed->source->type != &sl_dataverse_config_type)
+        return false;
+    for (size_t i = 0; settings->formerly && settings->formerly[i]; i++)
+        if (!strcmp(settings->formerly[i], name))
+            return true;
+    return false;
+}
+
+/* A feed that is there has its documents for itself, and two that take the same ones for their own
+ * would delete each other's. */
+static void check_formerly(const struct sl_config *config, const struct sl_feed_config *feed,
+                           struct sl_problems *problems)
+{
+    const struct sl_dataverse_feed_settings *settings = feed->settings;
+    for (size_t i = 0; settings->formerly && settings->formerly[i]; i++)
+        for (size_t j = 0; j < config->feed_count; j++)
+            if (!strcmp(config->feeds[j].name, settings->formerly[i]))
+                complain(feed, "formerly", i, "names a feed that is in the configuration", NULL,
+                         problems);
+            else if (&config->feeds[j] != feed &&
+                     was_called(&config->feeds[j], settings->formerly[i]))
+                complain(feed, "formerly", i, "names a feed that another one claims to have been",
+                         NULL, problems);
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     check_sources(config, problems);
@@ -278,6 +310,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
         if (!settings || feed->source->type != &sl_dataverse_config_type)
             continue;
         sl_dataverse_check_names(feed, settings->table, settings->select, problems);
+        check_formerly(config, feed, problems);
         if (settings->max_interval_ms < settings->every_ms)
             complain(feed, "max_interval", 0, "must not be shorter than \"every\"", NULL, problems);
     }

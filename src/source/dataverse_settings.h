@@ -34,8 +34,9 @@ enum sl_dataverse_priority {
 };
 
 struct sl_dataverse_feed_settings {
-    char *table;   /* logical name; also the feed's one entity */
-    char **select; /* columns, ended by NULL; NULL: all of them */
+    char *table;     /* logical name; also the feed's one entity */
+    char **select;   /* columns, ended by NULL; NULL: all of them */
+    char **formerly; /* names that the feed had before, ended by NULL; NULL: none */
     bool formatted_values;
     uint64_t every_ms;
     uint64_t max_interval_ms; /* never less than every_ms */

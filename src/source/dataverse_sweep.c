@@ -5,58 +5,46 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "source/dataverse_own.h"
+#include "source/sweep.h"
 
-enum { IDS_AT_ONCE = 1000, ARENA_BYTES = 64 * 1024 };
+enum { RUNS_MAX = 8, RUNS_AGAIN_MS = 100, AGAIN_MS = 5000 };
 
 bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed)
 {
+    if (feed->sweeper)
+        return feed->swept;
+    if (feed->sweep_again_ms && sl_loop_now_ms() < feed->sweep_again_ms)
+        return false;
     return feed->at.sweeping[0] && !feed->sweep_published && !sl_journal_reads_full(feed->journal);
+}
+
+/* Nothing was deleted: goes back to the kept link, between two polls. */
+static int leave_unclean(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    int rc = sl_dv_enter(feed, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = sl_dv_leave_sweep(feed, false, err);
+    sl_dv_leave(feed);
+    return rc;
 }
 
 /* Tells why the documents stay, and leaves it at that until the next full read. */
 static int refuse(struct sl_dv_feed *feed, const char *why, struct sl_err *err)
 {
     snprintf(feed->at.note, sizeof feed->at.note, "%s", why);
-    feed->at.sweeping[0] = '\0';
     sl_log(SL_ERROR, "sweep refused", SL_T("feed", feed->config->name), SL_T("why", why));
-    feed->dataverse->env.alert(feed->config->name, "sweep refused", why);
-    return sl_dv_save(feed, err);
+    feed->dataverse->env.alerter->raise(SL_ALERT_SWEEP_REFUSED, feed->config->name, "sweep refused",
+                                        why);
+    return leave_unclean(feed, err);
 }
 
-static int check(struct sl_dv_feed *feed, uint64_t *ret_unseen, struct sl_err *err)
-{
-    struct sl_state *state = feed->dataverse->env.state;
-    const char *collection = feed->config->entities[0].collection;
-    uint64_t live = 0;
-    char why[SL_ERR_TEXT_BYTES];
-    int rc = state->type->unseen_count(state, collection, feed->config->name, feed->at.sweeping,
-                                       feed->at.floor, ret_unseen, &live, err);
-    if (rc != SL_OK || !*ret_unseen)
-        return rc;
-    if (feed->at.full_dead) {
-        snprintf(why, sizeof why,
-                 "%s: %lld rows of the full read are dead letters, so %llu documents that it did "
-                 "not bring may be alive; mend the rows and read again",
-                 feed->at.sweeping, (long long)feed->at.full_dead, (unsigned long long)*ret_unseen);
-        *ret_unseen = 0;
-        return refuse(feed, why, err);
-    }
-    if (*ret_unseen * 100 > live * (uint64_t)feed->settings->sweep_limit_percent) {
-        snprintf(why, sizeof why,
-                 "%s: %llu of %llu documents in '%s' would be deleted, more than sweep_limit "
-                 "(%lld %%); raise it when that is right, and read again",
-                 feed->at.sweeping, (unsigned long long)*ret_unseen, (unsigned long long)live,
-                 collection, (long long)feed->settings->sweep_limit_percent);
-        *ret_unseen = 0;
-        return refuse(feed, why, err);
-    }
-    return SL_OK;
-}
+static const struct sl_journal_kind kind = {.lane = SL_LANE_BULK};
 
-static int delete_one(struct sl_dv_feed *feed, struct sl_str id, struct sl_err *err)
+static int add_deletion(struct sl_dv_feed *feed, struct sl_str id, struct sl_err *err)
 {
-    static const struct sl_journal_kind kind = {.lane = SL_LANE_BULK};
     struct sl_batch *batch;
     if (feed->lost)
         return sl_err_set(err, SL_CLOSED, "a batch came back");
@@ -73,46 +61,152 @@ static int delete_one(struct sl_dv_feed *feed, struct sl_str id, struct sl_err *
     return sl_batcher_add(feed->batcher, &record, err);
 }
 
-/* Deletes one portion; after is where it ended. *ret_count 0: there was none. */
-static int delete_some(struct sl_dv_feed *feed, char *after, size_t after_bytes,
-                       unsigned *ret_count, struct sl_err *err)
+/* Polls have their turn in between. Each change between the two ends a run: while many wait for
+ * their ledgers, polls alone go on. */
+static int delete_one(void *ctx, struct sl_str id, struct sl_err *err)
 {
-    struct sl_state *state = feed->dataverse->env.state;
-    struct sl_arena arena;
-    struct sl_str ids[IDS_AT_ONCE];
-    sl_arena_init(&arena, ARENA_BYTES);
-    int rc = state->type->unseen_ids(state, feed->config->entities[0].collection,
-                                     feed->config->name, feed->at.sweeping, feed->at.floor, after,
-                                     IDS_AT_ONCE, &arena, ids, ret_count, err);
-    for (unsigned i = 0; rc == SL_OK && i < *ret_count; i++) {
-        rc = delete_one(feed, ids[i], err);
-        snprintf(after, after_bytes, SL_STR_FORMAT, SL_STR_ARGS(ids[i]));
-    }
-    sl_arena_done(&arena);
+    struct sl_dv_feed *feed = ctx;
+    int rc = SL_OK;
+    while (rc == SL_OK && !feed->lost &&
+           sl_journal_unclosed(feed->journal) + sl_journal_unpublished(feed->journal) >= RUNS_MAX)
+        rc = sl_fiber_sleep(RUNS_AGAIN_MS);
+    if (rc != SL_OK)
+        return sl_err_set(err, rc, "cancelled");
+    rc = sl_dv_enter(feed, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = add_deletion(feed, id, err);
+    sl_dv_leave(feed);
     return rc;
 }
 
-int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
+/* The last run of the sweep says that it was one; a poll may have opened one of its own. */
+static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    char after[1024] = "";
-    uint64_t unseen = 0;
-    unsigned count = 1;
-    feed->at.note[0] = '\0';
-    int rc = check(feed, &unseen, err);
-    if (rc != SL_OK || !feed->at.sweeping[0])
+    int rc = sl_dv_enter(feed, err);
+    if (rc != SL_OK)
         return rc;
-    if (!unseen) {
-        feed->at.sweeping[0] = '\0';
-        return sl_dv_save(feed, err);
-    }
-    sl_log(SL_INFO, "sweep begins", SL_T("feed", feed->config->name),
-           SL_T("read", feed->at.sweeping), SL_N("documents", unseen));
-    while (rc == SL_OK && count)
-        rc = delete_some(feed, after, sizeof after, &count, err);
     char *mark = sl_dv_sweep_mark(feed);
+    rc = feed->lost ? sl_err_set(err, SL_CLOSED, "a batch came back")
+                    : sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
         rc = sl_journal_end(feed->journal, mark, err);
     free(mark);
     feed->sweep_published = rc == SL_OK; /* over when that run is done; not twice until then */
+    sl_dv_leave(feed);
     return rc;
+}
+
+static int count(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
+                 struct sl_refresh_part *part, struct sl_err *err)
+{
+    int rc = sl_sweep_count(sweep, part, err);
+    if (rc == SL_OK && feed->lost) /* the read's name may have been taken back while it counted */
+        rc = sl_err_set(err, SL_CLOSED, "a batch came back");
+    return rc;
+}
+
+/* What comes late from before the full read shall not make documents that this sweep cannot see:
+ * those that it made until now are counted once more. */
+static int overtake(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
+                    struct sl_refresh_part *part, struct sl_err *err)
+{
+    struct sl_overtake by = {.run = feed->at.full_after, .full = feed->at.full_number};
+    if (sweep->dead) /* not stored whole: an older row may be the only one there is */
+        return SL_OK;
+    snprintf(by.feed, sizeof by.feed, "%s", feed->config->name);
+    int rc = sl_overtaken_tell(sweep->state, &by, sweep->state->write_ms, err);
+    return rc == SL_OK ? count(feed, sweep, part, err) : rc;
+}
+
+/* refresh: the one that the full read is for; NULL: it was none. */
+static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_err *err)
+{
+    const struct sl_sweep sweep = {
+        .state = feed->dataverse->env.state,
+        .feed = feed->config,
+        .read = feed->at.sweeping,
+        .dead = (uint64_t)feed->at.full_dead,
+        .limit_percent = feed->settings->sweep_limit_percent,
+        .force = refresh && refresh->force,
+    };
+    struct sl_refresh_part part = {.floor = feed->at.floor};
+    char why[SL_ERR_TEXT_BYTES];
+    snprintf(part.collection, sizeof part.collection, "%s", feed->config->entities[0].collection);
+    int rc = count(feed, &sweep, &part, err);
+    if (rc == SL_OK && refresh)
+        rc = sl_dv_refresh_counted(feed, refresh, &part, err);
+    if (rc != SL_OK)
+        return rc;
+    if (refresh && refresh->dry_run)
+        return leave_unclean(feed, err);
+    if (!sl_sweep_is_allowed(&sweep, &part, why))
+        return refuse(feed, why, err);
+    feed->dataverse->env.alerter->clear(SL_ALERT_SWEEP_REFUSED, feed->config->name);
+    rc = overtake(feed, &sweep, &part, err);
+    if (rc == SL_OK && refresh)
+        rc = sl_dv_refresh_counted(feed, refresh, &part, err);
+    if (rc != SL_OK)
+        return rc;
+    if (!sl_sweep_is_allowed(&sweep, &part, why))
+        return refuse(feed, why, err);
+    if (!part.unseen)
+        return sl_dv_leave_sweep(feed, true, err);
+    sl_log(SL_INFO, "sweep begins", SL_T("feed", feed->config->name), SL_T("read", sweep.read),
+           SL_N("documents", part.unseen));
+    rc = sl_sweep_walk(&sweep, &part, delete_one, feed, err);
+    return rc == SL_OK ? end_run(feed, err) : rc;
+}
+
+static int sweep(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    struct sl_refresh *refresh = SL_NEW(struct sl_refresh);
+    bool asked = false;
+    feed->at.note[0] = '\0';
+    int rc = sl_dv_refresh_look(feed, refresh, &asked, err);
+    if (rc == SL_OK)
+        rc = count_and_delete(feed, asked ? refresh : NULL, err);
+    free(refresh);
+    return rc;
+}
+
+/* --- beside the polls --- */
+
+/* To count and find what was not seen takes minutes in a large collection, and polls need not wait
+ * for it: a row that they bring meanwhile is newer than floor, and wins against its deletion. */
+static void run(void *arg)
+{
+    struct sl_dv_feed *feed = arg;
+    feed->sweep_err = (struct sl_err){0};
+    feed->sweep_err.code = (enum sl_code)sweep(feed, &feed->sweep_err);
+    feed->swept = true;
+    sl_wake_all(&feed->wake);
+}
+
+int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    if (!feed->sweeper) {
+        feed->swept = false;
+        feed->sweeper = sl_fiber_spawn_joinable("dv.sweep", run, feed);
+        return SL_OK;
+    }
+    sl_dv_sweep_stop(feed);
+    feed->sweep_again_ms = 0;
+    if (!sl_code_transient((int)feed->sweep_err.code)) {
+        *err = feed->sweep_err;
+        return (int)err->code;
+    }
+    sl_log(SL_WARN, "sweep failed, will try again", SL_T("feed", feed->config->name),
+           SL_T("error", feed->sweep_err.message));
+    feed->sweep_again_ms = sl_deadline_in(AGAIN_MS); /* no reason for the polls to wait */
+    return SL_OK;
+}
+
+void sl_dv_sweep_stop(struct sl_dv_feed *feed)
+{
+    if (!feed->sweeper)
+        return;
+    sl_fiber_cancel(feed->sweeper);
+    sl_fiber_join(feed->sweeper);
+    feed->sweeper = NULL;
 }

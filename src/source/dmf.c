@@ -18,7 +18,7 @@ enum { PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30 * 1000 };
 
 static bool is_over(enum sl_run_state state)
 {
-    return state == SL_RUN_DONE || state == SL_RUN_FAILED;
+    return state >= SL_RUN_DONE;
 }
 
 static int advance(struct sl_dmf *dmf, struct sl_err *err)
@@ -40,14 +40,16 @@ static void run_feed(void *arg)
         if (rc == SL_OK) {
             pause_ms = PAUSE_MIN_MS;
             sl_dmf_trouble(dmf, "");
+            dmf->env.alerter->clear(SL_ALERT_OPERATOR, dmf->feed->name);
             continue;
         }
         if (!dmf->lease.held && rc == SL_THROTTLED) {
             sl_dmf_trouble(dmf, ""); /* a standby is no trouble */
         } else {
-            if (rc == SL_CONFIG)
-                dmf->env.alert(dmf->feed->name, "feed needs an operator", err.message);
-            sl_dmf_trouble(dmf, err.message);
+            bool news = sl_dmf_trouble(dmf, err.message); /* not in a number alone */
+            if (news && rc == SL_CONFIG)
+                dmf->env.alerter->raise(SL_ALERT_OPERATOR, dmf->feed->name,
+                                        "feed needs an operator", err.message);
         }
         if (sl_fiber_sleep(err.retry_after_ms ? err.retry_after_ms : pause_ms) != SL_OK)
             return;
@@ -86,15 +88,23 @@ static void dmf_release(struct sl_source *source, struct sl_batch *batch)
     sl_wake_all(&dmf->committed_changed);
 }
 
+/* From here on nobody renews its leases, or wakes it. */
+static void let_go(struct sl_dmf *dmf)
+{
+    sl_share_watch(dmf->env.share, &dmf->lease, NULL);
+    sl_keeper_take_out(dmf->env.keeper, &dmf->lease);
+    for (size_t i = 0; i < dmf->exclusive_count; i++)
+        sl_keeper_take_out(dmf->env.keeper, &dmf->exclusive[i]);
+}
+
 static void dmf_close(struct sl_source *source)
 {
     struct sl_dmf *dmf = (struct sl_dmf *)source;
     sl_fiber_cancel(dmf->runner);
-    sl_fiber_cancel(dmf->keeper);
     sl_fiber_join(dmf->runner);
-    sl_fiber_join(dmf->keeper);
 
     struct sl_state *state = dmf->env.state;
+    let_go(dmf);
     sl_dmf_drop_collections(dmf);
     state->type->lease_drop(state, &dmf->lease);
     sl_batcher_free(dmf->batcher);
@@ -137,6 +147,14 @@ static void name_leases(struct sl_dmf *dmf)
     qsort(dmf->exclusive, dmf->exclusive_count, sizeof *dmf->exclusive, by_name);
 }
 
+static void have_kept(struct sl_dmf *dmf)
+{
+    sl_share_watch(dmf->env.share, &dmf->lease, &dmf->wake);
+    sl_keeper_add(dmf->env.keeper, &dmf->lease, &dmf->wake);
+    for (size_t i = 0; i < dmf->exclusive_count; i++)
+        sl_keeper_add(dmf->env.keeper, &dmf->exclusive[i], NULL);
+}
+
 struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct sl_feed_config *feed)
 {
     struct sl_dmf *dmf = SL_NEW(struct sl_dmf);
@@ -148,9 +166,14 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct s
     dmf->since_ms = sl_wall_ms();
     dmf->batcher = sl_batches_new(env->limits, env->credits);
     name_leases(dmf);
+    have_kept(dmf);
     dmf->runner = sl_fiber_spawn_joinable("dmf.run", run_feed, dmf);
-    dmf->keeper = sl_fiber_spawn_joinable("dmf.lease", sl_dmf_keep_leases, dmf);
     return &dmf->source;
+}
+
+bool sl_source_dmf_owns(const struct sl_source *source)
+{
+    return ((const struct sl_dmf *)source)->lease.held;
 }
 
 const char *sl_source_dmf_trouble(const struct sl_source *source)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/kill_point.h"
 #include "base/mem.h"
 #include "format/json.h"
 #include "source/auth.h"
@@ -169,7 +170,9 @@ int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *expo
     add_text(&body, "legalEntityId", export->legal_entity);
     sl_buf_add_char(&body, '}');
 
+    sl_kill_point("export asked", export->execution_id);
     char *value = call(remote, "ExportToPackage", sl_buf_view(&body), err);
+    sl_kill_point("export answered", export->execution_id);
     sl_buf_done(&body);
     if (!value)
         return (int)err->code;

@@ -8,7 +8,11 @@
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 
-enum { LEDGER_POLL_MIN_MS = 50, LEDGER_POLL_MAX_MS = 2000 };
+enum {
+    LEDGER_POLL_MIN_MS = 50,
+    LEDGER_POLL_MAX_MS = 2000,
+    HELD_MAX_MS = 24 * 3600 * 1000, /* that a ledger is waited for because nobody applies */
+};
 
 static void count_end(const struct sl_dmf *dmf, const char *how)
 {
@@ -32,9 +36,9 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
     struct sl_state *state = dmf->env.state;
     snprintf(text, sizeof text, "%s", why); /* why may lie in err */
     if (lost_changes && !dmf->run.full) {
-        int rc = state->type->suspect_set(state, dmf->feed->name, text, err);
+        int rc = state->type->suspect_set(state, dmf->feed->name, text, dmf->epoch, err);
         if (rc != SL_OK)
-            return rc;
+            return sl_dmf_refused(dmf, rc);
     }
     snprintf(dmf->run.error, sizeof dmf->run.error, "%s", text);
     int rc = sl_dmf_enter(dmf, SL_RUN_FAILED, err);
@@ -44,20 +48,21 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
 
     dmf->failures++;
     count_end(dmf, "failed");
-    const char *next = lost_changes ? sl_dmf_after_loss(dmf) : "it will be started anew";
+    const char *next = lost_changes         ? sl_dmf_after_loss(dmf)
+                       : dmf->run.sweeps[0] ? "refresh the feed again"
+                                            : "it will be started anew";
     sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_T("error", text), SL_T("next", next));
-    char mail[600];
-    snprintf(mail, sizeof mail, "Run %s of feed %s failed.\n\n%s\n\n%s.\n", dmf->run.id,
-             dmf->feed->name, text, next);
-    dmf->env.alert(dmf->feed->name, "run failed", mail);
+    char told[600];
+    snprintf(told, sizeof told, "Run %s of feed %s failed: %s; %s.", dmf->run.id, dmf->feed->name,
+             text, next);
+    dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "run failed", told);
     return SL_OK;
 }
 
 /* --- done --- */
 
-/* What the ledger says of all entities together, and whether it is closed. */
-static int read_ledger(struct sl_dmf *dmf, struct sl_ledger_sum *ret, bool *ret_closed,
+int sl_dmf_read_ledger(struct sl_dmf *dmf, struct sl_ledger_sum *ret, bool *ret_closed,
                        struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -104,11 +109,9 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
     struct sl_state *state = dmf->env.state;
     bool partial = dmf->run.error[0]; /* a full export with rows missing heals nothing */
     int rc = SL_OK;
-    if (dmf->run.full && !partial) {
-        rc = sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err); /* an owner of old must not clear the mark */
-        if (rc == SL_OK)
-            rc = state->type->suspect_set(state, dmf->feed->name, NULL, err);
-    }
+    if (dmf->run.full && !partial)
+        rc = sl_dmf_refused(
+            dmf, state->type->suspect_set(state, dmf->feed->name, NULL, dmf->epoch, err));
     if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
     if (rc == SL_OK) {
@@ -120,12 +123,13 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
 
 int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
 {
-    uint64_t pause_ms = LEDGER_POLL_MIN_MS, moved_ms = sl_loop_now_ms();
+    uint64_t pause_ms = LEDGER_POLL_MIN_MS, moved_ms = sl_loop_now_ms(), begun_ms = moved_ms;
+    bool held = false;
     uint32_t seen = 0;
     for (;;) {
         struct sl_ledger_sum sum;
         bool closed;
-        int rc = read_ledger(dmf, &sum, &closed, err);
+        int rc = sl_dmf_read_ledger(dmf, &sum, &closed, err);
         if (rc != SL_OK)
             return rc;
         if (closed)
@@ -134,7 +138,12 @@ int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
             seen = sum.batches;
             moved_ms = sl_loop_now_ms();
         }
-        if (sl_loop_now_ms() - moved_ms >= dmf->settings->ledger_deadline_ms) {
+        bool late = sl_loop_now_ms() - moved_ms >= dmf->settings->ledger_deadline_ms;
+        if (late && sl_loop_now_ms() - begun_ms < HELD_MAX_MS &&
+            sl_sink_stands(dmf->env.sink, dmf->feed->name, !held)) {
+            moved_ms = sl_loop_now_ms(); /* its batches are safe there */
+            held = true;
+        } else if (late) {
             sl_log(SL_WARN, "ledger does not close, publishing again",
                    SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                    SL_N("batches", sum.batches));

@@ -7,7 +7,7 @@
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 
-enum { LEASE_TTL_MS = 30 * 1000, LEASE_RETRY_MS = 200 };
+enum { LEASE_RETRY_MS = 200, LEASE_AGAIN_MS = 1000 };
 
 /* Numbers do not count: an error that tells how many milliseconds it took is new at each try. */
 static bool same_words(const char *a, const char *b)
@@ -25,6 +25,8 @@ static bool same_words(const char *a, const char *b)
 
 bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
 {
+    if (text[0] && sl_fiber_cancelled())
+        return false; /* it ends: what it leaves undone is no trouble */
     bool news = !same_words(dmf->trouble, text);
     if (news && text[0])
         sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", dmf->feed->name),
@@ -45,27 +47,44 @@ bool sl_dmf_owns(const struct sl_dmf *dmf)
 int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    int rc = state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, err);
+    int rc = state->type->lease_hold(state, &dmf->lease, state->lease_ms, err);
     if (rc == SL_OK && !sl_dmf_owns(dmf))
         return sl_err_set(err, SL_THROTTLED, "the feed had another owner meanwhile");
     return rc;
+}
+
+/* The newest run. Those to come are none of those that a full read has overtaken, also when the
+ * journal was lost. */
+static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    struct sl_overtake by = {0};
+    int rc = state->type->overtake_get(state, dmf->feed->name, &by, err);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return rc;
+    dmf->overtaken = by.run;
+    rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
+    if (rc != SL_NOTFOUND)
+        return rc;
+    memset(&dmf->run, 0, sizeof dmf->run);
+    dmf->run.state = SL_RUN_DONE;
+    return SL_OK;
 }
 
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     dmf->epoch = 0;
-    int rc = state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, err);
+    if (!dmf->lease.held)
+        sl_share_wait_turn(dmf->env.share, &dmf->lease);
+    int rc = state->type->lease_hold(state, &dmf->lease, state->lease_ms, err);
+    if (rc == SL_THROTTLED && err)
+        err->retry_after_ms = LEASE_AGAIN_MS; /* and then, until it is our turn */
     if (rc != SL_OK)
         return rc;
     int64_t epoch = dmf->lease.epoch;
     sl_dmf_drop_collections(dmf);
-    rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
-    if (rc == SL_NOTFOUND) {
-        memset(&dmf->run, 0, sizeof dmf->run);
-        dmf->run.state = SL_RUN_DONE;
-        rc = SL_OK;
-    }
+    rc = find_newest(dmf, err);
     if (rc == SL_OK) /* it was asked for, by a process that is gone */
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.number)
@@ -76,45 +95,35 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     return rc;
 }
 
+bool sl_dmf_must_give(const struct sl_dmf *dmf)
+{
+    return sl_share_must_give(dmf->env.share, &dmf->lease);
+}
+
+int sl_dmf_give_away(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    dmf->epoch = 0;
+    dmf->next_run_ms = 0;
+    sl_share_gave(dmf->env.share, &dmf->lease);
+    state->type->lease_drop(state, &dmf->lease);
+    return sl_err_set(err, SL_THROTTLED, "the feed goes to another process");
+}
+
 bool sl_dmf_asked_before(const struct sl_dmf *dmf)
 {
     return dmf->run.state == SL_RUN_PLANNED && dmf->run.state_ms > dmf->run.created_ms;
 }
 
-/* The runner may give the lease back while it is being renewed. */
-static void keep_collection(struct sl_dmf *dmf, struct sl_lease *lease)
-{
-    struct sl_state *state = dmf->env.state;
-    struct sl_err err = {0};
-    if (lease->held && dmf->snapshot)
-        state->type->lease_hold(state, lease, LEASE_TTL_MS, &err);
-    if (lease->held && !dmf->snapshot)
-        state->type->lease_drop(state, lease);
-}
-
-void sl_dmf_keep_leases(void *arg)
-{
-    struct sl_dmf *dmf = arg;
-    struct sl_state *state = dmf->env.state;
-    while (sl_fiber_sleep(LEASE_TTL_MS / 3) == SL_OK) {
-        struct sl_err err = {0};
-        if (!dmf->lease.held)
-            continue;
-        if (state->type->lease_hold(state, &dmf->lease, LEASE_TTL_MS, &err) == SL_THROTTLED)
-            dmf->lease.held = false;
-        for (size_t i = 0; i < dmf->exclusive_count; i++)
-            keep_collection(dmf, &dmf->exclusive[i]);
-    }
-}
-
 int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    dmf->snapshot = true;
     for (size_t i = 0; i < dmf->exclusive_count;) {
         if (!sl_dmf_owns(dmf))
             return sl_err_set(err, SL_THROTTLED, "the feed has another owner now");
-        int rc = state->type->lease_hold(state, &dmf->exclusive[i], LEASE_TTL_MS, err);
+        bool held = dmf->exclusive[i].held; /* and kept */
+        int rc =
+            held ? SL_OK : state->type->lease_hold(state, &dmf->exclusive[i], state->lease_ms, err);
         if (rc == SL_OK)
             i++;
         else if (rc != SL_THROTTLED)
@@ -128,12 +137,18 @@ int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err)
 void sl_dmf_drop_collections(struct sl_dmf *dmf)
 {
     struct sl_state *state = dmf->env.state;
-    dmf->snapshot = false;
     for (size_t i = 0; i < dmf->exclusive_count; i++)
         state->type->lease_drop(state, &dmf->exclusive[i]);
 }
 
 /* --- the run --- */
+
+int sl_dmf_refused(struct sl_dmf *dmf, int rc)
+{
+    if (rc == SL_REJECTED)
+        dmf->epoch = 0;
+    return rc;
+}
 
 int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err)
 {
@@ -141,8 +156,7 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
     next.state = state;
     next.state_ms = sl_wall_ms();
     int rc = dmf->env.state->type->run_save(dmf->env.state, &next, dmf->epoch, err);
-    if (rc == SL_REJECTED)
-        dmf->epoch = 0;
+    sl_dmf_refused(dmf, rc);
     if (rc == SL_OK)
         dmf->run = next;
     return rc;

@@ -3,6 +3,7 @@
  *   dmf.c          the source: gives batches, hears commits, runs the feed's fibers
  *   dmf_feed.c     its leases, the journal of its run, its trouble
  *   dmf_plan.c     when the next run is due, and what it is
+ *   dmf_refresh.c  a full export and a sweep that somebody asked for
  *   dmf_runner.c   the journaled state machine that moves a run on
  *   dmf_end.c      how a run ends: failed, or done when the ledger has closed
  *   dmf_package.c  a package's files, one after the other, into batches
@@ -30,22 +31,24 @@ struct sl_dmf {
     struct sl_batcher *batcher;
 
     struct sl_run run;          /* the newest one; number 0: there was none yet */
+    int64_t overtaken;          /* by a full read: runs up to this number */
     struct sl_lease lease;      /* of the feed */
     int64_t epoch;              /* of the lease under which run was read; 0: it was not */
     struct sl_lease *exclusive; /* of its collections, while an export's snapshot is taken */
     size_t exclusive_count;
-    bool snapshot;     /* it is being taken */
     bool unanswered;   /* an export may have started under an id that nobody was told of */
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
-    int64_t next_run_ms; /* wall clock, when the next run is due; 0: one is under way */
+    int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
+    bool refresh_told;       /* the state may know of a refresh */
+    struct sl_waitlist wake; /* that, or the lease was lost, or is to be given away */
 
     uint32_t committed; /* batches of the current attempt that are safe downstream */
     bool released;      /* one of them came back: the attempt must be repeated */
     struct sl_waitlist committed_changed;
 
-    struct sl_fiber *runner, *keeper;
+    struct sl_fiber *runner;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
 };
 
@@ -56,20 +59,27 @@ struct sl_dmf {
  * process owns it. */
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err);
 
-/* A fiber's function: renews the leases; the runner notices a lost one at its next step. */
-void sl_dmf_keep_leases(void *dmf);
-
 /* Whether run is the journal's, and this process may move it on. */
 bool sl_dmf_owns(const struct sl_dmf *dmf);
+
+/* Between two runs: whether another process shall have the feed; gives it away. Suspends.
+ * SL_THROTTLED when that is done. */
+bool sl_dmf_must_give(const struct sl_dmf *dmf);
+int sl_dmf_give_away(struct sl_dmf *dmf, struct sl_err *err);
 
 /* Asks the state whether the feed is still ours: before what cannot be taken back. SL_THROTTLED:
  * it is not. */
 int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err);
 
 /* Leases of the collections: runs into one collection take their snapshots one after the other, so
- * that a higher counter means a newer snapshot. take suspends until all are held. */
+ * that a higher counter means a newer snapshot. take takes those that are not held, and suspends
+ * until all are. */
 int sl_dmf_take_collections(struct sl_dmf *dmf, struct sl_err *err);
 void sl_dmf_drop_collections(struct sl_dmf *dmf);
+
+/* What a write of the state answered, which this returns: one that was refused means that the feed
+ * has another owner. */
+int sl_dmf_refused(struct sl_dmf *dmf, int rc);
 
 /* Journals the run in its new state. SL_REJECTED: the lease was lost. */
 int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err);
@@ -104,6 +114,33 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err);
  * batcher. Suspends; fails as sl_unzip_read and sl_rows_take do. */
 int sl_dmf_read_file(struct sl_dmf *dmf, struct sl_unzip *unzip, struct sl_rows *rows,
                      struct sl_err *err);
+
+/* dmf_plan.c: a run of the feed, not journaled, the one after the newest. */
+int64_t sl_dmf_next_number(const struct sl_dmf *dmf);
+struct sl_run sl_dmf_next_run(const struct sl_dmf *dmf);
+
+/* dmf_plan.c: journals it as this feed's newest run. */
+int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err *err);
+
+/* dmf_refresh.c: between two runs. *ret_full: the next one is a full export for a refresh, and is
+ * noted as such. Else it may have begun the run that deletes, or told the end of the refresh.
+ * *ret_moved: dmf->run is another one now, or the refresh has ended: plan anew. */
+int sl_dmf_refresh(struct sl_dmf *dmf, bool *ret_full, bool *ret_moved, struct sl_err *err);
+
+/* dmf_refresh.c: in place of a package: deletes what the run's full export did not bring, as
+ * sl_dmf_stream does with rows. */
+int sl_dmf_sweep(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_package.c: waits until every batch of the present attempt is safe. SL_CLOSED: one came back.
+ */
+int sl_dmf_wait_committed(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_package.c: what an earlier attempt read does not count. */
+void sl_dmf_forget_attempt(struct sl_dmf *dmf);
+
+/* dmf_end.c: what the ledger says of all entities together, and whether it is closed. */
+int sl_dmf_read_ledger(struct sl_dmf *dmf, struct sl_ledger_sum *ret, bool *ret_closed,
+                       struct sl_err *err);
 
 /* dmf_end.c: waits until the ledger of a published run closes, and ends the run as done. A ledger
  * that stands still for long heals itself: back to streaming, so that the package is fetched and

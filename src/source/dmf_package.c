@@ -260,7 +260,7 @@ static uint32_t batches_of(const struct sl_run *run)
     return batches;
 }
 
-static int wait_committed(struct sl_dmf *dmf, struct sl_err *err)
+int sl_dmf_wait_committed(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint32_t batches = batches_of(&dmf->run);
     while (dmf->committed < batches && !dmf->released)
@@ -271,8 +271,7 @@ static int wait_committed(struct sl_dmf *dmf, struct sl_err *err)
     return SL_OK;
 }
 
-/* What an earlier attempt read does not count. */
-static void forget_attempt(struct sl_dmf *dmf)
+void sl_dmf_forget_attempt(struct sl_dmf *dmf)
 {
     dmf->committed = 0;
     dmf->released = false;
@@ -287,7 +286,7 @@ static void forget_attempt(struct sl_dmf *dmf)
 int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct package package = {.dmf = dmf};
-    forget_attempt(dmf);
+    sl_dmf_forget_attempt(dmf);
     package.blob = sl_blob_new(dmf->env.remote->http, dmf->env.remote->settings->stall_timeout_ms,
                                fresh_url, note_trouble, dmf);
     int rc = sl_blob_probe(package.blob, err);
@@ -298,7 +297,7 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK)
         rc = take_all(&package, err);
     if (rc == SL_OK)
-        rc = wait_committed(dmf, err);
+        rc = sl_dmf_wait_committed(dmf, err);
     else
         sl_batcher_abandon(dmf->batcher);
 

@@ -1,5 +1,5 @@
 /* When the next run of a feed is due, and what it is: an increment, or a full export because the
- * feed is suspect (an increment was lost). */
+ * feed is suspect (an increment was lost) or a refresh was asked for. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 
-enum { AGAIN_MIN_MS = 1000, AGAIN_MAX_MS = 5 * 60 * 1000 };
+enum { AGAIN_MIN_MS = 1000, AGAIN_MAX_MS = 5 * 60 * 1000, PIECE_MS = 10 * 1000 };
 
 /* After failed runs the next one does not wait for the schedule, but longer each time. */
 static int64_t due_after_failure(const struct sl_dmf *dmf)
@@ -32,6 +32,15 @@ static int64_t due(const struct sl_dmf *dmf, bool heal)
     return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, dmf->since_ms);
 }
 
+/* In pieces, since the wall clock may be set meanwhile. They end for all feeds in the same turn of
+ * the loop: hundreds of idle ones wake the process once. */
+static uint64_t next_look_ms(uint64_t left_ms)
+{
+    uint64_t due_ms = sl_deadline_in(left_ms), beat_ms = sl_next_beat(PIECE_MS);
+    return due_ms < beat_ms ? due_ms : beat_ms;
+}
+
+/* SL_END: there is something to do before it is due. */
 static int wait_until(struct sl_dmf *dmf, int64_t due_ms, struct sl_err *err)
 {
     dmf->next_run_ms = due_ms;
@@ -39,11 +48,12 @@ static int wait_until(struct sl_dmf *dmf, int64_t due_ms, struct sl_err *err)
         int64_t left_ms = dmf->next_run_ms - sl_wall_ms();
         if (left_ms <= 0)
             break;
-        /* In pieces, since the wall clock may be set meanwhile. */
-        if (sl_fiber_sleep(left_ms < 60000 ? (uint64_t)left_ms : 60000) != SL_OK)
+        if (sl_wait(&dmf->wake, next_look_ms((uint64_t)left_ms)) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         if (!sl_dmf_owns(dmf))
             return sl_err_set(err, SL_THROTTLED, "the feed has another owner now");
+        if (dmf->refresh_told || sl_dmf_must_give(dmf))
+            return SL_END;
     }
     dmf->next_run_ms = 0;
     return SL_OK;
@@ -61,36 +71,66 @@ static void name_execution(const struct sl_dmf *dmf, struct sl_run *run)
              run->execution_id);
 }
 
+/* Above all before, also when the journal was lost. */
+int64_t sl_dmf_next_number(const struct sl_dmf *dmf)
+{
+    int64_t before = dmf->run.number;
+    return (before > dmf->overtaken ? before : dmf->overtaken) + 1;
+}
+
+struct sl_run sl_dmf_next_run(const struct sl_dmf *dmf)
+{
+    struct sl_run run = {.number = sl_dmf_next_number(dmf), .created_ms = sl_wall_ms()};
+    snprintf(run.id, sizeof run.id, "%s-%06" PRId64, dmf->feed->name, run.number);
+    snprintf(run.feed, sizeof run.feed, "%s", dmf->feed->name);
+    sl_dmf_name_entities(dmf, &run);
+    run.state = SL_RUN_PLANNED;
+    run.state_ms = run.created_ms;
+    return run;
+}
+
+int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err *err)
+{
+    int rc = sl_dmf_confirm_owner(dmf, err);
+    if (rc == SL_OK)
+        rc = sl_dmf_refused(dmf,
+                            dmf->env.state->type->run_save(dmf->env.state, run, dmf->epoch, err));
+    if (rc != SL_OK)
+        return rc;
+    dmf->run = *run;
+    dmf->broken = 0;
+    return SL_OK;
+}
+
 int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     char reason[SL_ERR_TEXT_BYTES];
+    bool refresh, moved;
+    if (sl_dmf_must_give(dmf))
+        return sl_dmf_give_away(dmf, err);
+    int rc = sl_dmf_refresh(dmf, &refresh, &moved, err);
+    if (rc != SL_OK || moved)
+        return rc;
     int suspect = state->type->suspect_get(state, dmf->feed->name, reason, err);
     if (suspect != SL_OK && suspect != SL_NOTFOUND)
         return suspect;
+    if (suspect == SL_NOTFOUND && dmf->run.state == SL_RUN_DONE && !dmf->run.error[0])
+        dmf->env.alerter->clear(SL_ALERT_RUN_FAILED, dmf->feed->name);
     bool heal = suspect == SL_OK && dmf->settings->full_definition_group;
-    int rc = wait_until(dmf, due(dmf, heal), err);
+    if (!refresh)
+        rc = wait_until(dmf, due(dmf, heal), err);
+    if (rc == SL_END) /* something else comes first */
+        return SL_OK;
     if (rc != SL_OK)
         return rc;
 
-    struct sl_run run = {.number = dmf->run.number + 1, .created_ms = sl_wall_ms()};
-    snprintf(run.id, sizeof run.id, "%s-%06" PRId64, dmf->feed->name, run.number);
-    snprintf(run.feed, sizeof run.feed, "%s", dmf->feed->name);
-    run.full = heal;
+    struct sl_run run = sl_dmf_next_run(dmf);
+    run.full = heal || refresh;
     name_execution(dmf, &run);
-    sl_dmf_name_entities(dmf, &run);
-    run.state = SL_RUN_PLANNED;
-    run.state_ms = run.created_ms;
-    rc = sl_dmf_confirm_owner(dmf, err);
+    rc = sl_dmf_begin_run(dmf, &run, err);
     if (rc == SL_OK)
-        rc = state->type->run_save(state, &run, dmf->epoch, err);
-    if (rc == SL_REJECTED)
-        dmf->epoch = 0;
-    if (rc != SL_OK)
-        return rc;
-    dmf->run = run;
-    dmf->broken = 0;
-    sl_log(SL_INFO, "run planned", SL_T("feed", dmf->feed->name), SL_T("run", run.id),
-           SL_T("execution", run.execution_id), SL_T("kind", run.full ? "full" : "increment"));
-    return SL_OK;
+        sl_log(SL_INFO, "run planned", SL_T("feed", dmf->feed->name), SL_T("run", run.id),
+               SL_T("execution", run.execution_id), SL_T("kind", run.full ? "full" : "increment"));
+    return rc;
 }

@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "format/bson_writer.h"
 #include "format/key.h"
+#include "format/own_name.h"
 #include "format/typed.h"
 
 enum {
     ROW_MAX = (1 << SL_VERSION_ROW_BITS) - 1,
-    RAW_BYTES = 64 * 1024, /* how much of a bad row is kept */
+    RAW_BYTES = SL_SIZE(64 * 1024, 64), /* how much of a bad row is kept */
     MISFIT_PAUSE_MS = 5 * 60 * 1000,
 };
 
@@ -24,11 +26,13 @@ struct sl_rows {
     const struct sl_entity_config *entity;
     const char *file;
     int64_t counter;
-    struct sl_arena arena;  /* the header's names */
+    struct sl_arena arena;  /* the header and its names */
+    struct sl_str header;   /* the line as it came; empty when it is too long for a letter */
     struct column *columns; /* NULL until the header came */
     uint32_t column_count;
     struct sl_key_part key_parts[SL_CONFIG_KEY_COLUMNS_MAX];
     uint32_t key_cells[SL_CONFIG_KEY_COLUMNS_MAX]; /* which cell is which part of the key */
+    bool own_name;                                 /* a column is called as a field of sluice's */
     uint64_t row_number;                           /* 1 = first row after the header */
 };
 
@@ -117,14 +121,18 @@ static int check_name(const struct sl_rows *rows, const struct sl_csv_row *heade
     return SL_OK;
 }
 
-static int take_header(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err)
+int sl_rows_header(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err)
 {
+    if (header->raw.length <= RAW_BYTES)
+        rows->header = (struct sl_str){
+            sl_arena_copy(&rows->arena, header->raw.at, header->raw.length), header->raw.length};
     rows->columns = sl_calloc(header->count, sizeof *rows->columns);
     rows->column_count = header->count;
     for (uint32_t i = 0; i < header->count; i++) {
         int rc = check_name(rows, header, i, err);
         if (rc != SL_OK)
             return rc;
+        rows->own_name |= sl_name_is_own(header->cells[i]);
         rows->columns[i].key = sl_bson_key_make(&rows->arena, header->cells[i]);
     }
     int rc = match_key(rows, header, err);
@@ -133,24 +141,41 @@ static int take_header(struct sl_rows *rows, const struct sl_csv_row *header, st
 
 /* --- rows --- */
 
+static int64_t row_version(const struct sl_rows *rows)
+{
+    uint64_t number = rows->row_number < ROW_MAX ? rows->row_number : ROW_MAX;
+    return rows->counter << SL_VERSION_ROW_BITS | (int64_t)number;
+}
+
+/* The header in the batch's arena; once a batch, which is of one file. */
+static struct sl_str keep_header(const struct sl_rows *rows, struct sl_batch *batch)
+{
+    if (batch->dead_count && batch->dead[batch->dead_count - 1].header.length)
+        return batch->dead[batch->dead_count - 1].header;
+    return sl_batch_keep(batch, rows->header);
+}
+
 /* A row that cannot be delivered goes to the dead letters as it was read. */
 static int bury(struct sl_rows *rows, struct sl_batcher *batcher, const struct sl_csv_row *row,
-                const char *code, const char *reason, struct sl_err *err)
+                bool whole, const char *code, const char *reason, struct sl_err *err)
 {
     struct sl_batch *batch;
     int rc = sl_batcher_open(batcher, &batch, err);
     if (rc != SL_OK)
         return rc;
-    struct sl_arena *arena = &batch->arena;
-    size_t length = strlen(reason);
     size_t raw = row->raw.length < RAW_BYTES ? row->raw.length : RAW_BYTES;
     struct sl_dead dead = {
         .code = code,
-        .reason = {sl_arena_text(arena, reason,      length), length},
+        .reason = sl_batch_keep(batch, sl_str_of(reason)),
         .file = batch->origin.file,
         .line = row->line,
         .row_number = rows->row_number,
-        .row = {sl_arena_copy(arena, row->raw.at, raw),    raw   },
+        .row = sl_batch_keep(batch, (struct sl_str){row->raw.at, raw}),
+        .row_cut = !whole || raw < row->raw.length,
+        .header = keep_header(rows, batch),
+        .versioned = true,
+        .op = SL_UPSERT,
+        .version = row_version(rows),
     };
     return sl_batcher_add_dead(batcher, &dead, err);
 }
@@ -171,41 +196,48 @@ static int row_doc(const struct sl_rows *rows, struct sl_arena *arena, const str
     struct sl_bson_writer writer;
     sl_bson_begin(&writer, arena);
     int rc = SL_OK;
-    for (uint32_t i = 0; i < row->count && rc == SL_OK; i++)
-        rc = sl_typed_append(&writer, rows->columns[i].key, rows->columns[i].type, row->cells[i],
-                             ret_code, err);
+    /* Quotes and delimiters are ASCII: of a row that is UTF-8 every cell is, too. */
+    bool utf8 = row->raw.length && sl_utf8_valid(row->raw.at, row->raw.length);
+    for (uint32_t i = 0; i < row->count && rc == SL_OK; i++) {
+        struct column column = rows->columns[i];
+        if (utf8 && column.type == SL_TYPE_STRING)
+            sl_bson_add_utf8(&writer, column.key, row->cells[i].at, row->cells[i].length);
+        else
+            rc = sl_typed_append(&writer, column.key, column.type, row->cells[i], ret_code, err);
+    }
     *ret = sl_bson_end(&writer);
     return rc;
+}
+
+int sl_rows_type(const struct sl_rows *rows, struct sl_arena *arena, const struct sl_csv_row *row,
+                 struct sl_record *record, const char **ret_code, struct sl_err *why)
+{
+    if (row->count != rows->column_count) {
+        *ret_code = "wrong_columns";
+        return sl_err_set(why, SL_REJECTED, "the row has %u columns, the header %u", row->count,
+                          rows->column_count);
+    }
+    *ret_code = "untypable";
+    record->op = SL_UPSERT;
+    record->sound = !rows->own_name;
+    int rc = row_key(rows, arena, row, &record->id, ret_code, why);
+    return rc == SL_OK ? row_doc(rows, arena, row, &record->doc, ret_code, why) : rc;
 }
 
 static int take_row(struct sl_rows *rows, struct sl_batcher *batcher, const struct sl_csv_row *row,
                     struct sl_err *err)
 {
-    if (row->count != rows->column_count) {
-        char reason[120];
-        snprintf(reason, sizeof reason, "the row has %u columns, the header %u", row->count,
-                 rows->column_count);
-        return bury(rows, batcher, row, "wrong_columns", reason, err);
-    }
-
     struct sl_batch *batch;
     int rc = sl_batcher_open(batcher, &batch, err);
     if (rc != SL_OK)
         return rc;
     /* From here to sl_batcher_add nothing suspends: the batch stays open. */
-    const char *code = "untypable";
+    const char *code;
     struct sl_err why = {0};
-    uint64_t number = rows->row_number < ROW_MAX ? rows->row_number : ROW_MAX;
-    struct sl_record record = {
-        .op = SL_UPSERT,
-        .version = rows->counter << SL_VERSION_ROW_BITS | (int64_t)number,
-        .line = row->line,
-    };
-    rc = row_key(rows, &batch->arena, row, &record.id, &code, &why);
-    if (rc == SL_OK)
-        rc = row_doc(rows, &batch->arena, row, &record.doc, &code, &why);
+    struct sl_record record = {.version = row_version(rows), .line = row->line};
+    rc = sl_rows_type(rows, &batch->arena, row, &record, &code, &why);
     if (rc != SL_OK)
-        return bury(rows, batcher, row, code, why.message, err);
+        return bury(rows, batcher, row, true, code, why.message, err);
     return sl_batcher_add(batcher, &record, err);
 }
 
@@ -215,13 +247,14 @@ int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_r
     if (!rows->columns) {
         if (result != SL_CSV_ROW)
             return sl_err_set(err, SL_REJECTED, "file '%s': its header line is broken", rows->file);
-        return take_header(rows, row, err);
+        return sl_rows_header(rows, row, err);
     }
     rows->row_number++;
     if (result == SL_CSV_OVERSIZE)
-        return bury(rows, batcher, row, "too_large", "the row is larger than limits.max_row", err);
+        return bury(rows, batcher, row, false, "too_large", "the row is larger than limits.max_row",
+                    err);
     if (result == SL_CSV_UNCLOSED)
-        return bury(rows, batcher, row, "unclosed_quote",
+        return bury(rows, batcher, row, false, "unclosed_quote",
                     "the file ends inside the quotes that this row opened", err);
     return take_row(rows, batcher, row, err);
 }

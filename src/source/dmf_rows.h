@@ -16,9 +16,16 @@ struct sl_rows *sl_rows_new(const struct sl_entity_config *entity, const char *f
 void sl_rows_free(struct sl_rows *rows);
 
 /* Takes what the CSV parser gave: the header first, then rows, good or bad. Suspends as the batcher
- * does. Fails with SL_CONFIG when the header lacks a configured column or names one twice, with
- * SL_CANCELED; a bad row is no failure but a dead letter. */
+ * does. Fails with SL_CONFIG when the header lacks a configured column, SL_REJECTED when it is
+ * broken or names a column twice, with SL_CANCELED; a bad row is no failure but a dead letter. */
 int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_result result,
                  const struct sl_csv_row *row, struct sl_err *err);
+
+/* The two steps of it, for one row at a time. The header fails as above. The row fails with
+ * SL_REJECTED, *ret_code is the dead letter's code then and why the reason; else record has its
+ * op, id and document, in the arena. Neither suspends. */
+int sl_rows_header(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err);
+int sl_rows_type(const struct sl_rows *rows, struct sl_arena *arena, const struct sl_csv_row *row,
+                 struct sl_record *record, const char **ret_code, struct sl_err *why);
 
 #endif

@@ -5,7 +5,7 @@
  *   requested   the export may have been asked for: only the environment knows
  *   executing   the environment knows the execution
  *   packaged    it has succeeded: the watermark has moved, the package is all there is
- *   streaming   attempt N of bringing the package to the broker
+ *   streaming   attempt N of bringing the package, or the deletions of a sweep, to the broker
  *   published   every batch is confirmed; the ledger must close
  *   done        read = applied + stale + superseded + dead
  *   failed      it will bring nothing; the feed is suspect if changes may be lost with it
@@ -65,13 +65,14 @@ static int accepted(struct sl_dmf *dmf, struct sl_err *err)
     struct sl_state *state = dmf->env.state;
     bool renamed = strcmp(dmf->run.returned_execution_id, dmf->run.execution_id) != 0;
     if (renamed && dmf->unanswered && !dmf->run.full) {
-        int rc = state->type->suspect_set(state, dmf->feed->name, reason, err);
+        int rc = state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err);
         if (rc != SL_OK)
-            return rc;
+            return sl_dmf_refused(dmf, rc);
         const char *next = sl_dmf_after_loss(dmf);
         sl_log(SL_ERROR, "an export may be lost", SL_T("feed", dmf->feed->name),
                SL_T("run", dmf->run.id), SL_T("error", reason), SL_T("next", next));
-        dmf->env.alert(dmf->feed->name, "an export may be lost", reason);
+        dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "an export may be lost",
+                                reason);
     }
     dmf->unanswered = false;
     return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
@@ -174,11 +175,11 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
 static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
-    int rc = sl_dmf_take_collections(dmf, err); /* a restart has lost them */
-    if (rc != SL_OK)
-        return rc;
     for (;;) {
         enum sl_dmf_status status;
+        int rc = sl_dmf_take_collections(dmf, err); /* a restart, or a standstill, has lost them */
+        if (rc != SL_OK)
+            return rc;
         rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
@@ -209,13 +210,14 @@ static int partly_succeeded(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     static const char reason[] = "the export was only partly successful: rows are missing";
-    int rc = state->type->suspect_set(state, dmf->feed->name, reason, err);
+    int rc = state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err);
     if (rc != SL_OK)
-        return rc;
+        return sl_dmf_refused(dmf, rc);
     snprintf(dmf->run.error, sizeof dmf->run.error, "%s", reason);
     sl_log(SL_ERROR, "export only partly successful", SL_T("feed", dmf->feed->name),
            SL_T("run", dmf->run.id));
-    dmf->env.alert(dmf->feed->name, "export only partly successful", reason);
+    dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "export only partly successful",
+                            reason);
     return sl_dmf_enter(dmf, SL_RUN_PACKAGED, err);
 }
 
@@ -254,11 +256,10 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
 static int step_executing(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
-    int rc = sl_dmf_take_collections(dmf, err); /* a restart has lost them */
-    if (rc != SL_OK)
-        return rc;
     for (;;) {
-        rc = look_at_execution(dmf, err);
+        int rc = sl_dmf_take_collections(dmf, err); /* a restart, or a standstill, has lost them */
+        if (rc == SL_OK)
+            rc = look_at_execution(dmf, err);
         if (rc != SL_END)
             return rc;
         sl_dmf_trouble(dmf, "");
@@ -310,14 +311,20 @@ static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
 }
 
 /* Every attempt has its number journaled before its first row is read. */
-static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
+static int begin_attempt(struct sl_dmf *dmf, struct sl_err *err)
 {
     dmf->run.attempt++;
     int rc = sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
-    if (rc != SL_OK) {
+    if (rc != SL_OK)
         dmf->run.attempt--;
+    return rc;
+}
+
+static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
+{
+    int rc = begin_attempt(dmf, err);
+    if (rc != SL_OK)
         return rc;
-    }
     rc = sl_dmf_stream(dmf, err);
     if (rc == SL_NOTFOUND)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the package is gone before it was read", err);
@@ -335,6 +342,18 @@ static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
     return rc == SL_OK ? sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err) : rc;
 }
 
+/* The same for a run that deletes. */
+static int step_sweeping(struct sl_dmf *dmf, struct sl_err *err)
+{
+    int rc = begin_attempt(dmf, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = sl_dmf_sweep(dmf, err);
+    if (rc == SL_NOTFOUND)
+        return sl_dmf_fail(dmf, SL_DMF_LOST_NOTHING, err->message, err);
+    return rc == SL_OK ? sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err) : rc;
+}
+
 int sl_dmf_step(struct sl_dmf *dmf, struct sl_err *err)
 {
     switch (dmf->run.state) {
@@ -347,11 +366,12 @@ int sl_dmf_step(struct sl_dmf *dmf, struct sl_err *err)
     case SL_RUN_PACKAGED:
         return step_packaged(dmf, err);
     case SL_RUN_STREAMING:
-        return step_streaming(dmf, err);
+        return dmf->run.sweeps[0] ? step_sweeping(dmf, err) : step_streaming(dmf, err);
     case SL_RUN_PUBLISHED:
         return sl_dmf_close_ledger(dmf, err);
     case SL_RUN_DONE:
     case SL_RUN_FAILED:
+    case SL_RUN_ABANDONED:
         break;
     }
     return SL_OK;

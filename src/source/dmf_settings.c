@@ -122,7 +122,14 @@ const struct sl_setting sl_dmf_feed_table[] = {
      .minimum = SL_KIB,
      .maximum = 16384 * SL_GIB,
      .help = "a package that inflates to more than this is refused"},
-    {0                                                                   },
+    {.name = "sweep_limit",
+     .kind = SL_SET_INT,
+     .offset = FEED(sweep_limit_percent),
+     .fallback = "10",
+     .minimum = 0,
+     .maximum = 100,
+     .help = "percent of the documents that a refresh may take for deleted; more is refused"},
+    {0                                                             },
 };
 
 /* The watermark of an incremental export lives in the project: two feeds would steal each other's

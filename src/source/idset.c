@@ -31,11 +31,12 @@ static uint32_t hash_of(struct sl_str id)
     return (uint32_t)sl_hash(id.at, id.length);
 }
 
-static void grow(struct sl_idset_part *part)
+static void grow(struct sl_idset *set, struct sl_idset_part *part)
 {
     struct sl_idset_part larger = *part;
     larger.capacity = part->capacity ? part->capacity * 2 : CAPACITY_MIN;
     larger.slots = sl_calloc(larger.capacity, sizeof *larger.slots);
+    set->slots_bytes += (larger.capacity - part->capacity) * sizeof *larger.slots;
     for (uint32_t i = 0; i < part->capacity; i++)
         if (part->slots[i].at)
             *slot_of(&larger, part->slots[i], hash_of(part->slots[i])) = part->slots[i];
@@ -52,7 +53,7 @@ bool sl_idset_add(struct sl_idset *set, struct sl_str id)
     uint32_t hash = hash_of(id);
     struct sl_idset_part *part = &set->parts[hash % PARTS];
     if (part->count >= part->capacity / 2)
-        grow(part);
+        grow(set, part);
     struct sl_str *slot = slot_of(part, id, hash);
     if (slot->at)
         return false;
@@ -69,6 +70,11 @@ bool sl_idset_has(const struct sl_idset *set, struct sl_str id)
     uint32_t hash = hash_of(id);
     const struct sl_idset_part *part = &set->parts[hash % PARTS];
     return part->count && slot_of(part, id, hash)->at;
+}
+
+size_t sl_idset_bytes(const struct sl_idset *set)
+{
+    return set->parts ? set->arena.held_bytes + PARTS * sizeof *set->parts + set->slots_bytes : 0;
 }
 
 bool sl_idset_next(const struct sl_idset *set, struct sl_idset_walk *walk, struct sl_str *ret)

@@ -13,6 +13,7 @@ struct sl_idset {
     struct sl_arena arena;
     struct sl_idset_part *parts; /* NULL: nothing was added yet */
     uint32_t count;              /* read-only */
+    size_t slots_bytes;
 };
 
 /* A place in the set. Zeroed = before the first id. */
@@ -23,6 +24,9 @@ struct sl_idset_walk {
 /* Copies the id. False: it was there. */
 bool sl_idset_add(struct sl_idset *set, struct sl_str id);
 bool sl_idset_has(const struct sl_idset *set, struct sl_str id);
+
+/* The memory that it takes. */
+size_t sl_idset_bytes(const struct sl_idset *set);
 
 /* The next id, in no order; false at the end. Nothing may be added meanwhile. */
 bool sl_idset_next(const struct sl_idset *set, struct sl_idset_walk *walk, struct sl_str *ret);

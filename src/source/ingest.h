@@ -3,9 +3,11 @@
 #ifndef SL_SOURCE_INGEST_H
 #define SL_SOURCE_INGEST_H
 
+#include "base/alert_kind.h"
 #include "base/str.h"
 #include "config/config.h"
 #include "flow/credit.h"
+#include "flow/sink.h"
 #include "flow/source.h"
 #include "flow/state.h"
 #include "source/listeners.h"
@@ -13,10 +15,11 @@
 /* What it works with; all outlive it. */
 struct sl_ingest_env {
     struct sl_state *state;
+    struct sl_sink *sink;      /* where the batches go */
     struct sl_credit *credits; /* ingest pools, by enum sl_lane */
     const struct sl_config_limits *limits;
     struct sl_listeners *listeners;
-    void (*alert)(const char *feed, const char *subject, const char *text); /* never suspends */
+    const struct sl_alerter *alerter;
 };
 
 struct sl_ingest;
@@ -31,6 +34,9 @@ void sl_ingest_free(struct sl_ingest *ingest);
 
 /* A feed of it. Close it from a fiber. */
 struct sl_source *sl_source_ingest_new(struct sl_ingest *ingest, const struct sl_feed_config *feed);
+
+/* As sl_source_dataverse_waiting_ms. */
+uint64_t sl_source_ingest_waiting_ms(const struct sl_source *source);
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_ingest_trouble(const struct sl_source *source);

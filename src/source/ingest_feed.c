@@ -9,7 +9,8 @@
 #include "source/ingest_own.h"
 
 enum {
-    END_PATIENCE_MS = 100, /* for ending a run: posts wait behind it */
+    ORPHAN_MS = 3600 * 1000, /* a run of another process that began so long ago was cut off */
+    END_PATIENCE_MS = 100,   /* for ending a run: posts wait behind it */
     END_AGAIN_MS = 500,
 };
 
@@ -179,8 +180,8 @@ static void note_stuck(void *ctx, const struct sl_journal_run *run)
              "some were not applied in time. If the appliers are just behind, they still will be; "
              "if messages were lost (a queue deleted), have these rows posted again.",
              run->id, (unsigned long long)run->read);
-    feed->ingest->env.alert(feed->config->name, "rows that RabbitMQ confirmed were not applied",
-                            text);
+    feed->ingest->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
+                                     "rows that RabbitMQ confirmed were not applied", text);
 }
 
 static void note_broken(void *ctx)
@@ -263,18 +264,31 @@ static const struct sl_source_type ingest_type = {
     .close = feed_close,
 };
 
+/* A run is named after its process. When that was killed, nobody else would see its ledger close,
+ * or not close. */
+static int take_orphans(struct sl_ingest_feed *feed, uint64_t *wait_ms, struct sl_err *err)
+{
+    uint64_t idle_ms = feed->settings->ledger_deadline_ms;
+    int rc = SL_OK;
+    if (sl_loop_now_ms() >= feed->orphans_ms) {
+        rc = sl_journal_take_orphans(feed->journal, idle_ms, err);
+        feed->orphans_ms = sl_deadline_in(rc == SL_OK ? idle_ms : END_AGAIN_MS);
+    }
+    sl_books_sooner(wait_ms, feed->orphans_ms);
+    return rc;
+}
+
 /* Before its books are kept. */
 static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
 {
     struct sl_ingest_feed *feed = ctx;
-    (void)err;
     end_run(feed);
     if (sl_journal_is_open(feed->journal)) {
         uint64_t due_ms = feed->run_began_ms + feed->settings->run_span_ms;
         bool late = due_ms <= sl_loop_now_ms(); /* the flow does not move */
         sl_books_sooner(wait_ms, late ? sl_deadline_in(END_AGAIN_MS) : due_ms);
     }
-    return SL_OK;
+    return take_orphans(feed, wait_ms, err);
 }
 
 static void make_journal(struct sl_ingest_feed *feed)
@@ -287,9 +301,11 @@ static void make_journal(struct sl_ingest_feed *feed)
         .prefix = prefix,
         .state = feed->ingest->env.state,
         .batcher = feed->batcher,
+        .sink = feed->ingest->env.sink,
         .span_ms = feed->settings->run_span_ms,
         .ledger_deadline_ms = feed->settings->ledger_deadline_ms,
         .epoch = 1,
+        .orphan_ms = ORPHAN_MS,
         .read_once = true,
         .handler = &journal_handler,
         .ctx = feed,
@@ -368,6 +384,11 @@ static const char *trouble_of(struct sl_ingest_feed *feed)
         return feed->trouble;
     }
     return feed->arrival ? sl_arrival_trouble(feed->arrival) : NULL;
+}
+
+uint64_t sl_source_ingest_waiting_ms(const struct sl_source *source)
+{
+    return sl_journal_waiting_ms(feed_of(source)->journal);
 }
 
 const char *sl_source_ingest_trouble(const struct sl_source *source)

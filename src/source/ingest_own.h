@@ -65,6 +65,7 @@ struct sl_ingest_feed {
     struct sl_book book;
     struct sl_arrival *arrival; /* NULL: versions come in a column */
     uint64_t run_began_ms;      /* loop clock: the open run */
+    uint64_t orphans_ms;        /* loop clock: when to look for runs that others left */
 
     bool adding; /* somebody adds rows to the batcher, or ends the run */
     struct sl_waitlist added;

@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/kill_point.h"
 #include "source/ingest_own.h"
 
 enum { RETRY_AFTER_S = 1 };
@@ -95,6 +96,7 @@ static void put_off(struct sl_ingest_feed *feed, struct sl_http_reply *reply, bo
 static void answer_accepted(struct sl_ingest_feed *feed, struct sl_http_reply *reply, uint64_t rows,
                             const char *run)
 {
+    sl_kill_point("post answered", feed->config->name);
     count(feed, SL_INGEST_ACCEPTED);
     sl_metric_add(feed->rows, (int64_t)rows);
     reply->status = 202;

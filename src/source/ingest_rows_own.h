@@ -8,13 +8,14 @@
 #define SL_SOURCE_INGEST_ROWS_OWN_H
 
 #include "base/arena.h"
+#include "base/size.h"
 #include "format/columns.h"
 #include "format/key.h"
 #include "source/ingest_rows.h"
 
 enum {
-    SL_INGEST_PIECE_BYTES = 16 * 1024, /* read without a pause: half a millisecond */
-    SL_INGEST_SPELLINGS_MAX = 1024,    /* of typed columns, learnt from posts */
+    SL_INGEST_PIECE_BYTES = SL_SIZE(16 * 1024, 128), /* read without a pause: half a millisecond */
+    SL_INGEST_SPELLINGS_MAX = 1024,                  /* of typed columns, learnt from posts */
 };
 
 /* The column, not stored, of which a true value makes the row a deletion. */

@@ -22,19 +22,24 @@ static void free_run(struct sl_journal_entry *run)
     free(run);
 }
 
-static struct sl_journal_entry *add_run(struct sl_journal *journal, int64_t number)
+static struct sl_journal_entry *new_run(const struct sl_journal *journal, int64_t number)
 {
-    struct sl_journal_entry *run = SL_NEW(struct sl_journal_entry), **to = &journal->first;
+    struct sl_journal_entry *run = SL_NEW(struct sl_journal_entry);
     run->number = number;
     snprintf(run->id, sizeof run->id, "%s-%06" PRId64, journal->options.prefix, number);
     run->attempt = (uint32_t)journal->epoch;
     run->created_ms = sl_wall_ms();
     run->began_ms = run->moved_ms = sl_loop_now_ms();
     run->pause_ms = SL_JOURNAL_LOOK_MIN_MS;
+    return run;
+}
+
+static void append(struct sl_journal *journal, struct sl_journal_entry *run)
+{
+    struct sl_journal_entry **to = &journal->first;
     while (*to)
         to = &(*to)->next;
     *to = run;
-    return run;
 }
 
 void sl_journal_drop_first(struct sl_journal *journal)
@@ -44,13 +49,32 @@ void sl_journal_drop_first(struct sl_journal *journal)
     free_run(run);
 }
 
+/* What the journal knows to have begun must not look as if it went on. */
+static void put_away(struct sl_journal *journal, struct sl_journal_entry *run)
+{
+    if (!run->begun || run->published) {
+        free_run(run);
+        return;
+    }
+    run->next = journal->abandoned;
+    journal->abandoned = run;
+    journal->options.handler->stir(journal->options.ctx);
+}
+
+void sl_journal_drop_abandoned(struct sl_journal *journal)
+{
+    struct sl_journal_entry *run = journal->abandoned;
+    journal->abandoned = run->next;
+    free_run(run);
+}
+
 void sl_journal_drop_given_up(struct sl_journal *journal)
 {
     for (struct sl_journal_entry **at = &journal->first; *at;) {
         struct sl_journal_entry *run = *at;
         if (run->given_up) {
             *at = run->next;
-            free_run(run);
+            put_away(journal, run);
         } else {
             at = &run->next;
         }
@@ -82,6 +106,8 @@ void sl_journal_free(struct sl_journal *journal)
     if (!journal)
         return;
     sl_journal_give_up(journal, true);
+    while (journal->abandoned)
+        sl_journal_drop_abandoned(journal);
     free(journal->begun_seen);
     free((char *)(uintptr_t)journal->options.feed);
     free((char *)(uintptr_t)journal->options.entity);
@@ -91,44 +117,74 @@ void sl_journal_free(struct sl_journal *journal)
 
 /* --- taking over --- */
 
-static void adopt_run(struct sl_journal *journal, const struct sl_run *from)
+/* A run that was journaled as published by somebody else. */
+static struct sl_journal_entry *adopted(const struct sl_journal *journal, const struct sl_run *from)
 {
-    struct sl_journal_entry *run = add_run(journal, from->number);
+    struct sl_journal_entry *run = new_run(journal, from->number);
     const struct sl_run_entity *entity = &from->entities[0];
     snprintf(run->id, sizeof run->id, "%s", from->id);
     run->attempt = from->attempt;
     run->created_ms = from->created_ms;
     run->ended = run->published = true;
+    run->published_ms = sl_loop_now_ms();
     run->full = from->full;
+    run->lane = SL_LANE_BULK; /* it is not journaled: none that is waited for as live */
     if (from->entity_count) {
         run->read = entity->read;
         run->dead = entity->dead;
         run->superseded = entity->superseded;
         run->batches = run->committed = entity->batches;
     }
-    if (from->number > journal->number)
-        journal->number = from->number;
+    return run;
 }
 
-int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
-                     struct sl_err *err)
+/* Runs to come are none of those that a full read has overtaken, also when journal and checkpoint
+ * were lost. */
+static int go_behind(const struct sl_journal *journal, int64_t *number, struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
-    while (journal->keeping)
-        if (sl_wait(&journal->kept, SL_FOREVER) == SL_CANCELED)
-            return sl_err_set(err, SL_CANCELED, "cancelled");
+    struct sl_overtake by = {0};
+    int rc = state->type->overtake_get(state, journal->options.feed, &by, err);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return rc;
+    if (*number < by.run)
+        *number = by.run;
+    return SL_OK;
+}
+
+/* Without the books being kept meanwhile: what they write is the earlier owner's. */
+static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
+                 struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
     struct sl_run *runs = sl_calloc(ADOPTED_MAX, sizeof *runs);
     unsigned count = 0;
-    int rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
+    /* Also what was cut off keeps its number. */
+    int rc = state->type->run_newest(state, journal->options.feed, &runs[0], err);
+    if (rc == SL_OK && runs[0].number > number)
+        number = runs[0].number;
+    if (rc == SL_OK || rc == SL_NOTFOUND)
+        rc = go_behind(journal, &number, err);
+    if (rc == SL_OK)
+        rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
+    if (rc == SL_OK)
+        rc = state->type->runs_abandon(state, journal->options.feed, epoch, 0,
+                                       "its process ended, or lost the source", err);
     if (rc == SL_OK) {
         sl_journal_give_up(journal, true);
+        if (epoch != journal->epoch) /* just done */
+            while (journal->abandoned)
+                sl_journal_drop_abandoned(journal);
         journal->epoch = epoch;
         /* Under the same epoch as before the numbers go on: runs that nobody was told of have
          * ledgers, too. */
         if (number > journal->number)
             journal->number = number;
-        for (unsigned i = 0; i < count; i++)
-            adopt_run(journal, &runs[i]);
+        for (unsigned i = 0; i < count; i++) {
+            append(journal, adopted(journal, &runs[i]));
+            if (runs[i].number > journal->number)
+                journal->number = runs[i].number;
+        }
         struct sl_journal_entry *last = journal->first;
         while (last && last->next)
             last = last->next;
@@ -136,6 +192,46 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
             last->mark = sl_strdup(mark);
         if (last)
             journal->options.handler->stir(journal->options.ctx); /* their ledgers may be there */
+    }
+    free(runs);
+    return rc;
+}
+
+int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
+                     struct sl_err *err)
+{
+    while (journal->keeping)
+        if (sl_wait(&journal->kept, SL_FOREVER) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+    journal->adopting = true;
+    int rc = adopt(journal, epoch, number, mark, err);
+    journal->adopting = false;
+    if (journal->put_off)
+        journal->options.handler->stir(journal->options.ctx);
+    journal->put_off = false;
+    return rc;
+}
+
+static bool knows(const struct sl_journal *journal, const char *id)
+{
+    const struct sl_journal_entry *run = journal->first;
+    while (run && strcmp(run->id, id) != 0)
+        run = run->next;
+    return run != NULL;
+}
+
+int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    struct sl_run *runs = sl_calloc(ADOPTED_MAX, sizeof *runs);
+    unsigned count = 0;
+    int rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
+    for (unsigned i = count; i-- > 0 && rc == SL_OK;) {
+        if (sl_wall_ms() - runs[i].state_ms < (int64_t)idle_ms || knows(journal, runs[i].id))
+            continue;
+        struct sl_journal_entry *run = adopted(journal, &runs[i]);
+        run->next = journal->first; /* before those that are not published yet */
+        journal->first = run;
     }
     free(runs);
     return rc;
@@ -159,7 +255,8 @@ int sl_journal_begin(struct sl_journal *journal, const struct sl_journal_kind *k
         if (rc != SL_OK)
             return rc;
     }
-    struct sl_journal_entry *run = add_run(journal, ++journal->number);
+    struct sl_journal_entry *run = new_run(journal, ++journal->number);
+    append(journal, run);
     run->lane = kind->lane;
     run->seen = kind->seen ? sl_strdup(kind->seen) : NULL;
     run->full = kind->seen != NULL;
@@ -178,6 +275,7 @@ int sl_journal_begin(struct sl_journal *journal, const struct sl_journal_kind *k
         .lane = run->lane,
     };
     journal->open = run;
+    journal->options.handler->stir(journal->options.ctx); /* to journal that it begins */
     return sl_batcher_begin(journal->options.batcher, &origin, err);
 }
 
@@ -263,12 +361,26 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal)
     return count;
 }
 
+uint64_t sl_journal_waiting_ms(const struct sl_journal *journal)
+{
+    const struct sl_journal_entry *run = journal->first;
+    while (run && (!run->published || run->given_up || run->agreed || run->full ||
+                   run->lane != SL_LANE_FAST))
+        run = run->next;
+    return run ? sl_loop_now_ms() - run->published_ms : 0;
+}
+
 bool sl_journal_reads_full(const struct sl_journal *journal)
 {
     for (const struct sl_journal_entry *run = journal->first; run; run = run->next)
         if (run->full && !run->given_up)
             return true;
     return false;
+}
+
+int64_t sl_journal_skip(struct sl_journal *journal, int64_t count)
+{
+    return journal->number += count;
 }
 
 int64_t sl_journal_number(const struct sl_journal *journal)

@@ -5,6 +5,10 @@
  * read; once its ledger agrees it is done. The owner hears of both, in the order of the runs, so
  * that it can note how far the source has been read.
  *
+ * A run is journaled when it begins, as streaming, so that nothing in the ledger belongs to a run
+ * that nobody knows: in the background, since a row need not wait for it. One that is cut off is
+ * abandoned.
+ *
  *     open ──end──► ended ──all batches confirmed──► published ──ledger agrees──► done
  *                     │                                  └──stands still──► stuck
  *                     └──a batch came back──► broken
@@ -14,6 +18,7 @@
 #define SL_SOURCE_JOURNAL_H
 
 #include "flow/batcher.h"
+#include "flow/sink.h"
 #include "flow/state.h"
 
 struct sl_journal;
@@ -60,9 +65,12 @@ struct sl_journal_options {
                          * processes feed it at once */
     struct sl_state *state;
     struct sl_batcher *batcher;
+    struct sl_sink *sink; /* that the batches go to; NULL: it is not asked about late ones */
     uint64_t span_ms, ledger_deadline_ms;
-    int64_t epoch;  /* until sl_journal_adopt: for a journal without lease and successors */
-    bool read_once; /* what is stuck cannot be read again: that run alone is given up */
+    int64_t epoch;      /* until sl_journal_adopt: for a journal without lease and successors */
+    uint64_t orphan_ms; /* without adoption: a run that began so long ago and did not end is
+                         * abandoned; 0: adoption tells */
+    bool read_once;     /* what is stuck cannot be read again: that run alone is given up */
     const struct sl_journal_handler *handler;
     void *ctx;
 };
@@ -74,10 +82,15 @@ struct sl_journal *sl_journal_new(const struct sl_journal_options *options);
 void sl_journal_free(struct sl_journal *journal);
 
 /* Begins anew as the owner since epoch: forgets all runs, and takes up those that an earlier owner
- * published. number: the greatest that a run of the feed has had. mark: of the newest of them.
- * Suspends. */
+ * published. number: the greatest that a run of the feed is known to have had. mark: of the newest
+ * of them. Suspends. */
 int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
                      struct sl_err *err);
+
+/* For a journal without lease and successors: takes up the runs of the feed that somebody published
+ * idle_ms ago or earlier and has not finished, since he was killed most likely. Finishing a run
+ * twice does no harm. Only between two calls of sl_journal_keep. Suspends. */
+int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct sl_err *err);
 
 /* Makes sure that a run of this kind is open: rows given to the batcher from now on are its. Ends
  * an open one of another kind. Suspends. */
@@ -109,6 +122,14 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal);
 
 /* Whether any run that is not done is part of a full read. */
 bool sl_journal_reads_full(const struct sl_journal *journal);
+
+/* Leaves out so many numbers: an owner that was killed may have used them before it could journal
+ * that. Gives the last one that is used by now. */
+int64_t sl_journal_skip(struct sl_journal *journal, int64_t count);
+
+/* How long the oldest of the confirmed runs, full reads and those of earlier owners aside, has
+ * waited for its ledger to agree; 0: none does. Known as of the last look at the ledger. */
+uint64_t sl_journal_waiting_ms(const struct sl_journal *journal);
 
 /* The number of the newest run. */
 int64_t sl_journal_number(const struct sl_journal *journal);

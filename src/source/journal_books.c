@@ -11,7 +11,8 @@
 
 enum {
     LOOK_MAX_MS = 5000,
-    REWINDS_MAX = 5, /* ledger_deadline grows to 32 times itself while nobody applies */
+    REWINDS_MAX = 5, /* ledger_deadline grows to 32 times itself while no ledger closes */
+    HELD_MAX_MS = 24 * 3600 * 1000,
 };
 
 #define KEPT_MS (30 * INT64_C(86400000)) /* journaled runs, as long as the ledger's entries */
@@ -36,7 +37,7 @@ static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
     entity->dead = run->dead;
     entity->superseded = run->superseded;
     entity->batches = run->batches;
-    entity->finished = true;
+    entity->finished = run->ended;
     struct sl_state *store = journal->options.state;
     int rc = store->type->run_save(store, out, journal->epoch, err);
     free(out);
@@ -71,7 +72,7 @@ static int publish(struct sl_journal *journal, struct sl_journal_entry *run, str
         rc = journal->options.handler->published(journal->options.ctx, &told, err);
     if (rc == SL_OK && !run->given_up) {
         run->published = true;
-        run->moved_ms = run->look_ms = sl_loop_now_ms();
+        run->published_ms = run->moved_ms = run->look_ms = sl_loop_now_ms();
     }
     return rc;
 }
@@ -86,8 +87,10 @@ static int look(struct sl_journal *journal, struct sl_journal_entry *run, struct
     if (rc != SL_OK)
         return rc;
     uint64_t now_ms = sl_loop_now_ms();
-    if (sum.batches != run->booked)
+    if (sum.batches != run->booked) {
         run->moved_ms = now_ms;
+        run->held_ms = 0;
+    }
     run->booked = sum.batches;
     run->dead_later = sum.dead;
     run->agreed = sum.batches == run->batches &&
@@ -156,6 +159,21 @@ static bool is_late(const struct sl_journal *journal, const struct sl_journal_en
                                         journal->options.ledger_deadline_ms << journal->rewinds;
 }
 
+/* It is late because nobody applies: its rows are safe in their queue, and to read them again would
+ * add to it. Not for ever, since they may be others that wait there. */
+static bool is_held_up(const struct sl_journal *journal, struct sl_journal_entry *run)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (run->held_ms && now_ms - run->held_ms >= HELD_MAX_MS)
+        return false;
+    if (!sl_sink_stands(journal->options.sink, journal->options.feed, !run->held_ms))
+        return false;
+    if (!run->held_ms)
+        run->held_ms = now_ms;
+    run->moved_ms = sl_loop_now_ms();
+    return true;
+}
+
 /* Asks the ledger of each published run whose time has come. Runs are done in their order. */
 static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
@@ -175,7 +193,7 @@ static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, st
         }
         if (rc != SL_OK)
             return rc;
-        if (is_late(journal, run)) {
+        if (is_late(journal, run) && !is_held_up(journal, run) && !run->given_up) {
             if (!journal->options.read_once)
                 return give_up_stuck(journal, err);
             rc = give_up_first(journal, err);
@@ -190,9 +208,59 @@ static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, st
     return SL_OK;
 }
 
+/* What was cut off. A newer owner may have noted it already. */
+static int write_abandoned(struct sl_journal *journal, struct sl_err *err)
+{
+    while (journal->abandoned) {
+        int rc = save(journal, journal->abandoned, SL_RUN_ABANDONED,
+                      "given up; what was not confirmed is read again", err);
+        if (rc != SL_OK && rc != SL_REJECTED)
+            return rc;
+        sl_journal_drop_abandoned(journal);
+    }
+    return SL_OK;
+}
+
+/* Once each, and not at all when it is over already. */
+static int write_begun(struct sl_journal *journal, struct sl_err *err)
+{
+    for (struct sl_journal_entry *run = journal->first; run; run = run->next) {
+        if (run->begun || run->published || run->given_up ||
+            (run->ended && run->committed == run->batches))
+            continue;
+        int rc = save(journal, run, SL_RUN_STREAMING, "", err);
+        if (rc != SL_OK)
+            return rc;
+        run->begun = true;
+    }
+    return SL_OK;
+}
+
+/* Of processes that fed the same feed and are gone. */
+static int abandon_orphans(struct sl_journal *journal, struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    uint64_t orphan_ms = journal->options.orphan_ms;
+    if (!orphan_ms || sl_loop_now_ms() < journal->orphans_ms)
+        return SL_OK;
+    int rc = state->type->runs_abandon(state, journal->options.feed, 0,
+                                       sl_wall_ms() - (int64_t)orphan_ms,
+                                       "its process ended before it did", err);
+    if (rc == SL_OK)
+        journal->orphans_ms = sl_deadline_in(orphan_ms);
+    return rc;
+}
+
 static int keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     struct sl_journal_entry *run;
+    int begun = abandon_orphans(journal, err);
+    if (begun == SL_OK)
+        begun = write_abandoned(journal, err);
+    if (begun == SL_OK)
+        begun = write_begun(journal, err);
+    if (begun != SL_OK)
+        return begun;
     while ((run = confirmed(journal))) {
         int rc = publish(journal, run, err);
         if (rc != SL_OK)
@@ -204,6 +272,10 @@ static int keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err
 int sl_journal_keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     *ret_wait_ms = SL_FOREVER;
+    if (journal->adopting) {
+        journal->put_off = true;
+        return SL_OK;
+    }
     journal->keeping = true;
     int rc = keep(journal, ret_wait_ms, err);
     journal->keeping = false;

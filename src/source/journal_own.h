@@ -17,15 +17,18 @@ struct sl_journal_entry {
     enum sl_lane lane;
     char *seen, *mark; /* NULL: none */
     bool full, ended, published, agreed;
+    bool begun;    /* journaled as streaming */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
     uint32_t batches, committed;
     uint64_t read, dead, superseded;
-    int64_t created_ms;  /* wall clock */
-    uint64_t began_ms;   /* loop clock, as those below */
-    uint64_t look_ms;    /* the ledger is looked at then */
-    uint64_t pause_ms;   /* until the look after that */
-    uint64_t moved_ms;   /* when the ledger last grew */
+    int64_t created_ms; /* wall clock */
+    uint64_t began_ms;  /* loop clock, as those below */
+    uint64_t published_ms;
+    uint64_t look_ms;  /* the ledger is looked at then */
+    uint64_t pause_ms; /* until the look after that */
+    uint64_t moved_ms; /* when the ledger last grew */
+    uint64_t held_ms;  /* since when it is late and its rows wait for an applier; 0: they do not */
     uint64_t dead_later; /* what the database refused */
     uint32_t booked;     /* batches in the ledger */
 };
@@ -35,14 +38,21 @@ struct sl_journal {
     int64_t epoch, number;
     struct sl_journal_entry *first; /* oldest first; the last one may be open */
     struct sl_journal_entry *open;
+    struct sl_journal_entry *abandoned;   /* given up, and still to be journaled so */
+    uint64_t orphans_ms;                  /* loop clock: when to look for them next */
     char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
     unsigned rewinds;                     /* since a run was done: each waits twice as long */
     bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
+    bool adopting;                        /* … inside sl_journal_adopt: not both at once */
+    bool put_off;                         /* sl_journal_keep is to be called after that */
     struct sl_waitlist kept;
 };
 
 /* Frees the oldest run. */
 void sl_journal_drop_first(struct sl_journal *journal);
+
+/* Frees the newest of the abandoned ones. */
+void sl_journal_drop_abandoned(struct sl_journal *journal);
 
 /* Frees the runs that are given up. While a fiber keeps the books, only that fiber may. */
 void sl_journal_drop_given_up(struct sl_journal *journal);

@@ -101,6 +101,27 @@ static void check_pair(const struct sl_source_config *first, const struct sl_sou
                          second->name, first->name, ours->address);
 }
 
+/* Whether the listener at address speaks TLS, by any of the sources that share it. */
+static bool is_encrypted(const struct sl_config *config, const char *address)
+{
+    struct sl_listen_settings shared;
+    sl_listen_share(config, address, &shared);
+    return shared.tls.certificate != NULL;
+}
+
+/* A proxy on another machine may stand before it, so it is only said. */
+static void warn_plain(const struct sl_config *config, const struct sl_source_config *source,
+                       struct sl_json_place at, struct sl_problems *problems)
+{
+    const char *address = sl_listen_of(source)->address;
+    if (!sl_listen_is_local(address) && !is_encrypted(config, address))
+        sl_problem_warning(problems, at.line, at.column,
+                           "sources.%s.listen: what is posted to \"%.60s\", secrets too, is not "
+                           "encrypted; \"tls\" does it, or a proxy on this machine before "
+                           "127.0.0.1",
+                           source->name, address);
+}
+
 void sl_listen_check(const struct sl_config *config, struct sl_problems *problems)
 {
     for (size_t i = 0; i < config->source_count; i++) {
@@ -115,6 +136,7 @@ void sl_listen_check(const struct sl_config *config, struct sl_problems *problem
         if (sl_listen_parse(listen->address, &parsed, &length, &err) != SL_OK)
             sl_problem_error(problems, at.line, at.column, "sources.%s.listen: %s", source->name,
                              err.message);
+        warn_plain(config, source, at, problems);
         for (size_t j = 0; j < i; j++)
             check_pair(&config->sources[j], source, problems);
     }

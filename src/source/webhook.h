@@ -4,10 +4,12 @@
 #ifndef SL_SOURCE_WEBHOOK_H
 #define SL_SOURCE_WEBHOOK_H
 
+#include "base/alert_kind.h"
 #include "base/str.h"
 #include "broker/settings.h"
 #include "config/config.h"
 #include "flow/credit.h"
+#include "flow/sink.h"
 #include "flow/source.h"
 #include "flow/state.h"
 #include "source/dataverse.h"
@@ -16,12 +18,14 @@
 /* What it works with; all outlive it. */
 struct sl_webhook_env {
     struct sl_state *state;
+    struct sl_sink *sink; /* where the batches go */
     const struct sl_broker *broker;
     struct sl_credit *credits; /* ingest pools, by enum sl_lane */
     const struct sl_config_limits *limits;
+    const char *database; /* where the documents go */
     struct sl_listeners *listeners;
     struct sl_dataverse **doorbell; /* the environments it rings, ended by NULL; copied */
-    void (*alert)(const char *feed, const char *subject, const char *text); /* never suspends */
+    const struct sl_alerter *alerter;
 };
 
 struct sl_webhook;
@@ -43,6 +47,12 @@ const char *sl_webhook_trouble(const struct sl_webhook *webhook);
 
 /* Adds the state of the source as a JSON object. */
 void sl_webhook_status(const struct sl_webhook *webhook, struct sl_buf *buf);
+
+/* Whether this process owns the environment that the feed's rows are read from. */
+bool sl_source_webhook_owns(const struct sl_source *source);
+
+/* As sl_source_dataverse_waiting_ms. */
+uint64_t sl_source_webhook_waiting_ms(const struct sl_source *source);
 
 const char *sl_source_webhook_trouble(const struct sl_source *source);
 void sl_source_webhook_status(const struct sl_source *source, struct sl_buf *buf);

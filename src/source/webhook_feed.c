@@ -13,6 +13,8 @@ enum { TRY_AGAIN_MS = 100 };
 
 void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text)
 {
+    if (text[0] && sl_fiber_cancelled())
+        return;                       /* it ends: what it leaves undone is no trouble */
     if (!feed->trouble[0] && text[0]) /* one log line, although each row says it in its words */
         sl_log(SL_WARN, "feed in trouble, will try again", SL_T("feed", feed->config->name),
                SL_T("error", text));
@@ -39,7 +41,8 @@ static void on_stuck(void *ctx, const struct sl_journal_run *run)
              "database after ledger_deadline. Their events are gone: compare the table in full, or "
              "touch its rows, so that events come again.",
              run->id, (unsigned long long)run->read);
-    feed->webhook->env.alert(feed->config->name, "rows read back may be lost", text);
+    feed->webhook->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
+                                      "rows read back may be lost", text);
 }
 
 /* Consuming begins anew: what is not answered is delivered again. Another owner has it already. */
@@ -71,13 +74,8 @@ static const struct sl_journal_handler journal_handler = {
 
 static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
 {
-    struct sl_state *state = feed->webhook->env.state;
-    struct sl_run *newest = SL_NEW(struct sl_run);
-    int rc = state->type->run_newest(state, feed->config->name, newest, err);
     feed->epoch = 0;
-    if (rc == SL_OK || rc == SL_NOTFOUND)
-        rc = sl_journal_adopt(feed->journal, epoch, rc == SL_OK ? newest->number : 0, NULL, err);
-    free(newest);
+    int rc = sl_journal_adopt(feed->journal, epoch, 0, NULL, err);
     if (rc == SL_OK)
         feed->epoch = epoch;
     return rc;
@@ -234,6 +232,7 @@ static void make_books(struct sl_webhook_feed *feed)
         .prefix = feed->config->name,
         .state = feed->webhook->env.state,
         .batcher = feed->batcher,
+        .sink = feed->webhook->env.sink,
         .span_ms = feed->settings->run_span_ms,
         .ledger_deadline_ms = feed->settings->ledger_deadline_ms,
         .read_once = true,
@@ -273,6 +272,18 @@ struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
 }
 
 /* --- what the outside sees --- */
+
+bool sl_source_webhook_owns(const struct sl_source *source)
+{
+    const struct sl_dataverse *reader = sl_hook_reader(feed_of(source)->webhook);
+    return !reader || sl_dataverse_epoch(reader);
+}
+
+uint64_t sl_source_webhook_waiting_ms(const struct sl_source *source)
+{
+    bool ours = sl_source_webhook_owns(source); /* else its ledgers are another's */
+    return ours ? sl_journal_waiting_ms(feed_of(source)->journal) : 0;
+}
 
 const char *sl_source_webhook_trouble(const struct sl_source *source)
 {

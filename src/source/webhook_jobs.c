@@ -58,7 +58,8 @@ static void complain(const struct sl_hook_job *job, const struct sl_err *err, un
     struct sl_webhook_feed *feed = job->feed;
     sl_metric_add(feed->failed_metric, 1);
     if (err->code == SL_CONFIG && !feed->alerted)
-        feed->webhook->env.alert(feed->config->name, "feed needs an operator", err->message);
+        feed->webhook->env.alerter->raise(SL_ALERT_OPERATOR, feed->config->name,
+                                          "feed needs an operator", err->message);
     feed->alerted |= err->code == SL_CONFIG;
     if (err->code == SL_CONFIG || (tries > 1 && sl_code_transient((int)err->code)))
         sl_hook_feed_trouble(feed, err->message);
@@ -69,6 +70,7 @@ static void works(struct sl_webhook_feed *feed)
     if (feed->held_up) /* another table of the relationship does not */
         return;
     feed->alerted = false;
+    feed->webhook->env.alerter->clear(SL_ALERT_OPERATOR, feed->config->name);
     sl_hook_feed_trouble(feed, "");
 }
 

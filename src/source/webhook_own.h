@@ -9,6 +9,7 @@
  *   webhook_events.c  deliveries
  *   webhook_jobs.c    one request an id at a time
  *   webhook_read.c    the request
+ *   webhook_order.c   what makes one reading newer than another
  *   webhook_batch.c   rows into batches
  *   webhook_feed.c    batches into the flow, commits back
  *
@@ -204,6 +205,7 @@ struct sl_webhook_feed {
     int64_t epoch;    /* under which the journal was taken up; 0: it was not */
     bool by_arrival;  /* its rows have no version of their own */
     bool order_known; /* … which is settled by its first row */
+    bool settling;    /* a fiber is about to know */
     bool broken;      /* a batch came back: runs are to be given up */
     bool adding;      /* a fiber uses the batcher */
     uint64_t due_ms;  /* loop clock: the open run ends; 0: none is open */
@@ -211,7 +213,7 @@ struct sl_webhook_feed {
     bool alerted;     /* … who was told */
     uint64_t sheaf_number;
     struct sl_hook_sheaf *sheaves;
-    struct sl_waitlist added, taken;
+    struct sl_waitlist added, taken, settled;
 
     char trouble[SL_ERR_TEXT_BYTES];
     uint64_t upserts, deletions, dead;
@@ -291,6 +293,18 @@ void sl_hook_tables_done(struct sl_webhook *webhook);
  * Else like sl_dataverse_open. */
 int sl_hook_read(const struct sl_hook_job *job, struct sl_hook_reading *ret, struct sl_err *err);
 void sl_hook_reading_done(struct sl_hook_reading *reading);
+
+/* --- webhook_order.c --- */
+
+#define SL_HOOK_VERSION_COLUMN "versionnumber"
+
+/* Makes feed->by_arrival known, which its collection's first row settles, and keeps. Suspends the
+ * first time. Fails with SL_CANCELED, or with what the state says. */
+int sl_hook_order_settle(struct sl_webhook_feed *feed, const struct sl_hook_table *table,
+                         struct sl_err *err);
+
+/* A version in the order of asking: call it before the request. Suspends. */
+int sl_hook_order_take(struct sl_webhook *webhook, int64_t *ret, struct sl_err *err);
 
 /* --- webhook_batch.c --- */
 

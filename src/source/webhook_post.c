@@ -129,10 +129,11 @@ static void mourn(struct sl_webhook *webhook, const struct sl_webhook_event *eve
         feed = feed->next;
     if (!feed || !event->oversize || !sl_webhook_event_associates(event) || event->relationship[0])
         return;
-    webhook->env.alert(feed->config->name, "associations may be missing",
-                       "An event about so many associations came that Dataverse has left them out. "
-                       "If it was about a relationship of this feed, its documents lack them: "
-                       "associate those rows again, fewer at a time.");
+    webhook->env.alerter->raise(
+        SL_ALERT_NOTICE, feed->config->name, "associations may be missing",
+        "An event about so many associations came that Dataverse has left them out. "
+        "If it was about a relationship of this feed, its documents lack them: "
+        "associate those rows again, fewer at a time.");
 }
 
 /* Until when a post may wait: RabbitMQ may be back in a moment, but while it is away for long,

@@ -14,9 +14,8 @@
 #include "format/odata.h"
 #include "source/webhook_own.h"
 
-enum { PIECE_BYTES = 16 * 1024, ORDER_TIMEOUT_MS = 10 * 1000 };
+enum { PIECE_BYTES = 16 * 1024 };
 
-static const char VERSION_COLUMN[] = "versionnumber";
 static const char ANNOTATIONS[] =
     "odata.include-annotations=\"OData.Community.Display.V1.FormattedValue,"
     "Microsoft.Dynamics.CRM.lookuplogicalname\"";
@@ -28,6 +27,7 @@ struct asked {
     struct sl_hook_table *table;
     struct sl_hook_reading *reading;
     int64_t row_version; /* -1: it came without */
+    int64_t offset;      /* of row versions, when it was asked for */
     bool strange;        /* another row than the one that was asked for */
 };
 
@@ -89,10 +89,11 @@ static void note_column(void *ctx, struct sl_str name)
 static int feed_parser(struct sl_http_stream *stream, struct sl_odata *parser, uint64_t patience_ms,
                        struct sl_err *err)
 {
+    struct sl_dataverse_pace pace = {.patience_ms = patience_ms};
     char piece[PIECE_BYTES];
     for (;;) {
         size_t size;
-        int rc = sl_http_read(stream, piece, sizeof piece, &size, sl_deadline_in(patience_ms), err);
+        int rc = sl_dataverse_read(stream, &pace, piece, sizeof piece, &size, err);
         if (rc == SL_END)
             return sl_odata_end(parser, err);
         if (rc == SL_OK)
@@ -112,7 +113,7 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     const struct sl_odata_options options = {
         .columns = &asked->table->it.columns,
         .id_column = asked->table->it.id_column,
-        .version_column = VERSION_COLUMN,
+        .version_column = SL_HOOK_VERSION_COLUMN,
         .changed_column = asked->table->it.has_modified ? "modifiedon" : NULL,
         .max_row_bytes = webhook->env.limits->max_row_bytes,
         .single = single,
@@ -133,29 +134,6 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     if (rc == SL_REJECTED)
         rc = err->code = SL_CLOSED;
     return rc == SL_OK ? rc : sl_err_wrap(err, "%s", asked->table->name);
-}
-
-/* --- versions --- */
-
-/* A table whose rows carry no version is read in the order of asking, from the first row on, since
- * the two kinds must not mix. */
-static void settle_order(struct sl_webhook_feed *feed, const struct sl_hook_table *table)
-{
-    if (feed->order_known)
-        return;
-    feed->order_known = true;
-    feed->by_arrival = !sl_columns_find(&table->it.columns, sl_str_of(VERSION_COLUMN));
-    if (feed->by_arrival)
-        sl_log(SL_INFO, "the rows of this table have no version; the last one read counts",
-               SL_T("feed", feed->config->name), SL_T("table", table->name));
-}
-
-/* Before the request: whoever asks later gets more. */
-static int take_turn(struct sl_webhook *webhook, int64_t *ret, struct sl_err *err)
-{
-    if (!webhook->arrival)
-        webhook->arrival = sl_arrival_join(webhook->env.state);
-    return sl_arrival_take(webhook->arrival, 1, sl_deadline_in(ORDER_TIMEOUT_MS), ret, err);
 }
 
 /* --- a row --- */
@@ -184,8 +162,9 @@ static int version_of(const struct sl_hook_job *job, const struct asked *asked, 
                  "the row's version (etag) is greater than any that the service counts");
         return SL_OK;
     }
-    sl_dataverse_saw(sl_hook_reader(job->feed->webhook), asked->row_version);
-    *ret = sl_dataverse_row_version(asked->row_version);
+    int64_t version = asked->row_version + asked->offset;
+    sl_dataverse_saw(sl_hook_reader(job->feed->webhook), version);
+    *ret = sl_dataverse_row_version(version);
     return SL_OK;
 }
 
@@ -197,10 +176,11 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
                           .feed = job->feed->config->name,
                           .table = table,
                           .reading = ret,
+                          .offset = sl_dataverse_offset(sl_hook_reader(webhook)),
                           .row_version = -1};
     int64_t greatest = sl_dataverse_greatest(sl_hook_reader(webhook)), turn = 0;
     struct sl_buf path;
-    int rc = job->feed->by_arrival ? take_turn(webhook, &turn, err) : SL_OK;
+    int rc = job->feed->by_arrival ? sl_hook_order_take(webhook, &turn, err) : SL_OK;
     if (rc != SL_OK)
         return rc;
     write_row_path(job, table, &path);
@@ -211,6 +191,9 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
     };
     rc = ask(job, &get, true, &asked, err);
     sl_buf_done(&path);
+    if ((rc == SL_OK || rc == SL_NOTFOUND) &&
+        sl_dataverse_same_offset(sl_hook_reader(webhook), asked.offset, err) != SL_OK)
+        return SL_CLOSED;
     if (rc == SL_NOTFOUND) { /* deleted */
         sl_hook_reading_done(ret);
         ret->version = sl_dataverse_deletion_version(greatest);
@@ -230,8 +213,9 @@ static int read_row(const struct sl_hook_job *job, struct sl_hook_reading *ret, 
     int rc = sl_hook_table_get(job->feed->webhook, settings->table, settings->select, &table, err);
     if (rc != SL_OK)
         return rc;
-    settle_order(job->feed, table);
-    rc = ask_for_row(job, table, ret, err);
+    rc = sl_hook_order_settle(job->feed, table, err);
+    if (rc == SL_OK)
+        rc = ask_for_row(job, table, ret, err);
     sl_hook_table_put(table);
     return rc;
 }
@@ -270,7 +254,7 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
     struct asked asked = {
         .id = pair->related.id, .feed = job->feed->config->name, .table = related, .reading = ret};
     struct sl_buf path;
-    int rc = take_turn(job->feed->webhook, &ret->version, err);
+    int rc = sl_hook_order_take(job->feed->webhook, &ret->version, err);
     if (rc != SL_OK)
         return rc;
     sl_buf_init(&path);

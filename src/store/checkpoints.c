@@ -47,10 +47,14 @@ int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl
         .run_number = sl_field_int64(&document, "run_number", 0),
         .floor = sl_field_int64(&document, "floor", 0),
         .full_number = sl_field_int64(&document, "full_number", 0),
+        .full_at_ms = sl_field_date_ms(&document, "full_at"),
+        .full_after = sl_field_int64(&document, "full_after", 0),
         .full_dead = sl_field_int64(&document, "full_dead", 0),
         .query = text_of(&document, "query"),
         .fence_base = sl_field_int64(&document, "fence_base", 0),
         .epoch = sl_field_int64(&document, "epoch", 0),
+        .refresh = sl_field_int64(&document, "refresh", 0),
+        .kept = text_of(&document, "kept"),
     };
     sl_field_text(&document, "source", ret->source, sizeof ret->source);
     sl_field_text(&document, "reading", ret->reading, sizeof ret->reading);
@@ -78,6 +82,9 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     append_text(&document, "safe", checkpoint->safe);
     BSON_APPEND_INT64(&document, "run_number", checkpoint->run_number);
     BSON_APPEND_INT64(&document, "full_number", checkpoint->full_number);
+    if (checkpoint->full_at_ms)
+        BSON_APPEND_DATE_TIME(&document, "full_at", checkpoint->full_at_ms);
+    BSON_APPEND_INT64(&document, "full_after", checkpoint->full_after);
     BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
     append_text(&document, "query", checkpoint->query);
     append_text(&document, "source", checkpoint->source);
@@ -86,6 +93,8 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     append_text(&document, "sweeping", checkpoint->sweeping);
     BSON_APPEND_INT64(&document, "floor", checkpoint->floor);
     append_text(&document, "note", checkpoint->note);
+    BSON_APPEND_INT64(&document, "refresh", checkpoint->refresh);
+    append_text(&document, "kept", checkpoint->kept);
     BSON_APPEND_INT64(&document, "epoch", epoch);
     BSON_APPEND_DATE_TIME(&document, "at", sl_wall_ms());
     int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, &document, epoch, err);
@@ -118,4 +127,61 @@ int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t valu
     int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, err);
     bson_destroy(change);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
+}
+
+int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
+                         struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document;
+    snprintf(id, sizeof id, "mark:%s", source);
+    int rc = find(sl_store_of(state), id, &document, err);
+    *ret = 0;
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "version offset of source '%s'", source);
+    *ret = sl_field_int64(&document, "offset", 0);
+    bson_destroy(&document);
+    return SL_OK;
+}
+
+/* Names of resets are few and short: they are kept, so that one that comes late does nothing. */
+static bson_t *reset_pipeline(const char *name, int64_t value, int64_t epoch)
+{
+    // clang-format off
+    bson_t *known = BCON_NEW(
+        "$in", "[", "{", "$literal", BCON_UTF8(name), "}",
+                    "{", "$ifNull", "[", "$resets", "[", "]", "]", "}", "]");
+    bson_t *greatest = BCON_NEW(
+        "$max", "[", "{", "$ifNull", "[", "$value", BCON_INT64(0), "]", "}", BCON_INT64(value), "]");
+    bson_t *pipeline = BCON_NEW(
+        "0", "{", "$set", "{",
+            "offset", "{", "$cond", "[", BCON_DOCUMENT(known),
+                "{", "$ifNull", "[", "$offset", BCON_INT64(0), "]", "}",
+                "{", "$add", "[", BCON_DOCUMENT(greatest), BCON_INT64(1), "]", "}", "]", "}",
+            "value", BCON_DOCUMENT(greatest),
+            "resets", "{", "$setUnion", "[",
+                "{", "$ifNull", "[", "$resets", "[", "]", "]", "}",
+                "[", "{", "$literal", BCON_UTF8(name), "}", "]", "]", "}",
+            "epoch", BCON_INT64(epoch),
+            "at", "$$NOW",
+        "}", "}");
+    // clang-format on
+    bson_destroy(known);
+    bson_destroy(greatest);
+    return pipeline;
+}
+
+int sl_store_mark_reset(struct sl_state *state, const char *source, const char *name, int64_t value,
+                        int64_t epoch, int64_t *ret_offset, struct sl_err *err)
+{
+    char id[ID_BYTES];
+    snprintf(id, sizeof id, "mark:%s", source);
+    bson_t *pipeline = reset_pipeline(name, value, epoch);
+    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, pipeline, epoch, err);
+    bson_destroy(pipeline);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot reset the versions of source '%s'", source);
+    return sl_store_mark_offset(state, source, ret_offset, err);
 }

@@ -40,18 +40,41 @@ static void append_bytes(bson_t *row, const char *name, struct sl_str bytes)
 static void append_row(bson_t *document, const struct sl_dead *dead, enum sl_dead_form form)
 {
     bson_t row = BSON_INITIALIZER;
-    if (!dead->row_is_bson)
+    const char *kept_as = "columns";
+    if (!dead->row_is_bson) {
+        kept_as = "raw";
         append_text(&row, "raw", excerpt(dead->row));
-    else if (form == SL_DEAD_BYTES)
-        append_bytes(&row, "bytes", dead->row);
-    else if (!append_columns(&row, dead->row)) {
+    } else if (form == SL_DEAD_BYTES || !append_columns(&row, dead->row)) {
+        kept_as = "bytes";
         bson_reinit(&row);
         append_bytes(&row, "bytes", dead->row);
     }
     BSON_APPEND_DOCUMENT(document, "row", &row);
     bson_destroy(&row);
+    BSON_APPEND_UTF8(document, "row_as", kept_as);
     if (dead->row.length > SL_DEAD_ROW_BYTES)
         BSON_APPEND_INT64(document, "row_bytes", (int64_t)dead->row.length);
+    if (dead->row_cut || dead->row.length > SL_DEAD_ROW_BYTES)
+        BSON_APPEND_BOOL(document, "row_cut", true);
+    if (dead->header.length && dead->header.length <= SL_DEAD_ROW_BYTES)
+        append_text(document, "header", dead->header);
+}
+
+/* What a replay needs. */
+static void append_change(bson_t *document, const struct sl_origin *origin,
+                          const struct sl_dead *dead)
+{
+    int64_t read_at_ms = dead->letter ? dead->letter->read_at_ms : origin->read_at_ms;
+    if (dead->versioned) {
+        BSON_APPEND_UTF8(document, "op", dead->op == SL_DELETE ? "delete" : "upsert");
+        BSON_APPEND_INT64(document, "v", dead->version);
+    }
+    if (dead->versioned && dead->changed_at_ms)
+        BSON_APPEND_DATE_TIME(document, "changed_at", dead->changed_at_ms);
+    if (read_at_ms)
+        BSON_APPEND_DATE_TIME(document, "read_at", read_at_ms);
+    if (dead->letter)
+        BSON_APPEND_UTF8(document, "replay", origin->run);
 }
 
 void sl_dead_append_id(bson_t *document, const char *name, const struct sl_origin *origin,
@@ -59,10 +82,12 @@ void sl_dead_append_id(bson_t *document, const char *name, const struct sl_origi
 {
     bson_t id;
     BSON_APPEND_DOCUMENT_BEGIN(document, name, &id);
-    BSON_APPEND_UTF8(&id, "run", origin->run);
+    const struct sl_letter_ref *was = dead->letter;
+    uint64_t row_number = was ? was->row_number : dead->row_number;
+    BSON_APPEND_UTF8(&id, "run", was ? was->run : origin->run);
     BSON_APPEND_UTF8(&id, "entity", origin->entity);
-    if (dead->row_number || !dead->id.length)
-        BSON_APPEND_INT64(&id, "row", (int64_t)dead->row_number);
+    if (row_number || !dead->id.length)
+        BSON_APPEND_INT64(&id, "row", (int64_t)row_number);
     else
         append_text(&id, "row", dead->id);
     bson_append_document_end(document, &id);
@@ -84,6 +109,7 @@ void sl_dead_to_document(const struct sl_origin *origin, const struct sl_dead *d
     BSON_APPEND_INT64(document, "attempt", origin->attempt);
     BSON_APPEND_INT64(document, "batch", origin->number);
     BSON_APPEND_DATE_TIME(document, "at", at_ms);
+    append_change(document, origin, dead);
     if (dead->row.length)
         append_row(document, dead, form);
 }

@@ -6,15 +6,17 @@
 static const char FEEDS[] = "feeds";
 
 int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
-                         struct sl_err *err)
+                         int64_t epoch, struct sl_err *err)
 {
-    bson_t *query = BCON_NEW("_id", BCON_UTF8(feed));
-    bson_t *change = reason ? BCON_NEW("$set", "{", "suspect", BCON_UTF8(reason), "suspect_at",
-                                       BCON_DATE_TIME(sl_wall_ms()), "}")
-                            : BCON_NEW("$unset", "{", "suspect", BCON_INT32(1), "suspect_at",
-                                       BCON_INT32(1), "}");
-    int rc = sl_store_update(sl_store_of(state), FEEDS, query, change, reason != NULL, NULL, err);
-    bson_destroy(query);
+    // clang-format off
+    bson_t *change =
+        reason ? BCON_NEW("$set", "{", "suspect", BCON_UTF8(reason),
+                                       "suspect_at", BCON_DATE_TIME(sl_wall_ms()),
+                                       "epoch", BCON_INT64(epoch), "}")
+               : BCON_NEW("$unset", "{", "suspect", BCON_INT32(1), "suspect_at", BCON_INT32(1), "}",
+                          "$set", "{", "epoch", BCON_INT64(epoch), "}");
+    // clang-format on
+    int rc = sl_store_update_owned(sl_store_of(state), FEEDS, feed, change, epoch, err);
     bson_destroy(change);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot mark feed '%s'", feed);
 }

@@ -2,9 +2,11 @@
  * machines need not agree. The epoch rises whenever the owner changes. A lease of a process that
  * has certainly ended, because it was killed on this machine, is taken at once. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "mongo/fields.h"
 #include "store/process.h"
 #include "store/store_own.h"
@@ -15,7 +17,6 @@ enum {
     OWNER_BYTES = 256,
     /* A shutdown gives back many in a row, and has ten seconds for all: one that MongoDB does not
      * answer to stands for the next ones. They expire. */
-    DROP_MS = 1000,
     DROP_AGAIN_MS = 5000,
     RETRY_MAX_MS = 5000, /* a standby looks so often: an owner that was killed is seen soon */
 };
@@ -29,13 +30,15 @@ static void name_owner(const struct sl_store *store, const struct sl_lease *leas
 
 /* One $set stage; every condition in it sees the document as it was before.
  *   mine: I am the owner (perhaps too late, but nobody came in between);
- *   vacant: there is no owner, or its time is over. */
-static bson_t *hold_pipeline(const char *owner, const char *process, int64_t ttl_ms)
+ *   vacant: nobody had it for as long as patience asks. */
+static bson_t *hold_pipeline(const char *owner, const char *process, int64_t ttl_ms,
+                             int64_t patience_ms)
 {
     // clang-format off
     bson_t *mine = BCON_NEW("$eq", "[", "$owner", "{", "$literal", BCON_UTF8(owner), "}", "]");
     bson_t *vacant = BCON_NEW(
-        "$lte", "[", "{", "$ifNull", "[", "$expires_at", BCON_DATE_TIME(0), "]", "}", "$$NOW", "]");
+        "$lte", "[", "{", "$ifNull", "[", "$expires_at", BCON_DATE_TIME(0), "]", "}",
+                     "{", "$subtract", "[", "$$NOW", BCON_INT64(patience_ms), "]", "}", "]");
     bson_t *taking = BCON_NEW(
         "$and", "[", "{", "$not", "[", BCON_DOCUMENT(mine), "]", "}", BCON_DOCUMENT(vacant), "]");
     bson_t *holding = BCON_NEW(
@@ -60,12 +63,12 @@ static bson_t *hold_pipeline(const char *owner, const char *process, int64_t ttl
     return pipeline;
 }
 
-/* Takes the owner from the lease, if it is still that one. */
+/* Takes the owner from the lease, if it is still that one. From now on it is vacant. */
 static int vacate(struct sl_store *store, const char *name, const char *owner, struct sl_err *err)
 {
     bson_t *query = BCON_NEW("_id", BCON_UTF8(name), "owner", BCON_UTF8(owner));
-    bson_t *change = BCON_NEW("$unset", "{", "owner", BCON_INT32(1), "process", BCON_INT32(1),
-                              "expires_at", BCON_INT32(1), "}");
+    bson_t *change = BCON_NEW("0", "{", "$set", "{", "expires_at", "$$NOW", "}", "}", "1", "{",
+                              "$unset", "[", "owner", "process", "]", "}");
     int rc = sl_store_update(store, LEASES, query, change, false, NULL, err);
     bson_destroy(query);
     bson_destroy(change);
@@ -81,7 +84,8 @@ static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl
     name_owner(store, lease, me);
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(lease->name));
-    bson_t *pipeline = hold_pipeline(me, store->process, (int64_t)ttl_ms);
+    bson_t *pipeline =
+        hold_pipeline(me, store->process, (int64_t)ttl_ms, (int64_t)lease->patience_ms);
     lease->asked = true; /* a command that was cancelled may still have been carried out */
     int rc = sl_store_modify(store, LEASES, query, pipeline, true, &document, err);
     bson_destroy(query);
@@ -120,6 +124,149 @@ int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t
     return SL_THROTTLED;
 }
 
+/* --- many at once --- */
+
+/* A statement for each: it changes nothing where somebody else is the owner, or nobody. */
+static void append_renewals(const struct sl_store *store, const struct sl_lease *leases,
+                            size_t count, int64_t ttl_ms, bson_t *command)
+{
+    bson_t updates;
+    // clang-format off
+    bson_t *later = BCON_NEW(
+        "0", "{", "$set", "{",
+            "expires_at", "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "}", "}");
+    // clang-format on
+    BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
+    for (size_t i = 0; i < count; i++) {
+        char me[OWNER_BYTES], buffer[16];
+        const char *key;
+        bson_t update, query;
+        name_owner(store, &leases[i], me);
+        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
+        BSON_APPEND_DOCUMENT_BEGIN(&updates, key, &update);
+        BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
+        BSON_APPEND_UTF8(&query, "_id", leases[i].name);
+        BSON_APPEND_UTF8(&query, "owner", me);
+        bson_append_document_end(&update, &query);
+        BSON_APPEND_ARRAY(&update, "u", later);
+        bson_append_document_end(&updates, &update);
+    }
+    bson_append_array_end(command, &updates);
+    bson_destroy(later);
+}
+
+/* ret_renewed: how many of them. */
+static int renew(struct sl_store *store, const struct sl_lease *leases, size_t count,
+                 uint64_t ttl_ms, int64_t *ret_renewed, struct sl_err *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    uint64_t deadline_ms = sl_store_deadline(store);
+    BSON_APPEND_UTF8(&command, "update", LEASES);
+    append_renewals(store, leases, count, (int64_t)ttl_ms, &command);
+    BSON_APPEND_BOOL(&command, "ordered", false);
+    sl_mongo_append_durable(&command, deadline_ms);
+    int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    if (rc == SL_OK)
+        *ret_renewed = sl_field_int64(&reply, "n", 0);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return rc;
+}
+
+static bson_t *named(const struct sl_lease *leases, size_t count)
+{
+    bson_t *filter = bson_new(), id, names;
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &id);
+    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &names);
+    for (size_t i = 0; i < count; i++) {
+        char buffer[16];
+        const char *key;
+        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
+        BSON_APPEND_UTF8(&names, key, leases[i].name);
+    }
+    bson_append_array_end(&id, &names);
+    bson_append_document_end(filter, &id);
+    return filter;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct sl_lease *const *)a)->name,
+                  (*(const struct sl_lease *const *)b)->name);
+}
+
+static const struct sl_lease **sort_by_name(const struct sl_lease *leases, size_t count)
+{
+    const struct sl_lease **sorted = sl_calloc(count + 1, sizeof(struct sl_lease *));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &leases[i];
+    qsort(sorted, count, sizeof(struct sl_lease *), by_name);
+    return sorted;
+}
+
+/* The first of that name. Feeds of one process may hold one collection's lease, one after the
+ * other. */
+static size_t first_named(const struct sl_lease *const *sorted, size_t count, const char *name)
+{
+    size_t low = 0;
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+        if (strcmp(sorted[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+/* Some are another's by now: which. */
+static int find_held(struct sl_store *store, const struct sl_lease *leases, size_t count,
+                     bool *ret_held, struct sl_err *err)
+{
+    struct sl_store_rows rows;
+    bson_t document, *filter = named(leases, count), *fields = BCON_NEW("owner", BCON_INT32(1));
+    const struct sl_store_query query = {.database = store->database,
+                                         .collection = LEASES,
+                                         .filter = filter,
+                                         .fields = fields,
+                                         .limit = (unsigned)count};
+    int rc = sl_store_find_many(store, &query, &rows, err);
+    bson_destroy(filter);
+    bson_destroy(fields);
+    if (rc != SL_OK)
+        return rc;
+    const struct sl_lease **sorted = sort_by_name(leases, count);
+    memset(ret_held, 0, count * sizeof *ret_held);
+    while (sl_store_rows_next(&rows, &document)) {
+        char name[SL_NAME_MAX], owner[OWNER_BYTES], me[OWNER_BYTES];
+        sl_field_text(&document, "_id", name, sizeof name);
+        sl_field_text(&document, "owner", owner, sizeof owner);
+        for (size_t i = first_named(sorted, count, name);
+             i < count && !strcmp(sorted[i]->name, name); i++) {
+            name_owner(store, sorted[i], me);
+            ret_held[sorted[i] - leases] = !strcmp(me, owner);
+        }
+    }
+    sl_store_rows_done(&rows);
+    free(sorted);
+    return SL_OK;
+}
+
+int sl_store_leases_renew(struct sl_state *state, const struct sl_lease *leases, size_t count,
+                          uint64_t ttl_ms, bool *ret_held, struct sl_err *err)
+{
+    struct sl_store hurried = *sl_store_of(state);
+    int64_t renewed = 0;
+    if (hurried.timeout_ms > ttl_ms / 3)
+        hurried.timeout_ms = ttl_ms / 3;
+    int rc = renew(&hurried, leases, count, ttl_ms, &renewed, err);
+    for (size_t i = 0; rc == SL_OK && i < count; i++)
+        ret_held[i] = true;
+    if (rc == SL_OK && renewed < (int64_t)count)
+        rc = find_held(&hurried, leases, count, ret_held, err);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot renew leases");
+}
+
 void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
 {
     struct sl_store *store = sl_store_of(state);
@@ -129,8 +276,8 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
     char me[OWNER_BYTES];
     name_owner(store, lease, me);
     struct sl_store hurried = *store;
-    if (hurried.timeout_ms > DROP_MS)
-        hurried.timeout_ms = DROP_MS;
+    if (hurried.timeout_ms > SL_STORE_DROP_MS)
+        hurried.timeout_ms = SL_STORE_DROP_MS;
     int rc = sl_loop_now_ms() < store->no_drop_until_ms
                  ? sl_err_set(&err, SL_TIMEOUT, "MongoDB did not answer a moment ago")
                  : vacate(&hurried, lease->name, me, &err);

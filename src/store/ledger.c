@@ -18,29 +18,50 @@ static int make_index(struct sl_store *store, struct sl_err *err)
     return rc;
 }
 
-int sl_store_ledger_put(struct sl_state *state, const struct sl_batch *batch, uint32_t applied,
-                        uint32_t stale, uint32_t dead, struct sl_err *err)
+/* One of the command's updates: q by _id, u the rest. */
+static void append_entry(bson_t *updates, size_t index, const struct sl_booking *booking)
+{
+    const struct sl_batch *batch = booking->batch;
+    const struct sl_origin *origin = &batch->origin;
+    const char *key;
+    char buffer[16];
+    bson_t update;
+    bson_uint32_to_string((uint32_t)index, &key, buffer, sizeof buffer);
+    bson_append_document_begin(updates, key, -1, &update);
+    BCON_APPEND(&update, "q", "{", "_id", "{", "run", BCON_UTF8(origin->run), "attempt",
+                BCON_INT64(origin->attempt), "entity", BCON_UTF8(origin->entity), "batch",
+                BCON_INT64(origin->number), "}", "}");
+    BCON_APPEND(&update, "u", "{", "$set", "{", "feed", BCON_UTF8(origin->feed), "read",
+                BCON_INT64((int64_t)batch->count + batch->superseded), "rows",
+                BCON_INT64(batch->count), "applied", BCON_INT64(booking->applied), "stale",
+                BCON_INT64(booking->stale), "dead", BCON_INT64(booking->dead), "superseded",
+                BCON_INT64(batch->superseded), "last", BCON_BOOL(origin->last), "at",
+                BCON_DATE_TIME(sl_wall_ms()), "}", "}", "upsert", BCON_BOOL(true));
+    bson_append_document_end(updates, &update);
+}
+
+int sl_store_ledger_put(struct sl_state *state, const struct sl_booking *bookings, size_t count,
+                        struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
-    const struct sl_origin *origin = &batch->origin;
     int rc = make_index(store, err);
     if (rc != SL_OK)
         return rc;
-
-    bson_t *query =
-        BCON_NEW("_id", "{", "run", BCON_UTF8(origin->run), "attempt", BCON_INT64(origin->attempt),
-                 "entity", BCON_UTF8(origin->entity), "batch", BCON_INT64(origin->number), "}");
-    bson_t *entry = BCON_NEW("$set", "{", "feed", BCON_UTF8(origin->feed), "read",
-                             BCON_INT64((int64_t)batch->count + batch->superseded), "rows",
-                             BCON_INT64(batch->count), "applied", BCON_INT64(applied), "stale",
-                             BCON_INT64(stale), "dead", BCON_INT64(dead), "superseded",
-                             BCON_INT64(batch->superseded), "last", BCON_BOOL(origin->last), "at",
-                             BCON_DATE_TIME(sl_wall_ms()), "}");
-    rc = sl_store_update(store, LEDGER, query, entry, true, NULL, err);
-    bson_destroy(query);
-    bson_destroy(entry);
+    bson_t command = BSON_INITIALIZER, updates, reply;
+    uint64_t deadline_ms = sl_store_deadline(store);
+    BSON_APPEND_UTF8(&command, "update", LEDGER);
+    BSON_APPEND_BOOL(&command, "ordered", false);
+    BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
+    for (size_t i = 0; i < count; i++)
+        append_entry(&updates, i, &bookings[i]);
+    bson_append_array_end(&command, &updates);
+    sl_mongo_append_durable(&command, deadline_ms);
+    rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    bson_destroy(&reply);
+    bson_destroy(&command);
     if (rc == SL_OK)
         return SL_OK;
+    const struct sl_origin *origin = &bookings[0].batch->origin;
     return sl_err_wrap(err, "cannot enter batch %u of '%s' in the ledger", origin->number,
                        origin->run);
 }

@@ -51,13 +51,23 @@ static bool read_own(struct mark *mark)
     return mark->start != 0;
 }
 
+/* Read once: whoever asks has a lease to look after, every two seconds. NULL where /proc does not
+ * tell. A process that was forked has another pid. */
+static const struct mark *own_mark(void)
+{
+    static struct mark own;
+    if (own.start && own.pid == (int)getpid())
+        return &own;
+    return read_own(&own) ? &own : NULL;
+}
+
 void sl_process_mark(char ret_mark[SL_PROCESS_BYTES])
 {
-    struct mark own;
+    const struct mark *own = own_mark();
     ret_mark[0] = 0;
-    if (read_own(&own))
-        snprintf(ret_mark, SL_PROCESS_BYTES, "%s/%llu/%d/%llu", own.boot, own.space, own.pid,
-                 own.start);
+    if (own)
+        snprintf(ret_mark, SL_PROCESS_BYTES, "%s/%llu/%d/%llu", own->boot, own->space, own->pid,
+                 own->start);
 }
 
 static bool parse(const char *text, struct mark *ret)
@@ -80,11 +90,14 @@ static bool parse(const char *text, struct mark *ret)
 
 bool sl_process_has_ended(const char *mark)
 {
-    struct mark own, other;
-    if (!parse(mark, &other) || !read_own(&own))
+    const struct mark *own = own_mark();
+    struct mark other;
+    if (!own || !parse(mark, &other))
         return false;
-    if (strcmp(own.boot, other.boot) != 0 || own.space != other.space)
+    if (strcmp(own->boot, other.boot) != 0 || own->space != other.space)
         return false;
+    if (other.pid == own->pid)
+        return other.start != own->start;
     if (kill(other.pid, 0) != 0 && errno == ESRCH)
         return true;
     unsigned long long start = start_of(other.pid); /* 0: /proc hides it, so it is there */

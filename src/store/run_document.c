@@ -36,6 +36,8 @@ void sl_run_to_document(const struct sl_run *run, int64_t epoch, bson_t *documen
     BSON_APPEND_DATE_TIME(document, "state_at", run->state_ms);
     if (run->expires_ms)
         BSON_APPEND_DATE_TIME(document, "expires_at", run->expires_ms);
+    if (run->sweeps[0])
+        BSON_APPEND_UTF8(document, "sweeps", run->sweeps);
     BSON_APPEND_UTF8(document, "error", run->error);
     BSON_APPEND_INT64(document, "epoch", epoch);
     BSON_APPEND_ARRAY_BEGIN(document, "entities", &entities);
@@ -48,7 +50,7 @@ static int read_state(const bson_t *document, struct sl_run *run, struct sl_err 
 {
     char name[32];
     sl_field_text(document, "state", name, sizeof name);
-    for (int state = SL_RUN_PLANNED; state <= SL_RUN_FAILED; state++)
+    for (int state = SL_RUN_PLANNED; state <= SL_RUN_ABANDONED; state++)
         if (strcmp(name, sl_run_state_name((enum sl_run_state)state)) == 0) {
             run->state = (enum sl_run_state)state;
             return SL_OK;
@@ -106,6 +108,7 @@ int sl_run_from_document(const bson_t *document, struct sl_run *ret, struct sl_e
     ret->created_ms = sl_field_date_ms(document, "created_at");
     ret->state_ms = sl_field_date_ms(document, "state_at");
     ret->expires_ms = sl_field_date_ms(document, "expires_at");
+    sl_field_text(document, "sweeps", ret->sweeps, sizeof ret->sweeps);
     sl_field_text(document, "error", ret->error, sizeof ret->error);
     int rc = read_state(document, ret, err);
     return rc == SL_OK ? read_entities(document, ret, err) : rc;

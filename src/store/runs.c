@@ -1,5 +1,6 @@
 /* The journal of runs. A run is written whole; the epoch of the writer's lease keeps a process that
  * lost its feed from overwriting what its successor wrote. */
+#include "base/clock.h"
 #include "mongo/fields.h"
 #include "store/run_document.h"
 #include "store/store_own.h"
@@ -17,7 +18,10 @@ static int make_index(struct sl_store *store, struct sl_err *err)
         "1", "{", "name", "feed_open",
             "key", "{", "feed", BCON_INT32(1), "number", BCON_INT32(1), "}",
             "partialFilterExpression", "{", "state", "published", "}", "}",
-        "2", "{", "name", "expiry",
+        "2", "{", "name", "feed_begun",
+            "key", "{", "feed", BCON_INT32(1), "epoch", BCON_INT32(1), "}",
+            "partialFilterExpression", "{", "state", "streaming", "}", "}",
+        "3", "{", "name", "expiry",
             "key", "{", "expires_at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT64(0), "}");
     // clang-format on
     int rc = sl_store_index(store, &store->runs_ready, RUNS, indexes, err);
@@ -90,4 +94,41 @@ int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *
     if (rc == SL_OK)
         *ret_count = count;
     return rc;
+}
+
+static bson_t *begun_filter(const char *feed, int64_t epoch, int64_t begun_before_ms)
+{
+    bson_t *filter =
+        BCON_NEW("feed", BCON_UTF8(feed), "state", BCON_UTF8(sl_run_state_name(SL_RUN_STREAMING)));
+    if (epoch)
+        BCON_APPEND(filter, "epoch", "{", "$lt", BCON_INT64(epoch), "}");
+    else
+        BCON_APPEND(filter, "created_at", "{", "$lt", BCON_DATE_TIME(begun_before_ms), "}");
+    return filter;
+}
+
+int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                          int64_t begun_before_ms, const char *why, struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    uint64_t deadline_ms = sl_store_deadline(store);
+    bson_t reply;
+    int rc = make_index(store, err);
+    if (rc != SL_OK)
+        return rc;
+    bson_t *filter = begun_filter(feed, epoch, begun_before_ms);
+    bson_t *change = BCON_NEW("state", BCON_UTF8(sl_run_state_name(SL_RUN_ABANDONED)), "state_at",
+                              BCON_DATE_TIME(sl_wall_ms()), "error", BCON_UTF8(why));
+    if (epoch)
+        BSON_APPEND_INT64(change, "epoch", epoch);
+    bson_t *command =
+        BCON_NEW("update", BCON_UTF8(RUNS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
+                 "{", "$set", BCON_DOCUMENT(change), "}", "multi", BCON_BOOL(true), "}", "]");
+    sl_mongo_append_durable(command, deadline_ms);
+    rc = sl_mongo_write(store->mongo, store->database, command, &reply, deadline_ms, err);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    bson_destroy(change);
+    bson_destroy(filter);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot close the runs of feed '%s'", feed);
 }

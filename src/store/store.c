@@ -39,6 +39,8 @@ void sl_store_append_majority(bson_t *command)
 int sl_store_index(struct sl_store *store, bool *ready, const char *collection,
                    const bson_t *indexes, struct sl_err *err)
 {
+    enum { OTHER_OPTIONS = 85 }; /* it is there, and keeps for another time: by collMod */
+
     if (*ready)
         return SL_OK;
     bson_t command = BSON_INITIALIZER, reply;
@@ -48,6 +50,8 @@ int sl_store_index(struct sl_store *store, bool *ready, const char *collection,
     sl_mongo_append_durable(&command, deadline_ms);
 
     int rc = sl_mongo_write(store->mongo, store->database, &command, &reply, deadline_ms, err);
+    if (rc != SL_OK && err->cause == OTHER_OPTIONS)
+        rc = SL_OK;
     *ready = rc == SL_OK;
     bson_destroy(&reply);
     bson_destroy(&command);
@@ -77,12 +81,19 @@ int sl_store_update(struct sl_store *store, const char *collection, const bson_t
     return rc;
 }
 
+/* The document, unless a newer epoch wrote it. */
+static bson_t *owned_by(const char *id, int64_t epoch)
+{
+    return BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$not", "{", "$gt", BCON_INT64(epoch), "}",
+                    "}");
+}
+
 /* A duplicate _id: the document is there, and its epoch did not fit. */
 static int explain_owned(struct sl_store *store, const char *collection, const char *id,
                          int64_t epoch, struct sl_err *err)
 {
     bson_t document;
-    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$lte", BCON_INT64(epoch), "}");
+    bson_t *query = owned_by(id, epoch);
     int rc = sl_store_find(store, collection, query, NULL, &document, err);
     bson_destroy(query);
     if (rc == SL_NOTFOUND)
@@ -100,7 +111,7 @@ int sl_store_update_owned(struct sl_store *store, const char *collection, const 
 {
     struct sl_err local = {0}; /* its cause is read below */
     struct sl_err *fault = err ? err : &local;
-    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$lte", BCON_INT64(epoch), "}");
+    bson_t *query = owned_by(id, epoch);
     int rc = sl_store_update(store, collection, query, change, true, NULL, fault);
     bson_destroy(query);
     if (rc == SL_REJECTED && fault->cause == SL_MONGO_DUPLICATE_KEY)
@@ -233,22 +244,42 @@ static const struct sl_state_type type = {
     .run_newest = sl_store_run_newest,
     .run_save = sl_store_run_save,
     .runs_open = sl_store_runs_open,
+    .runs_abandon = sl_store_runs_abandon,
     .suspect_set = sl_store_suspect_set,
     .suspect_get = sl_store_suspect_get,
     .counter_take = sl_store_counter_take,
     .lease_hold = sl_store_lease_hold,
+    .leases_renew = sl_store_leases_renew,
     .lease_drop = sl_store_lease_drop,
+    .member_beat = sl_store_member_beat,
+    .member_leave = sl_store_member_leave,
+    .member_name = sl_store_member_name,
     .ledger_put = sl_store_ledger_put,
     .ledger_sum = sl_store_ledger_sum,
     .dead_put = sl_store_dead_put,
+    .letters_find = sl_store_letters_find,
+    .letters_count = sl_store_letters_count,
+    .letters_feeds = sl_store_letters_feeds,
+    .letters_remove = sl_store_letters_remove,
+    .audit = sl_store_audit,
     .checkpoint_load = sl_store_checkpoint_load,
     .checkpoint_save = sl_store_checkpoint_save,
     .mark_get = sl_store_mark_get,
     .mark_raise = sl_store_mark_raise,
     .clock_reserve = sl_store_clock_reserve,
     .version_max = sl_store_version_max,
+    .stranger_find = sl_store_stranger_find,
     .unseen_count = sl_store_unseen_count,
     .unseen_ids = sl_store_unseen_ids,
+    .mark_offset = sl_store_mark_offset,
+    .mark_reset = sl_store_mark_reset,
+    .refresh_ask = sl_store_refresh_ask,
+    .refresh_get = sl_store_refresh_get,
+    .refresh_save = sl_store_refresh_save,
+    .refreshes_open = sl_store_refreshes_open,
+    .overtake = sl_store_overtake,
+    .overtake_get = sl_store_overtake_get,
+    .overtakes = sl_store_overtakes,
     .ping = store_ping,
     .close = store_close,
 };
@@ -283,6 +314,8 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
         }
     struct sl_store *store = SL_NEW(struct sl_store);
     store->state.type = &type;
+    store->state.lease_ms = settings->lease_ms;
+    store->state.write_ms = settings->write_timeout_ms;
     store->mongo = mongo;
     store->database = sl_strdup(settings->state_database);
     store->data_database = sl_strdup(settings->database);

@@ -14,13 +14,15 @@ struct sl_store {
     uint64_t no_drop_until_ms; /* loop clock: leases are not given back before; see leases.c */
     char owner[128];
     char process[SL_PROCESS_BYTES];
-    bool runs_ready, ledger_ready, dead_ready; /* their indexes exist */
+    bool runs_ready, ledger_ready, dead_ready, members_ready; /* their indexes exist */
 };
 
 static inline struct sl_store *sl_store_of(struct sl_state *state)
 {
     return (struct sl_store *)state;
 }
+
+enum { SL_STORE_DROP_MS = 1000 }; /* for what a shutdown gives back; the rest expires */
 
 /* When a call that begins now must have ended. */
 uint64_t sl_store_deadline(const struct sl_store *store);
@@ -85,6 +87,8 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
                       struct sl_err *err);
 int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
                        unsigned *ret_count, struct sl_err *err);
+int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                          int64_t begun_before_ms, const char *why, struct sl_err *err);
 /* checkpoints.c */
 int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
                              struct sl_err *err);
@@ -94,6 +98,29 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
 int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
 int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
                         struct sl_err *err);
+int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
+                         struct sl_err *err);
+int sl_store_mark_reset(struct sl_state *state, const char *source, const char *name, int64_t value,
+                        int64_t epoch, int64_t *ret_offset, struct sl_err *err);
+/* refreshes.c */
+int sl_store_refresh_ask(struct sl_state *state, const struct sl_refresh *wanted,
+                         struct sl_refresh *ret, bool *ret_joined, struct sl_err *err);
+int sl_store_refresh_get(struct sl_state *state, const char *feed, struct sl_refresh *ret,
+                         struct sl_err *err);
+int sl_store_refresh_save(struct sl_state *state, const struct sl_refresh *refresh, int64_t epoch,
+                          struct sl_err *err);
+int sl_store_refreshes_open(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX], unsigned max,
+                            unsigned *ret_count, struct sl_err *err);
+/* overtaken.c */
+int sl_store_overtake(struct sl_state *state, const struct sl_overtake *overtake,
+                      struct sl_err *err);
+int sl_store_overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
+                          struct sl_err *err);
+int sl_store_overtakes(struct sl_state *state, struct sl_overtake **ret, size_t *ret_count,
+                       struct sl_err *err);
+/* strangers.c */
+int sl_store_stranger_find(struct sl_state *state, const char *collection, const char *const *known,
+                           uint64_t deadline_ms, char ret_feed[SL_NAME_MAX], struct sl_err *err);
 /* unseen.c */
 int sl_store_unseen_count(struct sl_state *state, const char *collection, const char *feed,
                           const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
@@ -104,7 +131,7 @@ int sl_store_unseen_ids(struct sl_state *state, const char *collection, const ch
                         struct sl_err *err);
 /* feeds.c */
 int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
-                         struct sl_err *err);
+                         int64_t epoch, struct sl_err *err);
 int sl_store_suspect_get(struct sl_state *state, const char *feed,
                          char ret_reason[SL_ERR_TEXT_BYTES], struct sl_err *err);
 /* counters.c */
@@ -117,14 +144,37 @@ int sl_store_version_max(struct sl_state *state, const char *collection, int64_t
 /* leases.c */
 int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                         struct sl_err *err);
+int sl_store_leases_renew(struct sl_state *state, const struct sl_lease *leases, size_t count,
+                          uint64_t ttl_ms, bool *ret_held, struct sl_err *err);
 void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease);
+/* members.c */
+int sl_store_member_beat(struct sl_state *state, const char *const *wants, size_t count,
+                         uint64_t ttl_ms, struct sl_members *ret, struct sl_err *err);
+void sl_store_member_leave(struct sl_state *state);
+const char *sl_store_member_name(const struct sl_state *state);
 /* ledger.c */
-int sl_store_ledger_put(struct sl_state *state, const struct sl_batch *batch, uint32_t applied,
-                        uint32_t stale, uint32_t dead, struct sl_err *err);
+int sl_store_ledger_put(struct sl_state *state, const struct sl_booking *bookings, size_t count,
+                        struct sl_err *err);
 int sl_store_ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
                         const char *entity, struct sl_ledger_sum *ret, struct sl_err *err);
 /* dead.c */
 int sl_store_dead_put(struct sl_state *state, const struct sl_origin *origin,
                       const struct sl_dead *dead, uint32_t count, struct sl_err *err);
+/* letters.c */
+int sl_store_letters_find(struct sl_state *state, const struct sl_letter_filter *filter,
+                          const struct sl_letter *after, bool newest, bool brief, unsigned max,
+                          struct sl_arena *arena, struct sl_letter *ret, unsigned *ret_count,
+                          struct sl_err *err);
+int sl_store_letters_count(struct sl_state *state, const struct sl_letter_filter *filter,
+                           struct sl_letter_count ret[SL_LETTER_CODES_MAX], unsigned *ret_count,
+                           struct sl_err *err);
+int sl_store_letters_feeds(struct sl_state *state, const struct sl_letter_filter *filter,
+                           unsigned max, struct sl_arena *arena, const char **ret,
+                           unsigned *ret_count, struct sl_err *err);
+int sl_store_letters_remove(struct sl_state *state, const struct sl_letter *letters, unsigned count,
+                            uint64_t *ret_removed, struct sl_err *err);
+/* audit.c */
+int sl_store_audit(struct sl_state *state, const char *feed, const char *run, sl_audit_fn *take,
+                   void *ctx, struct sl_err *err);
 
 #endif

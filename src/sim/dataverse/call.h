@@ -38,6 +38,7 @@ void dv_answer_definition(struct dv_call *call, const char *name, bool attribute
 void dv_answer_definitions(struct dv_call *call);
 void dv_answer_who(struct dv_call *call);
 void dv_answer_privilege(struct dv_call *call, const char *rest);
+void dv_answer_relationship(struct dv_call *call, const char *name);
 
 /* Reads $select against a table's columns into shape, with the primary key in it. The lock is held.
  * False when a column is unknown: the answer is made. */

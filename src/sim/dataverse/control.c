@@ -333,6 +333,18 @@ static unsigned expire_tokens(struct sim_call *call)
     return 200;
 }
 
+static unsigned restore(struct sim_call *call)
+{
+    struct dv *dv = call->sim->dataverse;
+    int64_t version = sim_json_number(call->body, "version", -1);
+    if (version < DV_FIRST_VERSION || version > dv->version)
+        return refuse(call, 400, "version is %d to the present one, %lld", DV_FIRST_VERSION,
+                      (long long)dv->version);
+    dv_restore(dv, version);
+    sim_text_puts(call->out, "{}");
+    return 200;
+}
+
 static unsigned register_webhook(struct sim_call *call)
 {
     struct dv_hooks *hooks = call->sim->dataverse->hooks;
@@ -373,6 +385,7 @@ static const struct control_row {
     {"POST", "/_sim/dv/load",         dv_control_load  },
     {"POST", "/_sim/dv/metadata",     change_metadata  },
     {"POST", "/_sim/dv/expire",       expire_tokens    },
+    {"POST", "/_sim/dv/restore",      restore          },
     {"POST", "/_sim/dv/webhook",      register_webhook },
     {"GET",  "/_sim/dv/hooks",        show_hooks       },
 };

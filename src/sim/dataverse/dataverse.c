@@ -6,6 +6,7 @@
 
 #include "sim/clock.h"
 #include "sim/dataverse/hook.h"
+#include "sim/journal.h"
 #include "sim/random.h"
 
 struct dv *dv_new(struct sim *sim)
@@ -125,7 +126,7 @@ void dv_fill(struct dv *dv, struct dv_table *table, size_t count)
 {
     int64_t now_ms = sim_clock_ms();
     for (size_t i = 0; i < count; i++)
-        dv_table_create(table, ++dv->version, now_ms);
+        sim_journal_row(dv->sim, table, dv_table_create(table, ++dv->version, now_ms), "create");
 }
 
 static void record(struct dv *dv, struct dv_change change)
@@ -164,6 +165,7 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
                                   .version = version,
                                   .time_ms = now_ms,
                                   .op = op});
+    sim_journal_row(dv->sim, table, index, dv_op_name(op));
     struct dv_image image = dv_look(dv, table, index);
     dv_hooks_tell(dv->hooks, &(struct dv_news){.op = op, .image = image, .time_ms = now_ms});
     if (ret_index)
@@ -174,6 +176,13 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
 void dv_expire(struct dv *dv, struct dv_table *table)
 {
     table->expired_before = ++dv->version; /* what is read from now on has this version at least */
+}
+
+void dv_restore(struct dv *dv, int64_t version)
+{
+    for (size_t i = 0; i < dv->table_count; i++)
+        dv_table_rewind(dv->tables[i], version);
+    dv->version = version;
 }
 
 static struct dv_link *find_link(struct dv_relation *relation, uint32_t target, uint32_t related)

@@ -97,6 +97,10 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
 /* Voids all delta tokens of a table that were given until now. */
 void dv_expire(struct dv *dv, struct dv_table *table);
 
+/* Restores all tables from a backup that was taken at that version, which is not above the present
+ * one. The version counter goes on from there; tokens that were given later stay valid. */
+void dv_restore(struct dv *dv, int64_t version);
+
 /* Joins two rows or parts them. False when they are that already. */
 bool dv_associate(struct dv *dv, struct dv_relation *relation, uint32_t target, uint32_t related,
                   bool join);

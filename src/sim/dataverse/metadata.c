@@ -283,3 +283,27 @@ void dv_answer_privilege(struct dv_call *call, const char *rest)
     sim_text_puts(out, "]}");
     sim_unlock(call->sim);
 }
+
+/* RelationshipDefinitions(SchemaName='new_account_tag'), of many to many. */
+void dv_answer_relationship(struct dv_call *call, const char *name)
+{
+    struct sim_text *out = &call->out;
+    call->request->action = "dv_metadata";
+    sim_lock(call->sim);
+    const struct dv_relation *relation = dv_find_relation(call->dv, name);
+    if (!relation) {
+        dv_fail(call, 404, "0x80060888", "Could not find relationship with name %s.", name);
+    } else {
+        sim_text_printf(
+            out,
+            "{\"@odata.context\":\"%s$metadata#RelationshipDefinitions/$entity\","
+            "\"@odata.type\":\"#Microsoft.Dynamics.CRM.ManyToManyRelationshipMetadata\"",
+            call->base);
+        sim_text_member(out, "SchemaName", relation->name);
+        sim_text_member(out, "RelationshipType", "ManyToManyRelationship");
+        sim_text_member(out, "Entity1LogicalName", relation->from->schema->name);
+        sim_text_member(out, "Entity2LogicalName", relation->to->schema->name);
+        sim_text_char(out, '}');
+    }
+    sim_unlock(call->sim);
+}

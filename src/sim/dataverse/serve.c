@@ -96,6 +96,18 @@ static void answer_definition(struct dv_call *call)
         dv_answer_definition(call, name, strcmp(call->path + end, "/Attributes") == 0);
 }
 
+static void answer_relationship(struct dv_call *call)
+{
+    char name[DV_NAME_SIZE] = "";
+    int end = 0;
+    if (sscanf(call->path, "RelationshipDefinitions(SchemaName='%63[A-Za-z0-9_]')%n", name, &end) !=
+            1 ||
+        end == 0)
+        dv_fail(call, 404, "0x80060888", "Resource not found for the segment '%s'.", call->path);
+    else
+        dv_answer_relationship(call, name);
+}
+
 static void route(struct dv_call *call)
 {
     const char *path = call->path;
@@ -108,6 +120,8 @@ static void route(struct dv_call *call)
         dv_answer_definitions(call);
     } else if (strncmp(path, "EntityDefinitions(", 18) == 0) {
         answer_definition(call);
+    } else if (strncmp(path, "RelationshipDefinitions(", 24) == 0) {
+        answer_relationship(call);
     } else if (split_key(path, &set_len, guid, &rest)) {
         answer_keyed(call, set_len, guid, rest);
     } else {

@@ -80,8 +80,8 @@ static void append(struct dv_table *table, uint32_t index, enum dv_op op)
         table->log_capacity = table->log_capacity ? table->log_capacity * 2 : 256;
         table->log = sim_realloc(table->log, table->log_capacity * sizeof(*table->log));
     }
-    table->log[table->log_count++] =
-        (struct dv_log_entry){table->rows[index].version, index, (uint32_t)op};
+    table->log[table->log_count++] = (struct dv_log_entry){
+        table->rows[index].version, table->rows[index].modified_ms, index, (uint32_t)op};
 }
 
 static void change(struct dv_table *table, uint32_t index, enum dv_op op, int64_t version,
@@ -134,6 +134,35 @@ void dv_table_recreate(struct dv_table *table, uint32_t index, int64_t version, 
     row->revision++;
     row->created_s = (uint32_t)(time_ms / 1000);
     change(table, index, DV_RECREATE, version, time_ms);
+}
+
+static void repeat(struct dv_table *table, const struct dv_log_entry *entry)
+{
+    int64_t time_ms = entry->time_ms;
+    switch (entry->op) {
+    case DV_CREATE:
+        dv_table_create(table, entry->version, time_ms);
+        break;
+    case DV_DELETE:
+        dv_table_delete(table, entry->index, entry->version, time_ms);
+        break;
+    case DV_RECREATE:
+        dv_table_recreate(table, entry->index, entry->version, time_ms);
+        break;
+    default:
+        dv_table_update(table, entry->index, entry->version, time_ms);
+    }
+}
+
+void dv_table_rewind(struct dv_table *table, int64_t version)
+{
+    struct dv_log_entry *log = table->log;
+    size_t count = dv_table_log_after(table, version);
+    table->log = NULL;
+    table->count = table->log_count = table->log_capacity = table->dead_count = 0;
+    for (size_t i = 0; i < count; i++)
+        repeat(table, &log[i]);
+    free(log);
 }
 
 bool dv_table_pick(const struct dv_table *table, bool dead, uint64_t random, uint32_t *ret_index)

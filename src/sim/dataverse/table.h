@@ -1,5 +1,5 @@
 /* The rows of Dataverse tables and the log of their changes. A row takes 32 bytes and each change
- * 16; what stands in a row follows from seed, table, row number and revision (value.h).
+ * 24; what stands in a row follows from seed, table, row number and revision (value.h).
  * The simulator's lock is held for all calls unless told otherwise. */
 #ifndef SIM_DATAVERSE_TABLE_H
 #define SIM_DATAVERSE_TABLE_H
@@ -26,6 +26,7 @@ struct dv_row {
 /* One change of one row. The log is in the order of versions. */
 struct dv_log_entry {
     int64_t version;
+    int64_t time_ms;
     uint32_t index;
     uint32_t op;
 };
@@ -79,6 +80,9 @@ uint32_t dv_table_create(struct dv_table *table, int64_t version, int64_t time_m
 void dv_table_update(struct dv_table *table, uint32_t index, int64_t version, int64_t time_ms);
 void dv_table_delete(struct dv_table *table, uint32_t index, int64_t version, int64_t time_ms);
 void dv_table_recreate(struct dv_table *table, uint32_t index, int64_t version, int64_t time_ms);
+
+/* Makes the table what it was at that version: what happened later never did. */
+void dv_table_rewind(struct dv_table *table, int64_t version);
 
 /* Picks a living or a deleted row by a random number. False when there is none. */
 bool dv_table_pick(const struct dv_table *table, bool dead, uint64_t random, uint32_t *ret_index);

@@ -142,9 +142,35 @@ static void a_series_is_made_once(void **state)
     assert_null(sl_metric_first());
 }
 
+static void test_the_last_minute(void **state)
+{
+    struct sl_histogram *histogram = sl_histogram_new(), *recent;
+    (void)state;
+    sl_histogram_add(histogram, 9000, 1000);
+    for (int turns = 0; turns < 4; turns++) {
+        recent = sl_histogram_recent(histogram);
+        assert_int_equal(sl_histogram_count(recent), 1000 + (uint64_t)turns);
+        assert_int_equal(sl_histogram_max_us(recent), 9000);
+        sl_histogram_free(recent);
+        sl_histogram_turn(histogram);
+        sl_histogram_add(histogram, 20, 1);
+    }
+    recent =
+        sl_histogram_recent(histogram); /* the first slice is forgotten, the four others are not */
+    assert_int_equal(sl_histogram_count(recent), 4);
+    assert_int_equal(sl_histogram_max_us(recent), 20);
+    assert_int_equal(sl_histogram_quantile_us(recent, 0.99), 20);
+    assert_int_equal(sl_histogram_sum_us(recent), 80);
+    sl_histogram_free(recent);
+    assert_int_equal(sl_histogram_count(histogram), 1004); /* since the start */
+    assert_int_equal(sl_histogram_max_us(histogram), 9000);
+    sl_histogram_free(histogram);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_last_minute),
         cmocka_unit_test(quantiles_are_within_3_2_percent),
         cmocka_unit_test(small_values_are_exact_and_counted_up_to_a_limit),
         cmocka_unit_test(counting_up_to_a_limit_never_counts_too_much),

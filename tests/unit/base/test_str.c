@@ -66,9 +66,9 @@ static void a_cut_leaves_characters_whole(void **state)
 static void control_characters_become_spaces(void **state)
 {
     (void)state;
-    char text[] = "a\nb\tc\x7f\xc3\xa4";
+    char text[] = "a\nb\tc\x7f\xc3\xa4\xc2\x9b\xc2\xa0";
     sl_text_clean(text);
-    assert_string_equal(text, "a b c \xc3\xa4");
+    assert_string_equal(text, "a b c \xc3\xa4  \xc2\xa0");
 }
 
 static void hash_is_fnv_1a(void **state)
@@ -112,13 +112,13 @@ static const struct {
     {"ff",                      VIEW("\xff"),             false},
 };
 
-/* Each row at every offset around the eight-byte steps of the checker. */
+/* Each row at every offset around the steps of the checker: of 4, 8 and 32 bytes. */
 static void utf8_is_checked_wherever_it_stands(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(utf8); i++)
-        for (size_t before = 0; before < 18; before++)
-            for (size_t after = 0; after < 18; after++) {
+        for (size_t before = 0; before < 42; before++)
+            for (size_t after = 0; after < 42; after++) {
                 size_t length = before + utf8[i].bytes.length + after;
                 char *text = malloc(length + 1); /* exact, so that ASAN sees an overread */
                 memset(text, 'x', length);
@@ -199,6 +199,28 @@ static void the_buffer_grows_and_ends_with_nul(void **state)
     sl_buf_done(&buf);
 }
 
+/* What a buffer that grew has left behind cannot be looked at once it is freed; what it hands on
+ * can. */
+static void a_secret_buffer_keeps_what_it_holds(void **state)
+{
+    struct sl_buf buf;
+    (void)state;
+    sl_buf_init_secret(&buf);
+    sl_buf_done(&buf); /* nothing in it */
+    assert_false(buf.secret);
+    sl_buf_init_secret(&buf);
+    for (int i = 0; i < 5000; i++)
+        sl_buf_add_char(&buf, (char)('a' + i % 26));
+    assert_int_equal(buf.length, 5000);
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(buf.data[i], 'a' + i % 26);
+    assert_int_equal(buf.data[5000], 0);
+    char *taken = sl_buf_take(&buf);
+    assert_int_equal(strlen(taken), 5000);
+    free(taken);
+    sl_buf_done(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +229,7 @@ int main(void)
         cmocka_unit_test(control_characters_become_spaces),
         cmocka_unit_test(hash_is_fnv_1a),
         cmocka_unit_test(utf8_is_checked_wherever_it_stands),
+        cmocka_unit_test(a_secret_buffer_keeps_what_it_holds),
         cmocka_unit_test(json_escapes),
         cmocka_unit_test(the_buffer_grows_and_ends_with_nul),
     };

@@ -140,7 +140,8 @@ static const struct sl_config_type BELL_TYPE = {
 static const struct sl_config_type *const TYPES[] = {&test_file_type, &VIEW_TYPE, &POST_TYPE,
                                                      &BELL_TYPE, NULL};
 static const struct sl_config_section SECTIONS[] = {{0}};
-static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1, NULL};
+static const struct sl_config_shape SHAPE = {
+    .sections = SECTIONS, .types = TYPES, .settings_bytes = 1};
 
 #define AUTH "\"url\": \"https://a\", \"auth\": {\"secret\": \"s\"}"
 #define SOURCES                                                                                    \

@@ -222,9 +222,11 @@ static void values_come_from_outside(void **state)
         {"${SL_TEST_BINARY}",          NULL,           "the environment variable SL_TEST_BINARY is not UTF-8",     false},
         {"${SL_TEST_A",                NULL,           "a \"${\" in it has no \"}\" (write $$ for a dollar sign)", false},
         {"${se-cret}",                 NULL,
-         "a \"${…}\" in it is neither ${VARIABLE} nor ${file:/path} (write $$ for a dollar sign)",               false},
+         "a \"${…}\" in it is neither ${VARIABLE}, ${file:/path} nor ${credential:name} (write $$ "
+         "for a dollar sign)",                                                                                     false},
         {"${}",                        NULL,
-         "a \"${…}\" in it is neither ${VARIABLE} nor ${file:/path} (write $$ for a dollar sign)",               false},
+         "a \"${…}\" in it is neither ${VARIABLE}, ${file:/path} nor ${credential:name} (write $$ "
+         "for a dollar sign)",                                                                                     false},
         {"${file:relative}",           NULL,           "\"${file:relative}\" needs an absolute path",              false},
         {"${file:/does/not/exist}",    NULL,
          "cannot open \"/does/not/exist\": No such file or directory",                                             false},
@@ -280,10 +282,50 @@ static void files_give_their_content(void **state)
         assert_int_equal(rc, cases[i].value ? SL_OK : SL_CONFIG);
         if (cases[i].value) {
             assert_string_equal(out.data, cases[i].value);
-            assert_string_equal(substituted.exposed_path, cases[i].mode & 4 ? path : "");
+            assert_int_equal(substituted.doubt[0] != 0, (cases[i].mode & 4) != 0);
         }
         sl_buf_done(&out);
     }
+}
+
+static void credentials_give_their_content(void **state)
+{
+    static const struct {
+        const char *folder, *before, *after, *value, *message;
+    } cases[] = {
+        {"/tmp", "<${credential:",    "}>", "<s3cret>", NULL                   },
+        {NULL,   "${credential:",     "}",  NULL,       "CREDENTIALS_DIRECTORY"},
+        {"tmp",  "${credential:",     "}",  NULL,       "CREDENTIALS_DIRECTORY"},
+        {"/tmp", "${credential:no-",  "}",  NULL,       "No such file"         },
+        {"/tmp", "${credential:../",  "}",  NULL,       "not the name"         },
+        {"/",    "${credential:tmp/", "}",  NULL,       "not the name"         },
+        {"/tmp", "${credential:}",    "",   NULL,       "not the name"         },
+    };
+    const char *path = make_file("s3cret\n", 0644); /* who may read it is systemd's affair */
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[96];
+        struct sl_buf out;
+        struct sl_err err = {0};
+        struct sl_substituted substituted;
+        sl_buf_init_secret(&out);
+        if (cases[i].folder)
+            setenv("CREDENTIALS_DIRECTORY", cases[i].folder, 1);
+        else
+            unsetenv("CREDENTIALS_DIRECTORY");
+        snprintf(text, sizeof text, "%s%s%s", cases[i].before, path + strlen("/tmp/"),
+                 cases[i].after);
+        int rc = sl_substitute(sl_str_of(text), &out, &substituted, &err);
+        assert_int_equal(rc, cases[i].value ? SL_OK : SL_CONFIG);
+        if (cases[i].value)
+            assert_string_equal(out.data, cases[i].value);
+        else
+            assert_non_null(strstr(err.message, cases[i].message));
+        assert_string_equal(substituted.doubt, "");
+        sl_buf_done(&out);
+    }
+    unsetenv("CREDENTIALS_DIRECTORY");
+    unlink(path);
 }
 
 static void a_large_file_is_no_value(void **state)
@@ -305,6 +347,26 @@ static void a_large_file_is_no_value(void **state)
     sl_buf_done(&out);
 }
 
+static void passwords_in_urls_are_found(void **state)
+{
+    (void)state;
+    static const char *const with[] = {"amqp://u:p@h/v", "mongodb://u:p@h1,h2/?a=b",
+                                       "https://u:p%40q@[::1]:8/", "http://:p@h"},
+                             *const without[] = {"amqp://h/",
+                                                 "amqp://u@h",
+                                                 "amqp://u:@h",
+                                                 "amqp://h:5672/a:b@c",
+                                                 "u:p@h",
+                                                 "a://",
+                                                 "",
+                                                 "https://[::1]:8/",
+                                                 "mongodb://h/?n=a:b@c"};
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        assert_non_null(sl_url_password(with[i]));
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_null(sl_url_password(without[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,10 +374,12 @@ int main(void)
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(values_are_written_in_their_largest_unit),
         cmocka_unit_test(urls_are_checked),
+        cmocka_unit_test(passwords_in_urls_are_found),
         cmocka_unit_test(distances_count_letters),
         cmocka_unit_test(the_nearest_word_is_hinted_at),
         cmocka_unit_test(values_come_from_outside),
         cmocka_unit_test(files_give_their_content),
+        cmocka_unit_test(credentials_give_their_content),
         cmocka_unit_test(a_large_file_is_no_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

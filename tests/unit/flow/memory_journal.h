@@ -17,14 +17,17 @@ struct memory_run {
     int64_t epoch;
 };
 
-/* A checkpoint, a mark, a counter or a suspect feed. */
+/* A checkpoint, a mark, a counter, a refresh, a suspect feed or what a full read has overtaken. */
 struct memory_entry {
     struct memory_entry *next;
     char kind;
     char name[SL_NAME_MAX];
     int64_t value, epoch;
     struct sl_checkpoint checkpoint;
-    char text[SL_ERR_TEXT_BYTES];
+    struct sl_refresh refresh;
+    struct sl_overtake overtake;
+    int64_t offset;
+    char text[SL_ERR_TEXT_BYTES]; /* of a mark: the names of its resets, each in colons */
 };
 
 struct memory_lease {
@@ -176,6 +179,147 @@ static inline int memory_runs_open(struct sl_state *state, const char *feed, str
     return SL_OK;
 }
 
+static inline int memory_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                                      int64_t begun_before_ms, const char *why, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next) {
+        bool old = epoch ? one->epoch < epoch : one->run.created_ms < begun_before_ms;
+        if (!old || one->run.state != SL_RUN_STREAMING || strcmp(one->run.feed, feed) != 0)
+            continue;
+        one->run.state = SL_RUN_ABANDONED;
+        one->epoch = epoch ? epoch : one->epoch;
+        snprintf(one->run.error, sizeof one->run.error, "%s", why);
+    }
+    return SL_OK;
+}
+
+/* --- refreshes --- */
+
+static inline int memory_refresh_ask(struct sl_state *state, const struct sl_refresh *wanted,
+                                     struct sl_refresh *ret, bool *ret_joined, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'r', wanted->feed, true);
+    int64_t number = entry->refresh.number;
+    *ret_joined = number && sl_refresh_is_open(&entry->refresh);
+    if (!*ret_joined) {
+        entry->refresh = *wanted;
+        entry->refresh.number = number + 1;
+        entry->refresh.state = SL_REFRESH_ASKED;
+        entry->refresh.read[0] = entry->refresh.note[0] = '\0';
+        entry->refresh.part_count = 0;
+        entry->epoch = 0;
+    }
+    *ret = entry->refresh;
+    return SL_OK;
+}
+
+static inline int memory_refresh_get(struct sl_state *state, const char *feed,
+                                     struct sl_refresh *ret, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct memory_entry *entry = memory_entry(state, 'r', feed, false);
+    if (!entry)
+        return memory_none(err, feed);
+    *ret = entry->refresh;
+    return SL_OK;
+}
+
+static inline int memory_refresh_save(struct sl_state *state, const struct sl_refresh *refresh,
+                                      int64_t epoch, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'r', refresh->feed, false);
+    if (!entry || entry->refresh.number != refresh->number || entry->epoch > epoch)
+        return memory_taken(err, refresh->feed);
+    entry->refresh = *refresh;
+    entry->epoch = epoch;
+    return SL_OK;
+}
+
+static inline int memory_by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static inline int memory_refreshes_open(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX],
+                                        unsigned max, unsigned *ret_count, struct sl_err *err)
+{
+    unsigned count = 0;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_entry *one = memory_of(state)->memory->entries; one; one = one->next)
+        if (one->kind == 'r' && sl_refresh_is_open(&one->refresh) && count < max)
+            snprintf(ret_feeds[count++], SL_NAME_MAX, "%s", one->name);
+    qsort(ret_feeds, count, SL_NAME_MAX, memory_by_name);
+    *ret_count = count;
+    return SL_OK;
+}
+
+/* --- full reads that have overtaken others --- */
+
+static inline int memory_overtake(struct sl_state *state, const struct sl_overtake *overtake,
+                                  struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_overtake *known = &memory_entry(state, 'o', overtake->feed, true)->overtake;
+    snprintf(known->feed, sizeof known->feed, "%s", overtake->feed);
+    if (overtake->run > known->run)
+        known->run = overtake->run;
+    if (overtake->full > known->full)
+        known->full = overtake->full;
+    return SL_OK;
+}
+
+static inline int memory_overtake_get(struct sl_state *state, const char *feed,
+                                      struct sl_overtake *ret, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    const struct memory_entry *entry = memory_entry(state, 'o', feed, false);
+    if (!entry)
+        return memory_none(err, feed);
+    *ret = entry->overtake;
+    return SL_OK;
+}
+
+static inline int memory_by_feed(const void *a, const void *b)
+{
+    return strcmp(((const struct sl_overtake *)a)->feed, ((const struct sl_overtake *)b)->feed);
+}
+
+static inline int memory_overtakes(struct sl_state *state, struct sl_overtake **ret,
+                                   size_t *ret_count, struct sl_err *err)
+{
+    size_t count = 0;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    *ret = NULL;
+    for (struct memory_entry *one = memory_of(state)->memory->entries; one; one = one->next)
+        if (one->kind == 'o') {
+            *ret = sl_realloc(*ret, (count + 1) * sizeof **ret);
+            (*ret)[count++] = one->overtake;
+        }
+    if (count)
+        qsort(*ret, count, sizeof **ret, memory_by_feed);
+    *ret_count = count;
+    return SL_OK;
+}
+
 /* --- checkpoints, marks, counters, suspects --- */
 
 static inline char *memory_link(const char *link)
@@ -189,6 +333,7 @@ static inline struct sl_checkpoint memory_copy(const struct sl_checkpoint *from)
     copy.newest = memory_link(from->newest);
     copy.safe = memory_link(from->safe);
     copy.query = memory_link(from->query);
+    copy.kept = memory_link(from->kept);
     return copy;
 }
 
@@ -251,6 +396,40 @@ static inline int memory_mark_raise(struct sl_state *state, const char *source, 
     return SL_OK;
 }
 
+static inline int memory_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
+                                     struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    const struct memory_entry *entry = memory_entry(state, 'm', source, false);
+    if (rc == SL_OK)
+        *ret = entry ? entry->offset : 0;
+    return rc;
+}
+
+static inline int memory_mark_reset(struct sl_state *state, const char *source, const char *name,
+                                    int64_t value, int64_t epoch, int64_t *ret_offset,
+                                    struct sl_err *err)
+{
+    char wanted[SL_NAME_MAX + 2];
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'm', source, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, source);
+    if (value > entry->value)
+        entry->value = value;
+    entry->epoch = epoch;
+    snprintf(wanted, sizeof wanted, ":%s:", name);
+    if (!strstr(entry->text, wanted)) {
+        size_t used = strlen(entry->text);
+        snprintf(entry->text + used, sizeof entry->text - used, "%s", wanted);
+        entry->offset = entry->value + 1;
+    }
+    *ret_offset = entry->offset;
+    return SL_OK;
+}
+
 static inline int memory_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
                                        struct sl_err *err)
 {
@@ -274,13 +453,17 @@ static inline int memory_counter_take(struct sl_state *state, const char *collec
 }
 
 static inline int memory_suspect_set(struct sl_state *state, const char *feed, const char *reason,
-                                     struct sl_err *err)
+                                     int64_t epoch, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
-    if (rc == SL_OK)
-        snprintf(memory_entry(state, 's', feed, true)->text, SL_ERR_TEXT_BYTES, "%s",
-                 reason ? reason : "");
-    return rc;
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 's', feed, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, feed);
+    snprintf(entry->text, SL_ERR_TEXT_BYTES, "%s", reason ? reason : "");
+    entry->epoch = epoch;
+    return SL_OK;
 }
 
 static inline int memory_suspect_get(struct sl_state *state, const char *feed,

@@ -34,7 +34,8 @@ static inline int memory_lease_hold(struct sl_state *state, struct sl_lease *lea
         memory->leases = one;
     }
     bool mine = !strcmp(one->owner, me);
-    lease->held = mine || !*one->owner || one->expires_ms <= sl_loop_now_ms();
+    lease->held =
+        mine || !one->expires_ms || one->expires_ms + lease->patience_ms <= sl_loop_now_ms();
     if (!lease->held) {
         sl_err_set(err, SL_THROTTLED, "the lease '%s' is held by %s", lease->name, one->owner);
         if (err)
@@ -48,27 +49,64 @@ static inline int memory_lease_hold(struct sl_state *state, struct sl_lease *lea
     return SL_OK;
 }
 
+/* Judged when it is asked for: the answer may come late. */
+static inline int memory_leases_renew(struct sl_state *state, const struct sl_lease *leases,
+                                      size_t count, uint64_t ttl_ms, bool *ret_held,
+                                      struct sl_err *err)
+{
+    char me[SL_NAME_MAX * 2];
+    bool away = memory_of(state)->away;
+    for (size_t i = 0; !away && i < count; i++) {
+        struct memory_lease *one = memory_of(state)->memory->leases;
+        memory_owner(state, &leases[i], me, sizeof me);
+        while (one && (strcmp(one->name, leases[i].name) != 0 || strcmp(one->owner, me) != 0))
+            one = one->next;
+        ret_held[i] = one;
+        if (one)
+            one->expires_ms = sl_deadline_in(ttl_ms);
+    }
+    return memory_enter(state, err);
+}
+
 static inline void memory_lease_drop(struct sl_state *state, struct sl_lease *lease)
 {
     char me[SL_NAME_MAX * 2];
     memory_owner(state, lease, me, sizeof me);
     for (struct memory_lease *one = memory_of(state)->memory->leases; one; one = one->next)
-        if (!strcmp(one->name, lease->name) && !strcmp(one->owner, me))
+        if (!strcmp(one->name, lease->name) && !strcmp(one->owner, me)) {
             *one->owner = '\0';
+            one->expires_ms = sl_loop_now_ms();
+        }
     lease->held = lease->asked = false;
+}
+
+static inline int memory_member_beat(struct sl_state *state, const char *const *wants, size_t count,
+                                     uint64_t ttl_ms, struct sl_members *ret, struct sl_err *err)
+{
+    (void)wants;
+    (void)count;
+    (void)ttl_ms;
+    int rc = memory_enter(state, err);
+    if (rc == SL_OK) /* others are put in by the tests that want them */
+        *ret = (struct sl_members){0};
+    return rc;
+}
+
+static inline void memory_member_leave(struct sl_state *state)
+{
+    (void)state;
+}
+
+static inline const char *memory_member_name(const struct sl_state *state)
+{
+    return ((const struct memory_state *)state)->process;
 }
 
 /* --- the books --- */
 
-static inline int memory_ledger_put(struct sl_state *state, const struct sl_batch *batch,
-                                    uint32_t applied, uint32_t stale, uint32_t dead,
-                                    struct sl_err *err)
+static inline void memory_book(struct memory *memory, const struct sl_booking *booking)
 {
-    struct memory *memory = memory_of(state)->memory;
-    const struct sl_origin *origin = &batch->origin;
-    int rc = memory_enter(state, err);
-    if (rc != SL_OK)
-        return rc;
+    const struct sl_origin *origin = &booking->batch->origin;
     struct memory_booking *one = memory->bookings;
     while (one && (strcmp(one->run, origin->run) || strcmp(one->entity, origin->entity) ||
                    one->attempt != origin->attempt || one->number != origin->number))
@@ -82,8 +120,21 @@ static inline int memory_ledger_put(struct sl_state *state, const struct sl_batc
         one->next = memory->bookings;
         memory->bookings = one;
     }
-    one->sum = (struct sl_ledger_sum){1, batch->count, applied, stale, dead, batch->superseded};
-    return SL_OK;
+    one->sum = (struct sl_ledger_sum){1,
+                                      booking->batch->count,
+                                      booking->applied,
+                                      booking->stale,
+                                      booking->dead,
+                                      booking->batch->superseded};
+}
+
+static inline int memory_ledger_put(struct sl_state *state, const struct sl_booking *bookings,
+                                    size_t count, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    for (size_t i = 0; i < count && rc == SL_OK; i++)
+        memory_book(memory_of(state)->memory, &bookings[i]);
+    return rc;
 }
 
 static inline int memory_ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
@@ -157,6 +208,26 @@ static inline int memory_version_max(struct sl_state *state, const char *collect
     return SL_OK;
 }
 
+static inline int memory_stranger_find(struct sl_state *state, const char *collection,
+                                       const char *const *known, uint64_t deadline_ms,
+                                       char ret_feed[SL_NAME_MAX], struct sl_err *err)
+{
+    (void)deadline_ms;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_document *one = memory_of(state)->memory->documents; one; one = one->next) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], one->feed) != 0)
+            i++;
+        if (known[i] || one->deleted || strcmp(one->collection, collection) != 0)
+            continue;
+        snprintf(ret_feed, SL_NAME_MAX, "%s", one->feed);
+        return SL_OK;
+    }
+    return sl_err_set(err, SL_NOTFOUND, "no stranger");
+}
+
 static inline bool memory_is_live(const struct memory_document *one, const char *collection,
                                   const char *feed)
 {
@@ -219,19 +290,34 @@ static const struct sl_state_type memory_state_type = {
     .suspect_get = memory_suspect_get,
     .counter_take = memory_counter_take,
     .lease_hold = memory_lease_hold,
+    .leases_renew = memory_leases_renew,
     .lease_drop = memory_lease_drop,
+    .member_beat = memory_member_beat,
+    .member_leave = memory_member_leave,
+    .member_name = memory_member_name,
     .ledger_put = memory_ledger_put,
     .ledger_sum = memory_ledger_sum,
     .dead_put = memory_dead_put,
     .checkpoint_load = memory_checkpoint_load,
     .checkpoint_save = memory_checkpoint_save,
     .runs_open = memory_runs_open,
+    .runs_abandon = memory_runs_abandon,
     .mark_get = memory_mark_get,
     .mark_raise = memory_mark_raise,
     .clock_reserve = memory_clock_reserve,
     .version_max = memory_version_max,
+    .stranger_find = memory_stranger_find,
     .unseen_count = memory_unseen_count,
     .unseen_ids = memory_unseen_ids,
+    .mark_offset = memory_mark_offset,
+    .mark_reset = memory_mark_reset,
+    .refresh_ask = memory_refresh_ask,
+    .refresh_get = memory_refresh_get,
+    .refresh_save = memory_refresh_save,
+    .refreshes_open = memory_refreshes_open,
+    .overtake = memory_overtake,
+    .overtake_get = memory_overtake_get,
+    .overtakes = memory_overtakes,
     .ping = memory_enter,
     .close = memory_close,
 };
@@ -240,7 +326,10 @@ static const struct sl_state_type memory_state_type = {
 static inline struct memory_state memory_state(struct memory *memory, const char *process)
 {
     return (struct memory_state){
-        .state = {&memory_state_type}, .memory = memory, .process = process};
+        .state = {.type = &memory_state_type, .lease_ms = 30000},
+        .memory = memory,
+        .process = process
+    };
 }
 
 /* Each link of the lists begins with the pointer to the next one. */

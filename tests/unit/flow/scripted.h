@@ -57,7 +57,8 @@ struct rig {
     uint32_t returned_count;
     struct sl_waitlist more;
     bool suspended, closed;
-    unsigned out, out_max, pings, suspends, resumes, next_calls, committed, writing, writing_max;
+    unsigned out, out_max, pings, suspends, resumes, next_calls, committed, writing, writing_max,
+        ledger_calls;
     char
         events[EVENTS_MAX]; /* w write tried, W written, d dead, l ledger, c commit, r release, … */
     unsigned event_count;
@@ -315,25 +316,35 @@ static inline int rig_dead_put(struct sl_state *state, const struct sl_origin *o
     return SL_OK;
 }
 
-static inline int rig_ledger_put(struct sl_state *state, const struct sl_batch *batch,
-                                 uint32_t applied, uint32_t stale, uint32_t dead,
-                                 struct sl_err *err)
+static inline int rig_book(struct rig *rig, const struct sl_booking *booking, struct sl_err *err)
 {
-    struct rig *rig = RIG_OF(state, state);
+    const struct sl_batch *batch = booking->batch;
     struct fate *fate = &rig->fates[batch->origin.number];
     EXPECT(fate->written && (fate->dead_kept || !batch->dead_count));
-    EXPECT(applied + stale + dead == ROWS && dead == fate->rejects);
+    EXPECT(booking->applied + booking->stale + booking->dead == ROWS);
+    EXPECT(booking->dead == fate->rejects);
     int rc = rig->state_away    ? SL_CLOSED
              : rig->script.book ? rig->script.book(rig, batch->origin.number)
                                 : SL_OK;
     if (rc != SL_OK)
         return fail_with(err, rc);
-    fate->applied = applied;
-    fate->stale = stale;
-    fate->dead = dead;
+    fate->applied = booking->applied;
+    fate->stale = booking->stale;
+    fate->dead = booking->dead;
     fate->ledgered = true;
     log_event(rig, 'l');
     return SL_OK;
+}
+
+static inline int rig_ledger_put(struct sl_state *state, const struct sl_booking *bookings,
+                                 size_t count, struct sl_err *err)
+{
+    struct rig *rig = RIG_OF(state, state);
+    int rc = SL_OK;
+    rig->ledger_calls++;
+    for (size_t i = 0; i < count && rc == SL_OK; i++)
+        rc = rig_book(rig, &bookings[i], err);
+    return rc;
 }
 
 static const struct sl_state_type rig_state_type = {.ledger_put = rig_ledger_put,
@@ -357,7 +368,7 @@ static inline struct rig *rig_new(uint32_t total)
     struct rig *rig = SL_NEW(struct rig);
     rig->source = (struct sl_source){&rig_source_type, "scripted"};
     rig->sink = (struct sl_sink){&rig_sink_type, "scripted"};
-    rig->state = (struct sl_state){&rig_state_type};
+    rig->state = (struct sl_state){.type = &rig_state_type};
     rig->total = total;
     rig->fates = sl_calloc(total, sizeof *rig->fates);
     rig->returned = sl_calloc(total, sizeof(struct sl_batch *));

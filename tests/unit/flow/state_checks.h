@@ -21,9 +21,10 @@ static inline bool same_checkpoint(const struct sl_checkpoint *a, const struct s
     return same_link(a->newest, b->newest) && same_link(a->safe, b->safe) &&
            a->run_number == b->run_number && !strcmp(a->reading, b->reading) &&
            !strcmp(a->sweeping, b->sweeping) && a->floor == b->floor &&
-           a->full_number == b->full_number && a->full_dead == b->full_dead &&
-           same_link(a->query, b->query) && !strcmp(a->source, b->source) &&
-           a->fence_base == b->fence_base && !strcmp(a->note, b->note);
+           a->full_number == b->full_number && a->full_at_ms == b->full_at_ms &&
+           a->full_dead == b->full_dead && same_link(a->query, b->query) &&
+           !strcmp(a->source, b->source) && a->fence_base == b->fence_base &&
+           !strcmp(a->note, b->note) && a->refresh == b->refresh && same_link(a->kept, b->kept);
 }
 
 static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
@@ -41,10 +42,13 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
                                 .sweeping = "accounts-full-000006",
                                 .floor = 1838085,
                                 .full_number = 7,
+                                .full_at_ms = 1764412800123,
                                 .full_dead = 3,
                                 .query = (char *)(uintptr_t) "accounts?$select=name",
                                 .source = "crm",
                                 .fence_base = 40,
+                                .refresh = 3,
+                                .kept = (char *)(uintptr_t) "delta https://x/$deltatoken=919000",
                                 .note = "12 % of the documents would go"};
     struct sl_checkpoint none = {.run_number = 9};
 
@@ -71,6 +75,111 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
     EXPECT(same_checkpoint(&back, &none)); /* written whole: the links are gone */
     sl_checkpoint_done(&back);
     EXPECT(one->type->checkpoint_load(one, "account", &back, &err) == SL_NOTFOUND);
+}
+
+static inline void check_resets(struct sl_state *one, struct sl_state *two)
+{
+    struct sl_err err = {0};
+    int64_t offset = -1, mark = -1;
+    EXPECT(one->type->mark_offset(one, "old", &offset, &err) == SL_OK && offset == 0);
+    EXPECT(one->type->mark_raise(one, "old", 1000, 3, &err) == SL_OK);
+    EXPECT(one->type->mark_reset(one, "old", "a", 1200, 3, &offset, &err) == SL_OK);
+    EXPECT(offset == 1201);
+    EXPECT(two->type->mark_offset(two, "old", &offset, &err) == SL_OK && offset == 1201);
+    EXPECT(two->type->mark_get(two, "old", &mark, &err) == SL_OK && mark == 1200);
+    EXPECT(two->type->mark_raise(two, "old", 1900, 4, &err) == SL_OK);
+    EXPECT(two->type->mark_reset(two, "old", "a", 0, 4, &offset, &err) == SL_OK); /* known */
+    EXPECT(offset == 1201);
+    EXPECT(one->type->mark_reset(one, "old", "b", 5000, 3, &offset, &err) == SL_REJECTED);
+    EXPECT(two->type->mark_reset(two, "old", "b", 0, 4, &offset, &err) == SL_OK);
+    EXPECT(offset == 1901);
+    EXPECT(two->type->mark_reset(two, "old", "a", 0, 4, &offset, &err) == SL_OK); /* comes late */
+    EXPECT(offset == 1901);
+}
+
+static inline void check_suspects(struct sl_state *one, struct sl_state *two)
+{
+    struct sl_err err = {0};
+    char reason[SL_ERR_TEXT_BYTES] = "";
+    EXPECT(one->type->suspect_get(one, "fenced", reason, &err) == SL_NOTFOUND);
+    EXPECT(one->type->suspect_set(one, "fenced", "lost", 1, &err) == SL_OK);
+    EXPECT(two->type->suspect_set(two, "fenced", "lost again", 2, &err) == SL_OK);
+    EXPECT(one->type->suspect_set(one, "fenced", NULL, 1, &err) == SL_REJECTED); /* it woke up */
+    EXPECT(one->type->suspect_get(one, "fenced", reason, &err) == SL_OK);
+    EXPECT(!strcmp(reason, "lost again"));
+    EXPECT(two->type->suspect_set(two, "fenced", NULL, 2, &err) == SL_OK);
+    EXPECT(one->type->suspect_set(one, "fenced", "late", 1, &err) == SL_REJECTED);
+    EXPECT(one->type->suspect_get(one, "fenced", reason, &err) == SL_NOTFOUND);
+}
+
+static inline void check_refreshes(struct sl_state *one, struct sl_state *two)
+{
+    struct sl_err err = {0};
+    bool joined = true;
+    char feeds[4][SL_NAME_MAX];
+    unsigned count = 9;
+    struct sl_refresh *now = SL_NEW(struct sl_refresh), *back = SL_NEW(struct sl_refresh);
+    struct sl_refresh *wanted = SL_NEW(struct sl_refresh);
+    *wanted = (struct sl_refresh){.feed = "vendors", .dry_run = true, .reset = "r1"};
+    EXPECT(one->type->refresh_get(one, "vendors", back, &err) == SL_NOTFOUND);
+    EXPECT(one->type->refreshes_open(one, feeds, 4, &count, &err) == SL_OK && count == 0);
+    EXPECT(one->type->refresh_ask(one, wanted, now, &joined, &err) == SL_OK);
+    EXPECT(!joined && now->number == 1 && now->state == SL_REFRESH_ASKED && now->dry_run);
+    EXPECT(!strcmp(now->reset, "r1") && !now->force && !now->read[0] && !now->part_count);
+    *wanted = (struct sl_refresh){.feed = "vendors", .force = true};
+    EXPECT(two->type->refresh_ask(two, wanted, back, &joined, &err) == SL_OK);
+    EXPECT(joined && back->number == 1 && back->dry_run && !back->force); /* the one that is open */
+    snprintf(wanted->feed, sizeof wanted->feed, "customers");
+    EXPECT(two->type->refresh_ask(two, wanted, back, &joined, &err) == SL_OK && !joined);
+    EXPECT(one->type->refreshes_open(one, feeds, 4, &count, &err) == SL_OK && count == 2);
+    EXPECT(!strcmp(feeds[0], "customers") && !strcmp(feeds[1], "vendors"));
+    EXPECT(one->type->refreshes_open(one, feeds, 1, &count, &err) == SL_OK && count == 1);
+
+    now->state = SL_REFRESH_DONE;
+    snprintf(now->read, sizeof now->read, "vendors-000042");
+    now->parts[0] = (struct sl_refresh_part){
+        .collection = "c", .floor = INT64_C(1) << 40, .live = 7, .unseen = 3};
+    now->part_count = 1;
+    EXPECT(two->type->refresh_save(two, now, 6, &err) == SL_OK);
+    EXPECT(one->type->refresh_save(one, now, 5, &err) == SL_REJECTED); /* an owner of old */
+    EXPECT(one->type->refresh_get(one, "vendors", back, &err) == SL_OK);
+    EXPECT(back->state == SL_REFRESH_DONE && !strcmp(back->read, "vendors-000042"));
+    EXPECT(back->part_count == 1 && back->parts[0].floor == INT64_C(1) << 40);
+    EXPECT(back->parts[0].live == 7 && back->parts[0].unseen == 3);
+    EXPECT(!strcmp(back->parts[0].collection, "c"));
+    snprintf(wanted->feed, sizeof wanted->feed, "vendors");
+    EXPECT(two->type->refresh_ask(two, wanted, back, &joined, &err) == SL_OK && !joined);
+    EXPECT(back->number == 2 && back->force && !back->dry_run && !back->read[0]);
+    EXPECT(!back->part_count && !back->reset[0]);
+    EXPECT(one->type->refresh_save(one, now, 9, &err) == SL_REJECTED); /* of the one before */
+    EXPECT(one->type->refresh_save(one, back, 1, &err) == SL_OK);      /* epochs begin anew */
+    free(now);
+    free(back);
+    free(wanted);
+}
+
+static inline void check_overtakes(struct sl_state *one, struct sl_state *two)
+{
+    struct sl_err err = {0};
+    struct sl_overtake back, *all = NULL;
+    size_t count = 9;
+    const struct sl_overtake first = {.feed = "vendors", .run = 41, .full = 7},
+                             older = {.feed = "vendors", .run = 12, .full = 8},
+                             other = {.feed = "accounts", .run = 1, .full = 1};
+    EXPECT(one->type->overtake_get(one, "vendors", &back, &err) == SL_NOTFOUND);
+    EXPECT(one->type->overtakes(one, &all, &count, &err) == SL_OK && count == 0);
+    free(all);
+    EXPECT(one->type->overtake(one, &first, &err) == SL_OK);
+    EXPECT(two->type->overtake(two, &older, &err) == SL_OK);
+    EXPECT(two->type->overtake(two, &other, &err) == SL_OK);
+    EXPECT(one->type->overtake_get(one, "vendors", &back, &err) == SL_OK);
+    EXPECT(!strcmp(back.feed, "vendors") && back.run == 41 && back.full == 8); /* none ever falls */
+    EXPECT(one->type->overtakes(one, &all, &count, &err) == SL_OK);
+    if (EXPECT(count == 2)) {
+        EXPECT(!strcmp(all[0].feed, "accounts") && all[0].run == 1);
+        EXPECT(!strcmp(all[1].feed, "vendors") && all[1].run == 41 && all[1].full == 8);
+    }
+    free(all);
 }
 
 static inline void check_marks(struct sl_state *one, struct sl_state *two)
@@ -154,6 +263,27 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     EXPECT(runs[0].number == 2 && runs[1].number == 4);
     EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
     EXPECT(runs[0].number == RUNS + 3);
+
+    /* By epoch, as the next owner does, … */
+    EXPECT(two->type->runs_abandon(two, "polls", 5, 0, "too early", &err) == SL_OK);
+    EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_STREAMING);
+    EXPECT(two->type->runs_abandon(two, "polls", 6, 0, "its process ended", &err) == SL_OK);
+    EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_ABANDONED && !strcmp(runs[0].error, "its process ended"));
+    EXPECT(one->type->run_save(one, &runs[0], 5, &err) == SL_REJECTED);
+    EXPECT(two->type->runs_open(two, "polls", runs, 1, &count, &err) == SL_OK && count == 1);
+    EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_PUBLISHED);
+
+    /* … or by age, where there is no owner. */
+    save_poll(one, "others", 2, SL_RUN_STREAMING, 5);
+    EXPECT(two->type->runs_abandon(two, "others", 0, -1, "old", &err) == SL_OK);
+    EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_STREAMING);
+    EXPECT(two->type->runs_abandon(two, "others", 0, 1, "old", &err) == SL_OK);
+    EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_ABANDONED);
     free(runs);
 }
 
@@ -172,6 +302,53 @@ static inline void check_leases(struct sl_state *one, struct sl_state *two)
     EXPECT(one->type->lease_hold(one, &mine, 60000, &err) == SL_THROTTLED && !mine.held);
     one->type->lease_drop(one, &mine); /* not its own: nothing happens */
     EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 2);
+    two->type->lease_drop(two, &theirs);
+    mine.patience_ms = 60000; /* others come first, and it is vacant since just now */
+    EXPECT(one->type->lease_hold(one, &mine, 60000, &err) == SL_THROTTLED && !mine.held);
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 3);
+    theirs.patience_ms = 60000; /* renewing needs none */
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 3);
+    two->type->lease_drop(two, &theirs);
+    mine.patience_ms = 0;
+    EXPECT(one->type->lease_hold(one, &mine, 60000, &err) == SL_OK && mine.epoch == 4);
+    struct sl_lease fresh = {.name = "source:new", .patience_ms = 60000}; /* nobody ever held it */
+    EXPECT(one->type->lease_hold(one, &fresh, 60000, &err) == SL_OK && fresh.epoch == 1);
+}
+
+/* One write for many: it keeps what is the holder's, and takes nothing. */
+static inline void check_renewals(struct sl_state *one, struct sl_state *two)
+{
+    enum { COUNT = 4 };
+    struct sl_err err = {0};
+    struct sl_lease leases[COUNT] = {
+        {.name = "feed:m",       .holder = "m"},
+        {.name = "feed:n",       .holder = "n"},
+        {.name = "collection:m", .holder = "m"},
+        {.name = "collection:m", .holder = "n"}
+    };
+    struct sl_lease theirs = {.name = "feed:n", .holder = "n"};
+    bool held[COUNT];
+    EXPECT(one->type->lease_hold(one, &leases[0], 60000, &err) == SL_OK);
+    EXPECT(one->type->lease_hold(one, &leases[1], 1, &err) == SL_OK);
+    EXPECT(one->type->lease_hold(one, &leases[2], 60000, &err) == SL_OK);
+    sl_fiber_sleep(20);
+    EXPECT(one->type->leases_renew(one, leases, 3, 60000, held, &err) == SL_OK);
+    EXPECT(held[0] && held[1] && held[2]); /* also the one that was late: nobody came in between */
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_THROTTLED);
+
+    EXPECT(one->type->lease_hold(one, &leases[1], 1, &err) == SL_OK);
+    sl_fiber_sleep(20);
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 2);
+    EXPECT(one->type->leases_renew(one, leases, COUNT, 60000, held, &err) == SL_OK);
+    EXPECT(held[0] && !held[1] && held[2]);
+    EXPECT(!held[3]); /* another holder of the same process */
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 2);
+
+    one->type->lease_drop(one, &leases[0]);
+    struct sl_lease given = {.name = "feed:m", .holder = "m", .held = true, .epoch = 1};
+    EXPECT(one->type->leases_renew(one, &given, 1, 60000, held, &err) == SL_OK && !held[0]);
+    theirs = given;
+    EXPECT(two->type->lease_hold(two, &theirs, 60000, &err) == SL_OK && theirs.epoch == 2);
 }
 
 static inline void check_ledger(struct sl_state *state)
@@ -184,12 +361,26 @@ static inline void check_ledger(struct sl_state *state)
     for (int i = 0; i < 3; i++)
         sl_batch_add(batch);
     batch->superseded = 4;
-    EXPECT(state->type->ledger_put(state, batch, 3, 0, 0, &err) == SL_OK);
-    EXPECT(state->type->ledger_put(state, batch, 1, 1, 1, &err) == SL_OK); /* delivered again */
+    EXPECT(state->type->ledger_put(state, &(struct sl_booking){batch, 3, 0, 0}, 1, &err) == SL_OK);
+    EXPECT(state->type->ledger_put(state, &(struct sl_booking){batch, 1, 1, 1}, 1, &err) ==
+           SL_OK); /* delivered again */
     batch->origin.number = 1;
-    EXPECT(state->type->ledger_put(state, batch, 0, 3, 0, &err) == SL_OK);
+    EXPECT(state->type->ledger_put(state, &(struct sl_booking){batch, 0, 3, 0}, 1, &err) == SL_OK);
+    batch->origin.attempt = 4;
+    struct sl_batch *other = sl_batch_new(NULL, 0);
+    sl_batch_set_origin(other, &batch->origin);
+    other->origin.number = 2;
+    const struct sl_booking both[] = {
+        {batch, 1, 2, 0},
+        {other, 0, 0, 0},
+        {batch, 3, 0, 0}  /* twice in one call */
+    };
+    EXPECT(state->type->ledger_put(state, both, 3, &err) == SL_OK);
+    EXPECT(state->type->ledger_sum(state, "f-1", 4, "E", &sum, &err) == SL_OK);
+    EXPECT(sum.batches == 2 && sum.rows == 3 && sum.applied == 3 && sum.superseded == 4);
+    sl_batch_free(other);
     batch->origin.attempt = 3;
-    EXPECT(state->type->ledger_put(state, batch, 3, 0, 0, &err) == SL_OK);
+    EXPECT(state->type->ledger_put(state, &(struct sl_booking){batch, 3, 0, 0}, 1, &err) == SL_OK);
     EXPECT(state->type->ledger_sum(state, "f-1", 2, "E", &sum, &err) == SL_OK);
     EXPECT(sum.batches == 2 && sum.rows == 6 && sum.applied == 1 && sum.stale == 4);
     EXPECT(sum.dead == 1 && sum.superseded == 8);

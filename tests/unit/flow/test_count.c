@@ -94,6 +94,64 @@ static void each_stage_is_timed_by_the_flow_that_ends_it(void **state)
     run_in_fiber(time_stages, "the first flow of two");
 }
 
+/* --- lag --- */
+
+struct lags {
+    unsigned count;
+    struct sl_flow_lag last;
+};
+
+static void take_lag(void *ctx, const struct sl_flow_lag *lag)
+{
+    struct lags *lags = ctx;
+    lags->count++;
+    lags->last = *lag;
+}
+
+/* What stamp says of the rows: live, of a full read, or without a time of their own. */
+static void stamp_untold(struct rig *rig, struct sl_batch *batch)
+{
+    stamp(rig, batch);
+    for (uint32_t i = 0; i < batch->count; i++)
+        batch->records[i].changed_at_ms = 0;
+}
+
+static void expect_lag(void (*stamp_rows)(struct rig *, struct sl_batch *), uint64_t wanted_ms)
+{
+    struct lags lags = {0};
+    struct rig *rig = rig_new(20);
+    rig->stamp = stamp_rows;
+    rig->base_ms = sl_wall_ms() - 100000;
+    struct sl_flow *flow = rig_start(rig, &usual_options);
+    UNTIL(rig->committed == 20);
+    sl_flow_take_lags(flow, take_lag, &lags);
+    EXPECT(lags.count == (wanted_ms ? 1 : 0));
+    if (wanted_ms) {
+        EXPECT(lags.last.worst_ms >= wanted_ms && lags.last.worst_ms < wanted_ms + 20000);
+        EXPECT(sl_loop_now_ms() - lags.last.last_ms < 20000);
+        EXPECT(sl_flow_has_lag(flow, lags.last.feed));
+        sl_flow_take_lags(flow, take_lag, &lags);
+        EXPECT(lags.count == 2 && !lags.last.worst_ms && lags.last.last_ms); /* none since */
+    }
+    EXPECT(!sl_flow_has_lag(flow, "unknown"));
+    rig_finish(rig, flow);
+    rig_free(rig);
+}
+
+static void measure_lags(void *arg)
+{
+    (void)arg;
+    expect_lag(stamp, 99000);
+    expect_lag(stamp_untold, 97000); /* from their reading on */
+    expect_lag(stamp_full, 0);
+}
+
+static void the_worst_live_row_is_the_lag(void **state)
+{
+    (void)state;
+    run_in_fiber(measure_lags, NULL);
+}
+
 /* --- rows --- */
 
 /* Batches of many feeds, and of one again: each row is counted for its own feed. */
@@ -133,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_stage_is_timed_by_the_flow_that_ends_it),
         cmocka_unit_test(a_full_read_spoils_no_latency),
+        cmocka_unit_test(the_worst_live_row_is_the_lag),
         cmocka_unit_test(rows_are_counted_for_their_feed),
     };
     return cmocka_run_group_tests(tests, NULL, close_all);

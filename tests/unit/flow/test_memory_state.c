@@ -11,9 +11,14 @@ static void do_promises(void *arg)
     struct memory_state one = memory_state(&memory, "one"), two = memory_state(&memory, "two");
     check_checkpoints(&one.state, &two.state);
     check_marks(&one.state, &two.state);
+    check_resets(&one.state, &two.state);
+    check_suspects(&one.state, &two.state);
+    check_refreshes(&one.state, &two.state);
+    check_overtakes(&one.state, &two.state);
     check_clock(&one.state, &two.state);
     check_runs_open(&one.state, &two.state);
     check_leases(&one.state, &two.state);
+    check_renewals(&one.state, &two.state);
     check_ledger(&one.state);
     memory_free(&memory);
 }

@@ -55,6 +55,12 @@ static struct sl_batch *make_batch(uint32_t count)
         record->version = 704643075 + i;
         record->changed_at_ms = i % 2 ? 1795316000000 + i : 0;
         record->line = i % 5 ? i + 2 : 0;
+        if (i % 7 == 3) {
+            struct sl_letter_ref *letter = sl_arena_alloc(&batch->arena, sizeof *letter);
+            *letter = (struct sl_letter_ref){
+                .run = "vendors-000007", .row_number = i % 2 ? i : 0, .read_at_ms = 1795310000000};
+            record->letter = letter;
+        }
         if (record->op == SL_UPSERT)
             record->doc = document(batch, (int)i);
     }
@@ -86,6 +92,12 @@ static void check_equal(const struct sl_batch *a, const struct sl_batch *b)
         assert_int_equal(x->version, y->version);
         assert_int_equal(x->changed_at_ms, y->changed_at_ms);
         assert_int_equal(x->line, y->line);
+        assert_int_equal(x->letter != NULL, y->letter != NULL);
+        if (x->letter && y->letter) {
+            assert_string_equal(x->letter->run, y->letter->run);
+            assert_int_equal(x->letter->row_number, y->letter->row_number);
+            assert_int_equal(x->letter->read_at_ms, y->letter->read_at_ms);
+        }
         assert_true(sl_str_equal(x->doc, y->doc));
     }
 }
@@ -241,6 +253,11 @@ static const struct {
     {"{" HEAD "\"count\":0,\"read_at\":\"today\",\"rows\":[]}",                                  "'read_at' should be a moment"      },
     {"{" HEAD "\"count\":1,\"rows\":[" ROW "]",                                                  "malformed JSON"                    },
     {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}{}",                                               "malformed JSON"                    },
+ /* Oddities that a second reader takes: the rows that the first has seen are there once. */
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "],\"x\":\"\\ud800\"}",                               NULL                                },
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "],\"x\":\"\xff\"}",                                  NULL                                },
+    {"{" HEAD "\"rows\":[" ROW "],\"count\":2,\"x\":\"\\ud800\"}",
+     "'count' is 2, but there are 1 rows"                                                                                            },
     {"[]",                                                                                       "expected an object"                },
     {"null",                                                                                     "expected an object"                },
     {"",                                                                                         "malformed JSON"                    },
@@ -311,6 +328,43 @@ static void test_the_bson_form_is_judged_alike(void **state)
         }
         sl_arena_done(&arena);
         sl_batch_free(batch);
+    }
+}
+
+/* Who writes a row may rely on what its reader has seen: its names, at the top alone. */
+static void test_rows_with_names_of_our_own_are_told_apart(void **state)
+{
+    static const struct {
+        const char *doc;
+        bool sound;
+    } rows[] = {
+        {"{}",                                         true },
+        {"{\"a\":{\"_id\":1,\"_sluice\":2},\"id\":3}", true },
+        {"{\"_idx\":1,\"_\":2,\"\":3,\"_sluice2\":4}", true },
+        {"{\"_id\":1}",                                false},
+        {"{\"a\":[{\"b\":1}],\"_sluice\":{\"v\":1}}",  false},
+    };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        enum sl_content content = i % 2 ? SL_CONTENT_BSON : SL_CONTENT_JSON;
+        struct sl_batch *batch = make_batch(2), *again = sl_batch_new(NULL, 0);
+        struct sl_buf out = {0};
+        struct sl_err err = {0};
+        /* The second row shows that nothing is left over from the first. */
+        assert_int_equal(sl_extjson_parse(&batch->arena, rows[i / 2].doc, strlen(rows[i / 2].doc),
+                                          &batch->records[0].doc, &err),
+                         SL_OK);
+        batch->records[1].op = SL_UPSERT;
+        batch->records[1].doc = document(batch, 1);
+        assert_int_equal(sl_message_encode(batch, content, &out, &err), SL_OK);
+        if (sl_message_decode(again, sl_content_type(content), out.data, out.length, &err) != SL_OK)
+            fail_msg("%s", err.message);
+        if (again->records[0].sound != rows[i / 2].sound)
+            fail_msg("%s: %d", rows[i / 2].doc, again->records[0].sound);
+        assert_true(again->records[1].sound);
+        sl_batch_free(batch);
+        sl_batch_free(again);
+        sl_buf_done(&out);
     }
 }
 
@@ -418,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_a_full_read_without_a_name_is_its_run),
         cmocka_unit_test(test_what_is_read_and_what_is_refused),
         cmocka_unit_test(test_the_bson_form_is_judged_alike),
+        cmocka_unit_test(test_rows_with_names_of_our_own_are_told_apart),
         cmocka_unit_test(test_other_content_is_refused),
         cmocka_unit_test(test_a_bad_document_is_not_encoded),
         cmocka_unit_test(test_damaged_messages_never_crash),

@@ -217,13 +217,65 @@ static void test_damaged_text_never_crashes(void **state)
         int rc = sl_json_parse(exact, size, &options, &doc, &err);
         assert_true(rc == SL_OK || (rc == SL_REJECTED && err.message[0] && !doc));
         sl_json_free(doc);
+
         free(exact);
+    }
+}
+
+/* What is skipped is not there, but must be JSON all the same, and the places behind it are right.
+ */
+static void test_skipped(void **state)
+{
+    static const char *const names[] = {"s", "skipped", NULL};
+    static const struct {
+        const char *text, *tree, *complaint;
+    } rows[] = {
+        {"{\"s\":1,\"a\":2}",                               "{@1:1 a@1:8=n@1:12(2)}",               NULL                               },
+        {"{\"a\":{\"s\":[1,{\"a\":null}],\"b\":2}}",        "{@1:1 a@1:2={@1:6 b@1:26=n@1:30(2)}}", NULL                               },
+        {"{\"skipped\":{\"a\":{},\"a\":[[]]},\"s\":\"x\"}", "{@1:1}",                               NULL                               },
+        {"[{\"s\":true},{\"s\":null},\"s\"]",               "[@1:1 {@1:2} {@1:13} t@1:24(s)]",      NULL                               },
+        {"{\"s\":}",                                        NULL,                                   "1:6: expected a value"            },
+        {"{\"s\":\"\xff\"}",                                NULL,                                   "1:6: this text is not valid UTF-8"},
+        {"{\"s\":{\"\xff\":1}}",                            NULL,                                   "1:7: this key is not valid UTF-8" },
+        {"{\"s\":[1,2",                                     NULL,                                   "the text ends inside"             },
+    };
+    static const struct sl_json_options options = {.skip = names};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_json_doc *doc = NULL;
+        struct sl_err err = {0};
+        struct sl_buf out;
+        int rc = sl_json_parse(rows[i].text, strlen(rows[i].text), &options, &doc, &err);
+        if ((rc == SL_OK) != !rows[i].complaint ||
+            (rc != SL_OK && !strstr(err.message, rows[i].complaint)))
+            fail_msg("%s: %s", rows[i].text, err.message);
+        if (rc != SL_OK)
+            continue;
+        sl_buf_init(&out);
+        show(sl_json_root(doc), &out);
+        assert_string_equal(out.data, rows[i].tree);
+        sl_buf_done(&out);
+        sl_json_free(doc);
+    }
+    char deep[2 * 80 + 16] = "{\"s\":";
+    size_t length = strlen(deep);
+    for (int levels = 63; levels <= 64; levels++) {
+        struct sl_json_doc *doc = NULL;
+        struct sl_err err = {0};
+        memset(deep + length, '[', (size_t)levels);
+        memset(deep + length + levels, ']', (size_t)levels);
+        memcpy(deep + length + 2 * levels, "}", 2);
+        int rc = sl_json_parse(deep, strlen(deep), &options, &doc, &err);
+        assert_int_equal(rc, levels == 63 ? SL_OK : SL_REJECTED);
+        if (rc == SL_OK)
+            sl_json_free(doc);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_skipped),
         cmocka_unit_test(test_trees_and_places),
         cmocka_unit_test(test_complaints_point_at_the_place),
         cmocka_unit_test(test_comments_only_when_asked_for),

@@ -98,6 +98,33 @@ static void test_a_text_that_is_cut_hides_nothing(void **state)
     }
 }
 
+/* What is dropped of a text is looked at as closely as what is kept. */
+static void test_a_text_that_is_cut_hides_no_damage(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {"\n", "\x01", "\\x", "\\u00g0"};
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct sl_buf value = {0};
+        while (value.length < 150000)
+            sl_buf_add_text(&value, "vvvvv\\n\\u0041");
+        sl_buf_printf(&value, "%svv", damages[i]);
+        char *page = page_around("\"name\":\"", value.data, value.length, "\"");
+        static const size_t chunks[] = {1, 2, 3, 5, 7, 1000, 65536, 65537, 1000000};
+        for (size_t j = 0; j < sizeof chunks / sizeof *chunks; j++) {
+            struct sl_columns columns;
+            fill_columns(&columns);
+            struct sl_odata_options options = options_of(&columns);
+            options.max_row_bytes = 1000;
+            char *heard = read_answer(&options, page, strlen(page), chunks[j], 0);
+            assert_non_null(strstr(heard, "malformed JSON"));
+            free(heard);
+            sl_columns_done(&columns);
+        }
+        free(page);
+        sl_buf_done(&value);
+    }
+}
+
 /* What is allocated now; the sanitizer's runtime knows when it is there. */
 extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 static size_t allocated_bytes(void)
@@ -343,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_a_row_that_is_too_large_goes_alone),
         cmocka_unit_test(test_the_limit_is_that_of_the_document),
         cmocka_unit_test(test_a_text_that_is_cut_hides_nothing),
+        cmocka_unit_test(test_a_text_that_is_cut_hides_no_damage),
         cmocka_unit_test(test_a_text_of_100_megabytes_is_not_kept),
         cmocka_unit_test(test_hostile_answers_end_early),
         cmocka_unit_test(test_too_many_names_are_refused),

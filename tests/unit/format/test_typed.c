@@ -270,6 +270,28 @@ static void check_decimal(const char *text)
     assert_string_equal(formatted, wanted);
 }
 
+static void test_decimals_beyond_34_digits_are_zero(void **state)
+{
+    (void)state;
+    /* 10^34 - 1 and 10^34; a coefficient from 2^113 on; the specials. */
+    static const struct {
+        struct sl_decimal value;
+        const char *text;
+    } cases[] = {
+        {{0x378d8e63ffffffff, 0x3041ed09bead87c0}, "9999999999999999999999999999999999"},
+        {{0x378d8e6400000000, 0x3041ed09bead87c0}, "0"                                 },
+        {{14, 0x0effffff00000000},                 "0E-4257"                           },
+        {{1, 0x6c10000000000000},                  "0"                                 },
+        {{0, 0x7800000000000000},                  "Infinity"                          },
+        {{0, 0x7c00000000000000},                  "NaN"                               },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[SL_NUMBER_BYTES];
+        sl_decimal_format(cases[i].value, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void test_decimals_agree_with_libbson(void **state)
 {
     (void)state;
@@ -354,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_doubles_survive_as_text),
         cmocka_unit_test(test_doubles_are_read_as_libc_reads_them),
         cmocka_unit_test(test_decimals_agree_with_libbson),
+        cmocka_unit_test(test_decimals_beyond_34_digits_are_zero),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_a_key_must_be_utf8),
     };

@@ -77,6 +77,38 @@ static void test_logs_in(void **state)
     assert_non_null(strstr(setup->smtp.commands, "AG9wcwBwYTU1\r\n")); /* \0ops\0pa55 */
 }
 
+static void probe(void *arg)
+{
+    struct setup *setup = arg;
+    const struct sl_http_options options = {0};
+    struct sl_err err = {0};
+    struct sl_http *http = sl_http_new(&options, NULL);
+    EXPECT_INT(sl_mail_probe(http, &setup->settings, &err), setup->rc);
+    EXPECT(strstr(err.message, setup->message));
+    sl_http_free(http);
+}
+
+/* It goes as far as the login, and mails nothing. */
+static void test_probes(void **state)
+{
+    struct setup *setup = start();
+    (void)state;
+    setup->smtp.offer = "AUTH PLAIN";
+    setup->settings.user = (char *)"ops";
+    setup->settings.password = (char *)"pa55";
+    run_fiber(probe, setup);
+    assert_non_null(strstr(setup->smtp.commands, "AG9wcwBwYTU1\r\n"));
+    assert_non_null(strstr(setup->smtp.commands, "NOOP\r\n"));
+    assert_null(strstr(setup->smtp.commands, "MAIL FROM"));
+    setup->smtp.refuse = "AUTH";
+    setup->smtp.refusal = "535 wrong password";
+    setup->rc = SL_CONFIG;
+    setup->message = "denied";
+    run_fiber(probe, setup);
+    peer_stop(&setup->peer);
+    assert_int_equal(atomic_load(&setup->smtp.mails), 0);
+}
+
 static const struct {
     const char *refuse, *refusal;
     bool login;
@@ -122,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sends),
         cmocka_unit_test(test_logs_in),
+        cmocka_unit_test(test_probes),
         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

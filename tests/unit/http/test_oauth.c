@@ -284,6 +284,8 @@ static const struct {
      "valid.\\r\\nTrace ID: 1\\r\\nCorrelation ID: 2\"}",                                     SL_CONFIG,    "AADSTS70011: The scope is not valid.",                                 0    },
     {400, "{\"error\":\"unauthorized_client\"}",                                              SL_CONFIG,
      "the token endpoint refused: unauthorized_client",                                                                                                                             0    },
+    {401, "{\"error\":\"invalid_client\",\"error_description\":\" Trace ID: 1\"}",            SL_CONFIG,
+     "the token endpoint refused: invalid_client",                                                                                                                                  0    },
     {400, "{\"error\":\"temporarily_unavailable\",\"error_description\":\"AADSTS90033: x\"}",
      SL_CLOSED,                                                                                             "the token endpoint is unavailable for a while",                        0    },
     {404, "<html>",                                                                           SL_CONFIG,

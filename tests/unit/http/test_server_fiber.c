@@ -59,15 +59,24 @@ static void now(void *ctx, const struct sl_http_call *call, struct sl_http_reply
     sl_buf_add_text(&reply->body, "<now>");
 }
 
+/* On a fiber, but without waiting for anything. */
+static void brief(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
+{
+    (void)ctx;
+    EXPECT(sl_fiber_self());
+    sl_buf_printf(&reply->body, "<brief %zu>", call->body.length);
+}
+
 static const struct sl_http_route routes[] = {
+    {.method = "POST",          .path = "/brief", .fiber = true,                     .handler = brief, .max_body_bytes = 100000},
     {.method = "POST",
      .path = "/door",
      .fiber = true,
      .handler = wait_at_door,
      .max_body_bytes = 100000},
-    {.method = "GET", .path = "/nap",                .fiber = true,             .handler = nap},
-    {.method = "POST",           .path = "/echo",.fiber = true,.handler = echo, .max_body_bytes = 100000},
-    {.method = "GET",.path = "/now",     .handler = now     },
+    {.method = "GET",             .path = "/nap",                     .fiber = true,                                                       .handler = nap},
+    {.method = "POST",           .path = "/echo", .fiber = true, .handler = echo, .max_body_bytes = 100000},
+    {.method = "GET",                         .path = "/now",                          .handler = now                                 },
 };
 
 static struct sl_http_server *server;
@@ -108,6 +117,32 @@ static struct raw *knock(void)
     EXPECT(raw_say(raw, DOOR));
     EXPECT(wait_until(has_started, &wanted));
     return raw;
+}
+
+/* --- at once --- */
+
+static void be_brief(void *arg)
+{
+    static const char text[] = "POST /brief HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    (void)arg;
+    struct raw *raw = raw_connect(server);
+    for (unsigned i = 1; i <= 20; i++) { /* alone, and with one that waits behind it */
+        EXPECT(raw_say(raw, text));
+        EXPECT(raw_await(raw, "<brief 3>", 2 * i - 1));
+        EXPECT(raw_say(raw, "GET /nap?ms=1 HTTP/1.1\r\nHost: a\r\n\r\n"));
+        EXPECT(raw_say(raw, text));
+        EXPECT(raw_await(raw, "<brief 3>", 2 * i));
+        EXPECT_INT(raw_count(raw, "<slept 1>"), i);
+    }
+    EXPECT_INT(sl_fiber_count(), 1); /* this one */
+    raw_close(raw);
+    sl_http_server_stop(server, 0);
+}
+
+static void test_handlers_that_do_not_wait(void **state)
+{
+    (void)state;
+    with_server(be_brief);
 }
 
 /* --- meanwhile --- */
@@ -379,6 +414,7 @@ static void test_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_handlers_that_do_not_wait),
         cmocka_unit_test(test_others_are_served),
         cmocka_unit_test(test_pipelining),
         cmocka_unit_test(test_client_goes_away),

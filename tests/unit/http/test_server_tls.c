@@ -424,7 +424,7 @@ static void greet_in_chorus(void *arg)
 {
     enum { VOICES = 16 };
     struct raw *raws[VOICES];
-    double longest_ms = 0, before_ms;
+    double longest_ms = 0, all_ms = 0, before_ms;
     unsigned answered = 0;
     (void)arg;
     for (int i = 0; i < VOICES; i++)
@@ -438,6 +438,7 @@ static void greet_in_chorus(void *arg)
         sl_fiber_yield();
         double turn_ms = cpu_ms() - before_ms;
         longest_ms = turn_ms > longest_ms ? turn_ms : longest_ms;
+        all_ms += turn_ms;
         answered = 0;
         for (int i = 0; i < VOICES; i++) {
             raw_pull(raws[i]);
@@ -445,14 +446,14 @@ static void greet_in_chorus(void *arg)
         }
     }
     EXPECT_INT(answered, VOICES);
-    print_message("the longest turn took %.1f ms\n", longest_ms);
-    EXPECT(longest_ms < 20); /* all of them in one turn take five times as long */
+    print_message("the longest of the turns took %.1f ms of %.1f ms\n", longest_ms, all_ms);
+    EXPECT(longest_ms < all_ms / 3); /* when all are signed in one turn, it is nearly all */
 
     before_ms = cpu_ms();
     sl_fiber_sleep(500);
     double idle_ms = cpu_ms() - before_ms;
     print_message("half a second with %d handshakes open costs %.3f ms\n", VOICES, idle_ms);
-    EXPECT(idle_ms < 20);
+    EXPECT(idle_ms < all_ms / 3);
     for (int i = 0; i < VOICES; i++)
         raw_close(raws[i]);
     sl_http_server_stop(server, 0);

@@ -159,6 +159,81 @@ static void yielding_fibers_share_and_starve_no_timer(void **state)
     run_in_fiber(watch_spinners, NULL);
 }
 
+static unsigned loop_turns;
+
+static void count_turn(uv_prepare_t *prepare)
+{
+    (void)prepare;
+    loop_turns++;
+}
+
+static void yield_often(void *arg)
+{
+    static uv_prepare_t prepare;
+    (void)arg;
+    uv_prepare_init(sl_loop(), &prepare);
+    uv_prepare_start(&prepare, count_turn);
+    loop_turns = 0;
+    for (int i = 0; i < 100; i++)
+        EXPECT(sl_fiber_yield() == SL_OK);
+    EXPECT(loop_turns >= 100);
+    uv_close((uv_handle_t *)&prepare, NULL);
+}
+
+static void the_kernel_is_asked_between_two_slices(void **state)
+{
+    (void)state;
+    run_in_fiber(yield_often, NULL);
+}
+
+/* --- the end of a turn --- */
+
+static struct sl_turn_end turn_end;
+static unsigned ends, hands;
+
+static void count_end(void *ctx)
+{
+    (void)ctx;
+    ends++;
+}
+
+static void hand_over(void *arg)
+{
+    sl_turn_end_add(&turn_end);
+    if (++hands < 1000)
+        sl_fiber_spawn("next hand", hand_over, arg);
+}
+
+static void end_turns(void *arg)
+{
+    (void)arg;
+    turn_end = (struct sl_turn_end){.fn = count_end};
+    ends = 0;
+    sl_turn_end_add(&turn_end);
+    sl_turn_end_add(&turn_end);
+    EXPECT(ends == 0);
+    EXPECT(sl_fiber_sleep(1) == SL_OK);
+    EXPECT(ends == 1);
+
+    sl_turn_end_add(&turn_end);
+    sl_turn_end_drop(&turn_end);
+    EXPECT(sl_fiber_sleep(1) == SL_OK);
+    EXPECT(ends == 1);
+
+    hands = 0; /* a chain of a thousand: no timer waits for its end */
+    sl_fiber_spawn("first hand", hand_over, NULL);
+    EXPECT(sl_fiber_yield() == SL_OK);
+    EXPECT(hands > 0 && hands < 100);
+    UNTIL(hands == 1000);
+    EXPECT(ends > 100);
+}
+
+static void a_turn_has_an_end_whoever_is_ready(void **state)
+{
+    (void)state;
+    run_in_fiber(end_turns, NULL);
+}
+
 /* --- errno --- */
 
 static void keep_errno(void *arg)
@@ -331,6 +406,8 @@ int main(void)
         cmocka_unit_test(a_park_ends_at_its_deadline),
         cmocka_unit_test(a_wake_ends_a_park_but_not_a_sleep),
         cmocka_unit_test(yielding_fibers_share_and_starve_no_timer),
+        cmocka_unit_test(the_kernel_is_asked_between_two_slices),
+        cmocka_unit_test(a_turn_has_an_end_whoever_is_ready),
         cmocka_unit_test(errno_is_each_fibers_own),
         cmocka_unit_test(a_cancelled_fiber_waits_no_more),
         cmocka_unit_test(cancelling_before_the_start_counts),

@@ -137,20 +137,21 @@ static void a_wait_that_timed_out_has_left_the_list(void **state)
 
 struct pipe {
     int fds[2];
-    uv_poll_t *poll; /* of the reading end */
+    struct sl_watch *watch; /* of the reading end */
 };
 
 static void open_pipe(struct pipe *pipe_)
 {
     if (pipe(pipe_->fds))
         abort();
-    pipe_->poll = sl_alloc(sizeof *pipe_->poll);
-    uv_poll_init(sl_loop(), pipe_->poll, pipe_->fds[0]);
+    int status;
+    pipe_->watch = sl_watch_new(pipe_->fds[0], &status);
+    EXPECT(pipe_->watch && status == 0);
 }
 
 static void close_pipe(struct pipe *pipe_)
 {
-    uv_close((uv_handle_t *)pipe_->poll, sl_handle_free);
+    sl_watch_free(pipe_->watch);
     close(pipe_->fds[0]);
     if (pipe_->fds[1] >= 0)
         close(pipe_->fds[1]);
@@ -169,20 +170,20 @@ static void poll_one(void *arg)
     int events = -1;
     open_pipe(&p);
     uint64_t start = sl_now_ms();
-    EXPECT(sl_fiber_poll(p.poll, UV_READABLE, sl_deadline_in(20), &events) == SL_TIMEOUT);
+    EXPECT(sl_fiber_poll(p.watch, UV_READABLE, sl_deadline_in(20), &events) == SL_TIMEOUT);
     EXPECT(events == 0);
     EXPECT(sl_now_ms() - start >= 19);
 
     sl_fiber_spawn("writer", write_later, &p.fds[1]);
     sl_fiber_wake(sl_fiber_self()); /* a stray wake is not an event */
-    EXPECT(sl_fiber_poll(p.poll, UV_READABLE, sl_deadline_in(10000), &events) == SL_OK);
+    EXPECT(sl_fiber_poll(p.watch, UV_READABLE, sl_deadline_in(10000), &events) == SL_OK);
     EXPECT(events == UV_READABLE);
     char c;
     EXPECT(read(p.fds[0], &c, 1) == 1 && c == 'x');
 
     close(p.fds[1]); /* the end of the stream is readable too */
     p.fds[1] = -1;
-    EXPECT(sl_fiber_poll(p.poll, UV_READABLE, sl_deadline_in(10000), NULL) == SL_OK);
+    EXPECT(sl_fiber_poll(p.watch, UV_READABLE, sl_deadline_in(10000), NULL) == SL_OK);
     EXPECT(read(p.fds[0], &c, 1) == 0);
     close_pipe(&p);
 }
@@ -200,7 +201,7 @@ static void poll_many(void *arg)
     struct sl_pollset set[4];
     for (int i = 0; i < 4; i++) {
         open_pipe(&pipes[i]);
-        set[i] = (struct sl_pollset){pipes[i].poll, UV_READABLE};
+        set[i] = (struct sl_pollset){pipes[i].watch, UV_READABLE};
     }
     EXPECT(sl_fiber_poll_any(set, 4, sl_deadline_in(5)) == SL_TIMEOUT);
     for (int i = 3; i >= 0; i--) {
@@ -226,7 +227,7 @@ static void the_first_of_several_ends_the_wait(void **state)
 static void poll_forever(void *arg)
 {
     struct pipe *p = arg;
-    EXPECT(sl_fiber_poll(p->poll, UV_READABLE, SL_FOREVER, NULL) == SL_CANCELED);
+    EXPECT(sl_fiber_poll(p->watch, UV_READABLE, SL_FOREVER, NULL) == SL_CANCELED);
 }
 
 static void cancel_a_poll(void *arg)
@@ -238,7 +239,7 @@ static void cancel_a_poll(void *arg)
     EXPECT(sl_fiber_sleep(5) == SL_OK);
     sl_fiber_cancel(fiber);
     sl_fiber_join(fiber);
-    EXPECT(!uv_is_active((uv_handle_t *)p.poll));
+    EXPECT(!p.watch->polling);
     close_pipe(&p);
 }
 

@@ -85,6 +85,7 @@ static inline struct sl_mongo_settings live_settings(void)
         .writers = 2,
         .max_clients = 4,
         .write_timeout_ms = 30000,
+        .lease_ms = 30000,
         .tombstone_ttl_ms = (uint64_t)30 * 86400 * 1000,
     };
 }

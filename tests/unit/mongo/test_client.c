@@ -1,6 +1,7 @@
 /* The client against a real server: commands, errors, many fibers, a server that stands still. */
 #include "mongo/live.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <signal.h>
 
@@ -122,16 +123,48 @@ static pid_t server_pid(struct sl_mongo *mongo)
     return pid;
 }
 
+/* Whether every thread of the process stands still: a thread notices SIGSTOP in its own time. */
+static bool all_stopped(pid_t pid)
+{
+    char path[64], line[512];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    bool stopped = tasks != NULL;
+    for (const struct dirent *task; stopped && (task = readdir(tasks));) {
+        if (task->d_name[0] == '.')
+            continue;
+        char stat_path[sizeof path + sizeof task->d_name + 8];
+        snprintf(stat_path, sizeof stat_path, "%s/%s/stat", path, task->d_name);
+        FILE *stat = fopen(stat_path, "r");
+        if (!stat)
+            continue; /* it has ended */
+        const char *state = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL;
+        stopped = !state || state[2] == 'T';
+        fclose(stat);
+    }
+    if (tasks)
+        closedir(tasks);
+    return stopped;
+}
+
+static void stop(pid_t pid)
+{
+    kill(pid, SIGSTOP);
+    for (int tries = 0; !all_stopped(pid) && tries < 5000; tries++)
+        usleep(1000);
+    EXPECT(all_stopped(pid));
+}
+
 static void do_standstill(struct sl_mongo *mongo)
 {
     struct sl_err err = {0};
     pid_t pid = server_pid(mongo);
     if (!EXPECT(pid > 1))
         return;
+    stop(pid);
     sl_loop_delay_watch(5);
     live_worst_delay_ms();
 
-    kill(pid, SIGSTOP);
     uint64_t start_ms = sl_loop_now_ms();
     EXPECT_INT(sl_mongo_ping(mongo, sl_deadline_in(600), &err), SL_TIMEOUT);
     uint64_t took_ms = sl_loop_now_ms() - start_ms;

@@ -1,4 +1,4 @@
-/* ops/alert against a small SMTP server: one mail an interval and feed, and never in the way. */
+/* ops/alert against a small SMTP server: told in time, kept when it cannot be, never in the way. */
 #include "ops/alert.h"
 
 #include <stdlib.h>
@@ -23,22 +23,25 @@ static void with_server(struct setup *setup, void (*body)(void *))
     const struct sl_http_options options = {0};
     sl_log_setup(SL_ERROR + 1, SL_LOG_TEXT); /* alerts are errors: keep the test's output clean */
     peer_start(&setup->peer, smtp_serve, &setup->smtp);
+    setup->settings.rules.repeat_ms = 3600000;
+    setup->settings.rules.max_per_hour = 10;
     setup->settings.mail = (struct sl_mail_settings){.host = (char *)"127.0.0.1",
                                                      .port = setup->peer.port,
                                                      .from = (char *)"ops@contoso.com",
                                                      .to = to,
                                                      .timeout_ms = 5000};
     setup->http = sl_http_new(&options, NULL);
-    sl_alert_start(setup->http, &setup->settings);
+    sl_alert_start(setup->http, &setup->settings, "1.2.3", "all");
     run_fiber(body, setup);
     peer_stop(&setup->peer);
+    sl_alert_end();
     sl_metric_free_all();
 }
 
 static bool has_mails(void *arg)
 {
     struct setup *setup = arg;
-    return sl_metric_sum("alert_mails_total", "sent") == setup->wanted;
+    return sl_metric_sum("alert_messages_total", "sent") == setup->wanted;
 }
 
 static void expect_mails(struct setup *setup, unsigned wanted)
@@ -54,58 +57,114 @@ static void done(struct setup *setup)
     sl_http_free(setup->http);
 }
 
-static void once_an_interval(void *arg)
+static void run_fails(const char *feed, const char *text)
 {
-    struct setup *setup = arg;
-    sl_alert("vendors", "run 1 failed", "one");
-    sl_alert("vendors", "run 2 failed", "two");
-    expect_mails(setup, 1);
-    EXPECT(strstr(setup->smtp.message, "Subject: run 1 failed\r\n"));
-    sl_alert("vendors", "run 3 failed", "three");
-    sl_alert("customers", "run 4 failed", "four"); /* another feed has its own interval */
-    expect_mails(setup, 2);
-    EXPECT(strstr(setup->smtp.message, "Subject: run 4 failed\r\n"));
-
-    sl_fiber_sleep(setup->settings.min_interval_ms + 50);
-    sl_alert("vendors", "run 5 failed", "five");
-    expect_mails(setup, 3);
-    EXPECT(strstr(setup->smtp.message, "five\r\n\r\n2 earlier alerts about this feed"));
-    done(setup);
-    EXPECT_INT(atomic_load(&setup->smtp.mails), 3);
+    sl_alert_raise(SL_ALERT_RUN_FAILED, feed, "run failed", text);
 }
 
-static void test_interval(void **state)
+static void raised_and_over(void *arg)
 {
-    static struct setup setup = {.settings = {.min_interval_ms = 500}};
+    struct setup *setup = arg;
+    run_fails("vendors", "one");
+    expect_mails(setup, 1);
+    EXPECT(strstr(setup->smtp.message, "Subject: sluice: run failed (vendors)\r\n"));
+    EXPECT(strstr(setup->smtp.message, "  vendors: run failed (run_failed, since 2"));
+    EXPECT(strstr(setup->smtp.message, "\r\n  one\r\n"));
+    EXPECT(strstr(setup->smtp.message, "sluice 1.2.3, role all, on "));
+    run_fails("vendors", "two"); /* raised already */
+    run_fails("customers", "three");
+    expect_mails(setup, 2);
+    EXPECT(!strstr(setup->smtp.message, "vendors"));
+    EXPECT(strstr(setup->smtp.message, "1 repetition since the last message was held back"));
+
+    sl_alert_clear(SL_ALERT_RUN_FAILED, "vendors");
+    expect_mails(setup, 3);
+    EXPECT(strstr(setup->smtp.message, "Subject: sluice: run failed (vendors), over\r\n"));
+    EXPECT_INT(sl_metric_sum("alerts_total", "kind=\"run_failed\",outcome=\"raised\""), 2);
+    EXPECT_INT(sl_metric_sum("alerts_total", "kind=\"run_failed\",outcome=\"sent\""), 3);
+    EXPECT_INT(sl_metric_sum("alerts_total", "kind=\"run_failed\",outcome=\"suppressed\""), 1);
+    EXPECT_INT(sl_metric_sum("alerts_total", "kind=\"run_failed\",outcome=\"recovered\""), 1);
+    EXPECT_INT(sl_metric_sum("alerts_raised", "kind=\"run_failed\""), 1);
+    done(setup);
+}
+
+static void test_raised_and_over(void **state)
+{
+    static struct setup setup;
     (void)state;
-    with_server(&setup, once_an_interval);
+    with_server(&setup, raised_and_over);
+}
+
+static void grouped(void *arg)
+{
+    struct setup *setup = arg;
+    run_fails("vendors", "one");
+    run_fails("customers", "two");
+    expect_mails(setup, 1);
+    EXPECT(strstr(setup->smtp.message, "Subject: sluice: 2 raised\r\n"));
+    EXPECT(strstr(setup->smtp.message, "  vendors: ") &&
+           strstr(setup->smtp.message, "  customers: "));
+    done(setup);
+}
+
+static void test_grouped(void **state)
+{
+    static struct setup setup = {.settings = {.rules = {.group_ms = 100}}};
+    (void)state;
+    with_server(&setup, grouped);
+}
+
+/* What waits for its group is told by the next life, or, when there is none, at once. */
+static void kept_over_a_reload(void *arg)
+{
+    struct setup *setup = arg;
+    run_fails("vendors", "one");
+    sl_alert_stop(sl_deadline_in(5000));
+    EXPECT_INT(atomic_load(&setup->smtp.mails), 0);
+    sl_alert_start(setup->http, &setup->settings, "1.2.3", "all");
+    EXPECT(sl_alert_is_raised(SL_ALERT_RUN_FAILED, "vendors"));
+    run_fails("customers", "two");
+    sl_alert_hurry();
+    sl_alert_stop(sl_deadline_in(5000));
+    EXPECT_INT(atomic_load(&setup->smtp.mails), 1);
+    EXPECT(strstr(setup->smtp.message, "Subject: sluice: 2 raised\r\n"));
+    sl_http_free(setup->http);
+}
+
+static void test_reload(void **state)
+{
+    static struct setup setup = {.settings = {.rules = {.group_ms = 600000}}};
+    (void)state;
+    with_server(&setup, kept_over_a_reload);
 }
 
 static bool has_failed(void *arg)
 {
     (void)arg;
-    return sl_metric_sum("alert_mails_total", "failed") == 1;
+    return sl_metric_sum("alert_messages_total", "failed") == 1;
 }
 
-static void refused_then_taken(void *arg)
+static void refused(void *arg)
 {
     struct setup *setup = arg;
-    sl_alert("vendors", "run 1 failed", "one");
+    run_fails("vendors", "one");
     EXPECT(wait_until(has_failed, setup));
+    EXPECT_INT(sl_metric_sum("alerts_total", "kind=\"run_failed\",outcome=\"failed\""), 1);
+    EXPECT(sl_alert_is_raised(SL_ALERT_RUN_FAILED, "vendors"));
     setup->smtp.refuse = NULL;
-    sl_alert("vendors", "run 2 failed", "two"); /* a mail that failed does not count */
+    run_fails("customers", "two"); /* another one does not wait for it */
     expect_mails(setup, 1);
+    EXPECT(strstr(setup->smtp.message, "customers"));
     done(setup);
 }
 
 static void test_refused(void **state)
 {
     static struct setup setup = {
-        .smtp = {.refuse = "RCPT", .refusal = "550 no"},
-          .settings = {.min_interval_ms = 3600000               }
+        .smtp = {.refuse = "RCPT", .refusal = "550 no"}
     };
     (void)state;
-    with_server(&setup, refused_then_taken);
+    with_server(&setup, refused);
 }
 
 /* The server is away: the mail is tried again later, but stopping does not wait for that. */
@@ -116,19 +175,19 @@ static void stop_while_away(void *arg)
     peer_start(&gone, smtp_serve, NULL);
     peer_stop(&gone);
     setup->settings.mail.port = gone.port;
-    sl_alert("vendors", "run 1 failed", "one");
+    run_fails("vendors", "one");
     sl_fiber_sleep(50);
     uint64_t before_ms = sl_loop_now_ms();
     sl_alert_stop(sl_deadline_in(100));
     EXPECT(sl_loop_now_ms() - before_ms < 1000);
-    EXPECT_INT(sl_metric_sum("alert_mails_total", "failed"), 1);
-    sl_alert("vendors", "run 2 failed", "after the end"); /* log alone */
+    EXPECT_INT(sl_metric_sum("alert_messages_total", "failed"), 1);
+    run_fails("vendors", "after the end"); /* log alone */
     sl_http_free(setup->http);
 }
 
 static void test_stop(void **state)
 {
-    static struct setup setup = {.settings = {.min_interval_ms = 3600000}};
+    static struct setup setup;
     (void)state;
     with_server(&setup, stop_while_away);
 }
@@ -136,7 +195,9 @@ static void test_stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interval),
+        cmocka_unit_test(test_raised_and_over),
+        cmocka_unit_test(test_grouped),
+        cmocka_unit_test(test_reload),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stop),
     };

@@ -56,11 +56,12 @@ static void expect_body(struct setup *setup, const char *path, int status, const
     sl_http_response_done(&got);
 }
 
-static void with_ops(void (*body)(void *))
+/* token: NULL for none. */
+static void with_ops_for(char *token, void (*body)(void *))
 {
     static struct setup setup;
     struct sl_err err = {0};
-    const struct sl_ops_settings settings = {.listen = (char *)"127.0.0.1:0"};
+    const struct sl_ops_settings settings = {.listen = (char *)"127.0.0.1:0", .token = token};
     const struct sl_about about = {"0.1.0", "all", sl_now_ms() - 5000};
     const struct sl_http_options options = {0};
     trouble = NULL;
@@ -71,6 +72,11 @@ static void with_ops(void (*body)(void *))
     sl_ready_clear();
     sl_status_clear();
     sl_metric_free_all();
+}
+
+static void with_ops(void (*body)(void *))
+{
+    with_ops_for(NULL, body);
 }
 
 static void done(struct setup *setup)
@@ -200,6 +206,83 @@ static void test_listen(void **state)
     with_ops(take_the_same_port);
 }
 
+/* --- who may do what --- */
+
+static int status_of(struct setup *setup, const char *method, const char *path, const char *header)
+{
+    char url[100];
+    const char *const headers[] = {header, NULL};
+    struct sl_http_response got = {0};
+    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", sl_ops_port(setup->ops), path);
+    struct sl_http_request request = {
+        .method = method, .url = url, .headers = header ? headers : NULL, .timeout_ms = 5000};
+    EXPECT_INT(sl_http_request(setup->http, &request, &got, NULL), SL_OK);
+    int status = got.status;
+    sl_http_response_done(&got);
+    return status;
+}
+
+static const char *const paths[] = {"/healthz", "/readyz", "/metrics", "/status"};
+enum { PATHS = sizeof paths / sizeof *paths };
+
+/* Nothing behind this listener changes anything, so there is nothing that needs a token for that.
+ */
+static void try_every_method(void *arg)
+{
+    static const char *const methods[] = {"POST",    "PUT",   "DELETE", "PATCH",
+                                          "OPTIONS", "TRACE", "MKCOL",  "get"};
+    struct setup *setup = arg;
+    for (size_t i = 0; i < PATHS; i++) {
+        EXPECT_INT(status_of(setup, "GET", paths[i], NULL), 200);
+        EXPECT_INT(status_of(setup, "HEAD", paths[i], NULL), 200);
+        for (size_t j = 0; j < sizeof methods / sizeof *methods; j++)
+            EXPECT_INT(status_of(setup, methods[j], paths[i], NULL), 405);
+    }
+    done(setup);
+}
+
+static void test_nothing_can_be_changed(void **state)
+{
+    (void)state;
+    with_ops(try_every_method);
+}
+
+static void show_tokens(void *arg)
+{
+    static const struct {
+        const char *header;
+        bool right;
+    } rows[] = {
+        {NULL,                                false},
+        {"Authorization: Bearer open-sesame", true },
+        {"authorization: bearer open-sesame", true },
+        {"Authorization: Bearer open-sesam",  false},
+        {"Authorization: Bearer ",            false},
+        {"Authorization: open-sesame",        false},
+        {"Authorization: Basic open-sesame",  false},
+        {"X-Token: open-sesame",              false},
+    };
+    struct setup *setup = arg;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int expected = rows[i].right ? 200 : 401;
+        EXPECT_INT(status_of(setup, "GET", "/metrics", rows[i].header), expected);
+        EXPECT_INT(status_of(setup, "GET", "/status", rows[i].header), expected);
+        EXPECT_INT(status_of(setup, "GET", "/healthz", rows[i].header), 200);
+        EXPECT_INT(status_of(setup, "GET", "/readyz", rows[i].header), 200);
+    }
+    sl_ready_register("mongo", mongo_trouble, NULL);
+    trouble = "login of user 'sluice' at db1.contoso.com was refused";
+    expect_body(setup, "/readyz", 503, "{\"ready\":false}\n"); /* no reason for strangers */
+    EXPECT_INT(status_of(setup, "GET", "/readyz", rows[1].header), 503);
+    done(setup);
+}
+
+static void test_a_token_keeps_strangers_from_reading(void **state)
+{
+    (void)state;
+    with_ops_for((char *)"open-sesame", show_tokens);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +290,8 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_nothing_can_be_changed),
+        cmocka_unit_test(test_a_token_keeps_strangers_from_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "flow/memory_state.h"
 #include "sink/mongo.h"
 
 /* --- helpers --- */
@@ -13,10 +14,16 @@ static const char *route(void *context, const char *feed, const char *entity)
     return strcmp(entity, "unknown") == 0 ? NULL : context;
 }
 
-static struct sl_sink *open_sink(struct sl_mongo *mongo, const char *collection)
+static struct sl_sink *open_sink_with(struct sl_mongo *mongo, const char *collection,
+                                      struct sl_overtaken *overtaken)
 {
     struct sl_mongo_settings settings = live_settings();
-    return sl_sink_mongo_new(mongo, &settings, route, (void *)(uintptr_t)collection);
+    return sl_sink_mongo_new(mongo, &settings, route, (void *)(uintptr_t)collection, overtaken);
+}
+
+static struct sl_sink *open_sink(struct sl_mongo *mongo, const char *collection)
+{
+    return open_sink_with(mongo, collection, NULL);
 }
 
 static struct sl_batch *new_batch(const char *run, bool full)
@@ -206,6 +213,121 @@ static void test_seen(void **state)
 {
     (void)state;
     live(do_seen);
+}
+
+/* --- what a full read has overtaken --- */
+
+static void do_overtaken(struct sl_mongo *mongo)
+{
+    static const struct sl_letter_ref old = {.run = "a-000004", .read_at_ms = INT64_MAX},
+                                      new = {.run = "a-000005", .read_at_ms = INT64_MAX};
+    static const struct {
+        const char *feed, *run, *seen, *doc; /* doc NULL: a deletion */
+        const struct sl_letter_ref *letter;
+        enum { NONE, DOCUMENT, TOMBSTONE } stored; /* of an older version */
+        bool wanted;                               /* this one is there afterwards */
+    } rows[] = {
+        {"a", "a-000004", NULL, "{}", NULL, NONE, false},
+        {"a", "a-000004", NULL, "{}", NULL, DOCUMENT, true},
+        {"a", "a-000004", NULL, NULL, NULL, NONE, true},
+        {"a", "a-000005", NULL, "{}", NULL, NONE, true},
+        {"a", "a-000005", "a-full-00002", "{}", NULL, NONE, false},
+        {"a", "a-000005", "a-full-00003", "{}", NULL, NONE, true},
+        {"a", "replay-1", NULL, "{}", &old, NONE, false},
+        {"a", "replay-1", NULL, "{}", &old, DOCUMENT, true},
+        {"a", "replay-1", NULL, "{}", &new, NONE, true},
+        {"b", "b-000004", NULL, "{}", NULL, NONE, true},
+        {"a", "b-000004", NULL, "{}", NULL, NONE, true}, /* it was called so */
+        {"a", "a-000004", NULL, "{}", NULL, TOMBSTONE, false},
+        {"a", "a-000004", NULL, NULL, NULL, TOMBSTONE, true},
+        {"a", "a-000005", NULL, "{}", NULL, TOMBSTONE, true},
+        {"a", "replay-1", NULL, "{}", &old, TOMBSTONE, false},
+        {"a", "a-3f9a01-000001", NULL, "{}", NULL, NONE, true}, /* of posts: no number of its */
+        {"a", "a-123456-000001", NULL, "{}", NULL, NONE, true},
+        {"a", "a-000005", "a-000005", "{}", NULL, NONE, true}, /* of an export: by the run */
+        {"c", "c-000002", "c-000002", "{}", NULL, NONE, true}, /* was a table, is an export */
+    };
+    struct sl_err err = {0};
+    struct memory memory = {0};
+    struct memory_state state = memory_state(&memory, "one");
+    struct sl_overtaken *overtaken = sl_overtaken_new(&state.state);
+    struct sl_sink *sink = open_sink_with(mongo, "overtaken", overtaken);
+    EXPECT(state.state.type->overtake(&state.state,
+                                      &(struct sl_overtake){.feed = "a", .run = 4, .full = 3},
+                                      &err) == SL_OK);
+    EXPECT(state.state.type->overtake(&state.state,
+                                      &(struct sl_overtake){.feed = "c", .run = 1, .full = 99},
+                                      &err) == SL_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_result result = {0};
+        char id[16];
+        snprintf(id, sizeof id, "r%zu", i);
+        for (int pass = rows[i].stored ? 0 : 1; pass < 2; pass++) {
+            struct sl_batch *batch = sl_batch_new(NULL, 0);
+            sl_batch_set_origin(batch, &(struct sl_origin){.feed = rows[i].feed,
+                                                           .entity = "account",
+                                                           .run = pass ? rows[i].run : "a-000009",
+                                                           .attempt = 1,
+                                                           .seen = pass ? rows[i].seen : NULL});
+            add_json(batch, id, 4 + pass,
+                     pass                          ? rows[i].doc
+                     : rows[i].stored == TOMBSTONE ? NULL
+                                                   : "{}");
+            batch->records[0].letter = pass ? rows[i].letter : NULL;
+            EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+            sl_batch_free(batch);
+        }
+        EXPECT_INT(result.applied, rows[i].wanted);
+        EXPECT_INT(result.stale, !rows[i].wanted);
+        char *json = live_document(mongo, live_data, "overtaken", id);
+        const char *version = rows[i].wanted ? "\"v\" : 5" : "\"v\" : 4";
+        bool there = rows[i].wanted || rows[i].stored != NONE;
+        if (!EXPECT(!*json != there && (!there || strstr(json, version))))
+            fprintf(stderr, "  in row %zu: %s\n", i, json);
+        bson_free(json);
+    }
+    sink->type->close(sink);
+    sl_overtaken_free(overtaken);
+    memory_free(&memory);
+}
+
+static void test_overtaken(void **state)
+{
+    (void)state;
+    live(do_overtaken);
+}
+
+/* An applier that was told a moment ago goes by that; then it asks again, and does not write when
+ * it gets no answer. */
+static void do_fresh(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct memory memory = {0};
+    struct memory_state state = memory_state(&memory, "one");
+    struct sl_overtaken *overtaken = sl_overtaken_new(&state.state);
+    struct sl_sink *sink = open_sink_with(mongo, "fresh", overtaken);
+    struct sl_batch *batch = new_batch("vendors-000001", false);
+    add_json(batch, "x", 1, "{}");
+    state.away = true;
+    EXPECT(write_batch(sink, batch, &result, &err) == SL_CLOSED);
+    EXPECT_INT(live_count(mongo, live_data, "fresh"), 0);
+    state.away = false;
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    state.away = true;
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT(sl_fiber_sleep(SL_OVERTAKEN_FRESH_MS + 20) == SL_OK);
+    EXPECT(write_batch(sink, batch, &result, &err) == SL_CLOSED);
+    sl_batch_free(batch);
+    sink->type->close(sink);
+    sl_overtaken_free(overtaken);
+    memory_free(&memory);
+}
+
+static void test_fresh(void **state)
+{
+    (void)state;
+    live(do_fresh);
 }
 
 /* --- rejects, by index --- */
@@ -441,9 +563,10 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_seen),
-        cmocka_unit_test(test_rejects),  cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_large),    cmocka_unit_test(test_race),
+        cmocka_unit_test(test_versions),  cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_overtaken), cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_rejects),   cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_large),     cmocka_unit_test(test_race),
         cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,25 @@ static void three_hundred_tables_keep_within_the_budget(void **state)
     assert_true(w->most_in_flight <= 52);
     assert_true(hot_ms <= 3320); /* (16 - 250/300) polls a second for 50 tables: 3.297 s at best */
     assert_true(idle_ms <= 5 * MINUTE + 5000);
+    assert_true(sl_gate_is_near(&w->gate, w->now_ms)); /* all of it is used, ... */
+    assert_false(sl_pace_is_short(&w->pace));          /* ... and that is how it should be */
+    free(w);
+}
+
+/* Three times as many are busy: now somebody has to be told. */
+static void too_many_hot_tables_are_short(void **state)
+{
+    struct world *w = world_new(3000);
+    (void)state;
+    for (unsigned i = 0; i < 3 * HOT; i++)
+        w->tables[i].hot = true;
+    run_until(w, 10 * MINUTE);
+    assert_true(sl_gate_is_near(&w->gate, w->now_ms));
+    assert_true(sl_pace_is_short(&w->pace));
+    for (unsigned i = 0; i < 3 * HOT; i++)
+        w->tables[i].hot = false;
+    run_until(w, 20 * MINUTE);
+    assert_false(sl_pace_is_short(&w->pace));
     free(w);
 }
 
@@ -219,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_hundred_tables_keep_within_the_budget),
+        cmocka_unit_test(too_many_hot_tables_are_short),
         cmocka_unit_test(bells_go_first),
         cmocka_unit_test(a_burst_after_a_pause_stays_within_it_too),
     };

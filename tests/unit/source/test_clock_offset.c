@@ -37,6 +37,20 @@ static void a_hundred_samples_are_enough(void **state)
     }
 }
 
+/* Asked at the same moment of each second, as a poll every three seconds is. */
+static void clocks_that_agree_are_right_from_the_first_answer_on(void **state)
+{
+    struct sl_clock_offset offset = {0};
+    (void)state;
+    assert_int_equal(sl_clock_offset_doubt_ms(&offset), 0);
+    for (int64_t i = 0; i < 20; i++) {
+        int64_t now_ms = START + 100 + i * 3000;
+        sl_clock_offset_add(&offset, now_ms, now_ms + 5, now_ms / 1000 * 1000);
+        assert_int_equal(sl_clock_offset_ms(&offset), 0);
+        assert_in_range(sl_clock_offset_doubt_ms(&offset), 895, 905);
+    }
+}
+
 static void a_clock_that_was_set_is_noticed(void **state)
 {
     struct sl_clock_offset offset = {0};
@@ -76,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hundred_samples_are_enough),
+        cmocka_unit_test(clocks_that_agree_are_right_from_the_first_answer_on),
         cmocka_unit_test(a_clock_that_was_set_is_noticed),
         cmocka_unit_test(a_clock_that_drifts_is_followed),
         cmocka_unit_test(what_says_nothing_is_passed_over),

@@ -61,6 +61,16 @@ static int suspect_get(struct sl_state *state, const char *feed, char *ret_reaso
     return SL_NOTFOUND;
 }
 
+static int refresh_get(struct sl_state *state, const char *feed, struct sl_refresh *ret,
+                       struct sl_err *err)
+{
+    (void)state;
+    (void)feed;
+    (void)ret;
+    (void)err;
+    return SL_NOTFOUND;
+}
+
 static int counter_take(struct sl_state *state, const char *collection, int64_t *ret,
                         struct sl_err *err)
 {
@@ -86,21 +96,36 @@ static void lease_drop(struct sl_state *state, struct sl_lease *lease)
     lease->held = false;
 }
 
+static int overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
+                        struct sl_err *err)
+{
+    (void)state, (void)ret;
+    return sl_err_set(err, SL_NOTFOUND, "nothing of '%s'", feed);
+}
+
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
     .suspect_get = suspect_get,
+    .refresh_get = refresh_get,
+    .overtake_get = overtake_get,
     .counter_take = counter_take,
     .lease_hold = lease_hold,
     .lease_drop = lease_drop,
 };
 
-static void no_alert(const char *feed, const char *subject, const char *text)
+static void no_alert(enum sl_alert_kind kind, const char *subject, const char *title,
+                     const char *text)
 {
-    (void)feed;
-    (void)subject;
-    (void)text;
+    (void)kind, (void)subject, (void)title, (void)text;
 }
+
+static void no_clear(enum sl_alert_kind kind, const char *subject)
+{
+    (void)kind, (void)subject;
+}
+
+static const struct sl_alerter no_alerter = {no_alert, no_clear};
 
 /* Runs a feed on the rig until its first run was planned. */
 static void run_until_planned(struct rig *rig)
@@ -118,7 +143,7 @@ static void run_until_planned(struct rig *rig)
     struct sl_credit credits[SL_LANES] = {0};
     sl_credit_init(&credits[SL_LANE_BULK], "ingest_bulk", 100000);
     struct sl_dmf_env env = {
-        .state = &rig->state, .credits = credits, .limits = &limits, .alert = no_alert};
+        .state = &rig->state, .credits = credits, .limits = &limits, .alerter = &no_alerter};
 
     rig->state.type = &state_type;
     struct sl_source *source = sl_source_dmf_new(&env, &feed);

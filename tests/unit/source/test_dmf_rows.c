@@ -77,6 +77,16 @@ static const struct row_case CASES[] = {
      .records =
          "usmf|V-12 2 3 { \"DATAAREAID\" : \"USMF\", \"Account\" : \"V-12\", \"Name\" : \"new\", "
          "\"creditlimit\" : { \"$numberDecimal\" : \"1\" }, \"RANK\" : 1 }\n",                                    .dead = ""               },
+    {.name = "a column with a name of sluice's own is not vouched for",
+     .file = "dataAreaId,Account,CreditLimit,Rank,_id\r\nusmf,V-13,1,1,x\r\n",
+     .records =
+         "usmf|V-13 1 2 { \"dataAreaId\" : \"usmf\", \"Account\" : \"V-13\", \"CreditLimit\" : { "
+         "\"$numberDecimal\" : \"1\" }, \"Rank\" : 1, \"_id\" : \"x\" }\n",                                       .dead = ""               },
+    {.name = "a row of which one cell alone is not ASCII",
+     .file = HEADER "usmf,V-14,\"\xc3\xa4 \"\"x\"\"\",1,1\r\nusmf,V-15,\"\"\"\xe4\"\"\",1,1\r\n",
+     .records = "usmf|V-14 1 2 { \"DATAAREAID\" : \"usmf\", \"Account\" : \"V-14\", \"Name\" : "
+                "\"\xc3\xa4 \\\"x\\\"\", \"creditlimit\" : { \"$numberDecimal\" : \"1\" }, "
+                "\"RANK\" : 1 }\n",                                                                               .dead = "bad_utf8 3 2\n" },
     {.name = "no rows at all",                                                     .file = HEADER, .records = "", .dead = ""               },
 };
 
@@ -93,6 +103,7 @@ static void show(struct outcome *outcome, const struct sl_batch *batch)
         bson_t doc;
         EXPECT(bson_init_static(&doc, (const uint8_t *)record->doc.at, record->doc.length));
         EXPECT(bson_validate(&doc, BSON_VALIDATE_UTF8, NULL));
+        EXPECT(record->sound != (bson_has_field(&doc, "_id") || bson_has_field(&doc, "_sluice")));
         char *json = bson_as_relaxed_extended_json(&doc, NULL);
         EXPECT(record->version >> ROW_BITS == COUNTER);
         sl_buf_printf(&outcome->records, SL_STR_FORMAT " %lld %u %s\n", SL_STR_ARGS(record->id),

@@ -15,7 +15,8 @@
 
 static const struct sl_config_section SECTIONS[] = {{0}};
 static const struct sl_config_type *const TYPES[] = {&sl_dmf_config_type, NULL};
-static const struct sl_config_shape SHAPE = {SECTIONS, TYPES, 1, NULL};
+static const struct sl_config_shape SHAPE = {
+    .sections = SECTIONS, .types = TYPES, .settings_bytes = 1};
 
 /* A configuration with the given members of the first feed and a second feed's project. */
 static struct sl_config *parse(const char *members, const char *other, struct sl_problems *problems)

@@ -31,6 +31,7 @@ static void test_many(void **state)
     for (int i = 0; i < IDS; i++)
         assert_false(sl_idset_add(&set, name_of(i, text)));
     assert_int_equal(set.count, IDS);
+    assert_in_range(sl_idset_bytes(&set), IDS * 24, IDS * 120);
     assert_true(sl_idset_has(&set, name_of(IDS - 1, text)));
     assert_false(sl_idset_has(&set, name_of(IDS, text)));
 

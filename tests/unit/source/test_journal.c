@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/metric.h"
 #include "loop/in_fiber.h"
 
@@ -21,8 +22,10 @@ struct rig {
     unsigned taken_count;
 
     char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
-    unsigned saves;
-    bool save_refused, save_slow, rewind_fails;
+    unsigned saves, begun, abandoned;
+    int64_t newest;    /* number of a run that was cut off */
+    int64_t overtaken; /* by a full read: runs up to this number */
+    bool save_refused, save_slow, abandon_slow, rewind_fails;
     bool away;                /* the ledger */
     struct sl_run earlier[4]; /* what runs_open gives */
     unsigned earlier_count;
@@ -44,6 +47,10 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
         sl_fiber_sleep(20);
     if (rig->save_refused)
         return sl_err_set(err, SL_REJECTED, "another epoch");
+    rig->begun += run->state == SL_RUN_STREAMING;
+    rig->abandoned += run->state == SL_RUN_ABANDONED;
+    if (run->state == SL_RUN_STREAMING || run->state == SL_RUN_ABANDONED)
+        return SL_OK;
     snprintf(rig->saved[rig->saves++ % SAVES_MAX], sizeof rig->saved[0], "%s %s %llu/%u", run->id,
              sl_run_state_name(run->state), (unsigned long long)run->entities[0].read,
              run->entities[0].batches);
@@ -76,8 +83,42 @@ static int runs_open(struct sl_state *state, const char *feed, struct sl_run *re
     return SL_OK;
 }
 
-static const struct sl_state_type state_type = {
-    .run_save = run_save, .ledger_sum = ledger_sum, .runs_open = runs_open};
+static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                        int64_t begun_before_ms, const char *why, struct sl_err *err)
+{
+    (void)feed, (void)epoch, (void)begun_before_ms, (void)why, (void)err;
+    if (((struct rig *)state)->abandon_slow)
+        sl_fiber_sleep(30);
+    return SL_OK;
+}
+
+static int run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)feed;
+    if (!rig->newest)
+        return sl_err_set(err, SL_NOTFOUND, "none");
+    ret->number = rig->newest;
+    return SL_OK;
+}
+
+static int overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
+                        struct sl_err *err)
+{
+    const struct rig *rig = (const struct rig *)state;
+    if (!rig->overtaken)
+        return sl_err_set(err, SL_NOTFOUND, "nothing of '%s'", feed);
+    *ret = (struct sl_overtake){.run = rig->overtaken};
+    return SL_OK;
+}
+
+static const struct sl_state_type state_type = {.run_newest = run_newest,
+                                                .overtake_get = overtake_get,
+                                                .run_save = run_save,
+                                                .ledger_sum = ledger_sum,
+                                                .runs_open = runs_open,
+                                                .runs_abandon = runs_abandon};
 
 /* --- the owner --- */
 
@@ -246,6 +287,7 @@ static void lives_of_two_runs(void *arg)
     struct sl_fiber *taker = taker_of(rig);
     make_run(rig, "a");
     EXPECT(keep(rig) == SL_OK && !rig->saves); /* nothing is confirmed */
+    EXPECT(keep(rig) == SL_OK && rig->begun == 1);
     UNTIL(rig->taken_count == 2);
     commit_taken(rig);
     make_run(rig, "b");
@@ -273,13 +315,15 @@ static void a_batch_comes_back(void *arg)
     set_up(rig, 100000, 100000);
     struct sl_fiber *taker = taker_of(rig);
     make_run(rig, "a");
+    EXPECT(keep(rig) == SL_OK && rig->begun == 1);
     UNTIL(rig->taken_count == 2);
     sl_journal_commit(rig->journal, rig->taken[0]);
     sl_journal_release(rig->journal, rig->taken[1]);
     EXPECT(rig->broken == 1);
     sl_journal_abandon(rig->journal);
     sl_journal_commit(rig->journal, rig->taken[1]); /* of a run that is no more */
-    EXPECT(keep(rig) == SL_OK && !rig->saves && !*rig->told);
+    EXPECT(!rig->abandoned && keep(rig) == SL_OK && !rig->saves && !*rig->told);
+    EXPECT(rig->abandoned == 1 && keep(rig) == SL_OK && rig->abandoned == 1);
     sl_batch_free(rig->taken[0]);
     sl_batch_free(rig->taken[1]);
     rig->taken_count = 0;
@@ -408,6 +452,41 @@ static void another_owner(void *arg)
     EXPECT(sl_journal_number(rig->journal) == 6);
     EXPECT(sl_journal_adopt(rig->journal, 8, 5, "theirs", &err) == SL_OK);
     EXPECT(sl_journal_number(rig->journal) == 6);
+
+    /* Journal and checkpoint were lost: none is numbered below what a full read has overtaken. */
+    rig->overtaken = sl_journal_number(rig->journal) + 40;
+    EXPECT(sl_journal_adopt(rig->journal, 9, 1, NULL, &err) == SL_OK);
+    EXPECT(sl_journal_number(rig->journal) == rig->overtaken);
+    EXPECT(sl_journal_skip(rig->journal, 16) == rig->overtaken + 16);
+    stop(taker);
+    tear_down(rig);
+}
+
+static void adopt_once(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    EXPECT(sl_journal_adopt(rig->journal, 8, 0, NULL, &err) == SL_OK);
+}
+
+/* What an earlier owner left to be noted is noted by the new one: never by both at once. */
+static void another_owner_while_the_books_are_kept(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    EXPECT(keep(rig) == SL_OK && rig->begun == 1);
+    UNTIL(rig->taken_count == 2);
+    sl_journal_abandon(rig->journal);
+    rig->save_slow = rig->abandon_slow = true;
+    unsigned stirred = rig->stirred;
+    struct sl_fiber *owner = sl_fiber_spawn_joinable("adopt", adopt_once, rig);
+    sl_fiber_sleep(20);
+    struct sl_fiber *keeper = sl_fiber_spawn_joinable("keep", keep_once, rig);
+    sl_fiber_join(owner);
+    sl_fiber_join(keeper);
+    EXPECT(rig->stirred > stirred && !rig->abandoned && keep(rig) == SL_OK);
     stop(taker);
     tear_down(rig);
 }
@@ -467,6 +546,38 @@ static void rows_that_come_once(void *arg)
     tear_down(rig);
 }
 
+/* Runs of a process that was killed: those that nobody finished for a while, and no others. */
+static void runs_of_the_dead(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up_as(rig, 100000, 50, true);
+    struct sl_fiber *taker = taker_of(rig);
+    add_row(rig, 9); /* the open run stays in its place */
+    int64_t now_ms = sl_wall_ms();
+    for (int i = 0; i < 3; i++) {
+        struct sl_run *run = &rig->earlier[rig->earlier_count++];
+        *run = (struct sl_run){.number = 3 + i, .attempt = 1, .entity_count = 1};
+        snprintf(run->id, sizeof run->id, "feed-dead-%06d", 3 + i);
+        run->state_ms = i < 2 ? now_ms - 5000 : now_ms;
+        run->entities[0].read = run->entities[0].batches = 1;
+    }
+    rig->booked[3] = 1, rig->booked_rows[3] = 1; /* 4 is lost, 5 may have an owner */
+    EXPECT(sl_journal_take_orphans(rig->journal, 1000, &err) == SL_OK);
+    EXPECT(sl_journal_take_orphans(rig->journal, 1000, &err) == SL_OK); /* knows them already */
+    EXPECT(sl_journal_unclosed(rig->journal) == 2 && sl_journal_is_open(rig->journal));
+    for (int i = 0; i < 100 && !rig->stuck; i++) {
+        EXPECT(keep(rig) == SL_OK);
+        sl_fiber_sleep(20);
+    }
+    EXPECT(!strcmp(rig->told, "C3:- S4:- "));
+    EXPECT(!strcmp(rig->saved[0], "feed-dead-000003 done 1/1"));
+    EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1"));
+    EXPECT(sl_journal_number(rig->journal) == 1 && sl_journal_is_open(rig->journal));
+    stop(taker);
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -487,8 +598,10 @@ CASE(given_up_meanwhile)
 CASE(a_ledger_stands_still)
 CASE(ledgers_that_are_late)
 CASE(another_owner)
+CASE(another_owner_while_the_books_are_kept)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
+CASE(runs_of_the_dead)
 
 static int end_all(void **state)
 {
@@ -499,10 +612,16 @@ static int end_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lives_of_two_runs),   cmocka_unit_test(test_a_batch_comes_back),
-        cmocka_unit_test(test_given_up_meanwhile),  cmocka_unit_test(test_a_ledger_stands_still),
-        cmocka_unit_test(test_another_owner),       cmocka_unit_test(test_spans_and_kinds),
-        cmocka_unit_test(test_rows_that_come_once), cmocka_unit_test(test_ledgers_that_are_late),
+        cmocka_unit_test(test_lives_of_two_runs),
+        cmocka_unit_test(test_a_batch_comes_back),
+        cmocka_unit_test(test_given_up_meanwhile),
+        cmocka_unit_test(test_a_ledger_stands_still),
+        cmocka_unit_test(test_another_owner),
+        cmocka_unit_test(test_spans_and_kinds),
+        cmocka_unit_test(test_rows_that_come_once),
+        cmocka_unit_test(test_ledgers_that_are_late),
+        cmocka_unit_test(test_runs_of_the_dead),
+        cmocka_unit_test(test_another_owner_while_the_books_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }

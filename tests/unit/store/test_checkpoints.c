@@ -18,9 +18,14 @@ static void do_checks(struct sl_mongo *mongo)
     struct sl_state *one = open_store(mongo), *two = open_store(mongo);
     check_checkpoints(one, two);
     check_marks(one, two);
+    check_resets(one, two);
+    check_suspects(one, two);
+    check_refreshes(one, two);
+    check_overtakes(one, two);
     check_clock(one, two);
     check_runs_open(one, two);
     check_leases(one, two);
+    check_renewals(one, two);
     check_ledger(one);
     one->type->close(one);
     two->type->close(two);
@@ -211,6 +216,33 @@ static void test_version_max(void **state)
     live(do_version_max);
 }
 
+/* --- documents of feeds that nobody names --- */
+
+static void do_strangers(struct sl_mongo *mongo)
+{
+    static const char *const both[] = {"old", "new", NULL}, *const one[] = {"new", NULL};
+    struct sl_err err = {0};
+    char name[SL_NAME_MAX] = "";
+    struct sl_state *state = open_store(mongo);
+    uint64_t until_ms = sl_deadline_in(10000);
+    EXPECT(state->type->stranger_find(state, "things", one, until_ms, name, &err) == SL_NOTFOUND);
+    live_run(mongo, live_data,
+             "{\"insert\": \"things\", \"documents\": [{\"_id\": \"a\", \"_sluice\": {\"feed\": "
+             "\"new\"}}, {\"_id\": \"b\", \"_sluice\": {\"feed\": \"gone\", \"deleted\": true}}, "
+             "{\"_id\": \"c\"}, {\"_id\": \"d\", \"_sluice\": {\"feed\": \"old\"}}]}",
+             NULL);
+    EXPECT_OK(state->type->stranger_find(state, "things", one, until_ms, name, &err), &err);
+    EXPECT(!strcmp(name, "old"));
+    EXPECT(state->type->stranger_find(state, "things", both, until_ms, name, &err) == SL_NOTFOUND);
+    state->type->close(state);
+}
+
+static void test_strangers(void **state)
+{
+    (void)state;
+    live(do_strangers);
+}
+
 /* --- the store is away --- */
 
 static void try_away(void *arg)
@@ -262,9 +294,9 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_promises), cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_crowd),    cmocka_unit_test(test_version_max),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_promises),  cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_crowd),     cmocka_unit_test(test_version_max),
+        cmocka_unit_test(test_strangers), cmocka_unit_test(test_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

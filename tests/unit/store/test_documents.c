@@ -110,7 +110,7 @@ static void test_raw_letter(void **state)
               "\"wrong_columns\", \"reason\" : \"12 instead of 30\", \"id\" : \"\", "
               "\"file\" : \"Vendors.csv\", \"line\" : 77, \"attempt\" : 2, \"batch\" : 9, "
               "\"at\" : { \"$date\" : \"1970-01-01T00:00:01.234Z\" }, \"row\" : { "
-              "\"raw\" : \"a,b,\\\"c\\\"\" } }");
+              "\"raw\" : \"a,b,\\\"c\\\"\" }, \"row_as\" : \"raw\" }");
     bson_free(json);
     bson_destroy(&letter);
 }
@@ -145,6 +145,43 @@ static void test_typed_letter(void **state)
     bson_destroy(row);
 }
 
+/* What a replay needs, and the name of the letter that the row was before. */
+static void test_replayed_letter(void **state)
+{
+    (void)state;
+    bson_t letter, *row = BCON_NEW("Name", "x");
+    const struct sl_letter_ref was = {.run = "vendors-7", .row_number = 70, .read_at_ms = 5};
+    char text[32];
+    struct sl_dead dead = {
+        .code = "refused",
+        .reason = sl_str_of("why"),
+        .id = sl_str_of("usmf|V-1"),
+        .row = {(const char *)bson_get_data(row), row->len},
+        .row_is_bson = true,
+        .versioned = true,
+        .op = SL_UPSERT,
+        .version = 77,
+        .changed_at_ms = 88,
+        .letter = &was
+    };
+    letter_of(&dead, SL_DEAD_PLAIN, &letter);
+    sl_field_text(&letter, "_id.run", text, sizeof text);
+    assert_string_equal(text, "vendors-7");
+    assert_int_equal(sl_field_int64(&letter, "_id.row", 0), 70);
+    sl_field_text(&letter, "replay", text, sizeof text);
+    assert_string_equal(text, origin.run);
+    sl_field_text(&letter, "op", text, sizeof text);
+    assert_string_equal(text, "upsert");
+    sl_field_text(&letter, "row_as", text, sizeof text);
+    assert_string_equal(text, "columns");
+    assert_int_equal(sl_field_int64(&letter, "v", 0), 77);
+    assert_int_equal(sl_field_date_ms(&letter, "changed_at"), 88);
+    assert_int_equal(sl_field_date_ms(&letter, "read_at"), 5);
+    assert_false(sl_field_bool(&letter, "row_cut"));
+    bson_destroy(&letter);
+    bson_destroy(row);
+}
+
 static void test_large_letters(void **state)
 {
     (void)state;
@@ -161,6 +198,7 @@ static void test_large_letters(void **state)
     dead.row.at = text; /* the cut falls between characters */
     letter_of(&dead, SL_DEAD_PLAIN, &letter);
     assert_int_equal(sl_field_int64(&letter, "row_bytes", 0), BYTES - 1);
+    assert_true(sl_field_bool(&letter, "row_cut"));
     assert_true(bson_iter_init(&at, &letter) && bson_iter_find_descendant(&at, "row.raw", &child));
     uint32_t length;
     bson_iter_utf8(&child, &length);
@@ -191,7 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_round_trip), cmocka_unit_test(test_run_refused),
         cmocka_unit_test(test_raw_letter),     cmocka_unit_test(test_typed_letter),
-        cmocka_unit_test(test_large_letters),
+        cmocka_unit_test(test_large_letters),  cmocka_unit_test(test_replayed_letter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

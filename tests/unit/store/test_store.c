@@ -55,13 +55,13 @@ static void do_suspects(struct sl_mongo *mongo)
     struct sl_err err = {0};
     struct sl_state *state = open_store(mongo);
     EXPECT_INT(state->type->suspect_get(state, "vendors", reason, &err), SL_NOTFOUND);
-    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, &err), &err);
-    EXPECT_OK(state->type->suspect_set(state, "vendors", "$lost", &err), &err);
-    EXPECT_OK(state->type->suspect_set(state, "vendors", "lost again", &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, 1, &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", "$lost", 1, &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", "lost again", 1, &err), &err);
     EXPECT_OK(state->type->suspect_get(state, "vendors", reason, &err), &err);
     EXPECT(strcmp(reason, "lost again") == 0);
     EXPECT_INT(state->type->suspect_get(state, "customers", reason, &err), SL_NOTFOUND);
-    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, &err), &err);
+    EXPECT_OK(state->type->suspect_set(state, "vendors", NULL, 1, &err), &err);
     EXPECT_INT(state->type->suspect_get(state, "vendors", reason, &err), SL_NOTFOUND);
     state->type->close(state);
 }
@@ -137,6 +137,94 @@ static void test_counters(void **state)
 {
     (void)state;
     live(do_counters);
+}
+
+/* --- members --- */
+
+static const struct sl_member *member_of(const struct sl_members *seen, const char *name)
+{
+    for (size_t i = 0; i < seen->member_count; i++)
+        if (!strcmp(seen->members[i].name, name))
+            return &seen->members[i];
+    return NULL;
+}
+
+static const char *holder_of(const struct sl_members *seen, const char *lease)
+{
+    for (size_t i = 0; i < seen->holding_count; i++)
+        if (!strcmp(seen->holdings[i].lease, lease))
+            return seen->holdings[i].holder;
+    return "?";
+}
+
+static void do_members(struct sl_mongo *mongo)
+{
+    static const char *const wants[] = {"feed:a", "source:crm"};
+    struct sl_err err = {0};
+    struct sl_members seen = {0};
+    struct sl_state *one = open_store(mongo), *two = open_store(mongo);
+    struct sl_lease lease = {.name = "feed:a", .holder = "a"}, other = {.name = "collection:x"};
+    const char *me = one->type->member_name(one), *they = two->type->member_name(two);
+    EXPECT_OK(one->type->lease_hold(one, &lease, 20000, &err), &err);
+    EXPECT_OK(one->type->lease_hold(one, &other, 20000, &err), &err);
+    EXPECT_OK(one->type->member_beat(one, wants, 2, 20000, &seen, &err), &err);
+    EXPECT(seen.member_count == 1 && member_of(&seen, me) && member_of(&seen, me)->age_ms == 0);
+    EXPECT(member_of(&seen, me)->want_count == 2);
+    EXPECT(!strcmp(member_of(&seen, me)->wants[1], "source:crm"));
+    EXPECT(!strcmp(holder_of(&seen, "feed:a"), me)); /* without who within it */
+    EXPECT(!strcmp(holder_of(&seen, "collection:x"), "?"));
+    sl_members_done(&seen);
+
+    EXPECT_OK(two->type->member_beat(two, wants, 1, 1, &seen, &err), &err);
+    sl_members_done(&seen);
+    EXPECT(sl_fiber_sleep(50) == SL_OK); /* it had a millisecond to live */
+    EXPECT_OK(one->type->member_beat(one, wants, 2, 20000, &seen, &err), &err);
+    EXPECT(seen.member_count == 1 && member_of(&seen, me)->age_ms > 0);
+    sl_members_done(&seen);
+    EXPECT_OK(two->type->member_beat(two, wants, 1, 20000, &seen, &err), &err);
+    EXPECT(seen.member_count == 2 && member_of(&seen, they)->age_ms == 0); /* begins anew */
+    sl_members_done(&seen);
+    one->type->member_leave(one);
+    EXPECT_OK(two->type->member_beat(two, wants, 1, 20000, &seen, &err), &err);
+    EXPECT(seen.member_count == 1 && member_of(&seen, they));
+    sl_members_done(&seen);
+    EXPECT_OK(one->type->member_beat(one, wants, 2, 20000, &seen, &err), &err);
+    EXPECT(seen.member_count == 1 && member_of(&seen, they)); /* a late beat brings nobody back */
+    sl_members_done(&seen);
+    one->type->close(one);
+    two->type->close(two);
+}
+
+static void test_members(void **state)
+{
+    (void)state;
+    live(do_members);
+}
+
+/* A holder that is not seen would be planned for as if nobody had the lease. */
+static void do_many_holdings(struct sl_mongo *mongo)
+{
+    enum { MANY = 1010 };
+    static const char *const wants[] = {"feed:0"};
+    struct sl_err err = {0};
+    struct sl_members seen = {0};
+    struct sl_state *state = open_store(mongo);
+    for (int i = 0; i < MANY; i++) {
+        struct sl_lease lease = {0};
+        snprintf(lease.name, sizeof lease.name, "feed:%d", i);
+        EXPECT_OK(state->type->lease_hold(state, &lease, 60000, &err), &err);
+    }
+    EXPECT_OK(state->type->member_beat(state, wants, 1, 20000, &seen, &err), &err);
+    EXPECT_INT(seen.holding_count, MANY);
+    EXPECT(!strcmp(holder_of(&seen, "feed:999"), state->type->member_name(state)));
+    sl_members_done(&seen);
+    state->type->close(state);
+}
+
+static void test_many_holdings(void **state)
+{
+    (void)state;
+    live(do_many_holdings);
 }
 
 /* --- leases --- */
@@ -225,20 +313,24 @@ static void do_ledger(struct sl_mongo *mongo)
 
     for (uint32_t number = 0; number < 3; number++) {
         struct sl_batch *batch = new_batch(number, 10 + number, 1);
-        EXPECT_OK(state->type->ledger_put(state, batch, 8 + number, 1, 1, &err), &err);
+        EXPECT_OK(
+            state->type->ledger_put(state, &(struct sl_booking){batch, 8 + number, 1, 1}, 1, &err),
+            &err);
         if (number == 1) /* delivered again: now all are stale */
-            EXPECT_OK(state->type->ledger_put(state, batch, 0, 10, 1, &err), &err);
+            EXPECT_OK(
+                state->type->ledger_put(state, &(struct sl_booking){batch, 0, 10, 1}, 1, &err),
+                &err);
         sl_batch_free(batch);
     }
     struct sl_batch *other = new_batch(0, 99, 0);
     other->origin.attempt = 1;
-    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    EXPECT_OK(state->type->ledger_put(state, &(struct sl_booking){other, 99, 0, 0}, 1, &err), &err);
     other->origin.attempt = 2;
     other->origin.entity = "W";
-    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    EXPECT_OK(state->type->ledger_put(state, &(struct sl_booking){other, 99, 0, 0}, 1, &err), &err);
     other->origin.entity = "V";
     other->origin.run = "vendors-10";
-    EXPECT_OK(state->type->ledger_put(state, other, 99, 0, 0, &err), &err);
+    EXPECT_OK(state->type->ledger_put(state, &(struct sl_booking){other, 99, 0, 0}, 1, &err), &err);
     sl_batch_free(other);
 
     EXPECT_OK(state->type->ledger_sum(state, "vendors-1", 2, "V", &sum, &err), &err);
@@ -256,6 +348,31 @@ static void test_ledger(void **state)
 {
     (void)state;
     live(do_ledger);
+}
+
+/* Somebody keeps the ledger for another time than sluice does: a process that comes later books on.
+ */
+static void do_other_life(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_batch *batch = new_batch(0, 1, 0);
+    const struct sl_booking booking = {batch, 1, 0, 0};
+    for (int process = 0; process < 2; process++) {
+        struct sl_state *state = open_store(mongo);
+        EXPECT_OK(state->type->ledger_put(state, &booking, 1, &err), &err);
+        state->type->close(state);
+        live_run(mongo, live_state,
+                 "{\"collMod\": \"ledger\", \"index\": {\"name\": \"expiry\", "
+                 "\"expireAfterSeconds\": 86400}}",
+                 NULL);
+    }
+    sl_batch_free(batch);
+}
+
+static void test_other_life(void **state)
+{
+    (void)state;
+    live(do_other_life);
 }
 
 /* --- dead letters --- */
@@ -360,10 +477,11 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs),     cmocka_unit_test(test_suspects),
-        cmocka_unit_test(test_counters), cmocka_unit_test(test_leases),
-        cmocka_unit_test(test_ledger),   cmocka_unit_test(test_dead),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_runs),          cmocka_unit_test(test_suspects),
+        cmocka_unit_test(test_members),       cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_many_holdings), cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_ledger),        cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_away),          cmocka_unit_test(test_other_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,194 @@
+/* sluice dead list and show. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "cli/dead.h"
+
+enum { ARENA_BYTES = 64 * 1024 };
+
+struct listing {
+    struct sl_dead_command *command;
+    uint64_t limit;
+    struct sl_letter_line *lines; /* up to limit of them */
+    uint64_t shown;
+    uint64_t messages; /* that were chosen, shown or not */
+};
+
+/* --- list --- */
+
+static void list_letter(struct listing *listing, const struct sl_letter *letter)
+{
+    if (listing->command->json)
+        sl_letter_json(letter, false, false, stdout);
+    else
+        sl_letter_line_of(letter, &listing->lines[listing->shown]);
+    listing->shown++;
+}
+
+static int list_letters(struct listing *listing, struct sl_state *state, struct sl_err *err)
+{
+    struct sl_letter *letters = sl_calloc((size_t)listing->limit, sizeof *letters);
+    struct sl_arena arena;
+    unsigned count = 0;
+    sl_arena_init(&arena, ARENA_BYTES);
+    int rc = state->type->letters_find(state, &listing->command->choice.filter, NULL, true, true,
+                                       (unsigned)listing->limit, &arena, letters, &count, err);
+    for (unsigned i = 0; i < count; i++)
+        list_letter(listing, &letters[i]);
+    sl_arena_done(&arena);
+    free(letters);
+    return rc;
+}
+
+static enum sl_unreadable_fate list_message(void *ctx, const struct sl_unreadable *message)
+{
+    struct listing *listing = ctx;
+    if (!sl_letter_chosen(&listing->command->choice, message))
+        return SL_UNREADABLE_LEAVE;
+    listing->messages++;
+    if (listing->shown == listing->limit)
+        return SL_UNREADABLE_LEAVE;
+    if (listing->command->json)
+        sl_letter_json_of_message(message, false, false, stdout);
+    else
+        sl_letter_line_of_message(message, &listing->lines[listing->shown]);
+    listing->shown++;
+    return SL_UNREADABLE_LEAVE;
+}
+
+/* "17 letters: untypable 12, refused 5". */
+static void print_totals(const struct listing *listing, const struct sl_letter_count *counts,
+                         unsigned count)
+{
+    uint64_t all = listing->messages;
+    for (unsigned i = 0; i < count; i++)
+        all += counts[i].letters;
+    printf("%s%" PRIu64 " dead letter%s", listing->shown ? "\n" : "", all, sl_dead_plural(all));
+    const char *before = ": ";
+    for (unsigned i = 0; i < count; i++, before = ", ")
+        printf("%s%s %" PRIu64, before, counts[i].code, counts[i].letters);
+    if (listing->messages)
+        printf("%s%s %" PRIu64, before, SL_UNREADABLE_CODE, listing->messages);
+    if (listing->shown < all)
+        printf("; the newest %" PRIu64 " are shown, --limit shows more", listing->shown);
+    fputs(".\n", stdout);
+    if (all)
+        fputs("sluice dead show ID tells all of one; sluice dead list --codes what to do.\n",
+              stdout);
+}
+
+static int list_state(struct listing *listing, struct sl_letter_count *counts, unsigned *ret_count)
+{
+    const struct sl_dead_command *command = listing->command;
+    struct sl_err err = {0};
+    struct sl_state *state = sl_session_state(command->session);
+    if (!state)
+        return SL_EXIT_FAILED;
+    int rc = state->type->letters_count(state, &command->choice.filter, counts, ret_count, &err);
+    if (rc == SL_OK)
+        rc = list_letters(listing, state, &err);
+    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+}
+
+static int list_queue(struct listing *listing)
+{
+    struct sl_err err = {0};
+    struct sl_unreadable_result result;
+    struct sl_broker *broker = sl_session_broker(listing->command->session);
+    if (!broker)
+        return SL_EXIT_FAILED;
+    int rc = sl_unreadable_walk(broker, list_message, listing, &result, &err);
+    if (rc != SL_OK)
+        return sl_session_fail(&err);
+    listing->messages += result.left;
+    return SL_EXIT_OK;
+}
+
+int sl_dead_list(struct sl_dead_command *command)
+{
+    static struct sl_letter_count counts[SL_LETTER_CODES_MAX];
+    struct listing listing = {.command = command, .limit = SL_DEAD_LIST};
+    unsigned count = 0;
+    int of_state = SL_EXIT_OK, of_queue = SL_EXIT_OK;
+    if (command->choice.limit)
+        listing.limit = command->choice.limit;
+    if (listing.limit > SL_DEAD_LIST_MAX)
+        listing.limit = SL_DEAD_LIST_MAX;
+    listing.lines = sl_calloc((size_t)listing.limit, sizeof *listing.lines);
+    if (command->choice.letters)
+        of_state = list_state(&listing, counts, &count);
+    if (command->choice.messages)
+        of_queue = list_queue(&listing);
+    if (!command->json) {
+        sl_letter_lines_print(listing.lines, (size_t)listing.shown, stdout);
+        for (uint64_t i = 0; i < listing.shown; i++)
+            sl_letter_line_done(&listing.lines[i]);
+        if (of_state == SL_EXIT_OK && of_queue == SL_EXIT_OK)
+            print_totals(&listing, counts, count);
+    }
+    free(listing.lines);
+    return of_state == SL_EXIT_OK ? of_queue : of_state;
+}
+
+/* --- show --- */
+
+static enum sl_unreadable_fate show_message(void *ctx, const struct sl_unreadable *message)
+{
+    struct listing *listing = ctx;
+    const struct sl_dead_command *command = listing->command;
+    bool reveal = command->session->options->letters.reveal;
+    if (!sl_letter_chosen(&command->choice, message) || listing->shown)
+        return SL_UNREADABLE_LEAVE;
+    listing->shown++;
+    if (command->json)
+        sl_letter_json_of_message(message, true, reveal, stdout);
+    else
+        sl_letter_show_message(
+            message, sl_unreadable_can_publish(command->session->broker, message), reveal, stdout);
+    return SL_UNREADABLE_LEAVE;
+}
+
+static int show_letter(struct listing *listing)
+{
+    const struct sl_dead_command *command = listing->command;
+    bool reveal = command->session->options->letters.reveal;
+    struct sl_err err = {0};
+    struct sl_letter letter;
+    struct sl_arena arena;
+    unsigned count = 0;
+    struct sl_state *state = sl_session_state(command->session);
+    if (!state)
+        return SL_EXIT_FAILED;
+    sl_arena_init(&arena, ARENA_BYTES);
+    int rc = state->type->letters_find(state, &command->choice.filter, NULL, false, false, 1,
+                                       &arena, &letter, &count, &err);
+    if (count && command->json)
+        sl_letter_json(&letter, true, reveal, stdout);
+    else if (count)
+        sl_letter_show(&letter, reveal, stdout);
+    listing->shown = count;
+    sl_arena_done(&arena);
+    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+}
+
+int sl_dead_show(struct sl_dead_command *command)
+{
+    struct listing listing = {.command = command};
+    int status;
+    if (command->choice.letters) {
+        status = show_letter(&listing);
+    } else {
+        struct sl_err err = {0};
+        struct sl_unreadable_result result;
+        struct sl_broker *broker = sl_session_broker(command->session);
+        if (!broker)
+            return SL_EXIT_FAILED;
+        int rc = sl_unreadable_walk(broker, show_message, &listing, &result, &err);
+        status = rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+    }
+    if (status != SL_EXIT_OK || listing.shown)
+        return status;
+    fprintf(stderr, "sluice: there is no such letter (any more)\n");
+    return SL_EXIT_FAILED;
+}

@@ -1,0 +1,208 @@
+/* sluice dead replay. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/dead.h"
+#include "loop/fiber.h"
+#include "sink/amqp.h"
+#include "source/replay.h"
+
+enum {
+    CONNECT_MS = 5000,
+    LEDGER_WAIT_MS = 60 * 1000,
+    TOLD_MAX = 20, /* letters that are named one by one */
+    WATCH_MS = 3000,
+};
+
+struct replaying {
+    struct sl_dead_command *command;
+    bool dry_run;
+    struct sl_replay_result letters;
+    uint64_t messages, messages_left; /* published again; that cannot be */
+    uint64_t told;
+};
+
+/* --- what is told --- */
+
+static void tell(struct replaying *replaying, const char *id, const char *why)
+{
+    if (replaying->command->json) {
+        struct sl_buf line;
+        sl_buf_init(&line);
+        sl_buf_add_text(&line, "{\"id\":");
+        sl_buf_add_json_text(&line, id);
+        sl_buf_add_text(&line, ",\"refused\":");
+        sl_buf_add_json_text(&line, why);
+        printf("%s}\n", line.data);
+        sl_buf_done(&line);
+    } else if (replaying->told < TOLD_MAX) {
+        printf("%s stays: %s\n", id, why);
+    }
+    replaying->told++;
+}
+
+static void on_refused(void *ctx, const struct sl_letter *letter, const char *why)
+{
+    struct sl_buf id;
+    sl_buf_init(&id);
+    sl_letter_id(letter, &id);
+    tell(ctx, id.data, why);
+    sl_buf_done(&id);
+}
+
+static void print_letters(const struct replaying *replaying)
+{
+    const struct sl_replay_result *r = &replaying->letters;
+    if (replaying->dry_run) {
+        printf("%" PRIu64 " letter%s found: %" PRIu64 " would be replayed, %" PRIu64
+               " would fail again, %" PRIu64 " cannot be.\n",
+               r->found, sl_dead_plural(r->found), r->rows, r->again, r->refused);
+        return;
+    }
+    printf("%" PRIu64 " letter%s found: %" PRIu64 " replayed and gone (applied %" PRIu64
+           ", stale %" PRIu64 "), %" PRIu64 " failed again, %" PRIu64 " cannot be replayed.\n",
+           r->found, sl_dead_plural(r->found), r->removed, r->applied, r->stale, r->again,
+           r->refused);
+    if (*r->run)
+        printf("sluice audit --run %s shows the books.\n", r->run);
+}
+
+static void print_text(const struct replaying *replaying)
+{
+    const struct sl_letter_choice *choice = &replaying->command->choice;
+    if (replaying->told > TOLD_MAX)
+        printf("… and %" PRIu64 " more stay.\n", replaying->told - TOLD_MAX);
+    if (choice->letters)
+        print_letters(replaying);
+    if (choice->messages && (replaying->messages || replaying->messages_left || !choice->letters))
+        printf("%" PRIu64 " message%s of the queue \"unreadable\" %s, %" PRIu64
+               " cannot be replayed.\n",
+               replaying->messages, sl_dead_plural(replaying->messages),
+               replaying->dry_run ? "would be published again" : "published again",
+               replaying->messages_left);
+}
+
+static void print_json(const struct replaying *replaying)
+{
+    const struct sl_replay_result *r = &replaying->letters;
+    printf("{\"dry_run\":%s,\"found\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"applied\":%" PRIu64
+           ",\"stale\":%" PRIu64 ",\"again\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"removed\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"messages_left\":%" PRIu64
+           ",\"run\":\"%s\"}\n",
+           replaying->dry_run ? "true" : "false", r->found, r->rows, r->applied, r->stale, r->again,
+           r->refused, r->removed, replaying->messages, replaying->messages_left, r->run);
+}
+
+/* --- letters --- */
+
+/* A broker that blocks publishing is waited for, however long; but not in silence. */
+static void watch(void *arg)
+{
+    const struct sl_sink *sink = arg;
+    bool told = false;
+    while (sl_fiber_sleep(WATCH_MS) == SL_OK) {
+        const char *trouble = sl_sink_amqp_trouble(sink);
+        if (trouble && !told)
+            fprintf(stderr, "sluice: waiting: %s\n", trouble);
+        told = trouble != NULL;
+    }
+}
+
+static int replay_letters(struct replaying *replaying)
+{
+    struct sl_session *session = replaying->command->session;
+    const struct sl_letter_choice *choice = &replaying->command->choice;
+    struct sl_err err = {0};
+    struct sl_state *state = sl_session_state(session);
+    struct sl_broker *broker = state ? sl_session_broker(session) : NULL;
+    if (!broker)
+        return SL_EXIT_FAILED;
+    struct sl_sink *sink = sl_sink_amqp_new(broker);
+    const struct sl_replay_options options = {
+        .config = session->config,
+        .state = state,
+        .sink = sink,
+        .tombstone_ttl_ms = session->settings->mongo.tombstone_ttl_ms,
+        .rate = choice->rate ? choice->rate : SL_REPLAY_RATE,
+        .limit = choice->limit,
+        .ledger_wait_ms = choice->wait_ms ? choice->wait_ms : LEDGER_WAIT_MS,
+        .dry_run = replaying->dry_run,
+        .refused = on_refused,
+        .ctx = replaying,
+    };
+    struct sl_fiber *watcher = sl_fiber_spawn_joinable("replay.watch", watch, sink);
+    int rc = replaying->dry_run ? SL_OK : sink->type->ping(sink, sl_deadline_in(CONNECT_MS), &err);
+    if (rc == SL_OK)
+        rc = sl_replay(&options, &choice->filter, &replaying->letters, &err);
+    sl_fiber_cancel(watcher);
+    sl_fiber_join(watcher);
+    sink->type->close(sink);
+    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+}
+
+/* --- messages --- */
+
+static const char *why_not(const struct replaying *replaying, const struct sl_unreadable *message)
+{
+    struct sl_session *session = replaying->command->session;
+    int64_t life_ms = (int64_t)session->settings->mongo.tombstone_ttl_ms;
+    if (!sl_unreadable_can_publish(session->broker, message))
+        return "it could not be read again either: drop it, or mend its producer";
+    if (!message->batch) /* an event: its row will be read as it is now */
+        return NULL;
+    if (!message->published_at_ms || message->published_at_ms <= sl_wall_ms() - life_ms)
+        return "it is older than deletions are remembered (mongo.tombstone_ttl), so that it might "
+               "bring a deleted document back: drop it, and read the source again "
+               "(sluice refresh FEED)";
+    if (!sl_config_route(session->config, message->feed, message->entity))
+        return "the configuration does not name its feed and entity";
+    return NULL;
+}
+
+static enum sl_unreadable_fate judge(void *ctx, const struct sl_unreadable *message)
+{
+    struct replaying *replaying = ctx;
+    const struct sl_letter_choice *choice = &replaying->command->choice;
+    uint64_t done = replaying->letters.found + replaying->messages + replaying->messages_left;
+    if (!sl_letter_chosen(choice, message) || (choice->limit && done >= choice->limit))
+        return SL_UNREADABLE_LEAVE;
+    const char *why = why_not(replaying, message);
+    if (why) {
+        char id[64];
+        snprintf(id, sizeof id, SL_UNREADABLE_ID "%016" PRIx64, message->hash);
+        replaying->messages_left++;
+        tell(replaying, id, why);
+        return SL_UNREADABLE_LEAVE;
+    }
+    replaying->messages++;
+    return replaying->dry_run ? SL_UNREADABLE_LEAVE : SL_UNREADABLE_PUBLISH;
+}
+
+static int replay_messages(struct replaying *replaying)
+{
+    struct sl_err err = {0};
+    struct sl_unreadable_result result;
+    struct sl_broker *broker = sl_session_broker(replaying->command->session);
+    if (!broker)
+        return SL_EXIT_FAILED;
+    int rc = sl_unreadable_walk(broker, judge, replaying, &result, &err);
+    if (!replaying->dry_run)
+        replaying->messages = result.published;
+    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+}
+
+int sl_dead_replay(struct sl_dead_command *command)
+{
+    struct replaying replaying = {.command = command,
+                                  .dry_run = command->session->options->dry_run};
+    int status = command->choice.letters ? replay_letters(&replaying) : SL_EXIT_OK;
+    if (status == SL_EXIT_OK && command->choice.messages)
+        status = replay_messages(&replaying);
+    if (command->json)
+        print_json(&replaying);
+    else
+        print_text(&replaying);
+    bool left = replaying.letters.refused || replaying.letters.again || replaying.messages_left;
+    return status == SL_EXIT_OK && left ? SL_EXIT_FAILED : status;
+}

@@ -1,0 +1,48 @@
+/* Looks in the state for refreshes that were asked for, and tells the feeds here: whoever owns such
+ * a feed takes it up. One question every two seconds, however many feeds there are. */
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/gateway_own.h"
+
+enum { LOOK_EVERY_MS = 2000, OPEN_MAX = 64 };
+
+static void tell(struct sl_gateway *gateway, const char *name)
+{
+    for (size_t i = 0; i < gateway->feed_count; i++) {
+        const struct sl_feed *feed = &gateway->feeds[i];
+        if (!strcmp(feed->config->name, name) && feed->kind->refresh)
+            feed->kind->refresh(feed->source);
+    }
+}
+
+static void look_for_refreshes(void *arg)
+{
+    struct sl_gateway *gateway = arg;
+    char feeds[OPEN_MAX][SL_NAME_MAX];
+    do {
+        struct sl_err err = {0};
+        unsigned count = 0;
+        int rc =
+            gateway->state->type->refreshes_open(gateway->state, feeds, OPEN_MAX, &count, &err);
+        if (rc != SL_OK && rc != SL_CANCELED)
+            sl_log(SL_DEBUG, "cannot look for refreshes", SL_T("error", err.message));
+        for (unsigned i = 0; rc == SL_OK && i < count; i++)
+            tell(gateway, feeds[i]);
+    } while (sl_fiber_sleep_beat(LOOK_EVERY_MS) == SL_OK);
+}
+
+void sl_refresher_start(struct sl_gateway *gateway)
+{
+    if (gateway->feed_count)
+        gateway->refresher = sl_fiber_spawn_joinable("refresh", look_for_refreshes, gateway);
+}
+
+void sl_refresher_stop(struct sl_gateway *gateway)
+{
+    if (!gateway->refresher)
+        return;
+    sl_fiber_cancel(gateway->refresher);
+    sl_fiber_join(gateway->refresher);
+    gateway->refresher = NULL;
+}

@@ -1,0 +1,132 @@
+/* A refresh of a table that somebody asked for: a full read and its sweep.
+ *
+ * The link from which the changes would have been read is kept until the sweep has deleted what the
+ * full read did not bring. When it deletes nothing (tried only, or refused), the feed goes back to
+ * that link: it brings the deletions that happened before the full read, which its own link does
+ * not. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/dataverse_own.h"
+
+/* No full read, no sweep: the feed follows the changes. */
+static bool is_at_rest(const struct sl_dv_feed *feed)
+{
+    return feed->link && !feed->linked_full && !feed->at.reading[0] && !feed->at.sweeping[0];
+}
+
+bool sl_dv_refresh_is_due(const struct sl_dv_feed *feed)
+{
+    return feed->refresh_told;
+}
+
+int sl_dv_refresh_look(struct sl_dv_feed *feed, struct sl_refresh *ret, bool *ret_asked,
+                       struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    *ret_asked = false;
+    if (!feed->at.refresh)
+        return SL_OK;
+    int rc = state->type->refresh_get(state, feed->config->name, ret, err);
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    *ret_asked = rc == SL_OK && ret->number == feed->at.refresh && sl_refresh_is_open(ret);
+    return rc;
+}
+
+static int save(struct sl_dv_feed *feed, struct sl_refresh *refresh, enum sl_refresh_state to,
+                struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    refresh->state = to;
+    return state->type->refresh_save(state, refresh, feed->fence, err);
+}
+
+int sl_dv_refresh_counted(struct sl_dv_feed *feed, struct sl_refresh *refresh,
+                          const struct sl_refresh_part *part, struct sl_err *err)
+{
+    snprintf(refresh->read, sizeof refresh->read, "%s", feed->at.sweeping);
+    refresh->parts[0] = *part;
+    refresh->part_count = 1;
+    return save(feed, refresh, SL_REFRESH_SWEEPING, err);
+}
+
+/* Its full read was swept, or was not to be. */
+static int conclude(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_err *err)
+{
+    bool refused = feed->at.note[0] != '\0';
+    snprintf(refresh->note, sizeof refresh->note, "%s", feed->at.note);
+    int rc = save(feed, refresh, refused ? SL_REFRESH_REFUSED : SL_REFRESH_DONE, err);
+    if (rc == SL_OK)
+        sl_log(SL_INFO, "refresh ended", SL_T("feed", feed->config->name),
+               SL_T("read", refresh->read), SL_T("how", sl_refresh_state_name(refresh->state)));
+    return rc;
+}
+
+static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_err *err)
+{
+    int rc = SL_OK;
+    sl_dv_sweep_stop(feed);
+    if (refresh->reset[0])
+        rc = sl_dv_reset_versions(feed->dataverse, refresh->reset, err);
+    if (rc != SL_OK)
+        return rc;
+    if (feed->lost)
+        return sl_err_set(err, SL_CLOSED, "the feed goes back to an older link first");
+    free(feed->at.kept); /* after a restore the old link belongs to another past */
+    feed->at.kept = refresh->reset[0] || !feed->at.newest ? NULL : sl_strdup(feed->at.newest);
+    feed->at.refresh = refresh->number;
+    rc = sl_dv_begin_full(feed, "a refresh was asked for", err);
+    if (rc != SL_OK)
+        return rc;
+    snprintf(refresh->read, sizeof refresh->read, "%s", feed->at.reading);
+    return save(feed, refresh, SL_REFRESH_READING, err);
+}
+
+int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_refresh *refresh = SL_NEW(struct sl_refresh);
+    bool rested = is_at_rest(feed); /* else a sweep may end, and note more, during the question */
+    feed->refresh_told = false;
+    int rc = state->type->refresh_get(state, feed->config->name, refresh, err);
+    bool open = rc == SL_OK && sl_refresh_is_open(refresh);
+    bool begun = open && feed->at.refresh == refresh->number;
+    if (begun && rested && is_at_rest(feed))
+        rc = conclude(feed, refresh, err);
+    /* A full read under way comes first, but after a restore it is worth nothing. */
+    else if (open && !begun && ((rested && is_at_rest(feed)) || refresh->reset[0]))
+        rc = begin(feed, refresh, err);
+    free(refresh);
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    feed->refresh_told |= rc != SL_OK; /* again after the pause */
+    return rc;
+}
+
+int sl_dv_leave_sweep(struct sl_dv_feed *feed, bool clean, struct sl_err *err)
+{
+    struct sl_checkpoint *at = &feed->at;
+    char name[SL_NAME_MAX];
+    snprintf(name, sizeof name, "%s", at->sweeping);
+    at->sweeping[0] = '\0';
+    if (at->kept && !clean)
+        sl_dv_return(feed);
+    free(at->kept);
+    at->kept = NULL;
+    int rc = sl_dv_save(feed, err);
+    if (rc != SL_OK) /* it is counted again */
+        snprintf(at->sweeping, sizeof at->sweeping, "%s", name);
+    feed->refresh_told |= rc == SL_OK && at->refresh;
+    return rc;
+}
+
+void sl_source_dataverse_refresh(struct sl_source *source)
+{
+    struct sl_dv_feed *feed = (struct sl_dv_feed *)source;
+    feed->refresh_told = true;
+    sl_wake_all(&feed->wake);
+}

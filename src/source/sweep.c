@@ -1,0 +1,93 @@
+#include "source/sweep.h"
+
+#include <stdio.h>
+
+#include "source/feed_names.h"
+
+enum { IDS_AT_ONCE = 1000, ARENA_BYTES = 64 * 1024 };
+
+int sl_sweep_count(const struct sl_sweep *sweep, struct sl_refresh_part *part, struct sl_err *err)
+{
+    struct sl_state *state = sweep->state;
+    const char *name;
+    int rc = SL_OK;
+    part->unseen = part->live = 0;
+    for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(sweep->feed, i)); i++) {
+        uint64_t unseen = 0, live = 0;
+        rc = state->type->unseen_count(state, part->collection, name, sweep->read, part->floor,
+                                       &unseen, &live, err);
+        part->unseen += unseen;
+        part->live += live;
+    }
+    return rc;
+}
+
+bool sl_sweep_is_allowed(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                         char ret_why[SL_ERR_TEXT_BYTES])
+{
+    if (!part->unseen)
+        return true;
+    if (sweep->dead) {
+        snprintf(ret_why, SL_ERR_TEXT_BYTES,
+                 "%s: %llu rows of the full read are dead letters, so %llu documents in '%s' that "
+                 "it did not bring may be alive; mend the rows and refresh again",
+                 sweep->read, (unsigned long long)sweep->dead, (unsigned long long)part->unseen,
+                 part->collection);
+        return false;
+    }
+    if (sweep->force || part->unseen * 100 <= part->live * (uint64_t)sweep->limit_percent)
+        return true;
+    snprintf(
+        ret_why, SL_ERR_TEXT_BYTES,
+        "%s: %llu of %llu documents in '%s' would be deleted, more than sweep_limit (%lld %%); "
+        "if that is right: sluice refresh %s --force",
+        sweep->read, (unsigned long long)part->unseen, (unsigned long long)part->live,
+        part->collection, (long long)sweep->limit_percent, sweep->feed->name);
+    return false;
+}
+
+/* One portion of what is stored under name; after is where it ended. *ret_count 0: there was none.
+ */
+static int walk_some(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                     const char *name, sl_sweep_take *take, void *ctx, struct sl_buf *after,
+                     unsigned *ret_count, struct sl_err *err)
+{
+    struct sl_state *state = sweep->state;
+    struct sl_arena arena;
+    struct sl_str ids[IDS_AT_ONCE];
+    sl_arena_init(&arena, ARENA_BYTES);
+    int rc = state->type->unseen_ids(state, part->collection, name, sweep->read, part->floor,
+                                     after->data, IDS_AT_ONCE, &arena, ids, ret_count, err);
+    for (unsigned i = 0; rc == SL_OK && i < *ret_count; i++)
+        rc = take(ctx, ids[i], err);
+    if (rc == SL_OK && *ret_count) {
+        sl_buf_clear(after);
+        sl_buf_add(after, ids[*ret_count - 1].at, ids[*ret_count - 1].length);
+    }
+    sl_arena_done(&arena);
+    return rc;
+}
+
+static int walk_name(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                     const char *name, sl_sweep_take *take, void *ctx, struct sl_err *err)
+{
+    struct sl_buf after;
+    unsigned count = 1;
+    int rc = SL_OK;
+    sl_buf_init(&after);
+    sl_buf_add_text(&after, "");
+    while (rc == SL_OK && count)
+        rc = walk_some(sweep, part, name, take, ctx, &after, &count, err);
+    sl_buf_done(&after);
+    return rc;
+}
+
+int sl_sweep_walk(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                  sl_sweep_take *take, void *ctx, struct sl_err *err)
+{
+    const char *name;
+    int rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(sweep->feed, i)); i++)
+        rc = walk_name(sweep, part, name, take, ctx, err);
+    return rc;
+}

@@ -1,0 +1,309 @@
+#include "source/unreadable.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "broker/topology.h"
+#include "flow/message.h"
+#include "loop/fiber.h"
+
+enum {
+    CONNECT_MS = 5000,
+    CLOSE_MS = 2000,
+    PUBLISH_MS = 30 * 1000,
+    QUIET_MS = 3000,                    /* no delivery for so long: somebody else has the rest */
+    HELD_BYTES_MAX = 256 * 1024 * 1024, /* not looked at yet */
+    WINDOW = 16,
+    WINDOW_BYTES = 16 * 1024 * 1024,
+};
+
+struct arrived {
+    struct arrived *next;
+    uint64_t tag;
+    char *routing_key, *content_type, *message_id;
+    char *body; /* NULL: not kept */
+    size_t size;
+};
+
+struct walk {
+    const struct sl_broker *broker;
+    struct sl_unreadable_result *result;
+    struct sl_amqp *in, *out; /* publishing has a connection of its own: an alarm may stop it */
+    struct sl_channel *channel, *publisher;
+    struct arrived *first, **last;
+    size_t held_bytes;
+    bool over;
+    struct sl_err why;
+    struct sl_waitlist changed;
+};
+
+/* --- deliveries --- */
+
+static char *copy(struct sl_str text)
+{
+    return sl_strndup(text.length ? text.at : "", text.length);
+}
+
+static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
+{
+    struct walk *walk = ctx;
+    struct arrived *one = SL_NEW(struct arrived);
+    one->tag = delivery->tag;
+    one->routing_key = copy(delivery->routing_key);
+    one->content_type = copy(delivery->content_type);
+    one->message_id = copy(delivery->message_id);
+    one->size = delivery->size;
+    one->body = delivery->body;
+    if (one->body && walk->held_bytes + one->size > HELD_BYTES_MAX) {
+        free(one->body);
+        one->body = NULL;
+    }
+    walk->held_bytes += one->body ? one->size : 0;
+    *walk->last = one;
+    walk->last = &one->next;
+    sl_wake_all(&walk->changed);
+}
+
+static void on_close(void *ctx, const struct sl_err *why)
+{
+    struct walk *walk = ctx;
+    walk->over = true;
+    walk->why = *why;
+    sl_wake_all(&walk->changed);
+}
+
+static void on_cancel(void *ctx)
+{
+    struct sl_err why;
+    sl_err_set(&why, SL_CLOSED, "RabbitMQ has deleted or moved the queue");
+    on_close(ctx, &why);
+}
+
+static void free_arrived(struct walk *walk, struct arrived *one)
+{
+    walk->held_bytes -= one->body ? one->size : 0;
+    free(one->routing_key);
+    free(one->content_type);
+    free(one->message_id);
+    free(one->body);
+    free(one);
+}
+
+/* NULL: *ret_code is SL_NOTFOUND when no more come, else a failure. */
+static struct arrived *take(struct walk *walk, int *ret_code, struct sl_err *err)
+{
+    uint64_t deadline_ms = sl_deadline_in(QUIET_MS);
+    int rc = SL_OK;
+    while (!walk->first && !walk->over && rc == SL_OK)
+        rc = sl_wait(&walk->changed, deadline_ms);
+    struct arrived *one = walk->first;
+    if (one) {
+        walk->first = one->next;
+        if (!walk->first)
+            walk->last = &walk->first;
+        return one;
+    }
+    *err = walk->why;
+    *ret_code = rc == SL_TIMEOUT ? SL_NOTFOUND : SL_CLOSED;
+    if (rc == SL_CANCELED)
+        *ret_code = sl_err_set(err, rc, "cancelled");
+    return NULL;
+}
+
+/* --- what it is --- */
+
+/* "lane.feed.entity", cut in place; what is missing is "". */
+static void split_key(char *key, const char **ret_feed, const char **ret_entity)
+{
+    char *feed = strchr(key, '.');
+    char *entity = feed ? strrchr(feed + 1, '.') : NULL; /* a feed's name may hold points */
+    *ret_feed = *ret_entity = "";
+    if (!entity)
+        return;
+    *entity = 0;
+    *ret_feed = feed + 1;
+    *ret_entity = entity + 1;
+}
+
+static bool is_event(const struct sl_broker *broker, const char *routing_key)
+{
+    char events[SL_QUEUE_NAME_MAX];
+    sl_topology_queue(broker->settings, "events.", events);
+    return !strncmp(routing_key, events, strlen(events));
+}
+
+static struct sl_batch *decode(const struct arrived *one, struct sl_err *err)
+{
+    struct sl_batch *batch = sl_batch_new(NULL, 0);
+    if (!one->body)
+        sl_err_set(err, SL_REJECTED, "too large to be looked at");
+    else if (sl_message_decode(batch, one->content_type, one->body, one->size, err) == SL_OK)
+        return batch;
+    sl_batch_free(batch);
+    return NULL;
+}
+
+/* One that was too large to be kept is told apart by its id and size. */
+static uint64_t hash_of(const struct arrived *one)
+{
+    uint64_t body = one->body ? sl_hash(one->body, one->size)
+                              : sl_hash(one->message_id, strlen(one->message_id)) + one->size;
+    return body ^ sl_hash(one->routing_key, strlen(one->routing_key));
+}
+
+static enum sl_unreadable_fate show(const struct walk *walk, const struct arrived *one,
+                                    sl_unreadable_fn *visit, void *ctx)
+{
+    struct sl_err err = {0};
+    bool event = is_event(walk->broker, one->routing_key);
+    char *key = sl_strdup(one->routing_key);
+    struct sl_batch *batch = event ? NULL : decode(one, &err);
+    struct sl_unreadable message = {
+        .hash = hash_of(one),
+        .body = {one->body ? one->body : "", one->body ? one->size : 0},
+        .size = one->size,
+        .routing_key = one->routing_key,
+        .content_type = one->content_type,
+        .message_id = one->message_id,
+        .batch = batch,
+        .why = event   ? "an event that could not be read"
+               : batch ? ""
+                       : err.message,
+        .feed = "",
+        .entity = "",
+    };
+    if (batch) {
+        message.feed = batch->origin.feed;
+        message.entity = batch->origin.entity;
+        message.published_at_ms = batch->published_at_ms;
+    } else if (!event) {
+        split_key(key, &message.feed, &message.entity);
+    }
+    enum sl_unreadable_fate fate = visit(ctx, &message);
+    sl_batch_free(batch);
+    free(key);
+    return fate;
+}
+
+bool sl_unreadable_can_publish(const struct sl_broker *broker, const struct sl_unreadable *message)
+{
+    return message->body.length && (message->batch || is_event(broker, message->routing_key));
+}
+
+/* --- what becomes of it --- */
+
+static int open_publisher(struct walk *walk, struct sl_err *err)
+{
+    uint64_t deadline_ms = sl_deadline_in(CONNECT_MS);
+    if (walk->publisher)
+        return SL_OK;
+    walk->out = sl_broker_amqp(walk->broker, "sluice dead publisher");
+    int rc = sl_amqp_connect(walk->out, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_topology_declare(walk->out, walk->broker->settings, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_open(walk->out, NULL, NULL, deadline_ms, &walk->publisher, err);
+    return rc == SL_OK ? sl_channel_confirm(walk->publisher, WINDOW, WINDOW_BYTES, deadline_ms, err)
+                       : rc;
+}
+
+/* To where it was published first. Its headers are lost: nobody of sluice reads them. */
+static int publish(struct walk *walk, const struct arrived *one, struct sl_err *err)
+{
+    bool event = is_event(walk->broker, one->routing_key);
+    const struct sl_publish message = {
+        .exchange = event ? "" : walk->broker->settings->exchange,
+        .routing_key = one->routing_key,
+        .content_type = one->content_type,
+        .message_id = one->message_id,
+        .body = {one->body, one->size},
+    };
+    int rc = open_publisher(walk, err);
+    return rc == SL_OK
+               ? sl_channel_publish(walk->publisher, &message, sl_deadline_in(PUBLISH_MS), err)
+               : rc;
+}
+
+static int treat(struct walk *walk, const struct arrived *one, sl_unreadable_fn *visit, void *ctx,
+                 struct sl_err *err)
+{
+    enum sl_unreadable_fate fate = show(walk, one, visit, ctx);
+    int rc = SL_OK;
+    walk->result->looked_at++;
+    if (fate == SL_UNREADABLE_PUBLISH)
+        rc = publish(walk, one, err);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot publish a message again");
+    if (fate != SL_UNREADABLE_LEAVE)
+        sl_channel_ack(walk->channel, one->tag);
+    walk->result->published += fate == SL_UNREADABLE_PUBLISH;
+    walk->result->dropped += fate == SL_UNREADABLE_DROP;
+    return SL_OK;
+}
+
+/* --- the walk --- */
+
+/* *ret_count: how many messages to wait for. */
+static int open_queue(struct walk *walk, uint32_t *ret_count, struct sl_err *err)
+{
+    static const struct sl_channel_handler handler = {on_delivery, on_cancel, on_close};
+    struct sl_queue_state queue = {0};
+    char name[SL_QUEUE_NAME_MAX];
+    uint64_t deadline_ms = sl_deadline_in(CONNECT_MS);
+    sl_topology_queue(walk->broker->settings, "unreadable", name);
+    int rc = sl_amqp_connect(walk->in, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_open(walk->in, &handler, walk, deadline_ms, &walk->channel, err);
+    if (rc == SL_OK)
+        rc = sl_channel_queue_state(walk->channel, name, deadline_ms, &queue, err);
+    *ret_count = queue.messages < SL_UNREADABLE_MAX ? queue.messages : SL_UNREADABLE_MAX;
+    if (rc != SL_OK || !*ret_count)
+        return rc;
+    walk->result->left = queue.messages - *ret_count;
+    rc = sl_channel_qos(walk->channel, (uint16_t)*ret_count, deadline_ms, err);
+    return rc == SL_OK ? sl_channel_consume(walk->channel, name, deadline_ms, err) : rc;
+}
+
+static int go_through(struct walk *walk, uint32_t count, sl_unreadable_fn *visit, void *ctx,
+                      struct sl_err *err)
+{
+    int rc = SL_OK;
+    for (uint32_t i = 0; i < count && rc == SL_OK; i++) {
+        struct arrived *one = take(walk, &rc, err);
+        if (!one)
+            break;
+        rc = treat(walk, one, visit, ctx, err);
+        free_arrived(walk, one);
+    }
+    return rc == SL_NOTFOUND ? SL_OK : rc;
+}
+
+static void close_connection(struct sl_amqp *amqp, struct sl_channel *channel)
+{
+    if (amqp)
+        sl_amqp_close(amqp, sl_deadline_in(CLOSE_MS)); /* in order, so that acks count */
+    sl_channel_free(channel);
+    sl_amqp_free(amqp);
+}
+
+int sl_unreadable_walk(const struct sl_broker *broker, sl_unreadable_fn *visit, void *ctx,
+                       struct sl_unreadable_result *ret, struct sl_err *err)
+{
+    struct walk walk = {.broker = broker, .result = ret};
+    uint32_t count = 0;
+    *ret = (struct sl_unreadable_result){0};
+    walk.last = &walk.first;
+    walk.in = sl_broker_amqp(broker, "sluice dead");
+    int rc = open_queue(&walk, &count, err);
+    if (rc == SL_OK && count)
+        rc = go_through(&walk, count, visit, ctx, err);
+    close_connection(walk.out, walk.publisher);
+    close_connection(walk.in, walk.channel);
+    for (struct arrived *one = walk.first, *next; one; one = next) {
+        next = one->next;
+        free_arrived(&walk, one);
+    }
+    return rc == SL_NOTFOUND ? SL_OK : rc;
+}
