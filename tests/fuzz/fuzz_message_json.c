@@ -1,0 +1,8 @@
+/* Messages in Extended JSON, from a queue that strangers may write to. */
+#include "fuzz_message.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_message(SL_CONTENT_JSON, data, size);
+    return 0;
+}
