@@ -32,6 +32,7 @@ class Outcome:
     servers_cpu_s: dict
     stages: dict             # sluice's own view: {stage: [p50, p99, max] in ms}, warming up included
     about: dict
+    percentiles_ms: list     # the 1st to the 100th
 
 
 def run(options, say):
@@ -55,8 +56,9 @@ def run(options, say):
 
 # --- a case ---
 
-def measure(stage, case, quick):
-    """One case: a fresh sluice, empty databases, the simulator as after its start."""
+def measure(stage, case, quick, look=None):
+    """One case: a fresh sluice, empty databases, the simulator as after its start. look is shown the sluice at
+    the end."""
     stage.clear()
     stage.sim.post("reset")
     case.fill(stage)
@@ -72,30 +74,36 @@ def measure(stage, case, quick):
         seen = reader.seen(SEEN_S)
         seconds, used_s = time.monotonic() - begun, (cpu_of(sluice) - cpu_ns) / 1e9
         servers_cpu_s, others = meter.stop(used_s)
-    latencies = latencies_ms(case, seen, sluice)
+    latencies = latencies_ms(case, seen, sluice.log_tail)
     throttled, stages = throttled_of(stage), stages_of(sluice)
+    if look:
+        look(sluice)
     status = sluice.stop()
     if status != 0:
         raise ServerError(f"sluice ended with status {status}\n{sluice.log_tail()}")
     count = len(latencies)
     return Outcome(quantile(latencies, 0.5), quantile(latencies, 0.99), latencies[-1],
                    used_s * 1000 / case.rows_applied(count), throttled, count, seconds, others,
-                   servers_cpu_s, stages, case.about())
+                   servers_cpu_s, stages, case.about(), percentiles(latencies))
 
 
-def latencies_ms(case, seen, sluice):
+def latencies_ms(case, seen, log_tail):
     """Sorted. A change that nobody saw ends the benchmark: then nothing here means anything."""
     changed = case.changed()
     unseen = [key for key in changed if key not in seen]
     if unseen or not changed:
         raise ServerError(f"{case.name}: {len(unseen)} of {len(changed)} changes were not seen "
-                          f"within {SEEN_S} s, such as {unseen[:3]}\n{sluice.log_tail()}")
+                          f"within {SEEN_S} s, such as {unseen[:3]}\n{log_tail()}")
     return sorted((seen[key] - at) * 1000 for key, at in changed.items())
 
 
 def quantile(ordered, share):
     """The smallest value that so many are at or below."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def percentiles(ordered):
+    return [round(quantile(ordered, number / 100), 3) for number in range(1, 101)]
 
 
 def cpu_of(process):

@@ -204,6 +204,8 @@ class UnderLoad(Followed):
 class Posted(Case):
     """Rows that are posted, one a request; they were changed when the post was sent."""
 
+    path, accepted, version = "/ingest/orders", 202, 0
+
     def fill(self, stage):
         self.port = free_port()
 
@@ -228,14 +230,14 @@ class Posted(Case):
                "note": "Leave it at the quay, please: gate 4, the blue door."}
         body = json.dumps(row)
         if counts:
-            self.reader.watch(order, "orders", order, 0)
+            self.reader.watch(order, "orders", order, self.version)
             time.sleep(0.001)  # it looks already when the row comes
         at = time.time()
-        self.line.request("POST", "/ingest/orders", body, {
+        self.line.request("POST", self.path, body, {
             "Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"})
         reply = self.line.getresponse()
         text = reply.read()
-        if reply.status != 202:
+        if reply.status != self.accepted:
             raise ServerError(f"a post was answered with {reply.status}: {text[:300]}")
         if counts:
             self.sent[order] = at

@@ -15,6 +15,7 @@ import time
 
 import pymongo
 
+ANY = -1  # the least version of a document that has none: it is there
 PACE_S = {"find": 0.0003, "patient": 0.002}  # between two looks
 STREAM_WAIT_MS = 200
 
@@ -64,7 +65,8 @@ def become_quiet():
 
 def is_there(version, deleted, wanted):
     """Whether a document in this state shows the change; a row deleted since shows all of them."""
-    return deleted or (wanted is not None and version is not None and version >= wanted)
+    return (deleted or wanted == ANY or
+            (wanted is not None and version is not None and version >= wanted))
 
 
 # --- find ---

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 
@@ -12,8 +13,8 @@ from servers import ROOT, build_dir
 
 RESULTS = ROOT / "bench/results"
 NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms")
+CHANGE_NUMBERS = ("p50_ms", "p99_ms", "cpu_ms_per_change")  # of one change, where they were measured
 NOISE = 0.05  # share of the machine that others may take without a word about it
-GOALS = {"cpu_s_per_100k": 1.3, "share_of_limit": 0.6, "loop_delay_p99_ms": 5.0}
 
 
 def medians(rounds):
@@ -27,12 +28,14 @@ def table(result, rounds):
     """The lines of the table: medians, then every round."""
     limit = result.get("limit-2", {}).get("rows_per_s")
     yield f"  {'median':16}{'rows/s':>10}{'of limit':>10}{'CPU s/100k':>12}{'peak MiB':>10}" \
-          f"{'loop p99 ms':>13}"
-    for system, numbers in result.items():
+          f"{'loop p99 ms':>13}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}"
+    for system in rounds:
+        numbers = result[system]
         share = f"{numbers['rows_per_s'] / limit:.2f}" if limit else ""
         delay = f"{numbers['loop_delay_p99_ms']:.2f}" if "loop_delay_p99_ms" in numbers else ""
         yield (f"  {system:16}{numbers['rows_per_s']:>10,.0f}{share:>10}"
-               f"{numbers['cpu_s_per_100k']:>12.2f}{numbers['rss_mib']:>10.0f}{delay:>13}")
+               f"{numbers['cpu_s_per_100k']:>12.2f}{numbers['rss_mib']:>10.0f}{delay:>13}"
+               + "".join(f"{numbers[key]:>9.2f}" for key in CHANGE_NUMBERS if key in numbers))
     yield ""
     yield (f"  {'each round':16}{'rows/s':>10}{'seconds':>10}{'CPU s/100k':>12}{'batches':>9}"
            f"{'others':>8}{'waited s':>10}  CPU s of the servers meanwhile")
@@ -41,39 +44,26 @@ def table(result, rounds):
             servers = "  ".join(f"{name} {cpu:.1f}" for name, cpu in one.servers_cpu_s.items())
             waited = "" if one.cpu_wait_s is None else f"{one.cpu_wait_s:.2f}"
             yield (f"  {system:16}{one.rows_per_s:>10,.0f}{one.seconds:>10.2f}"
-                   f"{one.cpu_s_per_100k:>12.2f}{one.batches:>9}{one.others_cpu:>8.0%}{waited:>10}"
+                   f"{one.cpu_s_per_100k:>12.2f}{one.batches or '':>9}{one.others_cpu:>8.0%}{waited:>10}"
                    f"  {servers}")
-    noise = max(one.others_cpu for done in rounds.values() for one in done)
+    noise = others_most(rounds)
     if noise > NOISE:
         yield (f"\n  Other programs took up to {noise:.0%} of this machine meanwhile: rows/s and "
                "loop delay\n  say little, and CPU seconds are too high.")
 
 
-def goals(result):
-    """The goals of sluice-json, each with what was reached."""
-    sluice, limit = result.get("sluice-json"), result.get("limit-2")
-    if not sluice:
-        return
-    cpu = sluice["cpu_s_per_100k"]
-    yield goal(f"at most {GOALS['cpu_s_per_100k']} CPU seconds per 100,000 rows", f"{cpu:.2f}",
-                cpu <= GOALS["cpu_s_per_100k"])
-    if limit:
-        share = sluice["rows_per_s"] / limit["rows_per_s"]
-        yield goal(f"at least {GOALS['share_of_limit']} of the limit's rows/s", f"{share:.2f}",
-                    share >= GOALS["share_of_limit"])
-    delay = sluice["loop_delay_p99_ms"]
-    yield goal(f"loop delay p99 under {GOALS['loop_delay_p99_ms']:.0f} ms", f"{delay:.2f} ms",
-                delay < GOALS["loop_delay_p99_ms"])
+def others_most(rounds):
+    return max(one.others_cpu for done in rounds.values() for one in done)
 
 
 def goal(text, reached, met):
     """A line about a goal."""
-    return f"  {text:44}{reached:>10}  {'met' if met else 'NOT met'}"
+    return f"  {text:52}{reached:>10}  {'met' if met else 'NOT met'}"
 
 
-def save(result, rounds, meta):
-    """Writes bench/results/latest.json."""
-    return write("latest.json", {**result, "_meta": {**meta, **machine(), "rounds": {
+def save(file, result, rounds, meta):
+    """Writes that file of bench/results."""
+    return write(file, {**result, "_meta": {**meta, "rounds": {
         system: [{**vars(one), "rows_per_s": round(one.rows_per_s, 1)} for one in done]
         for system, done in rounds.items()}}})
 
@@ -94,7 +84,38 @@ def machine():
             "cpu": _cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
             "load_1min": os.getloadavg()[0], "sluice": _first_line(build_dir() / "src/sluice",
                                                                    "version"),
-            "mongod": _first_line(ROOT / "build/tools/bin/mongod", "--version")}
+            "mongod": _first_line(ROOT / "build/tools/bin/mongod", "--version"),
+            "versions": versions()}
+
+
+def versions():
+    """Of the servers, and of the peers as their own files pin them."""
+    peers = ROOT / "bench/peers"
+    pinned = {"Bento": (peers / "bento/go.mod", r"warpstreamlabs/bento v(\S+)"),
+              "mongo-driver": (peers / "pipeline/go.mod", r"mongo-driver/v2 v(\S+)"),
+              "pandas": (peers / "requirements.txt", r"^pandas==(\S+)"),
+              "csv": (ROOT / "bench/csv/rust/Cargo.toml", r'^csv = "=(\S+)"'),
+              "simd-csv": (ROOT / "bench/csv/rust/Cargo.toml", r'^simd-csv = "=(\S+)"'),
+              "pyarrow": (peers / "requirements.txt", r"^pyarrow==(\S+)")}
+    found = {name: re.search(pattern, path.read_text(), re.MULTILINE).group(1)
+             for name, (path, pattern) in pinned.items()}
+    return {"MongoDB": _first_line(ROOT / "build/tools/bin/mongod", "--version").split(" v")[-1],
+            "RabbitMQ": _debian("rabbitmq-server"), **found, "libcsv": _debian("libcsv-dev"),
+            "Go": _built_by(ROOT / "build/tools/bench/bento")}
+
+
+def _built_by(program):
+    """The Go that built it, which go.mod only bounds from below."""
+    if not program.exists():
+        return "none"
+    found = re.search(rb"\xff Go buildinf:.{2,20}?(go[0-9.]+)", program.read_bytes(), re.DOTALL)
+    return found.group(1).decode().removeprefix("go") if found else "unknown"
+
+
+def _debian(package):
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True,
+                          text=True, timeout=30)
+    return done.stdout.split("-")[0].split("+")[0] or "unknown"
 
 
 def _cpu_model():

@@ -1,12 +1,17 @@
 """Measures sluice. README.md beside this file says what the numbers mean.
 
-    ./dev bench [--quick]          rows/s and CPU of the whole way, against the limit
+    ./dev bench [--quick]          sluice beside its peers and the limit: bulk, one change, CSV, the broker
+    ./dev bench csv [--quick]      the CSV parser against others
+    ./dev bench growth [--quick]   how cost grows: rows, feeds, appliers
+    ./dev bench idle [--quick]     what it takes while nothing is to be done, and how long a start takes
+    ./dev bench plots              draws what was measured
     ./dev bench memory [--quick]   peak memory for a package that inflates to 5 GB
     ./dev bench latency [--quick]  how soon a change in Dynamics 365 can be read in MongoDB
 
-Reading order: this file, throughput.py, systems.py (a round of each), stage.py (what is started),
-prepared.py (the documents that must come of it), report.py, memory.py; latency.py,
-latency_cases.py (who changes what), latency_reader.py (who looks).
+Reading order: this file, throughput.py, systems.py and peers.py (a round of each), stage.py (what is started),
+prepared.py (the documents that must come of it), one_change.py, csv_parsers.py, broker.py; report.py, goals.py,
+markdown.py, plots.py; growth.py, idle.py, memory.py; latency.py, latency_cases.py (who changes what),
+latency_reader.py (who looks).
 """
 
 import argparse
@@ -17,11 +22,14 @@ from pymongo.errors import PyMongoError
 
 from servers import ServerError
 
+import csv_parsers
+import growth
+import idle
 import latency
 import latency_cases
 import memory
+import plots
 import throughput
-from systems import SYSTEMS
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -59,8 +67,27 @@ def read_options():
     part.set_defaults(run=memory.run)
     part.add_argument("--quick", action="store_true", help="500 MB instead of 5 GB")
     part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="so many rows")
+    add_csv(commands)
+    add_growth(commands)
+    part = commands.add_parser("idle", help="what it takes while nothing is to be done; its start")
+    part.set_defaults(run=idle.run)
+    part.add_argument("--quick", action="store_true", help="shorter, fewer starts")
+    commands.add_parser("plots", help="draw what was measured").set_defaults(run=plots.run)
     add_latency(commands)
     return parser.parse_args()
+
+
+def add_growth(commands):
+    part = commands.add_parser("growth", help="how cost grows: rows, feeds, appliers")
+    part.set_defaults(run=growth.run)
+    part.add_argument("--quick", action="store_true", help="small sizes")
+    part.add_argument("--publish", action="store_true", help="put the tables into docs/SCALING.md")
+
+
+def add_csv(commands):
+    part = commands.add_parser("csv", help="the CSV parser against others")
+    part.set_defaults(run=csv_parsers.run)
+    part.add_argument("--quick", action="store_true", help="smaller files")
 
 
 def add_latency(commands):
@@ -74,16 +101,17 @@ def add_latency(commands):
 
 
 def add_throughput(parser):
-    parser.add_argument("--quick", action="store_true", help="fewer rows; within 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rows; within 5 minutes")
     parser.add_argument("--rows", type=count_of(10_000_000), metavar="N", help="rows a round")
     parser.add_argument("--rounds", type=count_of(100), metavar="N", help="rounds of each system")
     parser.add_argument("--systems", type=system_names, metavar="A,B",
-                        default=["limit-2", "sluice-json"],
-                        help=f"of {', '.join(SYSTEMS)} (default: limit-2,sluice-json)")
+                        help=f"bulk alone, of {', '.join(throughput.SYSTEMS)}")
+    parser.add_argument("--publish", action="store_true",
+                        help="put the table into the README and the plots into docs/bench")
 
 
 def system_names(text):
-    return names_of(SYSTEMS, text)
+    return names_of(throughput.SYSTEMS, text)
 
 
 def case_names(text):

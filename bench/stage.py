@@ -4,6 +4,7 @@ The servers' own files lie in a temporary folder. What is dear to make, packages
 documents, is kept in build/bench-cache for the next run.
 """
 
+import datetime
 import json
 import pathlib
 import shutil
@@ -49,7 +50,7 @@ class Stage:
         self.sim = _CachedSim(self.dir / "d365")
         self.client = None
         self.types = {}      # column -> type, of those that are not strings
-        self.sluices = 0
+        self.sluices = self.logs = 0
         self._children = []  # what rounds have started
 
     def start(self):
@@ -100,12 +101,28 @@ class Stage:
         """The newest execution, as the simulator tells of it."""
         return self.sim.get("executions")[-1]
 
+    def export_finished(self):
+        """The wall clock, in seconds, at the moment from which the newest package could be had."""
+        return wall(self.export()["finished_at"])
+
+    def package(self):
+        """The package's own file, for those who do not ask over HTTP; none while nothing was made."""
+        size = self.export()["package_bytes"] if self.sim.get("executions") else None
+        return next((path for path in (CACHE / "packages").rglob("*")
+                     if path.is_file() and path.stat().st_size == size), None)
+
+    def csv_file(self):
+        """The file of rows in the package, unzipped once."""
+        path, package = self.dir / "rows.csv", self.package()
+        if package and not path.exists():
+            with zipfile.ZipFile(package) as opened, opened.open(f"{LABEL}.csv") as rows, \
+                    open(path, "wb") as out:
+                shutil.copyfileobj(rows, out)
+        return path
+
     def inflated_bytes(self):
         """The size of what is in the package, as its own directory tells."""
-        size = self.export()["package_bytes"]
-        package = next(path for path in (CACHE / "packages").rglob("*")
-                       if path.is_file() and path.stat().st_size == size)
-        with zipfile.ZipFile(package) as opened:
+        with zipfile.ZipFile(self.package()) as opened:
             return sum(part.file_size for part in opened.infolist())
 
     def packages_built(self):
@@ -145,23 +162,30 @@ class Stage:
     def sluice(self, content):
         """A sluice with default settings but for the form of its messages."""
         self.sluices += 1
-        sluice = Sluice(self.dir, name=f"sluice-{self.sluices}", config={
-            "broker": {"url": self.rabbit.url, "content": content},
-            "mongo": {"url": self.mongo.url, "database": DATABASE,
-                      "state_database": STATE_DATABASE},
-            "sources": {"fno": {"type": "dmf", "url": self.sim.url, "auth": self.sim.auth(),
-                                "poll_interval": "50ms"}},
-            "feeds": {FEED: {"source": "fno", "definition_group": PROJECT,
-                             "legal_entity": COMPANY, "every": "1d",
-                             "entities": {LABEL: {"collection": COLLECTION,
-                                                  "key": ["dataAreaId", "RowKey"],
-                                                  "types": self.types}}}}})
-        return self.adopt(sluice)
+        return self.adopt(Sluice(self.dir, name=f"sluice-{self.sluices}",
+                                 config=self.sluice_config(content)))
+
+    def sluice_config(self, content):
+        return {"broker": {"url": self.rabbit.url, "content": content},
+                "mongo": {"url": self.mongo.url, "database": DATABASE,
+                          "state_database": STATE_DATABASE},
+                "sources": {"fno": {"type": "dmf", "url": self.sim.url, "auth": self.sim.auth(),
+                                    "poll_interval": "50ms"}},
+                "feeds": {FEED: {"source": "fno", "definition_group": PROJECT,
+                                 "legal_entity": COMPANY, "every": "1d",
+                                 "entities": {LABEL: {"collection": COLLECTION,
+                                                      "key": ["dataAreaId", "RowKey"],
+                                                      "types": self.types}}}}}
 
     def adopt(self, process):
         """From now on the end of the context ends it, too."""
         self._children.append(process)
         return process
+
+    def log(self, name):
+        """A file for what a process of this round has to say."""
+        self.logs += 1
+        return self.dir / f"{name}-{self.logs}.log"
 
     def meter(self, **others):
         """others: further {name: process} that take part."""
@@ -169,8 +193,9 @@ class Stage:
                       "sim": self.sim, **others})
 
 
-def watch(stage, rows, process, timeout_s, tell=None):
-    """Looks at the collection until it has that many documents; gives the wall clock then.
+def watch(stage, rows, processes, timeout_s, tell=None):
+    """Looks at the collection until it has that many documents; gives the wall clock then. Fails at once
+    when one of the processes has.
 
     The count comes from the collection's metadata: looking often costs next to nothing.
     """
@@ -178,16 +203,22 @@ def watch(stage, rows, process, timeout_s, tell=None):
     told = time.monotonic()
     while (count := stage.documents.estimated_document_count()) < rows:
         if time.monotonic() > deadline:
-            raise ServerError(f"{process.name}: {count:,} of {rows:,} documents after "
-                              f"{timeout_s:.0f} s\n{process.log_tail()}")
-        if process.child.poll() not in (None, 0):
-            raise ServerError(f"{process.name} ended with status {process.child.returncode} after "
-                              f"{count:,} of {rows:,} documents\n{process.log_tail()}")
+            raise ServerError(f"{count:,} of {rows:,} documents after {timeout_s:.0f} s\n"
+                              + "\n".join(f"{one.name}: {one.log_tail()}" for one in processes))
+        for one in processes:
+            if one.child.poll() not in (None, 0):
+                raise ServerError(f"{one.name} ended with status {one.child.returncode} after "
+                                  f"{count:,} of {rows:,} documents\n{one.log_tail()}")
         if tell and time.monotonic() - told >= 5:
             told = time.monotonic()
             tell(count)
         time.sleep(0.02)
     return time.time()
+
+
+def wall(text):
+    """The wall clock, in seconds, of an ISO time."""
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def program(name):

@@ -1,24 +1,21 @@
 """The systems that are compared. Each has a name and does one round on an empty database."""
 
 import dataclasses
-import datetime
 import json
 import pathlib
-import time
 
 from servers import Process, ServerError
 
-from stage import COLLECTION, DATABASE, program, watch
+from stage import COLLECTION, DATABASE, program, wall, watch
 
 # sluice's defaults: its batches are the limit's batches.
 BATCH_ROWS, BATCH_BYTES = 5000, 1024 * 1024
-CONNECTIONS = 2
 
 
 @dataclasses.dataclass
 class Round:
     rows: int
-    batches: int
+    batches: int | None  # where it is known
     seconds: float
     cpu_s: float
     rss_mib: float
@@ -43,7 +40,10 @@ def timeout_s(rows):
 
 
 class SluiceSystem:
-    """Package, RabbitMQ, MongoDB: the whole way, by one fresh sluice process."""
+    """Package, RabbitMQ, MongoDB: the whole way, by one fresh sluice process. exact: its documents are
+    compared byte by byte."""
+
+    exact, cell = True, None
 
     def __init__(self, content):
         self.name = f"sluice-{content}"
@@ -57,7 +57,7 @@ class SluiceSystem:
         meter = stage.meter()
         sluice = stage.sluice(self.content)
         sluice.start()
-        seen = watch(stage, rows, sluice, timeout_s(rows), tell)
+        seen = watch(stage, rows, [sluice], timeout_s(rows), tell)
         sluice.wait_for(lambda: _in_ledger(stage) == rows, 60, "the ledger's last entry")
         cpu_s, rss_mib = sluice.cpu_s(), sluice.peak_rss_mib()
         cpu_wait_s = _cpu_wait_s(sluice)
@@ -66,7 +66,7 @@ class SluiceSystem:
         if stage.packages_built() != built:
             raise ServerError("the package was built anew within a measured round")
         end = max(seen, _last_entry(stage))
-        seconds = end - _wall(stage.export()["finished_at"])
+        seconds = end - stage.export_finished()
         batches = stage.state["ledger"].count_documents({})
         _finish(stage, sluice)
         return Round(rows, batches, seconds, cpu_s, rss_mib, servers, others, delay["p99_ms"],
@@ -80,12 +80,7 @@ def _in_ledger(stage):
 
 def _last_entry(stage):
     newest = stage.state["ledger"].find_one({}, {"at": 1}, sort=[("at", -1)])
-    return _wall(newest["at"].isoformat() + "+00:00")
-
-
-def _wall(text):
-    """The wall clock, in seconds, of an ISO time."""
-    return datetime.datetime.fromisoformat(text).timestamp()
+    return wall(newest["at"].isoformat() + "+00:00")
 
 
 def _loop_delay(sluice):
@@ -110,22 +105,25 @@ def _finish(stage, sluice):
 
 
 class LimitSystem:
-    """libmongoc alone. form: bulk (its bulk API) or command (whole commands, built beforehand)."""
+    """libmongoc alone. form: bulk (guarded upserts by its bulk API), plain (the same without the guard)
+    or command (whole guarded commands, built beforehand)."""
 
-    def __init__(self, form):
-        self.name = "limit-2" if form == "bulk" else f"limit-2-{form}"
-        self.form = form
+    exact, cell = True, None
+
+    def __init__(self, connections, form="bulk"):
+        self.name = f"limit-{connections}" + ("" if form == "bulk" else f"-{form}")
+        self.connections, self.form = connections, form
 
     def round(self, stage, rows, documents, tell=None):
         """The clock runs from the first batch until the last reply, or until an outside reader sees
         the last document, whichever is later."""
         meter = stage.meter()
-        log = stage.dir / f"{self.name}-{time.monotonic_ns()}.log"
+        log = stage.log(self.name)
         limit = stage.adopt(Process(self.name, [
             program("bench/limit/bench-limit"), stage.mongo.url, DATABASE, COLLECTION, documents,
-            CONNECTIONS, BATCH_ROWS, BATCH_BYTES, self.form], log))
+            self.connections, BATCH_ROWS, BATCH_BYTES, self.form], log))
         limit.spawn()
-        seen = watch(stage, rows, limit, timeout_s(rows), tell)
+        seen = watch(stage, rows, [limit], timeout_s(rows), tell)
         if limit.wait(60) != 0:
             raise ServerError(f"{self.name} failed\n{limit.log_tail()}")
         told = json.loads(log.read_text())
@@ -137,4 +135,6 @@ class LimitSystem:
 
 
 SYSTEMS = {system.name: system for system in (
-    SluiceSystem("json"), SluiceSystem("bson"), LimitSystem("bulk"), LimitSystem("command"))}
+    SluiceSystem("json"), SluiceSystem("bson"), LimitSystem(1), LimitSystem(2), LimitSystem(4),
+    LimitSystem(1, "plain"), LimitSystem(2, "plain"), LimitSystem(4, "plain"),
+    LimitSystem(2, "command"))}

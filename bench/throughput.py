@@ -1,62 +1,133 @@
-"""./dev bench: rows from a package into MongoDB, and beside it what MongoDB takes at most."""
+"""./dev bench: sluice, what its users would take instead, and what MongoDB takes at most, in one run."""
 
 import os
 import time
 
+import broker
+import csv_parsers
+import goals
+import idle
+import markdown
+import one_change
+import plots
 import report
+import systems
+from peers import PEERS, missing
 from prepared import prepare, verify
+from servers import ServerError
 from stage import Stage
-from systems import SYSTEMS
 
-ROWS, ROUNDS = 200_000, 3
+ROWS, ROUNDS = 200_000, 5
 QUICK_ROWS, QUICK_ROUNDS = 60_000, 3
+QUICK_CHANGE_ROUNDS = 1
 PACKAGE_S = 300  # to make the package, at most
+SYSTEMS = {**systems.SYSTEMS, **PEERS}
+DEFAULT = ("limit-1", "limit-2", "limit-4", "sluice-json", "sluice-bson", "pipeline", "bento", "bento-csv")
+QUICK_LEAVES_OUT = ("bento-csv",)
+PART = "latest-part.json"
 
 
 def run(options, say):
     """Gives the exit status: 0 when every document of every round was right."""
     rows = options.rows or (QUICK_ROWS if options.quick else ROWS)
     count = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    systems = [SYSTEMS[name] for name in options.systems]
+    names = options.systems or default_systems(options.quick, say)
+    whole = options.systems is None
+    if options.publish and not whole:
+        raise ServerError("--publish takes no --systems: a part of the table would replace the whole")
     begun = time.monotonic()
     with Stage(say) as stage:
         stage.start()
         stage.fill(rows, PACKAGE_S)
         documents = prepare(stage, rows)
-        rounds, good = measure(stage, systems, rows, count, documents)
-    show(rows, rounds, good, options.quick, time.monotonic() - begun, say)
-    return 0 if good else 1
+        rounds, good = measure(stage, [SYSTEMS[name] for name in names], rows, count, documents)
+        result, about = report.medians(rounds), {}
+        if good:
+            keep_bulk(result, rounds, rows)
+        if whole and good:
+            measure_more(stage, names, count, options.quick, result, about)
+    others = max(report.others_most(rounds), about.pop("others_most", 0))
+    meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick,
+            "others_most": others, "seconds": round(time.monotonic() - begun, 1),
+            **report.machine()}
+    show(result, rounds, meta)
+    if not good:
+        say("documents were wrong, so these numbers mean nothing and are not kept")
+        return 1
+    path = report.save("latest.json" if whole else PART, result, rounds, meta)
+    say(f"in {path}; all in all {time.monotonic() - begun:.0f} s")
+    return publish(result, meta, say) if options.publish else 0
 
 
-def measure(stage, systems, rows, count, documents):
+def publish(result, meta, say):
+    """Only what was measured on a quiet machine: others' load tells nothing about any system."""
+    if meta["others_most"] > report.NOISE:
+        say(f"not published: other programs took up to {meta['others_most']:.0%} of this machine; "
+            f"measure again when they take less than {report.NOISE:.0%}")
+        return 1
+    markdown.publish(markdown.block(result, meta))
+    plots.draw(say)
+    return 0
+
+
+def keep_bulk(result, rounds, rows):
+    """What was measured for long is kept also when something fails behind it."""
+    report.save(PART, result, rounds, {"rows": rows, **report.machine()})
+
+
+def default_systems(quick, say):
+    """All that are there."""
+    absent = missing()
+    for name, tool in absent.items():
+        say(f"without {name}: {tool} was not built (./dev setup bench says why)")
+    return [name for name in DEFAULT
+            if name not in absent and not (quick and name in QUICK_LEAVES_OUT)]
+
+
+def measure(stage, chosen, rows, count, documents):
     """{system: its rounds}, and whether every document was right. Each goes first in turn."""
-    rounds = {system.name: [] for system in systems}
+    rounds = {system.name: [] for system in chosen}
     good = True
     stage.clear()
     SYSTEMS["limit-2"].round(stage, rows, documents)  # mongod's first writes are slow: not counted
     for number in range(count):
-        order = systems if number % 2 == 0 else systems[::-1]
+        order = chosen if number % 2 == 0 else chosen[::-1]
         for system in order:
             stage.clear()
             one = system.round(stage, rows, documents)
             rounds[system.name].append(one)
-            verdict = verify(stage.documents, documents)
+            verdict = verify(stage.documents, documents, system.exact, system.cell)
             good = good and verdict.good
             stage.say(f"round {number + 1} of {count}, {system.name}: {one.rows_per_s:,.0f} rows/s, "
                       f"{one.cpu_s_per_100k:.2f} CPU s per 100,000 rows; {verdict}")
     return rounds, good
 
 
-def show(rows, rounds, good, quick, seconds, say):
-    result = report.medians(rounds)
-    print(f"\nsluice bench: {rows:,} rows of 30 columns, about 700 bytes each, on "
+def measure_more(stage, names, count, quick, result, about):
+    """What is compared beside bulk; the numbers of a system go to its own."""
+    changes = one_change.run(stage, names, QUICK_CHANGE_ROUNDS if quick else count, quick)
+    for name, numbers in one_change.medians(changes).items():
+        result[name].update(numbers)
+    about["others_most"] = max(one.others_cpu for done in changes.values() for one in done)
+    about["percentiles_ms"] = one_change.percentiles(changes)
+    resting = idle.measure_goals(stage, quick)
+    result.update(idle.keys(resting))
+    about["idle"] = {count: vars(one) for count, one in resting.items()}
+    result["csv_gb_per_s"] = csv_parsers.measure(stage, quick, stage.say)
+    if broker.there() and not quick:
+        about["broker"] = broker.measure(stage)
+
+
+def show(result, rounds, meta):
+    print(f"\nsluice bench: {meta['rows']:,} rows of 30 columns, about 700 bytes each, on "
           f"{os.cpu_count()} CPUs; load now {os.getloadavg()[0]:.1f}\n")
     print("\n".join(report.table(result, rounds)))
-    print("\ngoals of sluice-json")
-    print("\n".join(report.goals(result)))
-    if good:
-        path = report.save(result, rounds, {"rows": rows, "quick": quick,
-                                            "seconds": round(seconds, 1)})
-        say(f"in {path}; all in all {seconds:.0f} s")
-    else:
-        say("documents were wrong, so these numbers mean nothing and are not kept")
+    if "csv_gb_per_s" in result:
+        print("\n".join(csv_parsers.table(result["csv_gb_per_s"])))
+    if "broker" in meta:
+        print("\n".join(broker.table(meta["broker"])))
+    print("\ngoals")
+    print("\n".join(goals.lines(result)))
+    if "csv_gb_per_s" in result:
+        print("\nfor the README (--publish puts it there)\n")
+        print("\n".join(markdown.block(result, meta)))

@@ -1,7 +1,8 @@
-/* The limit that sluice is measured against: guarded upserts of documents that are ready in memory,
- * by libmongoc, with a thread and a connection each. No source, no broker, no books.
+/* The limit that sluice is measured against: upserts of documents that are ready in memory, by
+ * libmongoc, with a thread and a connection each, guarded unless they are plain. No source, no
+ * broker, no books.
  *
- *   bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES bulk|command
+ *   bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES bulk|plain|command
  *
  * FILE holds BSON documents one after another; a batch has at most ROWS of them and BYTES in all.
  * When every connection is open it starts the clock, and at the end prints one JSON object. */
@@ -24,6 +25,7 @@ struct options {
     const char *url, *database, *collection, *file;
     unsigned long connections, rows, bytes;
     bool commands; /* built beforehand, instead of the bulk API */
+    bool guarded;
 };
 
 struct job {
@@ -55,7 +57,8 @@ static int64_t write_batch(struct worker *worker, mongoc_collection_t *collectio
     struct job *job = worker->job;
     if (job->commands)
         return upsert_by_command(worker->client, job->options->database, job->commands[index]);
-    return upsert_by_bulk(collection, &job->documents, &job->documents.batches[index]);
+    return upsert_by_bulk(collection, &job->documents, &job->documents.batches[index],
+                          job->options->guarded);
 }
 
 static void *work(void *arg)
@@ -194,10 +197,11 @@ static bool read_options(struct options *options, int argc, char **argv)
         .rows = strtoul(argv[6], NULL, 10),
         .bytes = strtoul(argv[7], NULL, 10),
         .commands = strcmp(argv[8], "command") == 0,
+        .guarded = strcmp(argv[8], "plain") != 0,
     };
     return options->connections >= 1 && options->connections <= MAX_CONNECTIONS &&
            options->rows >= 1 && options->bytes >= 1 &&
-           (options->commands || strcmp(argv[8], "bulk") == 0);
+           (options->commands || !options->guarded || strcmp(argv[8], "bulk") == 0);
 }
 
 int main(int argc, char **argv)
@@ -205,7 +209,7 @@ int main(int argc, char **argv)
     struct options options;
     if (!read_options(&options, argc, argv)) {
         fprintf(stderr, "usage: bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES "
-                        "bulk|command\n");
+                        "bulk|plain|command\n");
         return 2;
     }
     mongoc_init();

@@ -31,16 +31,24 @@ static void append_pipeline(bson_t *pipeline, const struct document *document)
 
 /* --- the bulk API --- */
 
+/* pipeline is space for the guard; without it the document replaces what is there. */
 static bool add_to_bulk(mongoc_bulk_operation_t *bulk, const struct document *document,
                         const bson_t *opts, bson_t *selector, bson_t *pipeline)
 {
+    bson_t whole;
     bson_error_t error;
+    bool added;
     bson_reinit(selector);
-    bson_reinit(pipeline);
     BSON_APPEND_UTF8(selector, "_id", document->id);
-    append_pipeline(pipeline, document);
-    return mongoc_bulk_operation_update_one_with_opts(bulk, selector, pipeline, opts, &error) ||
-           failed("bulk update", error.message) >= 0;
+    if (pipeline) {
+        bson_reinit(pipeline);
+        append_pipeline(pipeline, document);
+        added = mongoc_bulk_operation_update_one_with_opts(bulk, selector, pipeline, opts, &error);
+    } else {
+        bson_init_static(&whole, document->data, document->length);
+        added = mongoc_bulk_operation_replace_one_with_opts(bulk, selector, &whole, opts, &error);
+    }
+    return added || failed("bulk update", error.message) >= 0;
 }
 
 static int64_t number(const bson_t *reply, const char *name)
@@ -50,7 +58,7 @@ static int64_t number(const bson_t *reply, const char *name)
 }
 
 int64_t upsert_by_bulk(mongoc_collection_t *collection, const struct documents *documents,
-                       const struct batch *batch)
+                       const struct batch *batch, bool guarded)
 {
     bson_t unordered = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     bson_t selector = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, reply = BSON_INITIALIZER;
@@ -63,7 +71,8 @@ int64_t upsert_by_bulk(mongoc_collection_t *collection, const struct documents *
     mongoc_bulk_operation_t *bulk =
         mongoc_collection_create_bulk_operation_with_opts(collection, &unordered);
     for (size_t i = 0; i < batch->count && written == 0; i++)
-        if (!add_to_bulk(bulk, &documents->all[batch->first + i], &opts, &selector, &pipeline))
+        if (!add_to_bulk(bulk, &documents->all[batch->first + i], &opts, &selector,
+                         guarded ? &pipeline : NULL))
             written = -1;
     if (written == 0) {
         bson_destroy(&reply);

@@ -1,5 +1,6 @@
 /* The guarded upsert, the same that sluice sends, written in two ways: through libmongoc's bulk
- * API, and as whole update commands built before the clock starts. */
+ * API, and as whole update commands built before the clock starts. And the upsert without a guard.
+ */
 #ifndef BENCH_LIMIT_UPSERT_H
 #define BENCH_LIMIT_UPSERT_H
 
@@ -7,10 +8,10 @@
 
 #include "documents.h"
 
-/* Writes one batch by mongoc_bulk_operation_t. Blocks. Gives how many documents were inserted or
- * changed, or -1 with a message on stderr. */
+/* Writes one batch by mongoc_bulk_operation_t, guarded or by replacing whole documents. Blocks.
+ * Gives how many documents were inserted or changed, or -1 with a message on stderr. */
 int64_t upsert_by_bulk(mongoc_collection_t *collection, const struct documents *documents,
-                       const struct batch *batch);
+                       const struct batch *batch, bool guarded);
 
 /* The whole update command of a batch; the caller destroys it. */
 bson_t *upsert_command_new(const char *collection, const struct documents *documents,
