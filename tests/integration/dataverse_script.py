@@ -16,9 +16,10 @@ Answer, or a function that gives one of them, which runs in the thread of the re
 import http.server
 import json
 import re
-import threading
 import time
 import urllib.parse
+
+from serving import Served
 
 SECRET = "a secret that nobody may see"
 TOKEN = "a.token.that-nobody-may-see"
@@ -77,7 +78,8 @@ class Table:
     def __init__(self, script, name, columns):
         self.script, self.name, self.columns = script, name, dict(columns)
         self.set, self.key = f"{name}s", f"{name}id"
-        self.tracking = True
+        self.tracking = self.versions = True
+        self.rows = {}  # by number: what is answered when one is asked for by its id; none: 404
         self.answers = {}
         self.asked = []  # (link, seconds on the monotonic clock), as they came
 
@@ -95,13 +97,23 @@ class Table:
         return self.links().count(link)
 
     def definition(self):
-        attributes = {self.key: "Uniqueidentifier", "versionnumber": "BigInt", **self.columns}
+        attributes = {self.key: "Uniqueidentifier", **self.columns,
+                      **({"versionnumber": "BigInt"} if self.versions else {})}
         return {"LogicalName": self.name, "EntitySetName": self.set, "PrimaryIdAttribute": self.key,
                 "ChangeTrackingEnabled": self.tracking,
                 "CanChangeTrackingBeEnabled": {"Value": True},
                 "Privileges": [{"PrivilegeType": "Read", "Name": f"prvRead{self.name}"}],
                 "Attributes": [{"LogicalName": name, "AttributeType": kind, "AttributeOf": None,
                                 "IsValidForRead": True} for name, kind in attributes.items()]}
+
+    def answer_row(self, key):
+        one = self.rows.get(int(key[:8], 16))
+        self.asked.append((key, time.monotonic()))
+        if not one:
+            return failure(404, "0x80040217", f"{self.name} With Id = {key} Does Not Exist")
+        version = {"@odata.etag": f'W/"{one["version"]}"', "versionnumber": one["version"]}
+        return Answer(json.dumps({**(version if self.versions else {}), self.key: key,
+                                  **one["fields"]}))
 
     def answer(self, link):
         self.asked.append((link, time.monotonic()))
@@ -115,7 +127,7 @@ class Table:
         return answer if isinstance(answer, Answer) else Answer(answer)
 
 
-class Script:
+class Script(Served):
     """Serves tables, {name: {column: AttributeType}} or [names of texts]. A context manager.
 
     token: what the token endpoint answers; None for a good one.
@@ -133,18 +145,7 @@ class Script:
         class Handler(_Handler):
             owner = script
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
 
     def __getitem__(self, name):
         return self.tables[name]
@@ -205,9 +206,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             table = self.owner.tables[definition[1]]
             return self._answer(Answer(json.dumps(table.definition())))
         name, _, query = path.partition("?")
+        keyed = re.fullmatch(r"(\w+)\(([0-9a-f-]{36})\)", name)
+        if keyed:
+            name = keyed[1]
         table = next((one for one in self.owner.tables.values() if one.set == name), None)
         if not table:
             return self._stranger("an unknown table")
+        if keyed:
+            return self._answer(table.answer_row(keyed[2]))
         if "odata.track-changes" not in (self.headers["Prefer"] or ""):
             return self._stranger("a read without change tracking")
         link = urllib.parse.parse_qs(query).get("$deltatoken", ["full"])[0]

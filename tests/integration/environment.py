@@ -10,10 +10,11 @@ import io
 import itertools
 import json
 import re
-import threading
 import urllib.parse
 import zipfile
 from xml.sax.saxutils import escape
+
+from serving import Served
 
 ACTIONS = "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
 
@@ -63,7 +64,7 @@ def package(members, stored=False, data_descriptors=False):
     return bytes(out.written) if data_descriptors else out.getvalue()
 
 
-class Environment:
+class Environment(Served):
     """Serves one package for each definition group; its exports are over at once.
 
     Use it as a context manager. `packages` may change while it runs; an export of a group that has
@@ -82,18 +83,7 @@ class Environment:
         class Handler(_Handler):
             owner = environment
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
 
     @property
     def url(self):

@@ -108,7 +108,8 @@ class Hooks(Tables):
 
     def check_nothing_lost(self, timeout_s=30, **options):
         self.wait_posts(timeout_s)
-        wait_until(lambda: self.workspace.state["runs"].count_documents({}), timeout_s, "a run that ended")
+        wait_until(lambda: self.workspace.state["runs"].count_documents({"state": "done"}), timeout_s,
+                   "a run that ended")
         super().check_nothing_lost(timeout_s, **options)
         if self.relationship:
             assert self.stored_associations() == self.associations()

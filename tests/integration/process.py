@@ -19,8 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 _given_ports = set()
-# Two workers of one run must not take a port from each other between choosing and listening.
-_PARITY = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
+# Those who run side by side must not take a port from each other between choosing and listening.
+_SHARES = 8
+_SHARE = int(os.environ.get("SLUICE_PORT_SHARE")
+             or os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _SHARES
 
 
 class ServerError(Exception):
@@ -39,7 +41,7 @@ def free_port():
     """
     while True:
         port = random.randrange(10240, 32000)
-        if port in _given_ports or port % 2 != _PARITY:
+        if port in _given_ports or port % _SHARES != _SHARE:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,8 +53,13 @@ def free_port():
         return port
 
 
+PATIENCE = 2  # machines are shared; only what never comes is waited for so long
+
+
 def wait_until(condition, timeout_s, what, every_s=0.05):
-    """Polls condition until it gives something true, and returns that; TimeoutError after timeout_s."""
+    """Polls condition until it gives something true, and returns that; TimeoutError when it has not come
+    in twice timeout_s, which is ample on a machine of one's own."""
+    timeout_s *= PATIENCE
     deadline = time.monotonic() + timeout_s
     while True:
         result = condition()
@@ -143,7 +150,21 @@ class Process:
         return self.wait(10)
 
     def sigstop(self):
+        """Stops it: every thread of it, each of which notices the signal in its own time."""
         self.signal(signal.SIGSTOP)
+        if self.running():
+            wait_until(lambda: not self.running() or self._states() <= {"T"}, 5, f"{self.name} standing still",
+                       0.001)
+
+    def _states(self):
+        """The states of its threads, as the letters of /proc."""
+        states = set()
+        for stat in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            try:
+                states.add(stat.read_text().rsplit(")", 1)[1].split()[0])
+            except OSError:
+                pass  # it has just ended
+        return states
 
     def sigcont(self):
         self.signal(signal.SIGCONT)

@@ -1,9 +1,11 @@
 """The project's own programs as child processes: sluice-sim and sluice."""
 
 import json
+import os
 import pathlib
 import re
 import signal
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -47,6 +49,7 @@ class _Program(Process):
         path = pathlib.Path(binary) if binary else build_dir() / "src" / program
         if not path.is_file():
             raise ServerError(f"{path} is not built; ./dev build makes it")
+        self.binary = path
         super().__init__(name, [path, *args], log_path, _environment(env))
 
     def sanitizer_report(self):
@@ -56,6 +59,12 @@ class _Program(Process):
         text = self.log_path.read_text(errors="replace")
         match = _REPORT.search(text)
         return text[max(text.rfind("\n", 0, match.start()), 0):][:8000] if match else ""
+
+
+    def denied(self):
+        """What the sandbox said about system calls that it does not allow, or an empty string."""
+        text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return "\n".join(line for line in text.splitlines() if "the sandbox denied" in line)
 
 
 class Sim(_Program):
@@ -149,6 +158,7 @@ class Sluice(_Program):
 
     def write_config(self):
         self.config_path.write_text(json.dumps(self.config, indent=2, ensure_ascii=False) + "\n")
+        self.config_path.chmod(0o600)  # secrets of the tests are written there
 
     def start(self, ready_timeout_s=None):
         """Starts it, and with ready_timeout_s waits until /readyz says 200."""
@@ -174,6 +184,13 @@ class Sluice(_Program):
         if status != 200:
             raise ServerError(f"{self.name} answered /metrics with {status}: {text}")
         return Metrics(text)
+
+    def command(self, *words, timeout_s=60):
+        """Another command of sluice with this one's configuration, to its end: the finished process, with
+        its words as stdout and stderr."""
+        return subprocess.run([self.binary, *map(str, words), "-c", self.config_path], text=True,
+                              env={**os.environ, **SANITIZER_ENV}, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout_s)
 
     def reload(self):
         """SIGHUP, after write_config()."""

@@ -249,7 +249,8 @@ class Mongo:
             self._binary(), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", self.port,
             "--dbpath", self.dir / "data", "--nounixsocket", "--oplogSize", 256,
             "--wiredTigerCacheSizeGB", cache_gb, "--quiet",
-            "--setParameter", "diagnosticDataCollectionEnabled=false", *self._tls_args()],
+            "--setParameter", "diagnosticDataCollectionEnabled=false",
+            "--setParameter", "enableTestCommands=1", *self._tls_args()],
             self.dir / "mongod.log")
 
     _has_root = False

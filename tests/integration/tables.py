@@ -148,9 +148,10 @@ class Tables:
                         self.documents(table).find({"_sluice.deleted": True}) if len(one) != 2]
 
     def wait_books_closed(self, timeout_s=30):
-        """Waits until no run waits for its ledger."""
-        wait_until(lambda: not self.workspace.state["runs"].count_documents({"state": "published"}),
-                   timeout_s, "every run being done")
+        """Waits until no run is open or waits for its ledger."""
+        unfinished = {"state": {"$in": ["streaming", "published"]}}
+        wait_until(lambda: not self.workspace.state["runs"].count_documents(unfinished), timeout_s,
+                   "every run being done")
 
     def check_versions(self, reshaped=()):
         """No version fell, ever since the beginning, and none changed its content but in the tables
@@ -232,5 +233,5 @@ def owns(sluice):
     """Whether this process owns the source."""
     try:
         return json.loads(sluice.ops("/status")[1])["sources"]["crm"]["owner"]
-    except OSError:
+    except (OSError, KeyError):  # it has ended, or only just begun
         return False

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -12,6 +13,7 @@ import time
 import pytest
 
 from books import check_all, check_run, letters
+from certificates import Authority
 from feeds import (CUSTOMERS, add_records, begin, change_records, configure, feed, logged,
                    make_project, runs, trouble, wait_fresh_run, wait_run)
 from mailbox import Mailbox
@@ -49,7 +51,7 @@ def test_a_column_that_does_not_exist_is_told_and_nothing_is_lost(
     add_records(sim, 100)
     make_project(sim)
     with Mailbox() as mailbox:
-        config = configure(workspace, sim, mail=mailbox.settings())
+        config = configure(workspace, sim, alerts=mailbox.alerts())
         spoil(config["feeds"]["vendors"]["entities"]["Vendors V3"])
         sluice = workspace.sluice(config)
         sluice.wait_for(lambda: "Nonsense" in trouble(sluice), 20, "the column in /readyz")
@@ -67,7 +69,7 @@ def test_a_column_that_does_not_exist_is_told_and_nothing_is_lost(
         else:
             sluice.reload()
         run = wait_run(sluice, workspace)
-        assert len(mailbox.mails) == 1
+        assert len(mailbox.raised) == 1
     # The same execution: what the environment had handed out once was not asked for again.
     assert run["number"] == 1 and check_run(workspace, run)["read"] == 100
     wait_fresh_run(sluice, workspace)
@@ -178,6 +180,112 @@ def test_a_bad_reload_is_told_and_changes_nothing(sim, workspace):
     assert not logged(sluice, "reloading")
 
 
+def refuse_reload(sluice, message, *words):
+    """A reload is refused, with that log line and those words; everything goes on."""
+    count = len(logged(sluice, message))
+    sluice.write_config()
+    sluice.reload()
+    sluice.wait_for(lambda: len(logged(sluice, message)) > count, 20, "the refusal")
+    text = sluice.log_tail(20)
+    assert all(word in text for word in words), text
+
+
+def spoil_hook_certificate(config, authority, tmp_path):
+    (tmp_path / "half.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB")
+    config["sources"]["in"]["tls"]["certificate"] = str(tmp_path / "half.pem")
+    return "sources.in.tls: cannot use the certificate", "half.pem"
+
+
+def exchange_hook_key(config, authority, tmp_path):
+    other = authority.sign("other", "/O=a/CN=other", "IP:127.0.0.1")
+    config["sources"]["in"]["tls"]["key"] = str(other.key)
+    return "sources.in.tls: the key", "does not belong to the certificate"
+
+
+def lose_broker_ca(config, authority, tmp_path):
+    config["broker"].update(url="amqps://127.0.0.1/", tls={"ca_file": str(tmp_path / "gone.pem")})
+    return "broker.tls: cannot use CA file", "gone.pem", "No such file"
+
+
+def lose_mongo_ca(config, authority, tmp_path):
+    config["mongo"]["url"] += f"&tls=true&tlsCAFile={tmp_path}/gone.pem"
+    return "mongo.url: cannot use CA file", "gone.pem"
+
+
+def lose_http_ca(config, authority, tmp_path):
+    config["http"] = {"ca_file": str(tmp_path / "gone.pem")}
+    return "http.ca_file: cannot read certificates", "gone.pem"
+
+
+@pytest.mark.parametrize("spoil", [spoil_hook_certificate, exchange_hook_key, lose_broker_ca,
+                                   lose_mongo_ca, lose_http_ca])
+def test_a_reload_with_a_broken_tls_file_changes_nothing_and_check_says_the_same(
+        sim, workspace, tmp_path, spoil):
+    authority = Authority(tmp_path)
+    one = authority.sign("hook", "/O=a/CN=hook", "IP:127.0.0.1")
+    config = workspace.config(
+        sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{free_port()}", "token": "t",
+                        "tls": {"certificate": str(one.certificate), "key": str(one.key)}}},
+        feeds={"things": {"source": "in", "collection": "things", "key": "id"}})
+    sluice = workspace.sluice(config, ready_timeout_s=30)
+    words = spoil(sluice.config, authority, tmp_path)
+    refuse_reload(sluice, "configuration not reloaded: it has the problems above", *words)
+    assert sluice.ready() and not logged(sluice, "reloading")
+    checked = command("check", "-c", sluice.config_path)
+    assert checked.returncode == 1 and re.match(r".*\.jsonc:\d+:\d+: ", checked.stderr)
+    assert all(word in checked.stderr for word in words)
+
+
+def test_a_process_that_only_applies_needs_no_certificate_of_listeners(workspace):
+    config = workspace.config(
+        sources={"in": {"type": "ingest", "listen": "127.0.0.1:1", "token": "t",
+                        "tls": {"certificate": "/nowhere.pem", "key": "/nowhere.key"}}},
+        feeds={"things": {"source": "in", "collection": "things", "key": "id"}}, role="apply")
+    workspace.sluice(config, ready_timeout_s=30)
+
+
+def test_a_reload_onto_a_taken_port_changes_nothing(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    address = sluice.config["ops"]["listen"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        sluice.config["ops"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        refuse_reload(sluice, "configuration not reloaded", str(taken.getsockname()[1]))
+    sluice.config["ops"]["listen"] = address
+    assert sluice.ready() and not logged(sluice, "reloading")
+
+
+def test_a_reload_that_only_the_broker_refuses_goes_back_to_the_old_configuration(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    pid, old = sluice.pid, sluice.config["broker"]["url"]
+    sluice.config["broker"]["url"] = re.sub("//[^@/]*@", "//nobody:secret-word@", old)
+    assert "nobody" in sluice.config["broker"]["url"]
+    refuse_reload(sluice, "cannot start as configured anew, going back", "login of user 'nobody'")
+    sluice.wait_ready()
+    change_records(sim, 7)
+    wait_fresh_run(sluice, workspace)
+    assert differences(workspace.db["vendors"], documents(sim)) == []
+    assert sluice.pid == pid and "secret-word" not in sluice.log_path.read_text()
+
+
+def minds(sluice, number):
+    """Whether the process holds the signal back or catches it, instead of dying of it."""
+    status = pathlib.Path(f"/proc/{sluice.pid}/status").read_text()
+    masks = [int(mask, 16) for mask in re.findall(r"^Sig(?:Blk|Cgt):\s*(\w+)", status, re.M)]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
+def test_a_reload_asked_for_while_sluice_starts_does_not_end_it(sim, workspace):
+    make_project(sim)
+    sluice = workspace.sluice(configure(workspace, sim), start=False)
+    sluice.start()
+    wait_until(lambda: minds(sluice, signal.SIGHUP), 10, "the program's own beginning", every_s=0.001)
+    sluice.reload()
+    sluice.wait_ready()
+    assert logged(sluice, "reloading")
+
+
 def test_reloads_in_mid_run_lose_nothing(sim, workspace):
     add_records(sim, 1500)
     make_project(sim)
@@ -206,6 +314,8 @@ def test_reloads_at_any_moment_leave_no_lease_behind(sim, workspace):
         wait_until(lambda: len(logged(sluice, "running")) > count, 20, "a reload", every_s=0.003)
     wait_fresh_run(sluice, workspace, timeout_s=15)
     assert differences(workspace.db["vendors"], documents(sim)) == []
+    alive = workspace.state["members"].count_documents({"$expr": {"$gt": ["$expires_at", "$$NOW"]}})
+    assert alive == 1, "those that ended are still counted as processes that share feeds"
 
 
 # --- what it shows ---
@@ -225,6 +335,21 @@ def test_status_shows_what_the_feeds_do(sim, workspace):
     assert rows["stale"] == rows["superseded"] == rows["dead"] == 0
     assert status["feeds"]["vendors"]["state"]["run"].startswith("vendors-0000")
     assert re.search(r"^vendors +40 +40 +40 +40 +0 +0 +0$", shown.stdout, re.MULTILINE)
+
+
+def test_status_shows_each_stage_since_the_start_and_in_the_last_minute(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    shown = command("status", "-c", sluice.config_path, "--latency").stdout
+    assert "p99.9 ms" in shown and "process" not in shown
+    lines = shown.partition("packages and full reads")[2].splitlines()
+    for stage in ("published", "confirmed", "consumed", "written"):
+        place = next(i for i, line in enumerate(lines) if line.startswith(stage))
+        for line in lines[place:place + 2]:
+            count, *times = re.findall(r" (\S+)", line[40:])
+            p50, p99, p999, most = map(float, times)
+            assert count == "40" and 0 <= p50 <= p99 <= p999 <= most
+        assert "in the last minute" in lines[place + 1]
 
 
 def test_status_shows_what_live_sources_do(sim, workspace):
@@ -267,7 +392,8 @@ def test_metrics_count_every_stage_of_a_row(sim, workspace):
     assert metrics.value("sluice_published_bytes_total") > 100000
     assert metrics.get("sluice_credit_used_bytes") == 0
     assert metrics.value("process_resident_memory_bytes") > 1 << 20
-    assert metrics.quantile("sluice_loop_delay_seconds", 0.5) < 0.1
+    sluice.wait_for(lambda: sluice.metrics().value("sluice_loop_delay_seconds_count"), 20, "a look")
+    assert sluice.metrics().quantile("sluice_loop_delay_seconds", 0.5) < 0.1
     latency = [name for name, _, _ in metrics.samples if name.endswith("_seconds_count")]
     assert len(set(latency)) >= 3
 

@@ -7,6 +7,7 @@ import threading
 from dataverse_script import Page, Script, row
 from feeds import logged
 from process import wait_until
+from readiness import wait_trouble
 from scene import seeded
 from tables import Scripted, Tables, end_lease, owns, status
 from test_appliers import copies_of_everything, publish, take_all
@@ -142,3 +143,43 @@ def consumed(appliers):
     """Rows that were applied or found stale, over some appliers."""
     return sum(one.metrics().get("sluice_rows_total", stage=stage)
                for one in appliers for stage in ("applied", "stale"))
+
+
+def test_ids_that_are_held_are_bounded_for_all_tables_together(workspace):
+    """One answer with too many leads to a full read; two that are too much together follow each other."""
+    most = range(1, 451)
+    with Script(account=["name"], contact=["name"]) as script:
+        account, contact = script["account"], script["contact"]
+        reached, go_on = threading.Event(), threading.Event()
+        for table in (account, contact):
+            table.answers["full"] = Page([row(one, 100) for one in range(1, 1001)], delta="d1")
+        scene = Scripted(script, workspace, sweep_limit=100)
+        sluice = scene.sluice(limits={"held_ids": "64KiB"})
+        for table in script.tables:
+            scene.wait_stored({one: (200, True) for one in range(1, 1001)}, table)
+
+        def rest():
+            reached.set()
+            assert go_on.wait(60)
+            return Page([row(2000, 100)], delta="d3")
+
+        account.answers["d2"] = rest
+        account.answers["d1"] = Page(deleted=most, next="d2")
+        assert reached.wait(20)
+        contact.answers["d1"] = Page(deleted=most, delta="d2")
+        contact.answers["d2"] = Page(delta="d2")
+        wait_trouble(sluice, "feed contact", "the ids of several answers take more than limits.held_ids")
+        go_on.set()
+        gone = {one: (201, False) for one in most}
+        alive = {one: (200, True) for one in range(451, 1001)}
+        scene.wait_stored({**gone, **alive}, "contact")
+        scene.wait_stored({**gone, **alive, 2000: (200, True)})
+        assert not logged(sluice, "full read begins", level="warn")
+
+        contact.answers["full"] = Page([row(1, 300)], delta="d4")
+        contact.answers["d2"] = Page(deleted=range(451, 3001), delta="d3")
+        wait_until(lambda: logged(sluice, "full read begins", level="warn"), 20, "a full read")
+        assert "more than limits.held_ids" in logged(sluice, "full read begins", level="warn")[0]["why"]
+        wait_until(lambda: {one for one, (_, lives) in scene.stored("contact").items() if lives} == {1},
+                   20, "the sweep")
+        scene.check_versions()

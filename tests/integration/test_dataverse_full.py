@@ -35,7 +35,7 @@ def test_an_expired_token_leads_to_a_full_read_and_a_sweep_within_its_limit(sim,
     with Mailbox() as mailbox:
         scene = Tables(sim, workspace, {"account": 300, "contact": 40}, url=gate.url,
                        sweep_limit=20)
-        sluice = scene.sluice(mail=mailbox.settings())
+        sluice = scene.sluice(alerts=mailbox.alerts())
         scene.wait_followed()
 
         gone = out_of_sight(scene, gate, count=30)
@@ -59,8 +59,8 @@ def test_an_expired_token_leads_to_a_full_read_and_a_sweep_within_its_limit(sim,
         assert sluice.stop() == 0
 
         scene.settings["sweep_limit"] = 100
-        sluice = scene.sluice(mail=mailbox.settings())
-        assert status(sluice)["note"] == note, "a restart forgets nothing"
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        wait_until(lambda: status(sluice)["note"] == note, 20, "the note: a restart forgets nothing")
         sim.dataverse("expire", table="account")
         scene.wait_followed()
         assert scene.tombstones().keys() == gone | more
@@ -145,3 +145,82 @@ def test_a_sweep_that_is_killed_or_lost_is_done_again(sim, workspace, gate):
 def booked(workspace, run):
     return workspace.state["ledger"].count_documents({"_id.run": run["_id"],
                                                       "_id.attempt": run["attempt"]})
+
+
+def test_another_database_is_filled_from_the_beginning(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 120})
+    sluice = scene.sluice()
+    scene.wait_followed()
+    assert sluice.stop() == 0
+    other = workspace.client[workspace.database + "_other"]
+    try:
+        sluice.config["mongo"]["database"] = other.name
+        sluice.write_config()
+        sluice.start(ready_timeout_s=30)
+        wait_until(lambda: other["account"].count_documents({}) == 120, 20, "all rows there, too")
+    finally:
+        sluice.stop()
+        workspace.client.drop_database(other)
+
+
+def test_a_feed_that_was_renamed_sweeps_what_it_stored_under_its_old_name(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Tables(sim, workspace, {"account": 200}, sweep_limit=50)
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        scene.wait_followed()
+        gone = set(scene.delete(count=10))
+        scene.wait_followed()
+        assert sluice.stop() == 0
+        more = set(scene.delete(count=20))
+
+        # Somebody who does not say that it is the same feed is told.
+        feed = sluice.config["feeds"].pop("account")
+        sluice.config["feeds"]["customers"] = feed
+        sluice.write_config()
+        sluice.start(ready_timeout_s=30)
+        wait_until(lambda: mailbox.mails, 20, "an alert")
+        text = mailbox.mails[0].get_content().replace("\n", " ")
+        assert "documents of a feed 'account'" in text and '"formerly": "account"' in text
+        wait_until(lambda: scene.checkpoint("customers").get("newest", "").startswith("delta"), 20,
+                   "the full read's end")
+        assert scene.tombstones().keys() == gone and sluice.stop() == 0
+
+        feed["formerly"] = ["account"]
+        sluice.write_config()
+        sim.dataverse("expire", table="account")
+        sluice.start(ready_timeout_s=30)
+        scene.wait_followed()
+        assert scene.tombstones().keys() == gone | more
+        assert sluice.stop() == 0
+
+
+def test_changes_are_followed_while_a_sweep_takes_its_time(sim, workspace, gate):
+    scene = Tables(sim, workspace, {"account": 200}, url=gate.url, sweep_limit=50)
+    sluice = scene.sluice(mongo={"write_timeout": "3s"})
+    scene.wait_followed()
+    scene.wait_books_closed()
+
+    def hold_counting(mode):
+        workspace.client.admin.command(
+            "configureFailPoint", "failCommand", mode=mode,
+            data={"failCommands": ["aggregate"], "namespace": f"{workspace.database}.account",
+                  "blockConnection": True, "blockTimeMS": 20_000})
+
+    hold_counting("alwaysOn")
+    try:
+        gone = out_of_sight(scene, gate, count=30)
+        wait_until(lambda: scene.checkpoint().get("sweeping") == "account-full-000002", 20, "the sweep")
+        changed, deleted = set(scene.change(count=20)), set(scene.delete(count=5))
+        wanted = {row["id"]: 2 * row["versionnumber"] for row in scene.rows(fields=0)
+                  if "deleted" not in row}
+        wait_until(lambda: {one: v for one, v in scene.live().items() if one not in gone} == wanted, 30,
+                   "the changes")
+        assert scene.tombstones().keys() == deleted and changed
+        assert scene.checkpoint()["sweeping"]
+    finally:
+        hold_counting("off")
+    scene.wait_followed(timeout_s=60)
+    assert scene.tombstones().keys() == gone | deleted
+    wait_until(lambda: not scene.checkpoint().get("sweeping"), 20, "the sweep's end")
+    scene.check_nothing_lost()
+    assert sluice.stop() == 0

@@ -9,7 +9,7 @@ from dataverse_script import SECRET, TOKEN, Answer, Page, Script, failure, guid,
 from feeds import logged
 from process import wait_until
 from readiness import troubles, wait_trouble
-from tables import Scripted
+from tables import Scripted, Tables
 
 A, B, C, D = 1, 2, 3, 4
 
@@ -133,7 +133,8 @@ def test_rows_that_cannot_be_taken_are_dead_letters_and_the_others_go_on(workspa
         assert ("no_version", "00000003") in codes
         assert {("untypable", f"0000000{one}") for one in (A, B, D)} <= set(codes)
         assert all(len(str(one.get("row", ""))) < 200_000 for one in dead.find())
-        wait_until(lambda: not workspace.state["runs"].count_documents({"state": "published"}), 20,
+        wait_until(lambda: not workspace.state["runs"].count_documents(
+            {"state": {"$in": ["streaming", "published"]}}), 20,
                    "the books")
         assert workspace.state["runs"].count_documents({"state": "failed"}) == 0
         assert sluice.metrics().value("sluice_rows_total", stage="dead") >= len(codes)
@@ -187,3 +188,16 @@ def test_a_token_endpoint_that_lies_is_named_and_not_hammered(workspace):
     finally:
         for script in scripts.values():
             script.__exit__()
+
+
+def test_a_service_that_trickles_is_given_up_and_asked_again(sim, workspace):
+    """Each byte comes in time, and the answer never ends."""
+    scene = Tables(sim, workspace, {"account": 50}, source={"request_timeout": "1s"})
+    sluice = scene.sluice()
+    scene.wait_followed()
+    scene.switch(dv_slow_body=20)
+    scene.change(count=20)
+    wait_trouble(sluice, "feed account", "the answer trickles", timeout_s=30)
+    scene.switch(dv_slow_body=0)
+    scene.check_nothing_lost()
+    sluice.wait_ready()

@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+import books
 from feeds import logged
 from gate import Gate
+from hooks import Hooks
 from process import wait_until
 from readiness import wait_trouble
 from tables import Tables, owns
@@ -50,6 +52,53 @@ def test_lost_messages_are_read_again_even_by_a_successor(sim, workspace, gate):
     assert scene.tombstones().keys() == set(gone)
     assert len(scene.runs(state="failed")) >= 2
     scene.check_nothing_lost(failed=None)
+
+
+def test_every_run_in_the_ledger_is_known_however_its_process_ended(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 120}, {"new_visit": 20}, run_span="1h")
+    sluice = scene.sluice()
+    scene.register()
+    scene.wait_followed("account")
+    runs = workspace.state["runs"]
+    for end in (sluice.kill, sluice.stop):
+        scene.change(count=10)
+        scene.change("new_visit", count=5)
+        scene.wait_followed()
+        wait_until(lambda: len(runs.distinct("feed", {"state": "streaming"})) == 2, 20, "two runs")
+        begun = set(runs.distinct("_id", {"state": "streaming"}))
+        assert books.unknown_runs(workspace) == []
+        end()
+        sluice.start(ready_timeout_s=30)
+        wait_until(lambda: begun <= set(runs.distinct("_id", {"state": "abandoned"})), 40,
+                   "the runs being closed")
+    for table in ("account", "new_visit"):
+        sluice.config["feeds"][table]["run_span"] = "300ms"
+    sluice.write_config()
+    sluice.restart(ready_timeout_s=30)
+    sluice.wait_for(lambda: owns(sluice), 20, "an owner")
+    scene.change(count=3)
+    scene.check_nothing_lost()
+    assert books.unknown_runs(workspace) == []
+
+
+def test_nothing_is_published_again_while_nobody_applies(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 120}, ledger_deadline="1s")
+    ingest = scene.sluice("ingest", role="ingest")
+    apply = scene.sluice("apply", role="apply")
+    scene.wait_followed()
+    scene.wait_books_closed()
+    assert apply.stop() == 0
+    scene.change(count=25)
+    scene.delete(count=5)
+    wait_until(lambda: scene.runs(state="published"), 20, "a run that waits for its ledger")
+    depth = workspace.queue_depth("fast")
+    ingest.wait_for(lambda: ingest.metrics().get("sluice_ledger_waits_total", feed="account") >= 3, 20,
+                    "three deadlines")
+    assert workspace.queue_depth("fast") == depth > 0
+    assert len(logged(ingest, "a ledger is late because nobody applies: its rows are waited for")) == 1
+    assert not logged(ingest, "ledger does not close, reading again")
+    apply.start()
+    scene.check_nothing_lost(failed=0)
 
 
 def test_mongodb_and_dynamics_go_away_in_mid_polls(sim, own_mongo, workspace, gate):

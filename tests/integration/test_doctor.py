@@ -76,7 +76,7 @@ def test_a_healthy_environment_passes(workspace, sim, config):
     assert status == 0, said
     assert {verdict for verdict, _ in lines.values()} == {"ok"}, said
     assert list(lines) == [
-        "configuration", "broker", "broker queues", "mongo", "mongo writes",
+        "configuration", "sandbox", "broker", "broker queues", "mongo", "mongo writes",
         *(f"mongo collection '{name}'" for name in ("vendors", "accounts", "contacts", "meters")),
         "source 'fno' token", "source 'fno'", "source 'crm' token", "source 'crm'",
         "feed 'accounts' table 'account'", "feed 'contacts' table 'contact'",
@@ -194,8 +194,7 @@ def test_listeners_that_cannot_be_used(workspace, config, tmp_path):
     one.key.write_text("not a key\n")
     status, lines, said = doctor(workspace, config)
     assert status == 1
-    verdict, text = lines[f"listener '{hook['listen']}'"]
-    assert verdict == "FAIL" and str(one.key) in text, said
+    assert lines["configuration"][0] == "FAIL" and f"sources.hook.tls: cannot use the key '{one.key}'" in said
 
 
 def test_a_configuration_with_mistakes_is_not_tried(workspace, config):
@@ -204,6 +203,35 @@ def test_a_configuration_with_mistakes_is_not_tried(workspace, config):
     assert status == 1
     assert list(lines) == ["configuration"] and lines["configuration"][0] == "FAIL"
     assert 'did you mean "every"?' in said
+
+
+def test_relationships_are_tried_and_reading_back_a_tracked_table_is_a_warning(workspace, sim, config):
+    sim.post("dv/table", {"table": "new_tag", "count": 1})
+    sim.post("dv/relationship", {"relationship": "new_account_tag", "from": "account", "to": "new_tag"})
+    config["feeds"] |= {
+        "tags": {"source": "hook", "relationship": "new_account_tag", "collection": "tags"},
+        "typos": {"source": "hook", "relationship": "New_account_tag", "collection": "typos"},
+        "back": {"source": "hook", "table": "account", "collection": "back"},
+    }
+    status, lines, said = doctor(workspace, config)
+    assert status == 1
+    assert lines["feed 'tags' relationship 'new_account_tag'"] == (
+        "ok", "the tables 'account' and 'new_tag' can be read")
+    assert lines["feed 'typos' relationship 'New_account_tag'"] == (
+        "FAIL", "the environment has no relationship 'New_account_tag'; is it the schema name, with "
+        "its capitals?")
+    verdict, text = lines["feed 'back' table 'account'"]
+    assert verdict == "warn" and "follow it by a feed of source 'crm'" in text, said
+
+
+def test_documents_of_a_feed_that_is_not_configured_are_a_warning(workspace, config):
+    workspace.db["accounts"].insert_one({"_id": "a", "_sluice": {"v": 1, "feed": "customers"}})
+    status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    verdict, text = lines["mongo collection 'accounts'"]
+    assert verdict == "warn" and "documents of a feed 'customers'" in text and "formerly" in text
+    config["feeds"]["accounts"]["formerly"] = "customers"
+    assert doctor(workspace, config)[1]["mongo collection 'accounts'"][0] == "ok"
 
 
 def test_a_collection_of_two_feeds_is_looked_at_once(workspace, sim, config):

@@ -148,10 +148,11 @@ def test_an_unknown_project_is_told_by_name_and_taken_up_when_it_exists(sim, wor
     add_records(sim, 20)
     with Mailbox() as mailbox:
         feeds = {"vendors": feed(sim, start_grace="1s")}
-        sluice = workspace.sluice(configure(workspace, sim, feeds, mail=mailbox.settings()))
+        sluice = workspace.sluice(configure(workspace, sim, feeds, alerts=mailbox.alerts()))
         failed = wait_run(sluice, workspace, state="failed")
         assert "ExportToPackage" in failed["error"] and "Vendors" in failed["error"]
         assert not suspect(workspace)
+        sluice.wait_for(lambda: logged(sluice, "run failed"), 20, "the log")
         line = logged(sluice, "run failed")[0]
         assert line["next"] == "it will be started anew"
         wait_until(lambda: mailbox.mails, 10, "a mail")
@@ -159,7 +160,7 @@ def test_an_unknown_project_is_told_by_name_and_taken_up_when_it_exists(sim, wor
         wait_run(sluice, workspace, 2, state="failed")
         make_project(sim)
         sluice.wait_for(lambda: runs(workspace, state="done"), 30, "a good run")
-        assert len(mailbox.mails) == 1
+        assert len(mailbox.raised) == 1
     assert arrived(sim, workspace)
 
 
@@ -202,7 +203,7 @@ def begin_healing(sim, workspace, mailbox=None, count=60, **changes):
     make_project(sim, "VendorsFull", mode="full")
     feeds = {"vendors": feed(sim, full_definition_group="VendorsFull")}
     if mailbox:
-        changes["mail"] = mailbox.settings()
+        changes["alerts"] = mailbox.alerts()
     sluice = begin(workspace, sim, count, feeds=feeds, **changes)
     wait_run(sluice, workspace)
     return sluice
@@ -229,11 +230,11 @@ def test_a_failed_execution_makes_the_feed_suspect_and_a_full_export_heals_it(
         wait_until(lambda: mailbox.mails, 10, "a mail")
         text = mailbox.mails[0].get_content()
         assert failed["_id"] in text and words in text and "a full export follows" in text
-        # One mail an hour: the next failure is only counted.
+        # Told once in four hours: the next failure is only counted.
         switch(sim, project="Vendors", final_status=status, fail_next=1)
         sluice.wait_for(lambda: len(runs(workspace, state="failed")) == 2, 30, "another failure")
         sluice.wait_for(lambda: len(runs(workspace, state="done", full=True)) == 2, 30, "healing")
-        assert len(mailbox.mails) == 1
+        assert len(mailbox.raised) == 1
     change_records(sim, 5)
     wait_fresh_run(sluice, workspace)
     assert arrived(sim, workspace)
@@ -376,13 +377,50 @@ def test_a_broken_zip_is_told_and_no_row_is_lost(sim, workspace, switches, words
 
 
 def test_a_blob_that_is_gone_makes_the_feed_suspect(sim, workspace):
-    sluice = begin_healing(sim, workspace)
-    switch(sim, project="Vendors", blob_gone=True)
-    change_records(sim, 10)
+    with Mailbox() as mailbox:
+        sluice = begin_healing(sim, workspace, mailbox)
+        switch(sim, project="Vendors", blob_gone=True)
+        change_records(sim, 10)
+        failed = sluice.wait_for(lambda: runs(workspace, state="failed"), 30, "the failure")[0]
+        assert "gone" in failed["error"] and "gone" in suspect(workspace)
+        switch(sim, project="Vendors", blob_gone=False)
+        full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full run")
+        assert full[0]["number"] == failed["number"] + 1 and arrived(sim, workspace)
+        sluice.wait_for(lambda: not suspect(workspace), 10, "no suspicion")
+        wait_until(lambda: mailbox.mails, 10, "a mail")
+        assert "a full export follows" in mailbox.mails[0].get_content()
+
+
+def test_an_export_that_the_environment_forgot_makes_the_feed_suspect_even_after_a_restart(
+        sim, workspace):
+    make_project(sim, "VendorsFull", mode="full")
+    one = feed(sim, full_definition_group="VendorsFull", start_grace="1s")
+    sluice = begin(workspace, sim, 40, feeds={"vendors": one})
+    wait_run(sluice, workspace)
+    switch(sim, project="Vendors", export_ms=60000)
+    change_records(sim, 5)
+    sluice.wait_for(lambda: runs(workspace, state="executing"), 30, "an export under way")
+    sluice.kill()
+    sim.restart()  # executions are gone, as after seven days, or a restore
+    add_records(sim, 40)
+    make_project(sim)
+    make_project(sim, "VendorsFull", mode="full")
+    sluice.start()
     failed = sluice.wait_for(lambda: runs(workspace, state="failed"), 30, "the failure")[0]
-    assert "gone" in failed["error"]
-    switch(sim, project="Vendors", blob_gone=False)
-    sluice.wait_for(lambda: arrived(sim, workspace), 30, "the full export")
+    assert "forgotten" in failed["error"]
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full run")
+    assert arrived(sim, workspace)
+
+
+def test_a_full_export_that_heals_deletes_nothing(sim, workspace):
+    sluice = begin_healing(sim, workspace)
+    sim.post("delete", {"entity": "Vendors V3", "company": "USMF", "count": 2})
+    switch(sim, project="Vendors", final_status="Failed", fail_next=1)
+    change_records(sim, 5)
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full run")
+    sluice.wait_for(lambda: not suspect(workspace), 10, "no suspicion")
+    wait_fresh_run(sluice, workspace)
+    assert workspace.db["vendors"].count_documents({"_sluice.deleted": {"$exists": False}}) == 60
 
 
 def test_a_plain_http_url_to_another_host_is_refused(sim, workspace):

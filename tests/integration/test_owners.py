@@ -1,7 +1,9 @@
-"""Two ingest processes with one configuration: one works, the other stands by."""
+"""Two ingest processes with one configuration and one feed: one works, the other stands by. Of several
+feeds each gets its share: test_sharing.py."""
 
 import json
 
+from feeds import feed, make_project
 from process import wait_until
 from scene import Scene
 
@@ -52,7 +54,7 @@ def test_an_owner_that_hung_too_long_cannot_write_over_its_successor(sim, worksp
     sim.post("switches", {"parallel_fails": True, "slow_body_bytes_per_s": 60_000})
     scene = Scene(sim, workspace, records=600)
     owner, standby = pair(scene)
-    wait_until(lambda: scene.newest()["state"] == "streaming", 20, "a run at work")
+    wait_until(lambda: scene.runs(state="streaming"), 20, "a run at work")
     owner.sigstop()
     wait_until(lambda: owns(standby, scene), 60, "the lease running out")
     epoch = workspace.state["leases"].find_one({"_id": f"feed:{scene.name}"})["epoch"]
@@ -78,3 +80,34 @@ def test_two_feeds_are_shared_out_and_an_orderly_end_hands_over_at_once(sim, wor
     wait_until(lambda: owns(two, first), 15, "the lease given back and taken")
     first.change(20)
     first.check_nothing_lost()
+
+
+def test_leases_of_feeds_that_sleep_are_renewed(sim, workspace):
+    """Nothing is due for long: one write keeps them all, and gives nobody a new epoch."""
+    names = [f"sleeping{number}" for number in range(5)]
+    feeds = {}
+    for name in names:
+        make_project(sim, name)
+        feeds[name] = {**feed(sim, name, collection=name), "cron": "0 3 29 2 *"}
+        feeds[name].pop("every")
+    sluice = workspace.sluice(workspace.config(sim, feeds=feeds), ready_timeout_s=30)
+    leases = workspace.state["leases"]
+
+    def held():
+        now = workspace.client.admin.command("hello")["localTime"]
+        found = {one["_id"]: one for one in leases.find({"owner": {"$exists": True}})}
+        return found if len(found) == 5 and all(one["expires_at"] > now for one in found.values()) else None
+
+    first = wait_until(held, 20, "five leases")
+    last = max(one["expires_at"] for one in first.values())
+    wait_until(lambda: workspace.client.admin.command("hello")["localTime"] > last, 20, "the leases' time")
+
+    def kept_together():  # by one write, at one time
+        found = held()
+        return found and len({one["expires_at"] for one in found.values()}) == 1 and found
+
+    later = wait_until(kept_together, 20, "a renewal of all")
+    assert later.keys() == {f"feed:{name}" for name in names}
+    assert all((one["owner"], one["epoch"]) == (first[name]["owner"], 1) for name, one in later.items())
+    assert sluice.stop() == 0
+    assert not leases.count_documents({"owner": {"$exists": True}}), "all are given back"

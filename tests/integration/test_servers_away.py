@@ -31,7 +31,7 @@ def test_mongod_restarted_and_killed_in_mid_run_costs_only_time(sim, own_mongo, 
     sluice.wait_ready(40)
     scene.change_at(200, 10)
     scene.wait_all_there(40)
-    wait_until(lambda: scene.newest()["state"] == "streaming", 20, "a run at work")
+    wait_until(lambda: scene.runs(state="streaming"), 20, "a run at work")
     own_mongo.kill()
     wait_trouble(sluice, "mongo")
     own_mongo.start()

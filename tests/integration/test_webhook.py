@@ -7,6 +7,7 @@ import time
 
 import books
 from certificates import Authority
+from dataverse_script import Script, guid, row
 from feeds import logged
 from gate import Gate
 from hooks import KEY, SECRET, Hooks, Poster, association, event
@@ -256,7 +257,7 @@ def test_associations_are_documents_whichever_end_tells(sim, workspace):
 def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(sim, workspace):
     with Mailbox() as mailbox:
         scene = Hooks(sim, workspace, read_back={"new_visit": 0})
-        sluice = scene.sluice(mail=mailbox.settings())
+        sluice = scene.sluice(alerts=mailbox.alerts())
         scene.register()
         visits = scene.create(4, "new_visit")
         scene.wait_followed()
@@ -378,10 +379,10 @@ def test_a_queue_of_events_that_was_deleted_is_made_again(sim, workspace):
 
 def test_what_another_process_hears_reaches_the_owner(sim, workspace):
     scene = Hooks(sim, workspace, {"account": 30}, {"new_visit": 0})
-    owner = scene.sluice("owner")
+    owner = scene.sluice("owner", mongo={"lease": "30s"})
     wait_until(lambda: owns(owner), 10, "an owner")
     other_port = free_port()
-    other = scene.sluice("other", port=other_port)
+    other = scene.sluice("other", port=other_port, mongo={"lease": "30s"})
     assert not owns(other)
     scene.register(other_port)
     scene.wait_followed("account")
@@ -436,3 +437,45 @@ def test_an_owner_that_was_asleep_does_not_bring_back_what_is_gone(sim, workspac
     scene.change("new_visit", ids=visits[5:])
     scene.check_nothing_lost(40)
     assert scene.tombstones("new_visit").keys() == set(visits[:5])
+
+
+def test_a_table_that_gains_versions_goes_on_in_the_order_of_asking(workspace):
+    """Versions by order are far above those of rows: rows with the latter would be stale for ever."""
+    with Script(visit=["name"]) as script:
+        table, port = script["visit"], free_port()
+        table.versions = False
+        config = workspace.config(
+            sources={"crm": script.source(), "hook": {
+                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
+                "secret": {"header": KEY, "value": SECRET}}},
+            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
+                              "run_span": "300ms"}})
+        documents, poster = workspace.db["visits"], Poster(port)
+
+        def told(number, **fields):
+            """An event comes, and the row is seen to be like this in the end (empty: deleted)."""
+            if fields:
+                table.rows[number] = row(number, 500 + len(table.asked), **fields)
+            else:
+                table.rows.pop(number)
+            assert poster.send(event("visit", guid(number)))[0] == 200
+            wanted = fields.get("name")
+            wait_until(lambda: (documents.find_one({"_id": guid(number)}) or {}).get("name") == wanted
+                       and documents.count_documents({"_id": guid(number)}), 20, f"{number}: {fields}")
+
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        told(1, name="first")
+        told(2, name="second")
+        assert sluice.stop() == 0
+        table.versions = True
+        for state_lost in (False, True):
+            if state_lost:
+                workspace.state["checkpoints"].delete_one({"_id": "feed:visits"})
+            sluice.start(ready_timeout_s=30)
+            sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+            told(1, name=f"changed, {state_lost}")
+            told(2)
+            told(2, name="again")
+            assert sluice.stop() == 0
+        assert all(one["_sluice"]["v"] > 2**51 for one in documents.find())

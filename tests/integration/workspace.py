@@ -63,7 +63,8 @@ class Workspace:
         base = {
             "broker": {"url": self.rabbit.url, "exchange": self.exchange},
             "mongo": {"url": self.mongo.url, "database": self.database,
-                      "state_database": self.state_database},
+                      "state_database": self.state_database, "lease": "10s",
+                      "write_timeout": "5s"},  # a sweep waits for as long
         }
         if sim:
             base["sources"] = {"fno": {"type": "dmf", "url": sim.url, "auth": sim.auth()}}
@@ -84,7 +85,8 @@ class Workspace:
     def close(self, tidy=True):
         """tidy=False leaves the servers alone, for a test whose own servers end with it.
 
-        Raises ServerError when a sluice did not stop, or a sanitizer complained in any of them.
+        Raises ServerError when a sluice did not stop, its sandbox denied it something, or a sanitizer
+        complained in any of them.
         """
         problems = []
         for sluice in self.sluices:
@@ -119,6 +121,9 @@ def _end(sluice):
     except ServerError as error:
         problems.append(str(error))
         status = None
+    denied = sluice.denied()
+    if denied:
+        problems.append(f"{sluice.name}: {denied}")
     report = sluice.sanitizer_report()
     if report or status == SANITIZER_STATUS:
         problems.append(f"{sluice.name}: sanitizer report\n{report or sluice.log_tail(60)}")
