@@ -6,8 +6,13 @@ usage: ./dev COMMAND [ARGUMENTS]
   test unit [ARGS]     the unit tests alone; ARGS go to ctest (-R csv)
   test integration [ARGS]
   test ARGS            the integration tests alone; ARGS go to pytest (-k restart)
+  fuzz [--seconds N] [TARGET]  invented input for every reader of foreign bytes; --coverage
+  torture [--seed N] [--minutes M] [--kills K] [--faults F]
+                       everything breaks at random, again and again; nothing may be missing
   endure [--minutes N] each peer away for an hour (or N minutes) in mid run
-  bench [ARGS]         measure against the limit; --quick ends within 3 minutes
+  bench [ARGS]         measure beside Bento, a hand-made pipeline and the limit; --quick: 5 minutes
+  bench csv | growth | idle | memory
+                       the CSV parser against others; how cost grows; at rest; peak memory
   bench latency [--quick]  how soon a change can be read in MongoDB
   build [PRESET]       release (default) or debug-asan, into build/PRESET
   check                format, layers, clang-tidy, cppcheck

