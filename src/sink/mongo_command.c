@@ -38,6 +38,7 @@ static const char ALIVE[] =
     PIECE(T_DOCUMENT, "_sluice.deleted") "\x0f\0\0\0" PIECE(T_BOOL, "$exists") "\0";
 
 static const char UPDATES[] = PIECE(T_ARRAY, "updates");
+static const char DOCUMENTS[] = PIECE(T_ARRAY, "documents");
 
 enum { META_VERSION_AT = 4 + 1 + 2 }; /* in a stamp: after the length, the type and "v" */
 
@@ -238,13 +239,18 @@ struct sizes {
     size_t update; /* the whole update */
 };
 
+static size_t document_bytes(const struct sl_record *record, const struct sl_buf *meta)
+{
+    size_t id = PIECE_BYTES(ID) + LENGTH + record->id.length + END;
+    return LENGTH + id + columns(record).length + PIECE_BYTES(META) + meta->length + END;
+}
+
 static struct sizes measure(const struct sl_mongo_stamp *stamp, const struct sl_buf *meta,
                             const struct sl_record *record, bool insert)
 {
     struct sizes size;
     size.id = PIECE_BYTES(ID) + LENGTH + record->id.length + END;
-    size.document =
-        LENGTH + size.id + columns(record).length + PIECE_BYTES(META) + meta->length + END;
+    size.document = document_bytes(record, meta);
     size.literal = LENGTH + PIECE_BYTES(LITERAL) + size.document + END;
     size.versions = LENGTH + PIECE_BYTES(VERSION) + 8 + stamp->stored.length + END;
     size.guard = LENGTH + PIECE_BYTES(GT) + size.versions + END;
@@ -280,11 +286,11 @@ static char *put_guard(char *to, const struct sizes *size, const struct sl_buf *
     return put_end(to, 2); /* the array, $gt */
 }
 
-static char *put_document(char *to, const struct sizes *size, const struct sl_buf *meta,
+static char *put_document(char *to, size_t size, const struct sl_buf *meta,
                           const struct sl_record *record)
 {
     struct sl_str row = columns(record);
-    to = put_length(to, size->document);
+    to = put_length(to, size);
     to = put_id(to, record->id);
     if (row.length)
         to = put(to, row.at, row.length);
@@ -294,13 +300,31 @@ static char *put_document(char *to, const struct sizes *size, const struct sl_bu
     return put_end(to + meta->length, END);
 }
 
+/* "3", the name of a row in its array, with the element's type before it. */
+static size_t write_name(uint32_t index, char ret[1 + SL_NUMBER_BYTES])
+{
+    ret[0] = T_DOCUMENT[0];
+    return 1 + sl_int64_format(index, ret + 1) + 1; /* type, digits, NUL */
+}
+
+void sl_mongo_command_add_document(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
+                                   const struct sl_record *record, uint32_t index)
+{
+    char name[1 + SL_NUMBER_BYTES];
+    size_t name_bytes = write_name(index, name), size = document_bytes(record, &stamp->document);
+    char *start = sl_buf_reserve(out, name_bytes + size);
+    char *to = put(start, name, name_bytes);
+    to = put_document(to, size, &stamp->document, record);
+    sl_buf_commit(out, (size_t)(to - start));
+}
+
 void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
                           const struct sl_record *record, bool insert, uint32_t index)
 {
     const struct sl_buf *meta = record->op == SL_DELETE ? &stamp->tombstone : &stamp->document;
     struct sizes size = measure(stamp, meta, record, insert);
-    char name[1 + SL_NUMBER_BYTES] = T_DOCUMENT;
-    size_t name_bytes = 1 + sl_int64_format(index, name + 1) + 1; /* type, digits, NUL */
+    char name[1 + SL_NUMBER_BYTES];
+    size_t name_bytes = write_name(index, name);
 
     char *start = sl_buf_reserve(out, name_bytes + size.update);
     char *to = put(start, name, name_bytes);
@@ -323,7 +347,7 @@ void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp
     to = PUT(to, SECOND);
     to = put_length(to, size.literal);
     to = PUT(to, LITERAL);
-    to = put_document(to, &size, meta, record);
+    to = put_document(to, size.document, meta, record);
     to = put_end(to, END); /* {$literal: …} */
     to = put(to, stamp->keep.data, stamp->keep.length);
     to = put_end(to, 4); /* the array, {$cond}, {$replaceWith}, the pipeline */
@@ -334,11 +358,14 @@ void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp
 
 /* --- the command --- */
 
-void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head)
+void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head, bool inserts)
 {
     sl_buf_clear(out);
     sl_buf_add(out, bson_get_data(head), head->len - END);
-    sl_buf_add(out, UPDATES, sizeof UPDATES - 1);
+    if (inserts)
+        sl_buf_add(out, DOCUMENTS, sizeof DOCUMENTS - 1);
+    else
+        sl_buf_add(out, UPDATES, sizeof UPDATES - 1);
     sl_buf_add(out, "\0\0\0\0", LENGTH);
 }
 
@@ -356,7 +383,8 @@ void sl_mongo_command_end(struct sl_buf *out)
     /* Until now the first length is still the head's own: it tells where the array begins. */
     uint32_t head_bytes;
     memcpy(&head_bytes, out->data, sizeof head_bytes);
-    size_t array_at = BSON_UINT32_FROM_LE(head_bytes) - END + sizeof UPDATES - 1;
+    size_t name_at = BSON_UINT32_FROM_LE(head_bytes) - END + 1;
+    size_t array_at = name_at + strlen(out->data + name_at) + 1;
     sl_buf_add(out, "\0\0", 2);
     put_length(out->data + array_at, out->length - END - array_at);
     put_length(out->data, out->length);

@@ -1,4 +1,4 @@
-/* Builds the update command of a guarded bulk upsert, as BSON bytes, in one buffer:
+/* Builds the two commands that write rows, as BSON bytes, in one buffer: the guarded bulk upsert
  *
  *   {update: C, ordered: false, writeConcern: {…}, maxTimeMS: T, updates: [
  *      {q: {_id: id}, u: [{$replaceWith: {$cond: [
@@ -8,7 +8,11 @@
  * $floor gives null for a missing version, which is below every number, leaves whole numbers as
  * they are, and fails for anything else: such a row is an error, not stale. In a full read the last
  * branch marks the stored document as seen, and an equal version is stored again unless this read,
- * or a later one, saw the document already: the read may carry other columns. */
+ * or a later one, saw the document already: the read may carry other columns;
+ *
+ *   {insert: C, ordered: false, writeConcern: {…}, maxTimeMS: T, documents: [document, …]}
+ *
+ * is for rows that nobody has written yet. */
 #ifndef SL_SINK_MONGO_COMMAND_H
 #define SL_SINK_MONGO_COMMAND_H
 
@@ -41,8 +45,9 @@ void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp);
 const char *sl_mongo_record_fault(const struct sl_record *record, int64_t read_at_ms,
                                   int64_t read_since_ms, const char **ret_reason);
 
-/* Begins a command in out (cleared first). head holds everything but the updates. */
-void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head);
+/* Begins a command in out (cleared first). head holds everything but the rows, and says whether
+ * they are to be inserted. */
+void sl_mongo_command_begin(struct sl_buf *out, const bson_t *head, bool inserts);
 
 /* Makes room in out for a command of count rows whose ids and documents have so many bytes, as far
  * as one command goes: it need not move while it grows. */
@@ -53,6 +58,10 @@ void sl_mongo_command_reserve(struct sl_buf *out, const struct sl_mongo_stamp *s
  */
 void sl_mongo_command_add(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
                           const struct sl_record *record, bool insert, uint32_t index);
+
+/* Appends an upsert's document, as number index, to a command that inserts. */
+void sl_mongo_command_add_document(struct sl_buf *out, const struct sl_mongo_stamp *stamp,
+                                   const struct sl_record *record, uint32_t index);
 
 /* Ends the command: out holds one whole BSON document. */
 void sl_mongo_command_end(struct sl_buf *out);

@@ -87,6 +87,22 @@ int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, uint32_t unmade,
     return SL_OK;
 }
 
+int sl_mongo_insert_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tally *ret,
+                          struct sl_err *err)
+{
+    int rc = check_concern(reply, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_mongo_tally tally = {.inserted = (uint32_t)sl_field_int64(reply, "n", 0),
+                                   .refused = count_of(reply, "writeErrors")};
+    if (tally.inserted + tally.refused != rows)
+        return sl_err_set(err, SL_CLOSED,
+                          "MongoDB's answer does not add up: %u rows sent, %u inserted, %u refused",
+                          rows, tally.inserted, tally.refused);
+    *ret = tally;
+    return SL_OK;
+}
+
 bool sl_mongo_refusals_next(struct sl_mongo_refusals *walk, const bson_t *reply,
                             struct sl_mongo_refusal *ret)
 {

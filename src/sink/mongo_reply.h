@@ -28,6 +28,11 @@ struct sl_mongo_tally {
 int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, uint32_t unmade,
                          struct sl_mongo_tally *ret, struct sl_err *err);
 
+/* Likewise of a command that inserts `rows` documents: what stands in writeErrors was not written,
+ * for whatever reason; ret->inserted and ret->refused are set. */
+int sl_mongo_insert_check(const bson_t *reply, uint32_t rows, struct sl_mongo_tally *ret,
+                          struct sl_err *err);
+
 /* Walks writeErrors: call with a zeroed walk until it returns false. */
 struct sl_mongo_refusals {
     bson_iter_t at;

@@ -65,9 +65,55 @@ static int write_batch(struct sl_sink *sink, struct sl_batch *batch, struct sl_r
     return sink->type->write(sink, batch, sl_deadline_in(20000), ret, err);
 }
 
+/* Adds rows that nobody has written yet: enough for a batch from which the sink may guess. */
+enum { FILLERS = 100 };
+
+static void fill(struct sl_batch *batch)
+{
+    static unsigned number;
+    for (unsigned i = 0; i < FILLERS; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "filler-%u", number++);
+        add_json(batch, id, 1, "{\"a\": 1}");
+    }
+}
+
+/* Has the sink see that the collection is being filled: what comes next is inserted first. */
+static void teach(struct sl_sink *sink)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_batch *batch = new_batch("r-0", false);
+    fill(batch);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, FILLERS);
+    sl_batch_free(batch);
+}
+
+/* How often the server was asked to "insert" into a collection, or to "update" it. */
+static int64_t asked_to(struct sl_mongo *mongo, const char *kind, const char *collection)
+{
+    char name[160];
+    int64_t count = 0;
+    bson_t reply;
+    bson_iter_t at, spaces, space, one;
+    struct sl_err err = {0};
+    bson_t *command = BCON_NEW("top", BCON_INT32(1));
+    snprintf(name, sizeof name, "%s.%s", live_data, collection);
+    EXPECT_OK(sl_mongo_command(mongo, "admin", command, &reply, sl_deadline_in(20000), &err), &err);
+    if (bson_iter_init_find(&at, &reply, "totals") && bson_iter_recurse(&at, &spaces) &&
+        bson_iter_find(&spaces, name) && bson_iter_recurse(&spaces, &space) &&
+        bson_iter_find(&space, kind) && bson_iter_recurse(&space, &one) &&
+        bson_iter_find(&one, "count"))
+        count = bson_iter_as_int64(&one);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return count;
+}
+
 /* --- newest wins --- */
 
-static void do_versions(struct sl_mongo *mongo)
+static void try_versions(struct sl_mongo *mongo, bool filling)
 {
     static const struct {
         const char *what;
@@ -130,6 +176,10 @@ static void do_versions(struct sl_mongo *mongo)
     };
     // clang-format on
     struct sl_sink *sink = open_sink(mongo, "versions");
+    const uint32_t more = filling ? FILLERS : 0;
+    if (filling)
+        teach(sink);
+    int64_t inserts = asked_to(mongo, "insert", "versions");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int before = failures;
         struct sl_err err = {0};
@@ -145,8 +195,10 @@ static void do_versions(struct sl_mongo *mongo)
         }
         struct sl_batch *batch = new_batch("r-1", rows[i].full);
         add_json(batch, "k", rows[i].version, rows[i].doc);
+        if (filling)
+            fill(batch);
         EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
-        EXPECT_INT(result.applied, rows[i].applied);
+        EXPECT_INT(result.applied, rows[i].applied + more);
         EXPECT_INT(result.stale, rows[i].stale);
         EXPECT_INT(result.reject_count, rows[i].rejected);
         char *json = live_document(mongo, live_data, "versions", "k");
@@ -156,14 +208,91 @@ static void do_versions(struct sl_mongo *mongo)
             fprintf(stderr, "  in '%s': %s\n", rows[i].what, json);
         bson_free(json);
         sl_batch_free(batch);
+        inserts += rows[i].stored ? 1 : 0; /* the test's own */
     }
+    inserts = asked_to(mongo, "insert", "versions") - inserts;
+    EXPECT_INT(inserts, filling ? (int64_t)(sizeof rows / sizeof *rows) : 0);
     sink->type->close(sink);
+}
+
+static void do_versions(struct sl_mongo *mongo)
+{
+    try_versions(mongo, false);
 }
 
 static void test_versions(void **state)
 {
     (void)state;
     live(do_versions);
+}
+
+/* Whichever way a row is written, the same becomes of it. */
+static void do_versions_while_filling(struct sl_mongo *mongo)
+{
+    try_versions(mongo, true);
+}
+
+static void test_versions_while_filling(void **state)
+{
+    (void)state;
+    live(do_versions_while_filling);
+}
+
+/* --- what is taken for new --- */
+
+/* Writes rows "r-FROM" to "r-TO"; gives how many insertions and updates the server was asked for.
+ */
+static void write_span(struct sl_mongo *mongo, struct sl_sink *sink, unsigned from, unsigned to,
+                       int64_t *ret_inserts, int64_t *ret_updates)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_batch *batch = new_batch("r-1", false);
+    int64_t inserts = asked_to(mongo, "insert", "guessed");
+    int64_t updates = asked_to(mongo, "update", "guessed");
+    for (unsigned i = from; i < to; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "r-%u", i);
+        add_json(batch, id, 1, "{\"a\": 1}");
+    }
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied + result.stale, to - from);
+    *ret_inserts = asked_to(mongo, "insert", "guessed") - inserts;
+    *ret_updates = asked_to(mongo, "update", "guessed") - updates;
+    sl_batch_free(batch);
+}
+
+static void do_guess(struct sl_mongo *mongo)
+{
+    static const struct {
+        unsigned from, to;
+        bool inserts, updates;
+    } spans[] = {
+        {0, 200, false, true},                              /* nothing is known of the collection */
+        {200, 400, true, false},   {400, 410, false, true}, /* too few to gain by it */
+        {405, 605, true, true},                             /* a few are there */
+        {600, 800, true, true},    {700, 900, true, true},  /* many are: wrong */
+        {900, 1100, false, true},                           /* once is not enough now */
+        {1100, 1300, false, true}, {1300, 1500, true, false},
+        {1300, 1500, true, true},  /* wrong again */
+        {1300, 1500, false, true}, /* stays so */
+    };
+    struct sl_sink *sink = open_sink(mongo, "guessed");
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        int64_t inserts, updates;
+        write_span(mongo, sink, spans[i].from, spans[i].to, &inserts, &updates);
+        if (!EXPECT(!inserts == !spans[i].inserts && !updates == !spans[i].updates))
+            fprintf(stderr, "  span %zu: %d insertions, %d updates\n", i, (int)inserts,
+                    (int)updates);
+    }
+    EXPECT_INT(live_count(mongo, live_data, "guessed"), 1500);
+    sink->type->close(sink);
+}
+
+static void test_guess(void **state)
+{
+    (void)state;
+    live(do_guess);
 }
 
 /* --- full reads --- */
@@ -286,6 +415,18 @@ static void do_overtaken(struct sl_mongo *mongo)
             fprintf(stderr, "  in row %zu: %s\n", i, json);
         bson_free(json);
     }
+    /* Not even when the collection is being filled. */
+    struct sl_result result = {0};
+    struct sl_batch *batch = new_batch("a-000009", false), *late = new_batch("a-000004", false);
+    batch->origin.feed = late->origin.feed = "a";
+    fill(batch);
+    fill(late);
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, FILLERS);
+    EXPECT_OK(write_batch(sink, late, &result, &err), &err);
+    EXPECT_INT(result.stale, FILLERS);
+    sl_batch_free(batch);
+    sl_batch_free(late);
     sink->type->close(sink);
     sl_overtaken_free(overtaken);
     memory_free(&memory);
@@ -563,7 +704,8 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),  cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_versions),  cmocka_unit_test(test_versions_while_filling),
+        cmocka_unit_test(test_guess),     cmocka_unit_test(test_seen),
         cmocka_unit_test(test_overtaken), cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_rejects),   cmocka_unit_test(test_deep),
         cmocka_unit_test(test_large),     cmocka_unit_test(test_race),

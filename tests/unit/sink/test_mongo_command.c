@@ -40,7 +40,7 @@ static void check_one(const struct sl_origin *origin, enum sl_op op, const char 
     BSON_APPEND_UTF8(&head, "update", "c");
     sl_mongo_stamp_init(&stamp, origin, 1000, 5000);
     sl_buf_init(&out);
-    sl_mongo_command_begin(&out, &head);
+    sl_mongo_command_begin(&out, &head, false);
     sl_mongo_command_add(&out, &stamp, &record, true, 0);
     sl_mongo_command_end(&out);
 
@@ -131,7 +131,7 @@ static void test_many(void **state)
     struct sl_buf out;
     sl_mongo_stamp_init(&stamp, &delta, 1000, 5000);
     sl_buf_init(&out);
-    sl_mongo_command_begin(&out, &head);
+    sl_mongo_command_begin(&out, &head, false);
     for (uint32_t i = 0; i < ROWS; i++) {
         char id[16];
         snprintf(id, sizeof id, "id-%u", i);

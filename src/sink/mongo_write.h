@@ -1,0 +1,31 @@
+/* A batch's rows into one collection, in as few commands as there can be. */
+#ifndef SL_SINK_MONGO_WRITE_H
+#define SL_SINK_MONGO_WRITE_H
+
+#include "flow/overtaken.h"
+#include "flow/sink.h"
+#include "mongo/client.h"
+
+/* A collection that was written to, or is about to be. */
+struct sl_mongo_collection {
+    struct sl_mongo_collection *next;
+    bool ready;          /* its tombstones expire */
+    unsigned new_seen;   /* batches in a row of which no row was there before */
+    unsigned new_wanted; /* so many, and the next one is taken for new; 1 to begin with */
+    char name[];
+};
+
+struct sl_mongo_target {
+    struct sl_mongo *mongo;
+    const char *database;
+    struct sl_mongo_collection *collection;
+    uint64_t tombstone_ttl_ms;
+    struct sl_overtaken *overtaken; /* may be NULL */
+};
+
+/* Writes the rows, each unless what is stored is as new. Suspends, and yields. ret as of
+ * sl_sink_type.write; fails with what the server says. */
+int sl_mongo_write_batch(const struct sl_mongo_target *to, struct sl_batch *batch,
+                         uint64_t deadline_ms, struct sl_result *ret, struct sl_err *err);
+
+#endif
