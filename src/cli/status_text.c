@@ -131,9 +131,10 @@ static void print_sources(const struct sl_json *sources, FILE *out)
                     truth_of(node, "owner") ? "" : " (another process spends it)");
         else
             fprintf(out,
-                    "bells %" PRId64 ", passed on %" PRId64 ", queued to be read back %" PRId64,
+                    "bells %" PRId64 ", passed on %" PRId64 ", read back at once %" PRId64
+                    ", queued for that %" PRId64,
                     sl_status_number_of(node, "bells"), sl_status_number_of(node, "passed_on"),
-                    sl_status_number_of(node, "queued"));
+                    sl_status_number_of(node, "read_back"), sl_status_number_of(node, "queued"));
         fputc('\n', out);
     }
 }

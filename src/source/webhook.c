@@ -20,6 +20,7 @@ static void find_counts(struct sl_webhook *webhook)
     webhook->counts = (struct sl_hook_counts){
         .bell = outcome(webhook, "bell"),
         .passed_on = outcome(webhook, "passed_on"),
+        .read_back = outcome(webhook, "read_back"),
         .queued = outcome(webhook, "queued"),
         .unclaimed = outcome(webhook, "unclaimed"),
         .malformed = outcome(webhook, "malformed"),
@@ -107,10 +108,11 @@ void sl_webhook_status(const struct sl_webhook *webhook, struct sl_buf *buf)
     const struct sl_hook_counts *counts = &webhook->counts;
     sl_buf_printf(buf,
                   "{\"path\":\"%s\",\"bells\":%" PRId64 ",\"passed_on\":%" PRId64
-                  ",\"bells_heard\":%llu,\"queued\":%" PRId64 ",\"reading\":%u,\"trouble\":",
+                  ",\"bells_heard\":%llu,\"read_back\":%" PRId64 ",\"queued\":%" PRId64
+                  ",\"reading\":%u,\"trouble\":",
                   webhook->path, counts->bell->value, counts->passed_on->value,
-                  (unsigned long long)webhook->bells_heard, counts->queued->value,
-                  webhook->running);
+                  (unsigned long long)webhook->bells_heard, counts->read_back->value,
+                  counts->queued->value, webhook->running);
     const char *trouble = sl_webhook_trouble(webhook);
     sl_buf_add_json_text(buf, trouble ? trouble : "");
     sl_buf_add_char(buf, '}');

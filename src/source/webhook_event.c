@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "format/json.h"
 
+enum { ASYNCHRONOUS = 1 }; /* "Mode": of the step; 0 is synchronous */
+
 static const char NO_GUID[] = "00000000-0000-0000-0000-000000000000";
 
 /* --- texts --- */
@@ -216,6 +218,7 @@ static int read_event(const struct sl_json *root, const struct sl_webhook_hints 
                       struct sl_webhook_event *event, struct sl_err *err)
 {
     static const char *const moments[] = {"OperationCreatedOn", "EventTimeIso8601", "EventTime"};
+    int64_t mode = 0;
     if (root->kind != SL_JSON_MAP)
         return no_event(root, "no object", err);
     int rc = read_name(root, "MessageName", hints->message, false, event->message, err);
@@ -228,6 +231,7 @@ static int read_event(const struct sl_json *root, const struct sl_webhook_hints 
     if (!strcmp(event->table, "none"))
         event->table[0] = '\0';
     event->oversize = hints->size_exceeded && strcasecmp(hints->size_exceeded, "false") != 0;
+    event->asynchronous = sl_json_int(sl_json_get(root, "Mode"), &mode) && mode == ASYNCHRONOUS;
     for (size_t i = 0; i < sizeof moments / sizeof *moments && !event->at_ms; i++)
         event->at_ms = read_moment(sl_json_get(root, moments[i]));
     return sl_webhook_event_associates(event) ? read_association(event, root, err)

@@ -29,7 +29,8 @@ struct sl_webhook_event {
     char relationship[SL_TABLE_NAME_BYTES];
     bool target_referenced; /* in a relationship of a table with itself: which end the target is */
     bool oversize;          /* the service has taken out what was too large: rows may lack */
-    int64_t at_ms;          /* wall clock of the service; 0: not said */
+    bool asynchronous; /* of a step that runs after its transaction has ended; false: not said */
+    int64_t at_ms;     /* wall clock of the service; 0: not said */
     struct sl_webhook_row *rows; /* heap */
     uint32_t row_count;
 };

@@ -12,7 +12,13 @@ enum { PREFETCH_MIN = 8, PREFETCH_MAX = 256, OWNER_LOOK_MS = 5000 };
 
 static void answer(struct sl_webhook *webhook, struct sl_hook_delivery *delivery)
 {
-    bool current = webhook->events && delivery->generation == webhook->generation;
+    bool current =
+        !delivery->posted && webhook->events && delivery->generation == webhook->generation;
+    if (delivery->waiter) {
+        delivery->waiter->over = true;
+        delivery->waiter->safe = !delivery->failed;
+        sl_wake_all(&delivery->waiter->ended);
+    }
     if (current && delivery->failed)
         sl_channel_nack(webhook->events, delivery->tag, true);
     else if (current)

@@ -18,7 +18,7 @@ enum {
     NOT_THERE = 404,
 };
 
-static unsigned running_max(const struct sl_webhook *webhook)
+unsigned sl_hook_jobs_max(const struct sl_webhook *webhook)
 {
     return (unsigned)sl_dataverse_remote(sl_hook_reader(webhook))->settings->budget.concurrency;
 }
@@ -49,7 +49,7 @@ static void end_job(struct sl_hook_job *job)
 static bool is_hopeless(const struct sl_hook_job *job, const struct sl_err *err)
 {
     bool of_table = err->cause == FORBIDDEN || err->cause == NOT_THERE;
-    return of_table && job->feed->held_up > running_max(job->feed->webhook) / 2;
+    return of_table && job->feed->held_up > sl_hook_jobs_max(job->feed->webhook) / 2;
 }
 
 /* A first failure that may pass is none yet. */
@@ -162,7 +162,8 @@ static void run_job(void *arg)
 
 static void begin_due(struct sl_webhook *webhook)
 {
-    while (webhook->first_due && webhook->running < running_max(webhook) && !webhook->closing) {
+    while (webhook->first_due && webhook->running < sl_hook_jobs_max(webhook) &&
+           !webhook->closing) {
         struct sl_hook_job *job = webhook->first_due;
         webhook->first_due = job->next_due;
         if (!webhook->first_due)

@@ -98,14 +98,30 @@ static bool is_turned(const struct sl_webhook_event *event, const struct sl_webh
     return order ? order > 0 : event->target_referenced;
 }
 
+uint32_t sl_hook_pair_count(const struct sl_webhook_feed *feed,
+                            const struct sl_webhook_event *event)
+{
+    return event->row_count - (feed->settings->relationship && event->row_count ? 1 : 0);
+}
+
+struct sl_hook_pair sl_hook_pair_of(const struct sl_webhook_feed *feed,
+                                    const struct sl_webhook_event *event, uint32_t index)
+{
+    const struct sl_webhook_row *rows = event->rows, *related = &rows[index + 1];
+    if (!feed->settings->relationship)
+        return (struct sl_hook_pair){.row = rows[index]};
+    if (is_turned(event, related))
+        return (struct sl_hook_pair){.row = *related, .related = rows[0]};
+    return (struct sl_hook_pair){.row = rows[0], .related = *related};
+}
+
 /* Names and ids have nothing to escape. */
-static void add_rows(struct sl_buf *body, const struct sl_webhook_row *row,
-                     const struct sl_webhook_row *related)
+static void add_pair(struct sl_buf *body, const struct sl_hook_pair *pair)
 {
     sl_buf_printf(body, "%s[\"%s\",\"%s\"", body->data[body->length - 1] == '[' ? "" : ",",
-                  row->table, row->id);
-    if (related)
-        sl_buf_printf(body, ",\"%s\",\"%s\"", related->table, related->id);
+                  pair->row.table, pair->row.id);
+    if (pair->related.id[0])
+        sl_buf_printf(body, ",\"%s\",\"%s\"", pair->related.table, pair->related.id);
     sl_buf_add_char(body, ']');
 }
 
@@ -114,14 +130,9 @@ static void write_letter(const struct sl_webhook_feed *feed, const struct sl_web
 {
     sl_buf_printf(body, "{\"event\":%d,\"feed\":\"%s\",\"at\":%" PRId64 ",\"rows\":[", VERSION,
                   feed->config->name, event->at_ms);
-    const struct sl_webhook_row *rows = event->rows;
     for (uint32_t i = first; i < first + count; i++) {
-        if (!feed->settings->relationship)
-            add_rows(body, &rows[i], NULL);
-        else if (is_turned(event, &rows[i]))
-            add_rows(body, &rows[i], &rows[0]);
-        else
-            add_rows(body, &rows[0], &rows[i]);
+        const struct sl_hook_pair pair = sl_hook_pair_of(feed, event, i);
+        add_pair(body, &pair);
     }
     sl_buf_add_text(body, "]}");
 }
@@ -162,12 +173,12 @@ static int publish(struct sl_webhook *webhook, struct sl_str body, uint64_t dead
 int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                     const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err)
 {
-    uint32_t at = feed->settings->relationship ? 1 : 0;
+    uint32_t at = 0, end = sl_hook_pair_count(feed, event);
     int rc = SL_OK;
     struct sl_buf body;
     sl_buf_init(&body);
-    while (at < event->row_count && rc == SL_OK) {
-        uint32_t count = event->row_count - at < ROWS_MAX ? event->row_count - at : ROWS_MAX;
+    while (at < end && rc == SL_OK) {
+        uint32_t count = end - at < ROWS_MAX ? end - at : ROWS_MAX;
         sl_buf_clear(&body);
         write_letter(feed, event, at, count, &body);
         rc = publish(webhook, sl_buf_view(&body), deadline_ms, err);

@@ -10,7 +10,7 @@
 #include "source/webhook_own.h"
 
 enum {
-    LOOK_MS = 250,          /* whether it is still wanted */
+    LOOK_MS = 1000,         /* whether it is still wanted */
     HURRY_MS = 500,         /* between two tries while somebody waits */
     CLOSE_TIMEOUT_MS = 800, /* several connections may hang, and an end has ten seconds */
 };
@@ -44,7 +44,7 @@ static void stay_up(struct sl_hook_link *link)
     sl_log(SL_INFO, "connected to RabbitMQ", SL_T("connection", link->type->name));
     sl_wake_all(&link->changed);
     while (!link->over && is_wanted(link))
-        if (sl_wait(&link->changed, link->type->wanted ? sl_deadline_in(LOOK_MS) : SL_FOREVER) ==
+        if (sl_wait(&link->changed, link->type->wanted ? sl_next_beat(LOOK_MS) : SL_FOREVER) ==
             SL_CANCELED)
             break;
     link->up = false;

@@ -1,10 +1,11 @@
-/* Inside of the webhook source, shared by its parts. A post is answered by the first two:
+/* Inside of the webhook source, shared by its parts. A post is answered by the first ones:
  *
  *   webhook_post.c    the secret, bells, answers
+ *   webhook_at_once.c a row read back while its post waits
  *   webhook_letter.c  events into the queue <exchange>.events.NAME, and out of it
  *   webhook_bells.c   bells from and to other processes
  *
- * and what is in the queue is read back by the owner of the environment, on its way through
+ * and what they name is read back by the owner of the environment, on its way through
  *
  *   webhook_events.c  deliveries
  *   webhook_jobs.c    one request an id at a time
@@ -73,8 +74,16 @@ int sl_hook_link_wait(struct sl_hook_link *link, uint64_t deadline_ms, struct sl
 
 /* --- deliveries, claims, sheaves --- */
 
-/* An event that RabbitMQ delivered and that is not answered yet. */
+/* A post that waits until its rows are safe. */
+struct sl_hook_waiter {
+    bool over, safe;
+    struct sl_waitlist ended;
+};
+
+/* An event that RabbitMQ delivered, or a post brought, and that is not answered yet. */
 struct sl_hook_delivery {
+    bool posted;                   /* it is in no queue */
+    struct sl_hook_waiter *waiter; /* … and who waits for it; NULL: nobody any more */
     uint64_t tag;
     uint32_t generation; /* of the channel that brought it */
     uint32_t pending;    /* rows of it that are not safe yet */
@@ -147,7 +156,8 @@ struct sl_hook_bell {
 };
 
 struct sl_hook_counts {
-    struct sl_metric *bell, *passed_on, *queued, *unclaimed, *malformed, *refused, *unavailable;
+    struct sl_metric *bell, *passed_on, *read_back, *queued, *unclaimed, *malformed, *refused,
+        *unavailable;
 };
 
 struct sl_webhook {
@@ -169,6 +179,7 @@ struct sl_webhook {
     char events_queue[SL_QUEUE_NAME_MAX], bells_exchange[SL_QUEUE_NAME_MAX];
     uint64_t failing_since_ms; /* loop clock: no event could be published since; 0: it can */
     uint64_t published;        /* events so far */
+    uint64_t at_once_after_ms; /* loop clock: until then rows take their time */
     struct sl_hook_bell *bells;
     uint64_t bells_heard;
     struct sl_waitlist ring;
@@ -232,6 +243,13 @@ static inline struct sl_dataverse *sl_hook_reader(const struct sl_webhook *webho
 int sl_hook_authorize(void *ctx, const struct sl_http_call *call);
 void sl_hook_post(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
 
+/* --- webhook_at_once.c --- */
+
+/* Reads back what an event names for a feed, if that can be done now. Suspends. SL_OK: RabbitMQ has
+ * what was read. SL_TIMEOUT: the event belongs into the queue. SL_CANCELED. */
+int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *feed,
+                         const struct sl_webhook_event *event, struct sl_err *err);
+
 /* --- webhook_bells.c --- */
 
 /* Has the process ring that owns the environment. Does not suspend. */
@@ -252,6 +270,12 @@ extern const struct sl_hook_link_type sl_hook_out_type;
 int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                     const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err);
 
+/* How much an event names for a feed, and each of it. */
+uint32_t sl_hook_pair_count(const struct sl_webhook_feed *feed,
+                            const struct sl_webhook_event *event);
+struct sl_hook_pair sl_hook_pair_of(const struct sl_webhook_feed *feed,
+                                    const struct sl_webhook_event *event, uint32_t index);
+
 /* Reads such a message: gives what is to be read back (free), and the feed. SL_REJECTED: it is
  * none, or of a feed that is not there. */
 struct sl_hook_letter {
@@ -271,6 +295,9 @@ extern const struct sl_hook_link_type sl_hook_in_type;
 void sl_hook_claims_end(struct sl_webhook *webhook, struct sl_hook_claim *claims, bool safe);
 
 /* --- webhook_jobs.c --- */
+
+/* How many rows are asked for at the same time. */
+unsigned sl_hook_jobs_max(const struct sl_webhook *webhook);
 
 /* It is to be read back; merges with a job of the same id. Takes claim. Does not suspend. */
 void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *pair, int64_t at_ms,

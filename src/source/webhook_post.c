@@ -3,7 +3,7 @@
  *
  *     the table is followed by change tracking   the change is in the service's own log, and the
  *                                                bell just makes us look there sooner
- *     a feed reads the row back                  RabbitMQ has confirmed the event
+ *     a feed reads the row back                  RabbitMQ has confirmed what was read, or the event
  *     neither                                    nothing is to be done
  *
  * and else with 503, upon which the service tries once more. */
@@ -150,8 +150,8 @@ static uint64_t deadline_of(struct sl_webhook *webhook)
 }
 
 /* SL_NOTFOUND: no feed wants it. SL_REJECTED: it lacks what is needed. */
-static int queue(struct sl_webhook *webhook, const struct sl_webhook_event *event,
-                 struct sl_err *err)
+static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
+                struct sl_err *err)
 {
     uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms();
     int rc = SL_NOTFOUND;
@@ -160,8 +160,14 @@ static int queue(struct sl_webhook *webhook, const struct sl_webhook_event *even
             continue;
         if (!names_rows(feed, event))
             return sl_err_set(err, SL_REJECTED, "no event of Dataverse: it names no row to read");
+        rc = sl_hook_read_at_once(webhook, feed, event, err);
+        if (rc == SL_OK)
+            continue;
+        if (rc == SL_CANCELED)
+            break;
         if (!deadline_ms)
             deadline_ms = deadline_of(webhook);
+        *queued = true;
         rc = sl_hook_publish(webhook, feed, event, deadline_ms, err);
         if (rc != SL_OK)
             break;
@@ -217,11 +223,14 @@ static void handle(struct sl_webhook *webhook, const struct sl_http_call *call,
     struct sl_err err = {0};
     struct rung rung = ring_all(webhook, event);
     mourn(webhook, event);
-    int rc = queue(webhook, event, &err);
+    bool queued = false;
+    int rc = take(webhook, event, &queued, &err);
     if (rc == SL_REJECTED) {
         refuse_malformed(webhook, call, &err, reply);
-    } else if (rc == SL_OK) {
+    } else if (rc == SL_OK && queued) {
         answer(reply, webhook->counts.queued, "queued");
+    } else if (rc == SL_OK) {
+        answer(reply, webhook->counts.read_back, "read_back");
     } else if (rc != SL_NOTFOUND) {
         fail(reply, webhook->counts.unavailable, UNAVAILABLE,
              "RabbitMQ does not take events; try again");

@@ -367,7 +367,7 @@ def test_status_shows_what_live_sources_do(sim, workspace):
     patterns = [r"^accounts +following +polls [1-9]\d*, bells 0, every 3000 ms$",
                 r"^orders +taking posts +posts accepted 0, refused 0, put off 0$",
                 r"^crm +requests [1-9]\d* of 4800 in the window, waiting 0$",
-                r"^hook +bells 0, passed on 0, queued to be read back 0$"]
+                r"^hook +bells 0, passed on 0, read back at once 0, queued for that 0$"]
     for pattern in patterns:
         sluice.wait_for(lambda: re.search(pattern, command("status", "-c", sluice.config_path).stdout,
                                           re.MULTILINE), 20, f"{pattern} in the status")
