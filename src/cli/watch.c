@@ -28,6 +28,14 @@ static void note(struct sl_peer *peer, int rc, const struct sl_err *err)
     snprintf(peer->trouble, sizeof peer->trouble, "%s", trouble);
 }
 
+/* Whose commands were answered since the last look need not be asked. */
+static int ask_mongo(struct sl_mongo *mongo, struct sl_err *err)
+{
+    if (sl_mongo_silent_ms(mongo) < ASK_EVERY_MS)
+        return SL_OK;
+    return sl_mongo_ping(mongo, sl_deadline_in(ANSWER_WITHIN_MS), err);
+}
+
 static void watch(void *arg)
 {
     struct sl_gateway *gateway = arg;
@@ -37,8 +45,7 @@ static void watch(void *arg)
         for (; sl_loop_now_ms() - turned_ms >= SL_HISTOGRAM_SLICE_MS; /* a peer may hang */
              turned_ms += SL_HISTOGRAM_SLICE_MS)
             sl_metric_turn();
-        int rc = sl_mongo_ping(gateway->mongo, sl_deadline_in(ANSWER_WITHIN_MS), &err);
-        note(&gateway->mongo_peer, rc, &err);
+        note(&gateway->mongo_peer, ask_mongo(gateway->mongo, &err), &err);
     } while (sl_fiber_sleep_beat(ASK_EVERY_MS) == SL_OK);
 }
 

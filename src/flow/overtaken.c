@@ -8,7 +8,7 @@
 #include "flow/state.h"
 #include "loop/fiber.h"
 
-enum { AGE_MAX_MS = SL_OVERTAKEN_FRESH_MS, AGE_SOON_MS = SL_OVERTAKEN_FRESH_MS / 2 };
+enum { AGE_MAX_MS = SL_OVERTAKEN_FRESH_MS, AGE_SOON_MS = SL_OVERTAKEN_FRESH_MS * 4 / 5 };
 
 struct sl_overtaken {
     struct sl_state *state;

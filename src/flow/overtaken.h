@@ -15,7 +15,7 @@ struct sl_origin;
 enum {
     SL_OVERTAKEN_NAME_BYTES = 128,
     /* An applier does not write by what it learned longer ago. */
-    SL_OVERTAKEN_FRESH_MS = 1000,
+    SL_OVERTAKEN_FRESH_MS = 5000,
 };
 
 /* What a feed's newest full read that was stored whole has overtaken. */

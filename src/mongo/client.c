@@ -37,6 +37,7 @@ struct sl_mongo {
     struct client *idle; /* the last used one first */
     unsigned count, max_clients;
     int32_t socket_timeout_ms;
+    uint64_t answered_ms; /* loop clock; 0: never */
     struct sl_waitlist waiting;
 };
 
@@ -296,11 +297,18 @@ int sl_mongo_command_once(struct sl_mongo *mongo, const char *database, const bs
                                       mongo->socket_timeout_ms, ret_reply, &error)
                     : ask_driver(client, database, command, time_ms, ret_reply, &error);
     client->used_ms = sl_loop_now_ms();
-    if (!good)
+    if (good)
+        mongo->answered_ms = client->used_ms;
+    else
         rc = explain(client, label.name, &error, ret_reply, err);
     kill_point(&label, false);
     give_client(mongo, client, is_sound(rc, ret_reply));
     return rc;
+}
+
+uint64_t sl_mongo_silent_ms(const struct sl_mongo *mongo)
+{
+    return mongo->answered_ms ? sl_loop_now_ms() - mongo->answered_ms : SL_FOREVER;
 }
 
 void sl_mongo_append_durable(bson_t *command, uint64_t deadline_ms)

@@ -53,6 +53,9 @@ int sl_mongo_write(struct sl_mongo *mongo, const char *database, const bson_t *c
 int sl_mongo_first(struct sl_mongo *mongo, const char *database, const bson_t *command,
                    bson_t *ret_document, uint64_t deadline_ms, struct sl_err *err);
 
+/* Since the last command that succeeded; SL_FOREVER when none has. */
+uint64_t sl_mongo_silent_ms(const struct sl_mongo *mongo);
+
 /* SL_OK when the primary answers. */
 int sl_mongo_ping(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err);
 
