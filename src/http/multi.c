@@ -186,6 +186,7 @@ int sl_multi_init(struct sl_http *http, struct sl_err *err)
 
 void sl_multi_done(struct sl_http *http)
 {
+    curl_easy_cleanup(http->spare_easy);
     curl_multi_cleanup(http->multi);
     while (http->watches)
         watch_free(http->watches);

@@ -19,6 +19,7 @@ struct sl_http {
     struct sl_multi_watch *watches; /* of its open sockets */
     struct x509_store_st *trusted;  /* for every connection */
     void *spare;                    /* memory of a stream that was closed; NULL: none */
+    CURL *spare_easy;               /* a handle that may be used again; NULL: none */
     char *ca_file, *proxy;          /* or NULL */
     char user_agent[64];
     uint64_t connect_timeout_ms;

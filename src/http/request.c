@@ -21,9 +21,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 /* No control character but a tab. */
 static bool is_clean(const char *text)
 {
-    static const char controls[] = "\x01\x02\x03\x04\x05\x06\x07\b\n\v\f\r\x0e\x0f\x10\x11\x12\x13"
-                                   "\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f";
-    return !text[strcspn(text, controls)];
+    for (; *text; text++)
+        if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
+            return false;
+    return true;
 }
 
 static int add_headers(struct sl_transfer *transfer, const struct sl_http_request *request,
@@ -62,6 +63,7 @@ static void set_method(struct sl_transfer *transfer, const struct sl_http_reques
         curl_easy_setopt(transfer->easy, CURLOPT_NOBODY, 1L);
     } else if (!strcmp(method, "GET") && !has_body) {
         curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+        transfer->plain = request->bearer && !request->once && !request->secret_url;
     } else if (has_body || !strcmp(method, "POST")) {
         transfer->body = sl_strndup(has_body ? request->body.at : "", request->body.length);
         transfer->body_length = request->body.length;

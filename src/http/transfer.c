@@ -23,10 +23,8 @@ static CURLcode trust(CURL *easy, void *ssl_ctx, void *ctx)
     return CURLE_OK;
 }
 
-static void set_tls(struct sl_transfer *transfer)
+static void set_tls(CURL *easy, struct sl_http *http)
 {
-    CURL *easy = transfer->easy;
-    struct sl_http *http = transfer->http;
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -47,21 +45,12 @@ static bool is_proxied(const struct sl_transfer *transfer)
            !strncmp(transfer->url.scheme, "http", 4);
 }
 
-int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const char *url,
-                     struct sl_err *err)
+/* With all that is the same for every transfer. */
+static CURL *new_handle(struct sl_http *http)
 {
-    transfer->http = http;
-    sl_url_safe(url, transfer->safe_url);
-    int rc = sl_url_parse(url, &transfer->url, err);
-    if (rc != SL_OK)
-        return rc;
-    CURL *easy = transfer->easy = curl_easy_init();
+    CURL *easy = curl_easy_init();
     if (!easy)
-        return sl_err_set(err, SL_CLOSED, "cannot start a transfer: no memory");
-
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
+        return NULL;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, sl_multi_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
@@ -73,9 +62,51 @@ int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const c
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
+    set_tls(easy, http);
+    return easy;
+}
+
+/* A handle is costly to make and to free: it keeps some fifty copies of texts, each wiped. */
+static CURL *take_handle(struct sl_http *http)
+{
+    CURL *easy = http->spare_easy;
+    http->spare_easy = NULL;
+    return easy ? easy : new_handle(http);
+}
+
+static void give_handle(struct sl_transfer *transfer)
+{
+    struct sl_http *http = transfer->http;
+    CURL *easy = transfer->easy;
+    bool well = transfer->plain && transfer->finished && transfer->result == CURLE_OK;
+    if (!easy || !well || http->spare_easy) {
+        curl_easy_cleanup(easy);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(easy, CURLOPT_URL, NULL);
+    http->spare_easy = easy;
+}
+
+int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const char *url,
+                     struct sl_err *err)
+{
+    transfer->http = http;
+    sl_url_safe(url, transfer->safe_url);
+    int rc = sl_url_parse(url, &transfer->url, err);
+    if (rc != SL_OK)
+        return rc;
+    CURL *easy = transfer->easy = take_handle(http);
+    if (!easy)
+        return sl_err_set(err, SL_CLOSED, "cannot start a transfer: no memory");
+
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
     /* "" also keeps libcurl from asking the environment. */
     curl_easy_setopt(easy, CURLOPT_PROXY, is_proxied(transfer) ? http->proxy : "");
-    set_tls(transfer);
     return SL_OK;
 }
 
@@ -213,7 +244,7 @@ static void free_list(struct curl_slist *list)
 void sl_transfer_done(struct sl_transfer *transfer)
 {
     stop(transfer);
-    curl_easy_cleanup(transfer->easy);
+    give_handle(transfer);
     free_list(transfer->headers);
     free_list(transfer->resolve);
     free_list(transfer->recipients);

@@ -25,6 +25,7 @@ struct sl_transfer {
     char *body; /* own copy, wiped at the end */
     size_t body_length;
 
+    bool plain;    /* sets nothing on easy that another one must not find there */
     bool started;  /* libcurl works on it */
     bool finished; /* result says how */
     CURLcode result;

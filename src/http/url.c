@@ -57,8 +57,49 @@ static bool is_known_scheme(const char *scheme)
     return false;
 }
 
+/* --- where nearly all lead: to the same host as the one before --- */
+
+/* "https://org.crm4.dynamics.com" as it stood in a URL, and what it means. Nothing in it could be
+ * read otherwise: there is no user, no escape, no capital. */
+static struct {
+    char text[sizeof(struct sl_url)];
+    size_t length; /* 0: none */
+    struct sl_url url;
+} last;
+
+static void remember(const char *text, const struct sl_url *url)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789.-:";
+    size_t scheme = strlen(url->scheme);
+    last.length = 0;
+    if (strncmp(text, url->scheme, scheme) != 0 || strncmp(text + scheme, "://", 3) != 0)
+        return;
+    size_t length = scheme + 3 + strspn(text + scheme + 3, plain);
+    if (text[length] != '/' || length >= sizeof last.text)
+        return;
+    memcpy(last.text, text, length);
+    last.length = length;
+    last.url = *url;
+}
+
+/* Whether it leads there, and holds nothing that a parser would have to say something about. */
+static bool is_like_last(const char *text)
+{
+    if (!text || !last.length || strncmp(text, last.text, last.length) != 0 ||
+        text[last.length] != '/')
+        return false;
+    for (const char *at = text + last.length; *at; at++)
+        if (*at <= ' ' || *at >= 0x7f)
+            return false;
+    return true;
+}
+
 int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
 {
+    if (is_like_last(text)) {
+        *ret = last.url;
+        return SL_OK;
+    }
     char safe[SL_URL_SAFE_BYTES], port[16];
     struct sl_url parsed = {0};
     CURLU *url = curl_url();
@@ -85,6 +126,7 @@ int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
         return rc;
 
     parsed.loopback = is_loopback(parsed.host);
+    remember(text, &parsed);
     *ret = parsed;
     return SL_OK;
 }
@@ -105,6 +147,11 @@ int sl_url_require_secure(const char *text, const char *what, struct sl_url *ret
 
 const char *sl_url_safe(const char *text, char out[SL_URL_SAFE_BYTES])
 {
+    size_t length = is_like_last(text) ? strcspn(text, "?#") : SL_URL_SAFE_BYTES;
+    if (length < SL_URL_SAFE_BYTES) {
+        snprintf(out, SL_URL_SAFE_BYTES, "%.*s", (int)length, text);
+        return out;
+    }
     char scheme[32] = "", host[300] = "", port[16] = "", path[SL_URL_SAFE_BYTES * 4] = "";
     char *own_port = NULL;
     CURLU *url = curl_url();

@@ -24,10 +24,10 @@ static void on_timer(uv_timer_t *t);
 
 static void arm(bool is_quiet)
 {
-    uint64_t ms = is_quiet ? QUIET_MS : interval_ms;
     quiet = is_quiet;
     turns = 0;
     uv_update_time(sl_loop());
+    uint64_t ms = is_quiet ? sl_next_beat(QUIET_MS) - sl_loop_now_ms() : interval_ms;
     due_ns = sl_now_ns() + ms * 1000000u;
     if (!is_quiet)
         turn_ns = 0;

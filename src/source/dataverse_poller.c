@@ -138,7 +138,7 @@ static int wait_for_work(struct sl_dv_feed *feed, struct sl_err *err)
 {
     uint64_t due;
     while (!must_act(feed) && sl_loop_now_ms() < (due = due_ms(feed))) {
-        uint64_t again = sl_deadline_in(INTERVAL_AGAIN_MS);
+        uint64_t again = sl_next_beat(INTERVAL_AGAIN_MS);
         int rc = sl_wait(&feed->wake, due < again ? due : again);
         if (rc == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");

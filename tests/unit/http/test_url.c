@@ -96,12 +96,54 @@ static void test_safe(void **state)
     assert_string_equal(sl_url_safe(longest, out), "https://host/...");
 }
 
+/* What begins like the URL before takes a shorter way, and must come to the same. */
+static void test_like_the_last(void **state)
+{
+    static const char *const rows[] = {
+        "https://host:8443/api?sig=SECRET#SECRET",
+        "https://host:8443/",
+        "https://host:8443/a/../b",
+        "https://host:8443",
+        "https://host:8443?sig=SECRET",
+        "https://host:8443@evil.example/SECRET/",
+        "https://host:8443.evil.example/",
+        "https://host:84431/",
+        "https://host:8443\\@evil.example/",
+        "https://host:8443/a b",
+        "https://host:8443/a\r\nX: y",
+        "https://host:8443/\xc3\xb6",
+        "http://host:8443/",
+        "https://HOST:8443/",
+        "https://host/",
+        "https://user@host:8443/",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_url url = {0}, again = {0};
+        char safe[SL_URL_SAFE_BYTES], safe_again[SL_URL_SAFE_BYTES];
+        assert_int_equal(sl_url_parse("https://other.example/", &url, NULL), SL_OK);
+        sl_url_safe(rows[i], safe);
+        int rc = sl_url_parse(rows[i], &url, NULL);
+        assert_int_equal(sl_url_parse("https://host:8443/x", &again, NULL), SL_OK);
+        sl_url_safe(rows[i], safe_again);
+        assert_int_equal(sl_url_parse(rows[i], &again, NULL), rc);
+        assert_null(strstr(safe_again, "SECRET#"));
+        if (rc != SL_OK)
+            continue;
+        assert_string_equal(again.host, url.host);
+        assert_int_equal(again.port, url.port);
+        if (!strstr(rows[i], "..")) /* it is shown as it was written */
+            assert_string_equal(safe_again, safe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_secure),
         cmocka_unit_test(test_safe),
+        cmocka_unit_test(test_like_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
