@@ -18,6 +18,7 @@ void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker
     link->amqp = sl_broker_amqp(broker, "sluice publisher");
     for (unsigned i = 0; i < SL_LANES; i++) {
         struct sl_backlog *lane = &link->lanes[i];
+        lane->link = link;
         sl_topology_queue(broker->settings, sl_lane_name((enum sl_lane)i), lane->queue);
         lane->gauge = sl_gauge("broker_backlog_messages", "Messages waiting in the queue.",
                                "queue=\"%s\"", lane->queue);
@@ -33,9 +34,19 @@ static void free_channels(struct sl_amqp_link *link)
     link->publish = link->watch = NULL;
 }
 
+static void stop_asking(struct sl_backlog *lane)
+{
+    if (lane->asker)
+        sl_fiber_cancel(lane->asker);
+    while (lane->asker)
+        sl_wait(&lane->changed, SL_FOREVER);
+}
+
 void sl_amqp_link_done(struct sl_amqp_link *link)
 {
     sl_fiber_shield(true);
+    for (unsigned i = 0; i < SL_LANES; i++)
+        stop_asking(&link->lanes[i]);
     free_channels(link);
     sl_amqp_close(link->amqp, sl_deadline_in(CLOSE_TIMEOUT_MS));
     sl_fiber_shield(false);
@@ -132,12 +143,18 @@ static bool is_full(const struct sl_amqp_link *link, const struct sl_backlog *la
     return lane->messages + lane->published >= link->broker->settings->max_backlog;
 }
 
+/* What we have published since we know is next to nothing. */
+static bool is_quiet(const struct sl_amqp_link *link, const struct sl_backlog *lane)
+{
+    uint32_t most = (uint32_t)link->broker->settings->max_backlog;
+    return lane->asked_ms && !is_full(link, lane) && lane->published < most / LITTLE_PART;
+}
+
 static uint64_t ask_due_ms(const struct sl_amqp_link *link, const struct sl_backlog *lane)
 {
     uint32_t most = (uint32_t)link->broker->settings->max_backlog;
     bool full = is_full(link, lane), by_us = full && lane->messages < most;
-    bool little = !full && lane->published < most / LITTLE_PART;
-    uint64_t every_ms = by_us ? ASK_AGAIN_MS : little ? ASK_SELDOM_MS : ASK_EVERY_MS;
+    uint64_t every_ms = by_us ? ASK_AGAIN_MS : is_quiet(link, lane) ? ASK_SELDOM_MS : ASK_EVERY_MS;
     return lane->asked_ms ? lane->asked_ms + every_ms : 0;
 }
 
@@ -145,6 +162,7 @@ static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err
 {
     struct sl_queue_state state = {0};
     uint32_t published = lane->published; /* those published while we ask may not be counted yet */
+    unsigned before = link->openings;
     lane->asking = true;
     int rc = sl_channel_queue_state(link->watch, lane->queue, sl_deadline_in(ASK_TIMEOUT_MS),
                                     &state, err);
@@ -156,11 +174,21 @@ static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err
         lane->consumers = state.consumers;
         lane->published -= published;
         sl_metric_set(lane->gauge, state.messages);
-    } else if (rc != SL_CANCELED && !sl_amqp_blocked(link->amqp)) {
+    } else if (rc != SL_CANCELED && !link->opening && link->openings == before &&
+               !sl_amqp_blocked(link->amqp)) {
         link->doubtful = true; /* the queue is gone, or the broker hangs */
     }
     sl_wake_all(&lane->changed);
     return rc == SL_CANCELED ? rc : SL_OK;
+}
+
+static void run_asker(void *arg)
+{
+    struct sl_backlog *lane = arg;
+    if (sl_amqp_link_ready(lane->link))
+        ask(lane->link, lane, NULL);
+    lane->asker = NULL;
+    sl_wake_all(&lane->changed);
 }
 
 static int wait_unblocked(struct sl_amqp_link *link, struct sl_err *err)
@@ -177,7 +205,10 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
         if (rc != SL_OK || !sl_amqp_link_ready(link))
             return rc;
         uint64_t due_ms = ask_due_ms(link, lane);
-        if (!lane->asking && sl_loop_now_ms() >= due_ms) {
+        bool asking = lane->asking || lane->asker, due = !asking && sl_loop_now_ms() >= due_ms;
+        if (due && is_quiet(link, lane)) { /* nobody need wait for the answer */
+            lane->asker = sl_fiber_spawn("backlog", run_asker, lane);
+        } else if (due) {
             rc = ask(link, lane, err);
             if (rc != SL_OK)
                 return rc;
@@ -187,7 +218,7 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
             lane->published++;
             return SL_OK;
         }
-        rc = sl_wait(&lane->changed, lane->asking ? SL_FOREVER : due_ms);
+        rc = sl_wait(&lane->changed, asking ? SL_FOREVER : due_ms);
         if (rc == SL_CANCELED)
             return sl_err_set(err, rc, "cancelled while queue '%s' is full", lane->queue);
     }
@@ -197,7 +228,7 @@ int sl_amqp_link_look(struct sl_amqp_link *link, enum sl_lane which, struct sl_q
                       struct sl_err *err)
 {
     struct sl_backlog *lane = &link->lanes[which];
-    while (lane->asking)
+    while (lane->asking || lane->asker)
         if (sl_wait(&lane->changed, SL_FOREVER) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     if (!sl_amqp_link_ready(link))

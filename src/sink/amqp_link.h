@@ -8,14 +8,18 @@
 #include "flow/batch.h"
 #include "loop/fiber.h"
 
+struct sl_amqp_link;
+
 /* How full a lane's queue is, as far as we know. */
 struct sl_backlog {
+    struct sl_amqp_link *link;
     char queue[SL_QUEUE_NAME_MAX];
-    uint64_t asked_ms;  /* loop clock; 0: never */
-    uint32_t messages;  /* then */
-    uint32_t consumers; /* then */
-    uint32_t published; /* by us since */
-    bool asking, told;  /* told: the last answer was one */
+    uint64_t asked_ms;      /* loop clock; 0: never */
+    uint32_t messages;      /* then */
+    uint32_t consumers;     /* then */
+    uint32_t published;     /* by us since */
+    bool asking, told;      /* told: the last answer was one */
+    struct sl_fiber *asker; /* asks while others publish; NULL: nobody */
     struct sl_waitlist changed;
     struct sl_metric *gauge;
 };
