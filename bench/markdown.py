@@ -11,7 +11,7 @@ PLOTS = (("bulk", "rows a second and CPU time"), ("latency", "one change, by per
 NAMES = {"sluice-json": "**sluice**", "sluice-bson": "**sluice**, BSON messages", "bento": "Bento, from the zip",
          "bento-csv": "Bento, from unzipped CSV", "pipeline": "pandas, API and consumer in Go",
          "limit-1": "MongoDB alone, 1 connection", "limit-2": "MongoDB alone, 2 connections",
-         "limit-4": "MongoDB alone, 4 connections"}
+         "limit-4": "MongoDB alone, 4 connections", "limit-2-insert": "MongoDB alone, 2 connections, insertions"}
 
 
 def block(result, meta):

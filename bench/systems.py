@@ -105,8 +105,8 @@ def _finish(stage, sluice):
 
 
 class LimitSystem:
-    """libmongoc alone. form: bulk (guarded upserts by its bulk API), plain (the same without the guard)
-    or command (whole guarded commands, built beforehand)."""
+    """libmongoc alone. form: bulk (guarded upserts by its bulk API), plain (the same without the guard),
+    insert (no upserts), or command (whole guarded commands, built beforehand)."""
 
     exact, cell = True, None
 
@@ -137,4 +137,4 @@ class LimitSystem:
 SYSTEMS = {system.name: system for system in (
     SluiceSystem("json"), SluiceSystem("bson"), LimitSystem(1), LimitSystem(2), LimitSystem(4),
     LimitSystem(1, "plain"), LimitSystem(2, "plain"), LimitSystem(4, "plain"),
-    LimitSystem(2, "command"))}
+    LimitSystem(2, "insert"), LimitSystem(2, "command"))}

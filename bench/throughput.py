@@ -22,8 +22,9 @@ QUICK_ROWS, QUICK_ROUNDS = 60_000, 3
 QUICK_CHANGE_ROUNDS = 1
 PACKAGE_S = 300  # to make the package, at most
 SYSTEMS = {**systems.SYSTEMS, **PEERS}
-DEFAULT = ("limit-1", "limit-2", "limit-4", "sluice-json", "sluice-bson", "pipeline", "bento", "bento-csv")
-QUICK_LEAVES_OUT = ("bento-csv",)
+DEFAULT = ("limit-1", "limit-2", "limit-4", "limit-2-insert", "sluice-json", "sluice-bson", "pipeline",
+           "bento", "bento-csv")
+QUICK_LEAVES_OUT = ("bento-csv", "limit-2-insert")
 PART = "latest-part.json"
 
 

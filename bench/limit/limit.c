@@ -1,8 +1,8 @@
 /* The limit that sluice is measured against: upserts of documents that are ready in memory, by
- * libmongoc, with a thread and a connection each, guarded unless they are plain. No source, no
- * broker, no books.
+ * libmongoc, with a thread and a connection each, guarded unless they are plain; or insertions. No
+ * source, no broker, no books.
  *
- *   bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES bulk|plain|command
+ *   bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES bulk|plain|insert|command
  *
  * FILE holds BSON documents one after another; a batch has at most ROWS of them and BYTES in all.
  * When every connection is open it starts the clock, and at the end prints one JSON object. */
@@ -25,7 +25,7 @@ struct options {
     const char *url, *database, *collection, *file;
     unsigned long connections, rows, bytes;
     bool commands; /* built beforehand, instead of the bulk API */
-    bool guarded;
+    enum form form;
 };
 
 struct job {
@@ -57,8 +57,8 @@ static int64_t write_batch(struct worker *worker, mongoc_collection_t *collectio
     struct job *job = worker->job;
     if (job->commands)
         return upsert_by_command(worker->client, job->options->database, job->commands[index]);
-    return upsert_by_bulk(collection, &job->documents, &job->documents.batches[index],
-                          job->options->guarded);
+    return write_by_bulk(collection, &job->documents, &job->documents.batches[index],
+                         job->options->form);
 }
 
 static void *work(void *arg)
@@ -188,6 +188,10 @@ static bool read_options(struct options *options, int argc, char **argv)
 {
     if (argc != 9)
         return false;
+    static const char *const forms[] = {"bulk", "plain", "insert", "command"};
+    size_t form = 0;
+    while (form < 4 && strcmp(argv[8], forms[form]) != 0)
+        form++;
     *options = (struct options){
         .url = argv[1],
         .database = argv[2],
@@ -196,12 +200,13 @@ static bool read_options(struct options *options, int argc, char **argv)
         .connections = strtoul(argv[5], NULL, 10),
         .rows = strtoul(argv[6], NULL, 10),
         .bytes = strtoul(argv[7], NULL, 10),
-        .commands = strcmp(argv[8], "command") == 0,
-        .guarded = strcmp(argv[8], "plain") != 0,
+        .commands = form == 3,
+        .form = form == 1   ? PLAIN
+                : form == 2 ? INSERT
+                            : GUARDED,
     };
     return options->connections >= 1 && options->connections <= MAX_CONNECTIONS &&
-           options->rows >= 1 && options->bytes >= 1 &&
-           (options->commands || !options->guarded || strcmp(argv[8], "bulk") == 0);
+           options->rows >= 1 && options->bytes >= 1 && form < 4;
 }
 
 int main(int argc, char **argv)
@@ -209,7 +214,7 @@ int main(int argc, char **argv)
     struct options options;
     if (!read_options(&options, argc, argv)) {
         fprintf(stderr, "usage: bench-limit URL DATABASE COLLECTION FILE CONNECTIONS ROWS BYTES "
-                        "bulk|plain|command\n");
+                        "bulk|plain|insert|command\n");
         return 2;
     }
     mongoc_init();

@@ -31,24 +31,26 @@ static void append_pipeline(bson_t *pipeline, const struct document *document)
 
 /* --- the bulk API --- */
 
-/* pipeline is space for the guard; without it the document replaces what is there. */
+/* pipeline is space for the guard. */
 static bool add_to_bulk(mongoc_bulk_operation_t *bulk, const struct document *document,
-                        const bson_t *opts, bson_t *selector, bson_t *pipeline)
+                        enum form form, const bson_t *opts, bson_t *selector, bson_t *pipeline)
 {
     bson_t whole;
     bson_error_t error;
     bool added;
     bson_reinit(selector);
     BSON_APPEND_UTF8(selector, "_id", document->id);
-    if (pipeline) {
+    bson_init_static(&whole, document->data, document->length);
+    if (form == GUARDED) {
         bson_reinit(pipeline);
         append_pipeline(pipeline, document);
         added = mongoc_bulk_operation_update_one_with_opts(bulk, selector, pipeline, opts, &error);
-    } else {
-        bson_init_static(&whole, document->data, document->length);
+    } else if (form == PLAIN) {
         added = mongoc_bulk_operation_replace_one_with_opts(bulk, selector, &whole, opts, &error);
+    } else {
+        added = mongoc_bulk_operation_insert_with_opts(bulk, &whole, opts, &error);
     }
-    return added || failed("bulk update", error.message) >= 0;
+    return added || failed("bulk write", error.message) >= 0;
 }
 
 static int64_t number(const bson_t *reply, const char *name)
@@ -57,8 +59,8 @@ static int64_t number(const bson_t *reply, const char *name)
     return bson_iter_init_find(&iter, reply, name) ? bson_iter_as_int64(&iter) : 0;
 }
 
-int64_t upsert_by_bulk(mongoc_collection_t *collection, const struct documents *documents,
-                       const struct batch *batch, bool guarded)
+int64_t write_by_bulk(mongoc_collection_t *collection, const struct documents *documents,
+                      const struct batch *batch, enum form form)
 {
     bson_t unordered = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     bson_t selector = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, reply = BSON_INITIALIZER;
@@ -66,18 +68,20 @@ int64_t upsert_by_bulk(mongoc_collection_t *collection, const struct documents *
     int64_t written = 0;
 
     BSON_APPEND_BOOL(&unordered, "ordered", false);
-    BSON_APPEND_BOOL(&opts, "upsert", true);
+    if (form != INSERT)
+        BSON_APPEND_BOOL(&opts, "upsert", true);
     BSON_APPEND_BOOL(&opts, "validate", false);
     mongoc_bulk_operation_t *bulk =
         mongoc_collection_create_bulk_operation_with_opts(collection, &unordered);
     for (size_t i = 0; i < batch->count && written == 0; i++)
-        if (!add_to_bulk(bulk, &documents->all[batch->first + i], &opts, &selector,
-                         guarded ? &pipeline : NULL))
+        if (!add_to_bulk(bulk, &documents->all[batch->first + i], form, &opts, &selector,
+                         &pipeline))
             written = -1;
     if (written == 0) {
         bson_destroy(&reply);
         if (mongoc_bulk_operation_execute(bulk, &reply, &error))
-            written = number(&reply, "nUpserted") + number(&reply, "nModified");
+            written = number(&reply, "nInserted") + number(&reply, "nUpserted") +
+                      number(&reply, "nModified");
         else
             written = failed("bulk", error.message);
     }
