@@ -52,6 +52,13 @@ static int add_headers(struct sl_transfer *transfer, const struct sl_http_reques
     return SL_OK;
 }
 
+/* One of those that are sent all the time; each sets the same options. */
+static bool is_plain(const struct sl_http_request *request)
+{
+    bool gets = !request->body.at && (!request->method || !strcmp(request->method, "GET"));
+    return gets && request->bearer && !request->once && !request->secret_url;
+}
+
 static void set_method(struct sl_transfer *transfer, const struct sl_http_request *request)
 {
     const char *method = request->method;
@@ -63,7 +70,6 @@ static void set_method(struct sl_transfer *transfer, const struct sl_http_reques
         curl_easy_setopt(transfer->easy, CURLOPT_NOBODY, 1L);
     } else if (!strcmp(method, "GET") && !has_body) {
         curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
-        transfer->plain = request->bearer && !request->once && !request->secret_url;
     } else if (has_body || !strcmp(method, "POST")) {
         transfer->body = sl_strndup(has_body ? request->body.at : "", request->body.length);
         transfer->body_length = request->body.length;
@@ -94,6 +100,7 @@ int sl_request_prepare(struct sl_transfer *transfer, struct sl_http *http,
                        const struct sl_http_request *request, struct sl_head *head,
                        struct sl_err *err)
 {
+    transfer->plain = is_plain(request);
     int rc = sl_transfer_init(transfer, http, request->url, err);
     if (request->secret_url)
         rc = hide_path(transfer, rc, err);

@@ -67,11 +67,14 @@ static CURL *new_handle(struct sl_http *http)
 }
 
 /* A handle is costly to make and to free: it keeps some fifty copies of texts, each wiped. */
-static CURL *take_handle(struct sl_http *http)
+static CURL *take_handle(const struct sl_transfer *transfer)
 {
-    CURL *easy = http->spare_easy;
+    struct sl_http *http = transfer->http;
+    CURL *easy = transfer->plain ? http->spare_easy : NULL;
+    if (!easy)
+        return new_handle(http);
     http->spare_easy = NULL;
-    return easy ? easy : new_handle(http);
+    return easy;
 }
 
 static void give_handle(struct sl_transfer *transfer)
@@ -98,7 +101,7 @@ int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const c
     int rc = sl_url_parse(url, &transfer->url, err);
     if (rc != SL_OK)
         return rc;
-    CURL *easy = transfer->easy = take_handle(http);
+    CURL *easy = transfer->easy = take_handle(transfer);
     if (!easy)
         return sl_err_set(err, SL_CLOSED, "cannot start a transfer: no memory");
 

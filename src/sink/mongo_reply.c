@@ -9,6 +9,13 @@ static uint32_t count_of(const bson_t *reply, const char *field)
     return sl_field_document(reply, field, &array) ? bson_count_keys(&array) : 0;
 }
 
+/* A count of at most rows; anything else becomes more than that, and adds up to nothing. */
+static uint32_t number_of(const bson_t *reply, const char *field, uint32_t rows)
+{
+    int64_t number = sl_field_int64(reply, field, 0);
+    return number >= 0 && number <= rows ? (uint32_t)number : UINT32_MAX;
+}
+
 /* Two upserts of one new key can collide on _id itself; the next try finds the other's document. */
 static bool is_race(const struct sl_mongo_refusal *refusal, const bson_t *fault)
 {
@@ -70,14 +77,15 @@ int sl_mongo_reply_check(const bson_t *reply, uint32_t rows, uint32_t unmade,
         return rc;
 
     struct sl_mongo_tally tally = {
-        .matched = (uint32_t)sl_field_int64(reply, "n", 0),
-        .modified = (uint32_t)sl_field_int64(reply, "nModified", 0),
+        .matched = number_of(reply, "n", rows),
+        .modified = number_of(reply, "nModified", rows),
         .inserted = count_of(reply, "upserted"),
         .refused = count_of(reply, "writeErrors"),
     };
-    uint32_t told = tally.matched + tally.refused;
-    tally.missing = told < rows ? rows - told : 0;
-    if (told > rows || tally.missing > unmade || tally.inserted + tally.modified > tally.matched)
+    uint64_t told = (uint64_t)tally.matched + tally.refused;
+    tally.missing = told < rows ? rows - (uint32_t)told : 0;
+    if (told > rows || tally.missing > unmade ||
+        (uint64_t)tally.inserted + tally.modified > tally.matched)
         return sl_err_set(
             err, SL_CLOSED,
             "MongoDB's answer does not add up: %u rows sent, %u matched, %u modified, "
@@ -93,9 +101,9 @@ int sl_mongo_insert_check(const bson_t *reply, uint32_t rows, struct sl_mongo_ta
     int rc = check_concern(reply, err);
     if (rc != SL_OK)
         return rc;
-    struct sl_mongo_tally tally = {.inserted = (uint32_t)sl_field_int64(reply, "n", 0),
+    struct sl_mongo_tally tally = {.inserted = number_of(reply, "n", rows),
                                    .refused = count_of(reply, "writeErrors")};
-    if (tally.inserted + tally.refused != rows)
+    if ((uint64_t)tally.inserted + tally.refused != rows)
         return sl_err_set(err, SL_CLOSED,
                           "MongoDB's answer does not add up: %u rows sent, %u inserted, %u refused",
                           rows, tally.inserted, tally.refused);

@@ -1,4 +1,4 @@
-/* Reads what the server answered to a bulk upsert. */
+/* Reads what the server answered to a bulk upsert, or insertion. */
 #ifndef SL_SINK_MONGO_REPLY_H
 #define SL_SINK_MONGO_REPLY_H
 
@@ -8,7 +8,7 @@
 
 /* One row that the server refused; reason is not ended by NUL and lives as long as the reply. */
 struct sl_mongo_refusal {
-    uint32_t index; /* of the update in the command */
+    uint32_t index; /* of the update, or document, in the command */
     int32_t server_code;
     const char *message;
 };

@@ -256,6 +256,8 @@ static uint32_t part_rows(struct writing *writing)
     return plain;
 }
 
+#define TAKEN UINT32_MAX /* in rows: it will be written again */
+
 /* Appends to again what the reply does not call inserted. */
 static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t first,
                         uint32_t count, uint32_t *again, uint32_t *again_count, struct sl_err *err)
@@ -267,9 +269,11 @@ static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t f
     struct sl_mongo_refusals walk = {0};
     struct sl_mongo_refusal refusal;
     while (sl_mongo_refusals_next(&walk, reply, &refusal)) {
-        if (refusal.index >= count)
-            return sl_err_set(err, SL_CLOSED, "MongoDB refused row %u of %u", refusal.index, count);
+        if (refusal.index >= count || writing->rows[first + refusal.index] == TAKEN)
+            return sl_err_set(err, SL_CLOSED, "MongoDB refused row %u of %u, or twice",
+                              refusal.index, count);
         again[(*again_count)++] = writing->rows[first + refusal.index];
+        writing->rows[first + refusal.index] = TAKEN;
     }
     writing->made += tally.inserted;
     writing->result.applied += tally.inserted;
@@ -326,9 +330,11 @@ static void learn(const struct writing *writing, uint32_t rows, bool guessed)
     if (!guessed)
         collection->new_seen = known ? 0 : collection->new_seen + 1;
     else if (known > rows / KNOWN_PART) {
-        collection->new_seen = 0;
-        if (collection->new_wanted < NEW_WANTED_MAX)
+        /* Batches that were guessed about at the same time are one mistake. */
+        bool first = collection->new_seen >= collection->new_wanted;
+        if (first && collection->new_wanted < NEW_WANTED_MAX)
             collection->new_wanted *= 2;
+        collection->new_seen = 0;
     }
 }
 

@@ -21,8 +21,8 @@ static bool is_possible(const struct sl_webhook *webhook, const struct sl_webhoo
     bool ours = webhook->in.up && epoch && webhook->epoch == epoch && feed->epoch == epoch;
     bool well = !webhook->closing && !feed->broken && !feed->trouble[0] &&
                 sl_loop_now_ms() >= webhook->at_once_after_ms;
-    bool free = !webhook->first_due && webhook->running < sl_hook_jobs_max(webhook) / 2;
-    return event->asynchronous && ours && well && free &&
+    bool room = !webhook->first_due && webhook->running < sl_hook_jobs_max(webhook) / 2;
+    return event->asynchronous && ours && well && room &&
            sl_hook_pair_count(feed, event) <= ROWS_MAX;
 }
 
@@ -38,8 +38,14 @@ static void begin(struct sl_webhook_feed *feed, const struct sl_webhook_event *e
     }
 }
 
+uint64_t sl_hook_at_once_until(void)
+{
+    return sl_deadline_in(WAIT_MS);
+}
+
 int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *feed,
-                         const struct sl_webhook_event *event, struct sl_err *err)
+                         const struct sl_webhook_event *event, uint64_t until_ms,
+                         struct sl_err *err)
 {
     struct sl_hook_waiter waiter = {0};
     int rc = SL_OK;
@@ -49,8 +55,7 @@ int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *fee
     delivery->posted = true;
     delivery->waiter = &waiter;
     delivery->pending = sl_hook_pair_count(feed, event);
-    delivery->give_up_ms = sl_deadline_in(WAIT_MS);
-    uint64_t until_ms = delivery->give_up_ms;
+    delivery->give_up_ms = until_ms;
     begin(feed, event, delivery);
     while (!waiter.over && rc == SL_OK)
         rc = sl_wait(&waiter.ended, until_ms);

@@ -245,10 +245,14 @@ void sl_hook_post(void *ctx, const struct sl_http_call *call, struct sl_http_rep
 
 /* --- webhook_at_once.c --- */
 
+/* Until when a post that came now may wait for that; loop clock. */
+uint64_t sl_hook_at_once_until(void);
+
 /* Reads back what an event names for a feed, if that can be done now. Suspends. SL_OK: RabbitMQ has
  * what was read. SL_TIMEOUT: the event belongs into the queue. SL_CANCELED. */
 int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *feed,
-                         const struct sl_webhook_event *event, struct sl_err *err);
+                         const struct sl_webhook_event *event, uint64_t until_ms,
+                         struct sl_err *err);
 
 /* --- webhook_bells.c --- */
 

@@ -153,14 +153,14 @@ static uint64_t deadline_of(struct sl_webhook *webhook)
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
 {
-    uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms();
+    uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms(), soon_ms = sl_hook_at_once_until();
     int rc = SL_NOTFOUND;
     for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next) {
         if (!claims(feed, event))
             continue;
         if (!names_rows(feed, event))
             return sl_err_set(err, SL_REJECTED, "no event of Dataverse: it names no row to read");
-        rc = sl_hook_read_at_once(webhook, feed, event, err);
+        rc = sl_hook_read_at_once(webhook, feed, event, soon_ms, err);
         if (rc == SL_OK)
             continue;
         if (rc == SL_CANCELED)
@@ -172,7 +172,7 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
         if (rc != SL_OK)
             break;
     }
-    if (rc == SL_OK)
+    if (rc == SL_OK && *queued)
         webhook->failing_since_ms = 0;
     else if (rc != SL_NOTFOUND && rc != SL_CANCELED && !webhook->failing_since_ms)
         webhook->failing_since_ms = began_ms;

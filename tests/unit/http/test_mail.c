@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
+#include "http/client.h"
 #include "http/harness.h"
 #include "http/smtp_peer.h"
 
 struct setup {
-    struct peer peer;
+    struct peer peer, web;
     struct smtp_server smtp;
     struct sl_mail_settings settings;
     int rc; /* wanted */
@@ -149,13 +150,50 @@ static void test_failures(void **state)
     }
 }
 
+/* --- after a request --- */
+
+static void answer(struct peer_link *link)
+{
+    while (peer_read_request(link) &&
+           peer_say(link, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
+        ;
+}
+
+/* What libcurl remembers of a request says nothing to a mail. */
+static void request_and_send(void *arg)
+{
+    struct setup *setup = arg;
+    struct sl_http *http = sl_http_new(&(struct sl_http_options){0}, NULL);
+    char url[256];
+    struct sl_err err = {0};
+    snprintf(url, sizeof url, "%s/x", setup->web.origin);
+    for (int i = 0; i < 2; i++) {
+        struct sl_http_response response;
+        const struct sl_http_request request = {.url = url, .bearer = "token"};
+        EXPECT_INT(sl_http_request(http, &request, &response, &err), SL_OK);
+        sl_http_response_done(&response);
+        EXPECT_INT(sl_mail_send(http, &setup->settings, "run failed", "text\n", &err), SL_OK);
+    }
+    sl_http_free(http);
+}
+
+static void test_after_a_request(void **state)
+{
+    struct setup *setup = start();
+    (void)state;
+    peer_start(&setup->web, answer, NULL);
+    run_fiber(request_and_send, setup);
+    peer_stop(&setup->web);
+    peer_stop(&setup->peer);
+    assert_int_equal(atomic_load(&setup->smtp.mails), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sends),
-        cmocka_unit_test(test_logs_in),
-        cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_sends),           cmocka_unit_test(test_logs_in),
+        cmocka_unit_test(test_probes),          cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_after_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,13 @@ static const struct {
     const char *body; /* with ' for " */
     const char *out; /* "message table relationship at: table id …" */
 } accepted[] = {
-    {"update", update, "Update account - 1790000123000: account " A},
+    {"update", update, "Update account - 1790000123000 asynchronous: account " A},
+    {"in the transaction",
+     "{'MessageName':'Update','Mode':0,'PrimaryEntityName':'account','PrimaryEntityId':'" A "'}",
+     "Update account - 0: account " A},
+    {"a mode that is none",
+     "{'MessageName':'Update','Mode':'1','PrimaryEntityName':'account','PrimaryEntityId':'" A "'}",
+     "Update account - 0: account " A},
     {"create",
      "{'MessageName':'Create','PrimaryEntityName':'account','PrimaryEntityId':'" A
      "','OutputParameters':[{'key':'id','value':'" A "'}]}",
@@ -193,9 +199,10 @@ static int read_body(const char *body, size_t size, const struct sl_webhook_hint
 static void describe(const struct sl_webhook_event *event, char *out, size_t size)
 {
     size_t used = (size_t)snprintf(
-        out, size, "%s %s %s %lld%s%s:", event->message, event->table[0] ? event->table : "-",
+        out, size, "%s %s %s %lld%s%s%s:", event->message, event->table[0] ? event->table : "-",
         event->relationship[0] ? event->relationship : "-", (long long)event->at_ms,
-        event->target_referenced ? " referenced" : "", event->oversize ? " oversize" : "");
+        event->target_referenced ? " referenced" : "", event->oversize ? " oversize" : "",
+        event->asynchronous ? " asynchronous" : "");
     for (uint32_t i = 0; i < event->row_count; i++)
         used += (size_t)snprintf(out + used, size - used, " %s %s", event->rows[i].table,
                                  event->rows[i].id);
