@@ -12,7 +12,7 @@
 #include "sink/amqp.h"
 #include "source/amqp.h"
 
-enum { ASK_EVERY_MS = 2000, ANSWER_WITHIN_MS = 5000 };
+enum { ASK_EVERY_MS = 2000, ANSWER_WITHIN_MS = 5000, SETTLE_MS = 100 };
 
 /* --- the peers --- */
 
@@ -37,11 +37,16 @@ static int ask_mongo(struct sl_mongo *mongo, struct sl_err *err)
     return sl_mongo_ping(mongo, sl_deadline_in(ANSWER_WITHIN_MS), err);
 }
 
-/* Once, at the second look: by then all is connected that can be. */
-static void end_start(void)
+/* Once, when all is connected and a moment has passed, so that the first answers are out. */
+static void end_start(const struct sl_gateway *gateway)
 {
-    static unsigned looks;
-    if (looks < 2 && ++looks == 2)
+    static bool ended;
+    bool connected = !gateway->mongo_peer.trouble[0] &&
+                     (!gateway->amqp_sink || !gateway->broker_peer.trouble[0]);
+    if (ended || !connected)
+        return;
+    ended = true; /* the other watcher need not wait, too */
+    if (sl_fiber_sleep(SETTLE_MS) == SL_OK)
         sl_resident_release();
 }
 
@@ -50,12 +55,12 @@ static void watch(void *arg)
     struct sl_gateway *gateway = arg;
     uint64_t turned_ms = sl_loop_now_ms();
     do {
-        end_start();
         struct sl_err err = {0};
         for (; sl_loop_now_ms() - turned_ms >= SL_HISTOGRAM_SLICE_MS; /* a peer may hang */
              turned_ms += SL_HISTOGRAM_SLICE_MS)
             sl_metric_turn();
         note(&gateway->mongo_peer, ask_mongo(gateway->mongo, &err), &err);
+        end_start(gateway);
     } while (sl_fiber_sleep_beat(ASK_EVERY_MS) == SL_OK);
 }
 
@@ -68,6 +73,7 @@ static void watch_broker(void *arg)
         int rc = gateway->amqp_sink->type->ping(gateway->amqp_sink,
                                                 sl_deadline_in(ANSWER_WITHIN_MS), &err);
         note(&gateway->broker_peer, rc, &err);
+        end_start(gateway);
     } while (sl_fiber_sleep_beat(ASK_EVERY_MS) == SL_OK);
 }
 
