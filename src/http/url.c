@@ -85,8 +85,7 @@ static void remember(const char *text, const struct sl_url *url)
 /* Whether it leads there, and holds nothing that a parser would have to say something about. */
 static bool is_like_last(const char *text)
 {
-    if (!text || !last.length || strncmp(text, last.text, last.length) != 0 ||
-        text[last.length] != '/')
+    if (!last.length || strncmp(text, last.text, last.length) != 0 || text[last.length] != '/')
         return false;
     for (const char *at = text + last.length; *at; at++)
         if (*at <= ' ' || *at >= 0x7f)
@@ -96,7 +95,7 @@ static bool is_like_last(const char *text)
 
 int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
 {
-    if (is_like_last(text)) {
+    if (text && is_like_last(text)) {
         *ret = last.url;
         return SL_OK;
     }
@@ -126,7 +125,8 @@ int sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
         return rc;
 
     parsed.loopback = is_loopback(parsed.host);
-    remember(text, &parsed);
+    if (text)
+        remember(text, &parsed);
     *ret = parsed;
     return SL_OK;
 }
@@ -147,7 +147,7 @@ int sl_url_require_secure(const char *text, const char *what, struct sl_url *ret
 
 const char *sl_url_safe(const char *text, char out[SL_URL_SAFE_BYTES])
 {
-    size_t length = is_like_last(text) ? strcspn(text, "?#") : SL_URL_SAFE_BYTES;
+    size_t length = text && is_like_last(text) ? strcspn(text, "?#") : SL_URL_SAFE_BYTES;
     if (length < SL_URL_SAFE_BYTES) {
         snprintf(out, SL_URL_SAFE_BYTES, "%.*s", (int)length, text);
         return out;

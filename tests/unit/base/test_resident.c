@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,8 +19,8 @@ static long held(void)
     FILE *status = fopen("/proc/self/status", "r");
     assert_non_null(status);
     while (fgets(line, sizeof line, status))
-        if (sscanf(line, "RssFile: %ld", &size) == 1)
-            break;
+        if (strncmp(line, "RssFile:", 8) == 0)
+            size = strtol(line + 8, NULL, 10);
     fclose(status);
     return size;
 }
