@@ -109,7 +109,7 @@ def measure_more(stage, names, count, quick, result, about):
     changes = one_change.run(stage, names, QUICK_CHANGE_ROUNDS if quick else count, quick)
     for name, numbers in one_change.medians(changes).items():
         result[name].update(numbers)
-    about["others_most"] = max(one.others_cpu for done in changes.values() for one in done)
+    about["others_most"] = report.others_most(changes)
     about["percentiles_ms"] = one_change.percentiles(changes)
     resting = idle.measure_goals(stage, quick)
     result.update(idle.keys(resting))

@@ -194,7 +194,8 @@ class Teller(Worker):
         changed = self._change(op) or self._change("create")
         for row in changed:
             event = {"MessageName": {"create": "Create", "delete": "Delete"}.get(op, "Update"),
-                     "PrimaryEntityName": stage.READ_BACK, "PrimaryEntityId": row}
+                     "PrimaryEntityName": stage.READ_BACK, "PrimaryEntityId": row,
+                     "Mode": 1 if self.random.random() < 0.7 else 0}  # asynchronous: read at once
             self.client.insist(event)
             self.old = [*self.old[-50:], event]
         self.done += 1
