@@ -236,21 +236,12 @@ void sl_watch_start(struct sl_gateway *gateway)
         gateway->broker_watcher = sl_fiber_spawn_joinable("watch.broker", watch_broker, gateway);
 }
 
-static void end_fiber(struct sl_fiber **fiber)
-{
-    if (!*fiber)
-        return;
-    sl_fiber_cancel(*fiber);
-    sl_fiber_join(*fiber);
-    *fiber = NULL;
-}
-
 void sl_watch_stop(struct sl_gateway *gateway)
 {
     static char text[] = "ending";
     sl_ready_clear();
     sl_ready_register("end", plain_trouble, text);
     sl_status_clear();
-    end_fiber(&gateway->watcher);
-    end_fiber(&gateway->broker_watcher);
+    sl_fiber_end(&gateway->watcher);
+    sl_fiber_end(&gateway->broker_watcher);
 }

@@ -70,9 +70,5 @@ void sl_flow_sink_away(struct sl_flow *flow, const struct sl_err *err)
 
 void sl_flow_stop_probe(struct sl_flow *flow)
 {
-    if (!flow->probe)
-        return;
-    sl_fiber_cancel(flow->probe);
-    sl_fiber_join(flow->probe);
-    flow->probe = NULL;
+    sl_fiber_end(&flow->probe);
 }

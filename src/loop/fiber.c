@@ -411,6 +411,15 @@ void sl_fiber_join(struct sl_fiber *fiber)
     free_fiber(fiber);
 }
 
+void sl_fiber_end(struct sl_fiber **fiber)
+{
+    if (!*fiber)
+        return;
+    sl_fiber_cancel(*fiber);
+    sl_fiber_join(*fiber);
+    *fiber = NULL;
+}
+
 void sl_handle_free(uv_handle_t *handle)
 {
     free(handle);

@@ -66,6 +66,8 @@ void sl_fiber_shield(bool on);
 
 /* Suspends until the fiber has ended, and frees it. Not interrupted by cancelling. */
 void sl_fiber_join(struct sl_fiber *fiber);
+/* Cancels a joinable fiber, joins it and makes *fiber NULL; NULL already is fine. Suspends. */
+void sl_fiber_end(struct sl_fiber **fiber);
 
 /* How many have not ended. */
 unsigned sl_fiber_count(void);

@@ -31,6 +31,8 @@ struct writing {
     struct sl_buf command;
     uint32_t *rows; /* indices of the records that can be written, and are not yet */
     uint32_t count;
+    uint32_t *again; /* of those, the ones that were not inserted */
+    uint32_t again_count;
     uint32_t unmade; /* rows of the command that may not make their document */
     uint32_t made;   /* documents that were not there before */
     struct sl_result result;
@@ -260,7 +262,7 @@ static uint32_t part_rows(struct writing *writing)
 
 /* Appends to again what the reply does not call inserted. */
 static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t first,
-                        uint32_t count, uint32_t *again, uint32_t *again_count, struct sl_err *err)
+                        uint32_t count, struct sl_err *err)
 {
     struct sl_mongo_tally tally;
     int rc = sl_mongo_insert_check(reply, count, &tally, err);
@@ -272,7 +274,7 @@ static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t f
         if (refusal.index >= count || writing->rows[first + refusal.index] == TAKEN)
             return sl_err_set(err, SL_CLOSED, "MongoDB refused row %u of %u, or twice",
                               refusal.index, count);
-        again[(*again_count)++] = writing->rows[first + refusal.index];
+        writing->again[writing->again_count++] = writing->rows[first + refusal.index];
         writing->rows[first + refusal.index] = TAKEN;
     }
     writing->made += tally.inserted;
@@ -281,7 +283,7 @@ static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t f
 }
 
 static int insert_some(struct writing *writing, uint32_t first, uint32_t count, uint32_t *ret_sent,
-                       uint32_t *again, uint32_t *again_count, struct sl_err *err)
+                       struct sl_err *err)
 {
     bson_t reply;
     int rc = build(writing, true, false, first, count, ret_sent, err);
@@ -289,7 +291,7 @@ static int insert_some(struct writing *writing, uint32_t first, uint32_t count, 
         return rc;
     rc = send_command(writing, &reply, err);
     if (rc == SL_OK)
-        rc = keep_refused(writing, &reply, first, *ret_sent, again, again_count, err);
+        rc = keep_refused(writing, &reply, first, *ret_sent, err);
     bson_destroy(&reply);
     return rc;
 }
@@ -298,25 +300,25 @@ static int insert_some(struct writing *writing, uint32_t first, uint32_t count, 
  * all are left: the guarded way finds out which one is to blame. */
 static int insert_rows(struct writing *writing, struct sl_err *err)
 {
-    uint32_t plain = part_rows(writing), first = 0, again_count = 0;
-    uint32_t *again = sl_alloc(writing->count * sizeof *again);
+    uint32_t plain = part_rows(writing), first = 0;
     int rc = SL_OK;
+    writing->again = sl_alloc(writing->count * sizeof *writing->again);
     while (rc == SL_OK && first < plain) {
         bool late;
         uint32_t sent = 0;
         rc = ask_late(writing, &late, err);
         if (rc != SL_OK || late)
             break;
-        rc = insert_some(writing, first, plain - first, &sent, again, &again_count, err);
+        rc = insert_some(writing, first, plain - first, &sent, err);
         if (rc == SL_REJECTED)
             break;
         first += sent;
     }
     while (first < writing->count)
-        again[again_count++] = writing->rows[first++];
+        writing->again[writing->again_count++] = writing->rows[first++];
     free(writing->rows);
-    writing->rows = again;
-    writing->count = again_count;
+    writing->rows = writing->again;
+    writing->count = writing->again_count;
     return rc == SL_REJECTED ? SL_OK : rc;
 }
 

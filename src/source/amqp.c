@@ -344,8 +344,7 @@ static void source_resume(struct sl_source *source)
 static void source_close(struct sl_source *source)
 {
     struct amqp_source *self = (struct amqp_source *)source;
-    sl_fiber_cancel(self->keeper);
-    sl_fiber_join(self->keeper);
+    sl_fiber_end(&self->keeper);
     sl_amqp_free(self->amqp);
     free(self);
 }

@@ -56,8 +56,7 @@ void sl_books_start(struct sl_books *books, const char *name)
 
 void sl_books_stop(struct sl_books *books)
 {
-    sl_fiber_cancel(books->fiber);
-    sl_fiber_join(books->fiber);
+    sl_fiber_end(&books->fiber);
 }
 
 void sl_books_stir(struct sl_books *books)

@@ -307,8 +307,7 @@ void sl_dataverse_free(struct sl_dataverse *dataverse)
     if (!dataverse)
         return;
     struct sl_state *state = dataverse->env.state;
-    sl_fiber_cancel(dataverse->keeper);
-    sl_fiber_join(dataverse->keeper);
+    sl_fiber_end(&dataverse->keeper);
     sl_share_watch(dataverse->env.share, &dataverse->lease, NULL);
     sl_books_stop(&dataverse->books);
     state->type->lease_drop(state, &dataverse->lease);

@@ -92,8 +92,7 @@ static void unlink_feed(struct sl_dv_feed *feed)
 static void feed_close(struct sl_source *source)
 {
     struct sl_dv_feed *feed = feed_of(source);
-    sl_fiber_cancel(feed->poller);
-    sl_fiber_join(feed->poller);
+    sl_fiber_end(&feed->poller);
     sl_dv_sweep_stop(feed);
     unlink_feed(feed);
     sl_budget_leave(feed->dataverse->remote.budget, &feed->member);

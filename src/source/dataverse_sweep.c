@@ -204,9 +204,5 @@ int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
 
 void sl_dv_sweep_stop(struct sl_dv_feed *feed)
 {
-    if (!feed->sweeper)
-        return;
-    sl_fiber_cancel(feed->sweeper);
-    sl_fiber_join(feed->sweeper);
-    feed->sweeper = NULL;
+    sl_fiber_end(&feed->sweeper);
 }

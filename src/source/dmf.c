@@ -100,8 +100,7 @@ static void let_go(struct sl_dmf *dmf)
 static void dmf_close(struct sl_source *source)
 {
     struct sl_dmf *dmf = (struct sl_dmf *)source;
-    sl_fiber_cancel(dmf->runner);
-    sl_fiber_join(dmf->runner);
+    sl_fiber_end(&dmf->runner);
 
     struct sl_state *state = dmf->env.state;
     let_go(dmf);

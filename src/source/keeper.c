@@ -133,8 +133,7 @@ void sl_keeper_free(struct sl_keeper *keeper)
 {
     if (!keeper)
         return;
-    sl_fiber_cancel(keeper->fiber);
-    sl_fiber_join(keeper->fiber);
+    sl_fiber_end(&keeper->fiber);
     free(keeper->kept);
     free(keeper);
 }

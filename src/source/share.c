@@ -152,9 +152,7 @@ void sl_share_leave(struct sl_share *share)
 {
     if (!share || !share->fiber)
         return;
-    sl_fiber_cancel(share->fiber);
-    sl_fiber_join(share->fiber);
-    share->fiber = NULL;
+    sl_fiber_end(&share->fiber);
     if (share->told)
         share->state->type->member_leave(share->state);
 }

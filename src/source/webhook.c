@@ -80,8 +80,7 @@ void sl_webhook_free(struct sl_webhook *webhook)
 {
     if (!webhook)
         return;
-    sl_fiber_cancel(webhook->ringer);
-    sl_fiber_join(webhook->ringer);
+    sl_fiber_end(&webhook->ringer);
     sl_books_stop(&webhook->books);
     sl_hook_link_stop(&webhook->out);
     sl_hook_bells_done(webhook);

@@ -3,14 +3,11 @@
  *
  * A post of a synchronous step must not wait for that: its transaction has not ended, and would not
  * before it is answered. */
-#include <string.h>
-
 #include "base/mem.h"
 #include "source/webhook_own.h"
 
 enum {
-    WAIT_MS = 2000,       /* then the event is queued after all */
-    LATER_MS = 10 * 1000, /* … and so are those that come within this time */
+    LATER_MS = 10 * 1000, /* after one that took too long, events are queued for so long */
     ROWS_MAX = 4,         /* of one event */
 };
 
@@ -36,11 +33,6 @@ static void begin(struct sl_webhook_feed *feed, const struct sl_webhook_event *e
         claim->delivery = delivery;
         sl_hook_jobs_add(feed, &pair, event->at_ms, claim);
     }
-}
-
-uint64_t sl_hook_at_once_until(void)
-{
-    return sl_deadline_in(WAIT_MS);
 }
 
 int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *feed,

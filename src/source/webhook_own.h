@@ -245,8 +245,9 @@ void sl_hook_post(void *ctx, const struct sl_http_call *call, struct sl_http_rep
 
 /* --- webhook_at_once.c --- */
 
-/* Until when a post that came now may wait for that; loop clock. */
-uint64_t sl_hook_at_once_until(void);
+enum {
+    SL_HOOK_AT_ONCE_MS = 2000
+}; /* a post waits for so long, then its event is queued after all */
 
 /* Reads back what an event names for a feed, if that can be done now. Suspends. SL_OK: RabbitMQ has
  * what was read. SL_TIMEOUT: the event belongs into the queue. SL_CANCELED. */

@@ -153,7 +153,8 @@ static uint64_t deadline_of(struct sl_webhook *webhook)
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
 {
-    uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms(), soon_ms = sl_hook_at_once_until();
+    uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms(),
+             soon_ms = sl_deadline_in(SL_HOOK_AT_ONCE_MS);
     int rc = SL_NOTFOUND;
     for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next) {
         if (!claims(feed, event))
