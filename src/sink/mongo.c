@@ -16,6 +16,7 @@ struct mongo_sink {
     sl_route_fn *route;
     void *context;
     struct sl_overtaken *overtaken;
+    struct sl_metric *inserted, *refused;
     struct sl_mongo_collection *collections;
 };
 
@@ -95,6 +96,8 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         .collection = collection,
         .tombstone_ttl_ms = sink->tombstone_ttl_ms,
         .overtaken = sink->overtaken,
+        .inserted = sink->inserted,
+        .refused = sink->refused,
     };
     rc = sl_mongo_write_batch(&target, batch, deadline_ms, ret, fault);
     if (rc != SL_OK)
@@ -127,6 +130,12 @@ static const struct sl_sink_type type = {
     .close = mongo_close,
 };
 
+static struct sl_metric *insertions(const char *outcome)
+{
+    return sl_counter("insertions_total", "Rows that were taken for new, by what became of them.",
+                      "outcome=\"%s\"", outcome);
+}
+
 struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
                                   sl_route_fn *route, void *context, struct sl_overtaken *overtaken)
 {
@@ -138,5 +147,7 @@ struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_
     sink->route = route;
     sink->context = context;
     sink->overtaken = overtaken;
+    sink->inserted = insertions("inserted");
+    sink->refused = insertions("refused");
     return &sink->sink;
 }

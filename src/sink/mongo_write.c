@@ -279,6 +279,8 @@ static int keep_refused(struct writing *writing, const bson_t *reply, uint32_t f
     }
     writing->made += tally.inserted;
     writing->result.applied += tally.inserted;
+    sl_metric_add(writing->to->inserted, tally.inserted);
+    sl_metric_add(writing->to->refused, tally.refused);
     return SL_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SL_SINK_MONGO_WRITE_H
 #define SL_SINK_MONGO_WRITE_H
 
+#include "base/metric.h"
 #include "flow/overtaken.h"
 #include "flow/sink.h"
 #include "mongo/client.h"
@@ -21,6 +22,8 @@ struct sl_mongo_target {
     struct sl_mongo_collection *collection;
     uint64_t tombstone_ttl_ms;
     struct sl_overtaken *overtaken; /* may be NULL */
+    struct sl_metric *inserted;     /* rows that were taken for new and were */
+    struct sl_metric *refused;      /* rows that were taken for new, and not inserted */
 };
 
 /* Writes the rows, each unless what is stored is as new. Suspends, and yields. ret as of

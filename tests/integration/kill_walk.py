@@ -1,7 +1,8 @@
 """A small scenario that is run again and again, killed at another durable step each time.
 
-One export with a few batches and bad rows; one table of Dataverse, read in full, then a delta with a
-deletion and a re-creation; a posted row. Whatever is killed is started again at once, and the scenario goes
+One export with two batches and a bad row; one table of Dataverse, read in full, then a delta of so many new
+rows that they are inserted (docs/adr/0033-insertions.md), with changes, deletions and a re-creation among
+them; a posted row. Whatever is killed is started again at once, and the scenario goes
 on: in the end all must be there, and the books must balance.
 """
 
@@ -26,7 +27,11 @@ from workspace import Workspace
 READ = CANONICAL_JSON_OPTIONS.with_options(tz_aware=False)
 PATIENCE = {"run_span": "200ms", "ledger_deadline": "2s"}
 BAD = {"untypable": 1, "every": 9}
-RECORDS, ROWS = 24, 6
+# A batch of fewer than a hundred rows is never inserted, nor is a collection's first one. The second one
+# of vendors is small: it might or might not come after the first one was answered.
+ROWS = NEW_ROWS = 100
+BATCH_ROWS = 120  # of ROWS, and of a delta
+RECORDS = 130
 TIMEOUT_S = 60
 
 
@@ -99,7 +104,7 @@ class Walker:
             "things": {"source": "in", "collection": "things", "key": ["id"], "version": "version",
                        **PATIENCE}}
         return feeds.configure(
-            self.workspace, self.sim, wanted, log={"form": "json"}, limits={"batch_rows": 10},
+            self.workspace, self.sim, wanted, log={"form": "json"}, limits={"batch_rows": BATCH_ROWS},
             sources={"crm": {"type": "dataverse", "url": self.sim.url, "auth": auth,
                              "budget": {"requests": 100_000}},
                      "in": {"type": "ingest", "listen": f"127.0.0.1:{self.port}", "token": TOKEN}})
@@ -110,9 +115,10 @@ class Walker:
         self._wait(lambda: not compare(self.workspace.db, self._vendors())
                    and not compare(self.workspace.db, self._account()), "the full reads")
         self.delta_at = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-        gone = self.sim.dataverse("delete", table="account", count=3, seed=5)["ids"]
+        self.sim.dataverse("create", table="account", count=NEW_ROWS)
+        gone = self.sim.dataverse("delete", table="account", count=6, seed=5)["ids"]
         self.sim.dataverse("recreate", table="account", ids=gone[:1])
-        self.sim.dataverse("change", table="account", count=1, seed=7)
+        self.sim.dataverse("change", table="account", count=2, seed=7)
         row = {"id": "one", "version": 1, "text": "posted"}
         self._wait(lambda: self._post(row), "the post being accepted")
         self.things = Truth("things", {"one": Row(1, {**row, "version": Int64(1)})})

@@ -41,7 +41,8 @@ def test_killed_at_every_durable_step_nothing_is_lost(request, rabbit, mongo, tm
     spared = names.difference(*(walker.killed_at for walker in walkers))
     assert not spared, f"never killed at {sorted(spared)}"
     for name in ("publish", "confirmed", "mongo update asked runs", "mongo update answered ledger",
-                 "mongo update asked dead", "mongo update answered vendors", "ack", "export asked",
+                 "mongo update asked dead", "mongo update answered vendors", "mongo insert asked account",
+                 "mongo insert answered account", "mongo update answered account", "ack", "export asked",
                  "mongo update asked checkpoints", "mongo findAndModify asked leases", "post answered"):
         assert any(one.startswith(name) for one in names), f"{name} is not among {sorted(names)}"
 

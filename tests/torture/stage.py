@@ -29,16 +29,23 @@ EXPORTS = {
     "customers": ("Customers", "CustomersFull", "Customers V3", "USMF", "customers", "3s"),
     "customers-de": ("CustomersDe", "CustomersDeFull", "Customers V3", "DEMF", "customers", "3s"),
     "products": ("Products", None, "Released products V2", "USMF", "products", "6s"),
+    "items": ("Items", "ItemsFull", "Released products V2", "DEMF", "items", "3s"),
 }
-RECORDS = {"vendors": 250, "customers": 200, "customers-de": 150, "products": 150}
+RECORDS = {"vendors": 250, "customers": 200, "customers-de": 150, "products": 150, "items": 150}
+CHANGES = {"products": 3, "items": 1}  # a second; of the others 5
+GROWING = "items"  # gets so many new records that they are inserted (docs/adr/0033-insertions.md)
 REFRESHED = [*(name for name, export in EXPORTS.items() if export[1]), *TABLES]  # by sluice refresh
 BAD_ROWS = {"untypable": 3, "wrong_columns": 2, "empty_key": 2, "every": 9}
 
 ORDER_TYPES = {"amount": "decimal", "placed": "date"}
 
 REVISIONS = {"vendors": "ChangeNumber", "customers": "ChangeNumber", "products": "ChangeNumber",
-             "notes": "n"}
-COLLECTIONS = ("vendors", "customers", "products", *TABLES, READ_BACK, "orders", "notes")
+             "items": "ChangeNumber", "notes": "n"}
+POSTED = ("orders", "parcels", "notes")
+COLLECTIONS = ("vendors", "customers", "products", "items", *TABLES, READ_BACK, *POSTED)
+
+# By ingest process: fewer than a hundred rows are never inserted.
+BATCH_ROWS = (25, 150)
 
 PATIENCE = {"run_span": "1s", "ledger_deadline": "15s"}
 
@@ -133,19 +140,23 @@ class Stage:
                              "max_interval": "5s", "sweep_limit": 100, **PATIENCE}
         wanted[READ_BACK] = {"source": "hook", "table": READ_BACK, "collection": READ_BACK,
                              **PATIENCE}
-        wanted["orders"] = {"source": "in", "collection": "orders", "key": ["id"],
-                            "types": ORDER_TYPES, "version": "version", **PATIENCE}
+        for name in ("orders", "parcels"):
+            wanted[name] = {"source": "in", "collection": name, "key": ["id"], "types": ORDER_TYPES,
+                            "version": "version", **PATIENCE}
         wanted["notes"] = {"source": "in", "collection": "notes", "key": ["id"], **PATIENCE}
         return wanted
 
     def config(self, name):
         """The configuration of one process; they differ in the ports that they reach others by."""
+        ingesters = self.names[0]
+        batch_rows = dict(zip(ingesters, BATCH_ROWS)).get(name, min(BATCH_ROWS))
         auth = {**self.sim.auth(), "authority": self.url}
         listen = f"127.0.0.1:{self.listeners.get(name) or next(iter(self.listeners.values()))}"
         config = self.workspace.config(
-            feeds=self._feeds(), role="ingest" if name in self.names[0] else "apply",
+            feeds=self._feeds(), role="ingest" if name in ingesters else "apply",
             log={"form": "json"},
-            limits={"batch_rows": 25}, mongo={"lease": "30s"},  # some pauses of the plan are longer
+            limits={"batch_rows": batch_rows},
+            mongo={"lease": "30s"},  # some pauses of the plan are longer
             sources={
                 "fno": {"type": "dmf", "url": self.url, "auth": auth, "request_timeout": "10s",
                         "stall_timeout": "5s", **feeds.HASTE},

@@ -4,7 +4,7 @@
 
 The plan of the faults follows from the seed; each is told when it begins. The last line is
 "torture: faults=N lost=0 rolled_back=0 resurrected=0 wrong=0 unaccounted=0", with the numbers as they are. Exit
-status 0 only when the five are zero, no sluice crashed, and all was quiet in time.
+status 0 only when the five are zero, no sluice crashed, all was quiet in time, and rows were inserted, too.
 """
 
 import argparse
@@ -20,13 +20,13 @@ import faults
 import plan as plans
 from chronicle import Chronicle
 from mending import Operator
+from meter import Meter
 from oracle import Books, check_returns, compare
 from process import ROOT
-from stage import COLLECTIONS, READ_BACK, REFRESHED, REVISIONS, TABLES, Stage
+from stage import COLLECTIONS, POSTED, READ_BACK, REFRESHED, REVISIONS, TABLES, Stage
 from traffic import Traffic
 from verdict import count
 
-POSTED = ("orders", "notes")
 QUIET_S = 180  # from the end of the last fault until every collection is right and every run is done
 LATE_S = 300  # a lane whose faults took longer than planned goes on for so long at most
 CLIENTS_S = 60  # a client's last post is accepted after so long at most
@@ -39,7 +39,7 @@ def say(text):
 class Run:
     def __init__(self, options, directory):
         self.options, self.dir = options, directory
-        self.stage = self.traffic = self.chronicle = self.operator = None
+        self.stage = self.traffic = self.chronicle = self.operator = self.meter = None
         self.problems = []  # what went wrong beside the findings
         self.findings = []
         self.happened = 0
@@ -61,6 +61,7 @@ class Run:
         self.chronicle = Chronicle(workspace.db, self.stage.since, REVISIONS)
         self.traffic = Traffic(self.stage, options.seed)
         self.operator = Operator(self.stage)
+        self.meter = Meter(self.stage.sluices, "sluice_insertions_total", "outcome")
         self.traffic.begin(int(seconds))
         self._break_things(plan, seconds)
         self._wait_quiet()
@@ -121,6 +122,7 @@ class Run:
                 for one in compare(self.stage.workspace.db, truth)]
 
     def _judge(self):
+        insertions = self.meter.finish()
         for name, sluice in self.stage.sluices.items():
             try:
                 status = sluice.stop()
@@ -144,9 +146,14 @@ class Run:
             self.problems.append(f"{unreadable} messages in the unreadable queue")
         say(f"{self.chronicle.events} changes of documents seen, {len(returns)} came back after a deletion, "
             f"the stream resumed {self.chronicle.resumed} times; {self.traffic.orders.done} orders, "
-            f"{self.traffic.notes.done} notes, {self.traffic.teller.done} events; "
+            f"{self.traffic.parcels.done} posts of many, {self.traffic.notes.done} notes, "
+            f"{self.traffic.teller.done} events; "
             f"{self.operator.replayed} dead letters replayed; "
             f"runs: {self._count_runs()}")
+        say(f"of the rows that were taken for new at least {insertions['inserted']} were inserted and "
+            f"{insertions['refused']} refused, and written in the guarded way")
+        if not insertions["inserted"]:
+            self.problems.append("no rows were inserted: this run says nothing of that way of writing")
 
     def _count_runs(self):
         groups = self.stage.workspace.state["runs"].aggregate([

@@ -23,6 +23,8 @@ from process import wait_until
 READ = CANONICAL_JSON_OPTIONS.with_options(tz_aware=False)
 MIX = {"update": 60, "create": 13, "delete": 16, "recreate": 11}
 TIMEOUT_S = 15  # a client's patience
+# Of a long run new rows come in great numbers only at times: the oracle reads all of them.
+FLOOD_S, FLOODS_S = 20, 600
 
 
 class Client:
@@ -101,10 +103,10 @@ class Worker(threading.Thread):
 class Poster(Worker):
     """Posts rows to a feed, and knows in rows what they must be in the end."""
 
-    def __init__(self, name, ports, seed):
+    def __init__(self, name, ports, seed, per_s=6):
         client = Client(ports, f"/ingest/{name}",
                         {"Authorization": f"Bearer {stage.INGEST_TOKEN}"}, seed)
-        super().__init__(name, client, seed, per_s=6)
+        super().__init__(name, client, seed, per_s)
         self.rows = {}  # {_id: Row}
 
     def _fields(self, key, **more):
@@ -114,17 +116,24 @@ class Poster(Worker):
 class Orders(Poster):
     """Rows with a version column: any order, any number of times, and the greatest version wins."""
 
-    def __init__(self, ports, seed):
-        super().__init__("orders", ports, seed)
+    def __init__(self, ports, seed, name="orders", per_s=6):
+        super().__init__(name, ports, seed, per_s)
         self.versions = {}
         self.old = []
 
+    def keys(self):
+        return [f"o{self.random.randrange(80)}" for _ in range(self.random.randint(1, 4))]
+
+    def deletes(self, key):
+        return self.random.random() < 0.2
+
     def step(self):
         rows, truth_of = [], {}
-        for _ in range(self.random.randint(1, 4)):
-            key = f"o{self.random.randrange(80)}"
-            version = self.versions[key] = self.versions.get(key, 0) + 1
-            if self.random.random() < 0.2:
+        for key in self.keys():
+            deletes = self.deletes(key)
+            # A first version may be one that is refused (mending.py).
+            version = self.versions[key] = self.versions.get(key, self.random.randrange(5)) + 1
+            if deletes:
                 rows.append({"id": key, "version": version, "_delete": True})
                 truth_of[key] = Row(version, deleted=True)
                 continue
@@ -142,7 +151,31 @@ class Orders(Poster):
             self.old = [*self.old[-50:], rows]
 
     def truth(self):
-        return Truth("orders", self.rows)
+        return Truth(self.name, self.rows)
+
+
+class Parcels(Orders):
+    """Orders that come in great numbers, nearly all of them new: sluice inserts them, but those that it
+    knows. flooding: () → whether they do now."""
+
+    def __init__(self, ports, seed, flooding):
+        super().__init__(ports, seed, "parcels", per_s=0.4)
+        self.flooding = flooding
+
+    def step(self):
+        if self.flooding():
+            super().step()
+
+    def keys(self):
+        count, known = self.random.randint(110, 350), sorted(self.versions)
+        keys = [f"p{len(known) + i}" for i in range(count)]
+        if known and self.random.random() < 0.4:
+            keys += self.random.choices(known, k=count // 30)
+        self.random.shuffle(keys)
+        return keys
+
+    def deletes(self, key):
+        return self.random.random() < (0.4 if key in self.versions else 0.02)
 
 
 class Notes(Poster):
@@ -215,14 +248,16 @@ class Traffic:
         self.random = random.Random(seed)
         ports = [the_stage.posting_port(name) for name in the_stage.names[0]]
         self.threads = [Orders(ports, seed + 1), Notes(ports, seed + 2),
-                        Teller(self.sim, ports, seed + 3)]
-        self.orders, self.notes, self.teller = self.threads
+                        Teller(self.sim, ports, seed + 3), Parcels(ports, seed + 4, self._flooding)]
+        self.orders, self.notes, self.teller, self.parcels = self.threads
+        self.began = self.stretch_s = None
 
     def begin(self, seconds):
+        self.began = time.monotonic()
+        self.stretch_s = FLOOD_S * max(1, round(seconds / FLOODS_S))
         for name, (_, _, label, company, _, _) in stage.EXPORTS.items():
             self.sim.post("change_rate", {"entity": label, "company": company,
-                                          "per_s": 3 if name == "products" else 5,
-                                          "seconds": seconds})
+                                          "per_s": stage.CHANGES.get(name, 5), "seconds": seconds})
         self.sim.dataverse("load", tables=list(stage.TABLES), per_s=15, seconds=seconds,
                            seed=self.random.randrange(1, 1 << 30), mix=MIX)
         for thread in self.threads:
@@ -230,10 +265,16 @@ class Traffic:
 
     def grow(self):
         """New records of Finance & Operations."""
-        name = self.random.choice(sorted(stage.EXPORTS))
+        self._grow(self.random.choice(sorted(stage.EXPORTS)), self.random.randint(1, 5))
+        if self._flooding():
+            self._grow(stage.GROWING, self.random.randint(200, 700))
+
+    def _grow(self, name, count):
         _, _, label, company, _, _ = stage.EXPORTS[name]
-        self.sim.post("records", {"entity": label, "company": company,
-                                  "count": self.random.randint(1, 5)})
+        self.sim.post("records", {"entity": label, "company": company, "count": count})
+
+    def _flooding(self):
+        return (time.monotonic() - self.began) % self.stretch_s < FLOOD_S
 
     @contextlib.contextmanager
     def held(self, timeout_s=15):
@@ -244,7 +285,7 @@ class Traffic:
                 stack.enter_context(thread.busy)
             database = self.stage.workspace.db
             promised = (self.orders.truth(), self.notes.truth(),
-                        Truth(stage.READ_BACK, dict(self._rows(stage.READ_BACK))))
+                        Truth(stage.READ_BACK, dict(self._rows(stage.READ_BACK))), self.parcels.truth())
             try:
                 wait_until(lambda: not any(compare(database, one) for one in promised), timeout_s,
                            "what was promised", 0.3)
@@ -271,8 +312,8 @@ class Traffic:
                     for collection, rows in found.items())
         for table in (*stage.TABLES, stage.READ_BACK):
             yield Truth(table, dict(self._rows(table)))
-        yield self.orders.truth()
-        yield self.notes.truth()
+        for poster in (self.orders, self.parcels, self.notes):
+            yield poster.truth()
 
     def _rows(self, table):
         for line in self.sim.lines(f"dv/truth?table={table}"):
