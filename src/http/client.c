@@ -34,8 +34,10 @@ const struct sl_setting sl_http_table[] = {
 struct sl_http *sl_http_new(const struct sl_http_options *options, struct sl_err *err)
 {
     struct sl_http *http = SL_NEW(struct sl_http);
-    http->trusted = sl_trust_load(options->ca_file, err);
-    if (!http->trusted || sl_multi_init(http, err) != SL_OK) {
+    int rc = SL_OK;
+    if (options->ca_file)
+        rc = sl_trust_load(options->ca_file, &http->trusted, err);
+    if (rc != SL_OK || sl_multi_init(http, err) != SL_OK) {
         X509_STORE_free(http->trusted);
         free(http);
         return NULL;

@@ -2,12 +2,14 @@
 #ifndef SL_HTTP_MULTI_H
 #define SL_HTTP_MULTI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
 #include <curl/curl.h>
 
 #include "base/err.h"
+#include "loop/fiber.h"
 
 struct x509_store_st;
 struct sl_transfer;
@@ -17,7 +19,9 @@ struct sl_http {
     CURLM *multi;
     uv_timer_t *timer;              /* libcurl's own timeouts */
     struct sl_multi_watch *watches; /* of its open sockets */
-    struct x509_store_st *trusted;  /* for every connection */
+    struct x509_store_st *trusted;  /* for every connection; NULL: not needed so far */
+    bool reads_trusted;             /* it is being read */
+    struct sl_waitlist trusted_read;
     void *spare;                    /* memory of a stream that was closed; NULL: none */
     CURL *spare_easy;               /* a handle that may be used again; NULL: none */
     char *ca_file, *proxy;          /* or NULL */

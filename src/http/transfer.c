@@ -9,11 +9,12 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/trust.h"
 #include "loop/dns.h"
 
 enum { RECEIVE_BYTES = 16 * 1024 };
 
-/* Every connection shares the store that was read at the start. */
+/* Every connection shares the store. */
 static CURLcode trust(CURL *easy, void *ssl_ctx, void *ctx)
 {
     const struct sl_http *http = ctx;
@@ -160,9 +161,36 @@ static int resolve(struct sl_transfer *transfer, uint64_t deadline_ms, struct sl
     return SL_OK;
 }
 
+static bool may_use_tls(const struct sl_transfer *transfer)
+{
+    return strcmp(transfer->url.scheme, "http") != 0 ||
+           (is_proxied(transfer) && !strncmp(transfer->http->proxy, "https:", 6));
+}
+
+/* Has the certificates read that are trusted; one transfer does it for all. */
+static int get_trusted(struct sl_http *http, uint64_t deadline_ms, struct sl_err *err)
+{
+    int rc = SL_OK;
+    while (rc == SL_OK && http->reads_trusted)
+        rc = sl_wait(&http->trusted_read, deadline_ms);
+    if (rc != SL_OK)
+        return sl_err_set(err, (enum sl_code)rc, "stopped waiting for certificates to be read");
+    if (http->trusted)
+        return SL_OK;
+    http->reads_trusted = true;
+    rc = sl_trust_load(NULL, &http->trusted, err);
+    http->reads_trusted = false;
+    sl_wake_all(&http->trusted_read);
+    return rc;
+}
+
 int sl_transfer_start(struct sl_transfer *transfer, uint64_t deadline_ms, struct sl_err *err)
 {
-    int rc = resolve(transfer, deadline_ms, err);
+    int rc = SL_OK;
+    if (may_use_tls(transfer))
+        rc = get_trusted(transfer->http, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = resolve(transfer, deadline_ms, err);
     if (rc != SL_OK)
         return rc;
     CURLMcode code = curl_multi_add_handle(transfer->http->multi, transfer->easy);
