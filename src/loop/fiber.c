@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/asan.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "loop/stack.h"
 #include "loop/switch.h"
@@ -51,6 +52,7 @@ static struct {
     struct sl_turn_end *ends;
     unsigned count;
     bool started;
+    bool late; /* this turn had more to do than it had time for */
     void *fake;
     const void *stack_base;
     size_t stack_size;
@@ -89,7 +91,7 @@ void sl_loop_run(void)
     sl_loop();
     while (loop.count) {
         uv_run(&loop.uv, UV_RUN_ONCE);
-        if (loop.ready.first) /* timers come last in a turn: no need to ask the kernel first */
+        if (loop.ready.first && !loop.late) /* woken by timers, which come last in a turn */
             run_ready();
     }
 }
@@ -194,15 +196,24 @@ static void make_ready(struct sl_fiber *fiber)
     append(&loop.ready, fiber);
 }
 
-static void run_generation(void)
+static struct sl_fiber *take_first(void)
 {
     struct sl_fiber *fiber = loop.ready.first;
-    loop.ready = (struct queue){0};
-    while (fiber) {
-        struct sl_fiber *next = fiber->next;
-        fiber->ready = false;
-        resume(fiber);
-        fiber = next;
+    loop.ready.first = fiber->next;
+    if (!loop.ready.first)
+        loop.ready.last = NULL;
+    fiber->ready = false;
+    return fiber;
+}
+
+/* Those that are ready now, in order, or as many of them as there is time for. */
+static void run_generation(uint64_t end_ns)
+{
+    bool was_last = false;
+    struct sl_fiber *last = loop.ready.last;
+    while (loop.ready.first && !was_last && sl_now_ns() < end_ns) {
+        was_last = loop.ready.first == last;
+        resume(take_first());
     }
 }
 
@@ -216,14 +227,17 @@ static void run_ends(void)
     }
 }
 
-/* Fibers that wake each other go on in one turn, up to a bound, so that I/O gets its share. */
+/* Fibers that wake each other go on in one turn, up to a bound, so that I/O and timers get their
+ * share: no turn takes much longer than the longest slice of one fiber. */
 static void run_ready(void)
 {
-    enum { GENERATIONS_MAX = 4 };
+    enum { GENERATIONS_MAX = 4, TURN_NS = 300 * 1000 };
+    uint64_t end_ns = sl_now_ns() + TURN_NS;
     for (int i = 0; i < GENERATIONS_MAX && (loop.ready.first || loop.ends); i++) {
-        run_generation();
+        run_generation(end_ns);
         run_ends();
     }
+    loop.late = sl_now_ns() >= end_ns;
     if (!loop.ready.first && !loop.yielded.first && !loop.ends)
         uv_idle_stop(&loop.idle);
 }

@@ -11,7 +11,7 @@
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 
-enum { CHUNK_BYTES = 64 * 1024, SLICE_NS = 500 * 1000 };
+enum { CHUNK_BYTES = 64 * 1024, SLICE_NS = 250 * 1000 };
 
 /* Where the parsing of a file stands. */
 struct reader {

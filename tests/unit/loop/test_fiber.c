@@ -186,6 +186,39 @@ static void the_kernel_is_asked_between_two_slices(void **state)
     run_in_fiber(yield_often, NULL);
 }
 
+enum { LONG_SLICES = 10, LONG_NS = 1000 * 1000 };
+static unsigned worked;
+
+static void work_long(void *arg)
+{
+    uint64_t end_ns = sl_now_ns() + LONG_NS;
+    EXPECT(worked == (uintptr_t)arg); /* in the order in which they became ready */
+    worked++;
+    while (sl_now_ns() < end_ns)
+        ;
+}
+
+static void start_long_slices(void *arg)
+{
+    static uv_prepare_t prepare;
+    (void)arg;
+    worked = loop_turns = 0;
+    uv_prepare_init(sl_loop(), &prepare);
+    uv_prepare_start(&prepare, count_turn);
+    for (uintptr_t i = 0; i < LONG_SLICES; i++)
+        sl_fiber_spawn("long", work_long, (void *)i);
+    while (worked < LONG_SLICES)
+        EXPECT(sl_fiber_yield() == SL_OK);
+    EXPECT(loop_turns >= LONG_SLICES);
+    uv_close((uv_handle_t *)&prepare, NULL);
+}
+
+static void the_kernel_is_asked_between_long_slices_of_many(void **state)
+{
+    (void)state;
+    run_in_fiber(start_long_slices, NULL);
+}
+
 /* --- the end of a turn --- */
 
 static struct sl_turn_end turn_end;
@@ -407,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_wake_ends_a_park_but_not_a_sleep),
         cmocka_unit_test(yielding_fibers_share_and_starve_no_timer),
         cmocka_unit_test(the_kernel_is_asked_between_two_slices),
+        cmocka_unit_test(the_kernel_is_asked_between_long_slices_of_many),
         cmocka_unit_test(a_turn_has_an_end_whoever_is_ready),
         cmocka_unit_test(errno_is_each_fibers_own),
         cmocka_unit_test(a_cancelled_fiber_waits_no_more),
