@@ -122,20 +122,21 @@ static void scan(struct sl_csv *csv)
 
 /* A place among the structural bytes. */
 struct place {
-    const uint64_t *masks;
-    size_t word, words;
+    const uint64_t *mask, *last; /* of the present block, and of the last one */
+    const char *block;
     uint64_t todo;
 };
 
-/* Goes to the next structural byte: below 0 when none is left. It is passed by pass(). */
-static inline int64_t look(struct place *place)
+/* Goes to the next structural byte: NULL when none is left. It is passed by pass(). */
+static inline const char *look(struct place *place)
 {
     while (!place->todo) {
-        if (place->word + 1 >= place->words)
-            return -1;
-        place->todo = place->masks[++place->word];
+        if (place->mask >= place->last)
+            return NULL;
+        place->todo = *++place->mask;
+        place->block += BLOCK;
     }
-    return (int64_t)(place->word * BLOCK) + __builtin_ctzll(place->todo);
+    return place->block + __builtin_ctzll(place->todo);
 }
 
 static inline void pass(struct place *place)
@@ -143,56 +144,83 @@ static inline void pass(struct place *place)
     place->todo &= place->todo - 1;
 }
 
-/* From the opening quote at place to the delimiter behind the closing one. Below 0: it is no such
- * plain cell, has line ends in it, or is not all there. */
-static inline int64_t pass_quoted(const struct sl_csv *csv, struct place *place)
+/* A cell that is quoted as a whole. */
+struct quoted {
+    const char *close; /* its closing quote */
+    uint32_t lines;    /* that end in it */
+    bool escaped;      /* there are doubled quotes in it */
+};
+
+/* From the opening quote at place to behind the closing one, which is the next that is not the
+ * first of two. False when it has not come, or not what follows it, before end. */
+static inline bool pass_quoted(struct place *place, const char *end, char delimiter,
+                               struct quoted *ret)
 {
-    int64_t quote, end;
+    const char *at;
+    *ret = (struct quoted){0};
     pass(place);
-    while ((quote = look(place)) >= 0 && csv->buf[quote] == csv->delimiter)
+    while ((at = look(place))) {
         pass(place);
-    if (quote < 0 || csv->buf[quote] != '"')
-        return -1;
-    pass(place);
-    end = look(place);
-    if (end != quote + 1 || csv->buf[end] != csv->delimiter)
-        return -1;
-    pass(place);
-    return end;
+        if (*at != '"') {
+            if (*at != delimiter)
+                ret->lines += *at == '\r' || at[-1] != '\r';
+            continue;
+        }
+        if (at + 1 >= end)
+            return false;
+        ret->close = at;
+        if (at[1] != '"')
+            return true;
+        ret->escaped = true;
+        look(place);
+        pass(place);
+    }
+    return false;
 }
 
-/* Passes as many cells as are simple, which most are: with nothing but a delimiter behind them, or
- * quoted as a whole. Says the same as sl_csv_step() would, in a tight loop. */
-static void walk_simple(struct sl_csv *csv, struct place *place)
+/* Passes as many cells as have a delimiter behind them, quoted as a whole or not at all, which most
+ * are. Says the same as sl_csv_step() would, in a tight loop, and leaves the rest to it. */
+static void walk_simple(struct sl_csv *csv, struct place *to)
 {
-    const char *buf = csv->buf, delimiter = csv->delimiter;
-    struct sl_str *cells = csv->cells;
-    const uint32_t room = csv->room;
-    int64_t at, cell = csv->cell;
-    uint32_t count = csv->count;
-    while (count < room && (at = look(place)) >= 0) {
-        if (buf[at] == delimiter) {
-            cells[count++] = (struct sl_str){buf + cell, (size_t)(at - cell)};
-            pass(place);
+    struct place place = *to;
+    const char delimiter = csv->delimiter;
+    const char *at, *cell = csv->buf + csv->cell, *end = csv->buf + csv->scanned;
+    struct sl_str *out = csv->cells + csv->count, *const out_end = csv->cells + csv->room;
+    while (out < out_end && (at = look(&place))) {
+        if (*at == delimiter) {
+            *out++ = (struct sl_str){cell, (size_t)(at - cell)};
+            pass(&place);
             cell = at + 1;
             continue;
         }
-        if (buf[at] != '"')
+        if (*at != '"')
             break;
         if (at != cell) { /* inside of a cell it says nothing */
-            pass(place);
+            pass(&place);
             continue;
         }
-        struct place ahead = *place;
-        int64_t end = pass_quoted(csv, &ahead);
-        if (end < 0)
+        struct place ahead = place;
+        struct quoted quoted;
+        if (!pass_quoted(&ahead, end, delimiter, &quoted))
             break;
-        cells[count++] = (struct sl_str){buf + cell + 1, (size_t)(end - cell - 2)};
-        *place = ahead;
-        cell = end + 1;
+        place = ahead;
+        csv->line += quoted.lines;
+        if (quoted.close[1] != delimiter) {
+            csv->state = SL_CSV_CLOSED;
+            csv->quote = quoted.close - csv->buf;
+            csv->escaped = quoted.escaped;
+            break;
+        }
+        look(&place);
+        pass(&place);
+        if (quoted.escaped)
+            csv->copies[csv->copy_count++] = (uint32_t)(out - csv->cells);
+        *out++ = (struct sl_str){cell + 1, (size_t)(quoted.close - cell - 1)};
+        cell = quoted.close + 2;
     }
-    csv->cell = cell;
-    csv->count = count;
+    csv->cell = cell - csv->buf;
+    csv->count = (uint32_t)(out - csv->cells);
+    *to = place;
 }
 
 enum sl_csv_result sl_csv_next(struct sl_csv *csv, struct sl_csv_row *ret)
@@ -202,18 +230,20 @@ enum sl_csv_result sl_csv_next(struct sl_csv *csv, struct sl_csv_row *ret)
         return SL_CSV_MORE;
     scan(csv);
 
-    struct place place = {csv->masks, csv->word, (csv->scanned + BLOCK - 1) / BLOCK, csv->todo};
+    size_t last = csv->scanned ? (csv->scanned - 1) / BLOCK : 0;
+    struct place place = {csv->masks + csv->word, csv->masks + last, csv->buf + csv->word * BLOCK,
+                          csv->todo};
     bool out = false;
     while (!out) {
         if (csv->state == SL_CSV_PLAIN && !csv->oversize)
             walk_simple(csv, &place);
-        int64_t at = look(&place);
-        if (at < 0)
+        const char *at = look(&place);
+        if (!at)
             break;
         pass(&place);
-        out = sl_csv_step(csv, at, csv->buf[at], ret, &result);
+        out = sl_csv_step(csv, at - csv->buf, *at, ret, &result);
     }
-    csv->word = place.word;
+    csv->word = (size_t)(place.mask - csv->masks);
     csv->todo = place.todo;
     if (out)
         return result;
