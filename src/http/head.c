@@ -41,16 +41,21 @@ static int64_t number_of(struct sl_str text)
     return number;
 }
 
-/* An HTTP date as wall milliseconds, or 0, also after the year 9999. */
+/* An HTTP date as wall milliseconds, or 0, also after the year 9999. Answers of one second have the
+ * same, and libcurl takes long over it. */
 static int64_t date_of(struct sl_str text)
 {
-    char copy[64];
-    if (text.length >= sizeof copy)
+    static char last[64];
+    static int64_t last_ms;
+    if (text.length >= sizeof last)
         return 0;
-    memcpy(copy, text.at, text.length);
-    copy[text.length] = 0;
-    time_t seconds = curl_getdate(copy, NULL);
-    return seconds < 0 || seconds > SECONDS_MAX ? 0 : (int64_t)seconds * 1000;
+    if (sl_str_is(text, last))
+        return last_ms;
+    memcpy(last, text.at, text.length);
+    last[text.length] = 0;
+    time_t seconds = curl_getdate(last, NULL);
+    last_ms = seconds < 0 || seconds > SECONDS_MAX ? 0 : (int64_t)seconds * 1000;
+    return last_ms;
 }
 
 /* What is too long is left out: half an ETag would be a wrong one. */
