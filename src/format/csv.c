@@ -38,11 +38,12 @@ void sl_csv_free(struct sl_csv *csv)
     free(csv);
 }
 
-/* Throws away what has been walked and is not needed: whole blocks before the row. */
+/* Throws away what has been walked and is not needed: whole blocks before the row, and not the one
+ * where the walk is. */
 static void compact(struct sl_csv *csv)
 {
     size_t keep = csv->oversize ? csv->length : (size_t)csv->row;
-    size_t blocks = keep / BLOCK, shift = blocks * BLOCK;
+    size_t blocks = keep / BLOCK < csv->word ? keep / BLOCK : csv->word, shift = blocks * BLOCK;
     if (!shift)
         return;
     size_t words = (csv->scanned + BLOCK - 1) / BLOCK;

@@ -273,6 +273,36 @@ static void test_an_oversize_row_is_skipped_and_the_next_is_right(void **state)
     sl_buf_done(&got);
 }
 
+/* Whole blocks, walked to their end: nothing of what was in their place before is seen again. */
+static void test_a_buffer_that_is_thrown_away_whole(void **state)
+{
+    (void)state;
+    static const char begin[] = "a,b\n", end[] = "\nc,d\n";
+    struct sl_csv *csv = sl_csv_new(',', 100);
+    struct sl_csv_row row;
+    size_t room, fed = sizeof begin - 1;
+    memcpy(sl_csv_space(csv, &room), begin, fed);
+    sl_csv_filled(csv, fed);
+    assert_int_equal(sl_csv_next(csv, &row), SL_CSV_ROW);
+    for (int round = 0; round < 20; round++) {
+        char *space = sl_csv_space(csv, &room);
+        assert_int_equal(sl_csv_next(csv, &row), SL_CSV_MORE);
+        size_t size = SL_CSV_SPACE_BYTES - fed % 64;
+        memset(space, 'x', size);
+        sl_csv_filled(csv, size);
+        fed += size;
+        assert_int_equal(sl_csv_next(csv, &row), SL_CSV_MORE);
+    }
+    memcpy(sl_csv_space(csv, &room), end, sizeof end - 1);
+    sl_csv_filled(csv, sizeof end - 1);
+    assert_int_equal(sl_csv_next(csv, &row), SL_CSV_OVERSIZE);
+    assert_int_equal(sl_csv_next(csv, &row), SL_CSV_ROW);
+    assert_true(sl_str_is(row.cells[1], "d"));
+    assert_int_equal(row.line, 3);
+    assert_int_equal(sl_csv_next(csv, &row), SL_CSV_MORE);
+    sl_csv_free(csv);
+}
+
 static void test_a_row_of_too_many_cells_is_oversize(void **state)
 {
     (void)state;
@@ -369,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_random_input_equals_the_reference),
         cmocka_unit_test(test_large_rows_and_many_rows_survive_the_moving_buffer),
         cmocka_unit_test(test_an_oversize_row_is_skipped_and_the_next_is_right),
+        cmocka_unit_test(test_a_buffer_that_is_thrown_away_whole),
         cmocka_unit_test(test_a_row_of_too_many_cells_is_oversize),
         cmocka_unit_test(test_raw_is_the_row_as_it_came),
         cmocka_unit_test(test_bytes_may_come_before_all_rows_are_taken),
