@@ -22,9 +22,9 @@ struct sl_http {
     struct x509_store_st *trusted;  /* for every connection; NULL: not needed so far */
     bool reads_trusted;             /* it is being read */
     struct sl_waitlist trusted_read;
-    void *spare;                    /* memory of a stream that was closed; NULL: none */
-    CURL *spare_easy;               /* a handle that may be used again; NULL: none */
-    char *ca_file, *proxy;          /* or NULL */
+    void *spare;           /* memory of a stream that was closed; NULL: none */
+    CURL *spare_easy;      /* a handle that may be used again; NULL: none */
+    char *ca_file, *proxy; /* or NULL */
     char user_agent[64];
     uint64_t connect_timeout_ms;
 };

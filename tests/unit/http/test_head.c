@@ -36,9 +36,10 @@ static void test_dates(void **state)
         assert_int_equal(date_in_answer("soon"), 0);
         assert_int_equal(date_in_answer("soon"), 0);
         assert_int_equal(date_in_answer(""), 0);
-        assert_int_equal(date_in_answer("Sun, 22 Nov 2026 03:10:00 GMT (by the clock on the tower of "
-                                        "the town hall)"),
-                         0); /* longer than a date can be */
+        assert_int_equal(
+            date_in_answer("Sun, 22 Nov 2026 03:10:00 GMT (by the clock on the tower of "
+                           "the town hall)"),
+            0); /* longer than a date can be */
         assert_int_equal(date_in_answer(first), 1795317000000);
     }
 }
