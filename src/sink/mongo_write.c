@@ -18,7 +18,7 @@
 enum {
     SLICE_ROWS = 100,     /* built between two yields */
     GUESS_ROWS_MIN = 100, /* of a batch: a small one gains nothing, and may have to wait twice */
-    KNOWN_PART = 16,      /* more than one row in so many was there: the guess was wrong */
+    KNOWN_PART = 16,      /* a batch is not new when more than one row in so many was there */
     NEW_WANTED_MAX = 64,
 };
 
@@ -331,9 +331,10 @@ static void learn(const struct writing *writing, uint32_t rows, bool guessed)
     uint32_t known = rows - writing->made;
     if (rows < GUESS_ROWS_MIN)
         return;
-    if (!guessed)
-        collection->new_seen = known ? 0 : collection->new_seen + 1;
-    else if (known > rows / KNOWN_PART) {
+    bool new = known <= rows / KNOWN_PART;
+    if (!guessed) {
+        collection->new_seen = new ? collection->new_seen + 1 : 0;
+    } else if (!new) {
         /* Batches that were guessed about at the same time are one mistake. */
         bool first = collection->new_seen >= collection->new_wanted;
         if (first && collection->new_wanted < NEW_WANTED_MAX)

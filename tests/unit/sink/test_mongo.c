@@ -281,7 +281,7 @@ static void do_guess(struct sl_mongo *mongo)
         {600,  800,  true,  true,  195, 5  },
         {700,  900,  true,  true,  100, 100}, /* many are: wrong */
         {900,  1100, false, true,  0,   0  }, /* once is not enough now */
-        {1100, 1300, false, true,  0,   0  },
+        {1095, 1300, false, true,  0,   0  }, /* a few do not count */
         {1300, 1500, true,  false, 200, 0  },
         {1300, 1500, true,  true,  0,   200}, /* wrong again */
         {1300, 1500, false, true,  0,   0  }, /* stays so */
