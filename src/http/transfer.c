@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/ssl.h>
 
@@ -164,7 +165,7 @@ static int resolve(struct sl_transfer *transfer, uint64_t deadline_ms, struct sl
 static bool may_use_tls(const struct sl_transfer *transfer)
 {
     return strcmp(transfer->url.scheme, "http") != 0 ||
-           (is_proxied(transfer) && !strncmp(transfer->http->proxy, "https:", 6));
+           (is_proxied(transfer) && !strncasecmp(transfer->http->proxy, "https:", 6));
 }
 
 /* Has the certificates read that are trusted; one transfer does it for all. */

@@ -206,14 +206,17 @@ static struct sl_fiber *take_first(void)
     return fiber;
 }
 
-/* Those that are ready now, in order, or as many of them as there is time for. */
+/* Those that are ready now, in order, or as many of them as there is time for: the first at least.
+ */
 static void run_generation(uint64_t end_ns)
 {
     bool was_last = false;
     struct sl_fiber *last = loop.ready.last;
-    while (loop.ready.first && !was_last && sl_now_ns() < end_ns) {
+    while (loop.ready.first && !was_last) {
         was_last = loop.ready.first == last;
         resume(take_first());
+        if (sl_now_ns() >= end_ns)
+            break;
     }
 }
 
@@ -233,11 +236,12 @@ static void run_ready(void)
 {
     enum { GENERATIONS_MAX = 4, TURN_NS = 300 * 1000 };
     uint64_t end_ns = sl_now_ns() + TURN_NS;
-    for (int i = 0; i < GENERATIONS_MAX && (loop.ready.first || loop.ends); i++) {
+    loop.late = false;
+    for (int i = 0; i < GENERATIONS_MAX && !loop.late && (loop.ready.first || loop.ends); i++) {
         run_generation(end_ns);
         run_ends();
+        loop.late = sl_now_ns() >= end_ns;
     }
-    loop.late = sl_now_ns() >= end_ns;
     if (!loop.ready.first && !loop.yielded.first && !loop.ends)
         uv_idle_stop(&loop.idle);
 }

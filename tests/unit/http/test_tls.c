@@ -149,6 +149,66 @@ static void test_trust(void **state)
         run_fiber(pay_visit, &visits[i]);
 }
 
+/* One of several that ask at the same time with the system's certificates, which are read for the
+ * first of them. */
+struct guest {
+    struct sl_http *http;
+    uint64_t timeout_ms;
+    bool cancelled;
+    int rc;
+    struct sl_err err;
+};
+
+static void visit_together(void *arg)
+{
+    struct guest *guest = arg;
+    char url[100];
+    snprintf(url, sizeof url, "https://localhost:%u/", server.port);
+    struct sl_http_request request = {.url = url, .timeout_ms = guest->timeout_ms};
+    struct sl_http_response response = {0};
+    guest->rc = sl_http_request(guest->http, &request, &response, &guest->err);
+    sl_http_response_done(&response);
+}
+
+static void receive_guests(void *arg)
+{
+    struct sl_http *http = sl_http_new(&(struct sl_http_options){0}, NULL);
+    struct guest guests[] = {
+        {.cancelled = true, .rc = SL_CANCELED}, /* who reads */
+        {.rc = SL_CONFIG                }, /* and goes on reading */
+        {.timeout_ms = 1, .rc = SL_TIMEOUT},
+        {.cancelled = true, .rc = SL_CANCELED},
+        {.rc = SL_CONFIG},
+    };
+    enum { COUNT = sizeof guests / sizeof *guests };
+    struct sl_fiber *fibers[COUNT];
+    int wanted[COUNT];
+    (void)arg;
+    for (size_t i = 0; i < COUNT; i++) {
+        wanted[i] = guests[i].rc;
+        guests[i].http = http;
+        fibers[i] = sl_fiber_spawn_joinable("guest", visit_together, &guests[i]);
+    }
+    sl_fiber_yield();
+    sl_fiber_yield();
+    for (size_t i = 0; i < COUNT; i++)
+        if (guests[i].cancelled)
+            sl_fiber_cancel(fibers[i]);
+    for (size_t i = 0; i < COUNT; i++) {
+        sl_fiber_join(fibers[i]);
+        EXPECT_INT(guests[i].rc, wanted[i]);
+        if (wanted[i] == SL_CONFIG)
+            EXPECT(strstr(guests[i].err.message, "certificate"));
+    }
+    sl_http_free(http);
+}
+
+static void test_certificates_are_read_once_for_all(void **state)
+{
+    (void)state;
+    run_fiber(receive_guests, NULL);
+}
+
 /* Decrypted bytes may wait inside the TLS library while the socket stands still: none may be lost,
  * and the stream must not hang when they are all that is left. */
 static void read_in_fits(void *arg)
@@ -206,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_certificates_are_read_once_for_all),
         cmocka_unit_test(test_paused_stream),
         cmocka_unit_test(test_bad_ca_file),
     };

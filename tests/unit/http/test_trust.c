@@ -25,7 +25,7 @@ static void read_both(void *arg)
     EXPECT_INT(*turns, 0);
     EXPECT_INT(sl_trust_load(NULL, &system, NULL), SL_OK);
     EXPECT(*turns > 2);
-    EXPECT(count(named) > 100);
+    EXPECT(count(named) > 5);
     EXPECT_INT(count(system), count(named));
     *turns = UINT_MAX;
     X509_STORE_free(named);
@@ -96,12 +96,16 @@ static void test_certificates_among_other_things(void **state)
 
 static void test_what_cannot_be_read_is_refused(void **state)
 {
-    char damaged[] = "/tmp/sluice-test-trust-XXXXXX";
-    const char *const files[] = {"/dev/null", "/there/is/none", "/", damaged};
+    char damaged[] = "/tmp/sluice-test-trust-XXXXXX", key[] = "/tmp/sluice-test-trust-XXXXXX";
+    const char *const files[] = {"/dev/null", "/there/is/none", "/", damaged, key};
+    struct pair pair = make_pair("one", 0);
     X509_STORE *store = NULL;
     (void)state;
     close(mkstemp(damaged));
     write_mixture(damaged, true);
+    close(mkstemp(key));
+    write_key(pair.key, key);
+    free_pair(pair);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct sl_err err = {0};
         assert_int_equal(sl_trust_load(files[i], &store, &err), SL_CONFIG);
@@ -109,6 +113,7 @@ static void test_what_cannot_be_read_is_refused(void **state)
         assert_null(store);
     }
     unlink(damaged);
+    unlink(key);
 }
 
 int main(void)

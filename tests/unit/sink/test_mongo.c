@@ -274,17 +274,17 @@ static void do_guess(struct sl_mongo *mongo)
         bool inserts, updates;
         int64_t inserted, refused;
     } spans[] = {
-        {0,    200,  false, true,  0,   0  }, /* nothing is known of the collection */
-        {200,  400,  true,  false, 200, 0  },
-        {400,  410,  false, true,  0,   0  }, /* too few to gain by it */
-        {405,  605,  true,  true,  195, 5  }, /* a few are there */
-        {600,  800,  true,  true,  195, 5  },
-        {700,  900,  true,  true,  100, 100}, /* many are: wrong */
-        {900,  1100, false, true,  0,   0  }, /* once is not enough now */
-        {1095, 1300, false, true,  0,   0  }, /* a few do not count */
-        {1300, 1500, true,  false, 200, 0  },
-        {1300, 1500, true,  true,  0,   200}, /* wrong again */
-        {1300, 1500, false, true,  0,   0  }, /* stays so */
+        {0, 200, false, true, 0, 0}, /* nothing is known of the collection */
+        {200, 400, true, false, 200, 0},
+        {400, 410, false, true, 0, 0},  /* too few to gain by it */
+        {405, 605, true, true, 195, 5}, /* a few are there */
+        {600, 800, true, true, 195, 5},
+        {700, 900, true, true, 100, 100}, /* many are: wrong */
+        {900, 1100, false, true, 0, 0},   /* once is not enough now */
+        {1095, 1300, false, true, 0, 0},  /* a few do not count */
+        {1300, 1500, true, false, 200, 0},
+        {1300, 1500, true, true, 0, 200}, /* wrong again */
+        {1300, 1500, false, true, 0, 0},  /* stays so */
     };
     struct sl_sink *sink = open_sink(mongo, "guessed");
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
@@ -326,10 +326,10 @@ static void do_failing(struct sl_mongo *mongo)
         int code;
         uint32_t stored; /* of the rows, all the same */
     } rows[] = {
-        {"\"closeConnection\": true",                                   SL_CLOSED, 0      },
-        {"\"errorCode\": 91",                                           SL_CLOSED, 0      },
+        {"\"closeConnection\": true", SL_CLOSED, 0},
+        {"\"errorCode\": 91", SL_CLOSED, 0},
         {"\"writeConcernError\": {\"code\": 91, \"errmsg\": \"down\"}", SL_CLOSED, FILLERS},
-        {"\"errorCode\": 10334",                                        SL_OK,     FILLERS},
+        {"\"errorCode\": 10334", SL_OK, FILLERS},
     };
     struct sl_sink *sink = open_sink(mongo, "failing");
     teach(sink);
@@ -776,12 +776,12 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),  cmocka_unit_test(test_versions_while_filling),
-        cmocka_unit_test(test_guess),     cmocka_unit_test(test_failing),
-        cmocka_unit_test(test_seen),      cmocka_unit_test(test_overtaken),
-        cmocka_unit_test(test_fresh),     cmocka_unit_test(test_rejects),
-        cmocka_unit_test(test_deep),      cmocka_unit_test(test_large),
-        cmocka_unit_test(test_race),      cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_versions_while_filling),
+        cmocka_unit_test(test_guess),    cmocka_unit_test(test_failing),
+        cmocka_unit_test(test_seen),     cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_fresh),    cmocka_unit_test(test_rejects),
+        cmocka_unit_test(test_deep),     cmocka_unit_test(test_large),
+        cmocka_unit_test(test_race),     cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
