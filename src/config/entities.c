@@ -52,17 +52,16 @@ static void read_type(struct sl_entity_config *entity, const struct sl_json *mem
     struct sl_path where = {parent, member->key.at};
     const char *name = sl_json_text(member);
     enum sl_type type;
-    sl_path_text(&where, path);
     if (!member->key.length)
         sl_problem_error(problems, member->key_at.line, member->key_at.column,
-                         "%s: a column without a name", path);
+                         "%s: a column without a name", sl_path_text(&where, path));
     else if (has_type(entity, member->key.at))
         sl_problem_error(problems, member->key_at.line, member->key_at.column,
                          "%s: the column has a type already (columns are matched without case)",
-                         path);
+                         sl_path_text(&where, path));
     else if (!name)
         sl_problem_error(problems, member->at.line, member->at.column,
-                         "%s needs the name of a type, not %s", path,
+                         "%s needs the name of a type, not %s", sl_path_text(&where, path),
                          sl_json_kind_name(member->kind));
     else if (!sl_type_parse(name, &type))
         unknown_type(member, name, &where, problems);
