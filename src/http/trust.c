@@ -114,7 +114,7 @@ int sl_trust_load(const char *ca_file, struct x509_store_st **ret, struct sl_err
 
 int sl_trust_check(const char *ca_file, struct sl_err *err)
 {
-    struct x509_store_st *store;
+    struct x509_store_st *store = NULL;
     int rc = sl_trust_load(ca_file, &store, err);
     if (rc == SL_OK)
         X509_STORE_free(store);
