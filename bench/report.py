@@ -12,7 +12,7 @@ import subprocess
 from servers import ROOT, build_dir
 
 RESULTS = ROOT / "bench/results"
-NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms")
+NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms", "loop_delay_p999_ms")
 CHANGE_NUMBERS = ("p50_ms", "p99_ms", "cpu_ms_per_change")  # of one change, where they were measured
 NOISE = 0.05  # share of the machine that others may take without a word about it
 

@@ -22,6 +22,7 @@ class Round:
     servers_cpu_s: dict
     others_cpu: float  # share of the machine that programs outside the benchmark took
     loop_delay_p99_ms: float | None = None
+    loop_delay_p999_ms: float | None = None
     loop_delay_max_ms: float | None = None
     cpu_wait_s: float | None = None  # ready to run, while all CPUs were busy with others
 
@@ -70,7 +71,7 @@ class SluiceSystem:
         batches = stage.state["ledger"].count_documents({})
         _finish(stage, sluice)
         return Round(rows, batches, seconds, cpu_s, rss_mib, servers, others, delay["p99_ms"],
-                     delay["max_ms"], cpu_wait_s)
+                     delay["p999_ms"], delay["max_ms"], cpu_wait_s)
 
 
 def _in_ledger(stage):
