@@ -383,7 +383,9 @@ def test_check_agrees_with_run_about_this_configuration(sim, workspace):
 
 def test_metrics_count_every_stage_of_a_row(sim, workspace):
     sluice = begin(workspace, sim, 500)
-    wait_run(sluice, workspace)
+    wait_run(sluice, workspace)  # MongoDB has it a moment before the process counts it
+    sluice.wait_for(lambda: sluice.metrics().all("sluice_runs_total", feed="vendors", end="done"), 20,
+                    "the run being counted")
     metrics = sluice.metrics()
     for stage in ("read", "published", "consumed", "applied"):
         assert metrics.value("sluice_rows_total", feed="vendors", stage=stage) == 500, stage
