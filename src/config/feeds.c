@@ -133,19 +133,19 @@ static void read_schedule(struct sl_feed_config *feed, const struct sl_feed_sche
     char path[SL_PATH_BYTES];
     struct sl_err err;
     const struct sl_json *every = sl_json_get(member, "every"), *cron = sl_json_get(member, "cron");
-    sl_path_text(where, path);
     if (every && cron)
         sl_problem_error(problems, cron->key_at.line, cron->key_at.column,
-                         "%s says both \"every\" and \"cron\": keep one", path);
+                         "%s says both \"every\" and \"cron\": keep one",
+                         sl_path_text(where, path));
     else if (!every && !cron)
         sl_problem_error(problems, member->at.line, member->at.column,
                          "%s does not say when it runs: add \"every\" (like \"5m\") or \"cron\" "
                          "(like \"0 3 * * *\")",
-                         path);
+                         sl_path_text(where, path));
     else if (cron && said->cron &&
              sl_schedule_parse_cron(said->cron, &feed->schedule, &err) != SL_OK)
-        sl_problem_error(problems, cron->at.line, cron->at.column, "%s.cron: %s", path,
-                         err.message);
+        sl_problem_error(problems, cron->at.line, cron->at.column, "%s.cron: %s",
+                         sl_path_text(where, path), err.message);
     if (every)
         feed->schedule.every_ms = said->every_ms;
 }

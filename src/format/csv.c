@@ -47,13 +47,14 @@ void sl_csv_free(struct sl_csv *csv)
 static void compact(struct sl_csv *csv)
 {
     size_t keep = csv->oversize ? csv->length : (size_t)csv->row;
-    size_t blocks = keep / BLOCK < csv->word ? keep / BLOCK : csv->word, shift = blocks * BLOCK;
-    if (!shift)
+    size_t blocks = keep / BLOCK;
+    if (blocks > csv->word)
+        blocks = csv->word;
+    if (!blocks)
         return;
-    size_t words = (csv->scanned + BLOCK - 1) / BLOCK;
+    size_t shift = blocks * BLOCK, words = (csv->scanned + BLOCK - 1) / BLOCK;
     memmove(csv->buf, csv->buf + shift, csv->length - shift);
-    if (words > blocks)
-        memmove(csv->masks, csv->masks + blocks, (words - blocks) * sizeof *csv->masks);
+    memmove(csv->masks, csv->masks + blocks, (words - blocks) * sizeof *csv->masks);
     csv->length -= shift;
     csv->scanned -= shift;
     csv->word -= blocks;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "loop/in_fiber.h"
 
 /* --- many --- */
@@ -167,17 +168,24 @@ static void count_turn(uv_prepare_t *prepare)
     loop_turns++;
 }
 
+/* The caller closes it, with sl_handle_free. */
+static uv_handle_t *start_counting_turns(void)
+{
+    uv_prepare_t *counter = sl_alloc(sizeof *counter);
+    loop_turns = 0;
+    uv_prepare_init(sl_loop(), counter);
+    uv_prepare_start(counter, count_turn);
+    return (uv_handle_t *)counter;
+}
+
 static void yield_often(void *arg)
 {
-    static uv_prepare_t prepare;
     (void)arg;
-    uv_prepare_init(sl_loop(), &prepare);
-    uv_prepare_start(&prepare, count_turn);
-    loop_turns = 0;
+    uv_handle_t *counter = start_counting_turns();
     for (int i = 0; i < 100; i++)
         EXPECT(sl_fiber_yield() == SL_OK);
     EXPECT(loop_turns >= 100);
-    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close(counter, sl_handle_free);
 }
 
 static void the_kernel_is_asked_between_two_slices(void **state)
@@ -200,17 +208,15 @@ static void work_long(void *arg)
 
 static void start_long_slices(void *arg)
 {
-    static uv_prepare_t prepare;
     (void)arg;
-    worked = loop_turns = 0;
-    uv_prepare_init(sl_loop(), &prepare);
-    uv_prepare_start(&prepare, count_turn);
+    worked = 0;
+    uv_handle_t *counter = start_counting_turns();
     for (uintptr_t i = 0; i < LONG_SLICES; i++)
         sl_fiber_spawn("long", work_long, (void *)i);
     while (worked < LONG_SLICES)
         EXPECT(sl_fiber_yield() == SL_OK);
     EXPECT(loop_turns >= LONG_SLICES);
-    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close(counter, sl_handle_free);
 }
 
 static void the_kernel_is_asked_between_long_slices_of_many(void **state)
