@@ -20,18 +20,18 @@ class PostedToPeer(Posted):
 
     version = ANY
 
-    def __init__(self, peer):
-        super().__init__(peer.name, CASE.per_s, CASE.changes, CASE.quick_changes)
+    def __init__(self, peer, like):
+        super().__init__(peer.name, like.per_s, like.changes, like.quick_changes)
         self.port, self.path = peer.target()
         self.accepted = peer.accepted
 
 
-def measure(stage, peer, quick):
-    """One round of a peer; latency.measure does the same for sluice."""
+def measure(stage, peer, quick, like=CASE):
+    """One round of a peer, with as many posts as a case has changes; latency.measure does the same for sluice."""
     stage.clear()
     peer.clean(stage)
     processes = peer.serve(stage)
-    case = PostedToPeer(peer)
+    case = PostedToPeer(peer, like)
     with Reader(stage.mongo.url, DATABASE, case.way) as reader:
         case.prepare(stage, reader)
         meter, before_ns, begun = stage.meter(reader=reader), cpu_ns(processes), time.monotonic()

@@ -7,10 +7,11 @@
     ./dev bench plots              draws what was measured
     ./dev bench memory [--quick]   peak memory for a package that inflates to 5 GB
     ./dev bench latency [--quick]  how soon a change in Dynamics 365 can be read in MongoDB
+    ./dev bench floor [--quick]    the CPU time of one change beside what no such program can do without
 
 Reading order: this file, throughput.py, systems.py and peers.py (a round of each), stage.py (what is started),
 prepared.py (the documents that must come of it), one_change.py, csv_parsers.py, broker.py; report.py, goals.py,
-markdown.py, plots.py; growth.py, idle.py, memory.py; latency.py, latency_cases.py (who changes what),
+markdown.py, plots.py; growth.py, idle.py, memory.py, floor.py; latency.py, latency_cases.py (who changes what),
 latency_reader.py (who looks).
 """
 
@@ -23,6 +24,7 @@ from pymongo.errors import PyMongoError
 from servers import ServerError
 
 import csv_parsers
+import floor
 import growth
 import idle
 import latency
@@ -74,6 +76,7 @@ def read_options():
     part.add_argument("--quick", action="store_true", help="shorter, fewer starts")
     commands.add_parser("plots", help="draw what was measured").set_defaults(run=plots.run)
     add_latency(commands)
+    add_floor(commands)
     return parser.parse_args()
 
 
@@ -98,6 +101,13 @@ def add_latency(commands):
                       help=f"of {', '.join(latency_cases.CASES)} (default: all)")
     part.add_argument("--look", choices=["find", "patient", "stream"],
                       help="how the reader looks, instead of each case's own way")
+
+
+def add_floor(commands):
+    part = commands.add_parser("floor", help="the CPU time of one change beside what it takes at least")
+    part.set_defaults(run=floor.run)
+    part.add_argument("--quick", action="store_true", help="one round")
+    part.add_argument("--publish", action="store_true", help="put the table into docs/PERFORMANCE.md")
 
 
 def add_throughput(parser):
