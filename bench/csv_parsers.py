@@ -41,21 +41,22 @@ def drivers():
 
 def run(options, say):
     """The command by itself: without RabbitMQ and MongoDB."""
-    stage = Stage(say)
-    with stage:
+    with Stage(say) as stage:
         stage.sim.start()
         stage.fill(ROWS, FILL_S)
-        result = measure(stage, options.quick, say)
+        made = files(stage, options.quick)
+    result = measure(made, options.quick)
     print("\n".join([*table(result), "", *goals.csv(result)]))
     path = report.write("csv.json", {"csv_gb_per_s": result, "_meta": report.machine()})
     say(f"in {path}")
     return 0
 
 
-def measure(stage, quick, say):
-    """{parser: {file: GB/s}}, medians of rounds in which all take turns."""
+def measure(made, quick):
+    """{parser: {file: GB/s}} of the files made, medians of rounds in which all take turns. To be called when no server
+    runs: what a mongod writes takes its share of the memory's bandwidth, and the fastest parsers need most of it."""
     spent = {}
-    for name, path in files(stage, quick, say).items():
+    for name, path in made.items():
         found = {}
         for number in range(QUICK_ROUNDS if quick else ROUNDS):
             parsers = list(drivers().items())
@@ -65,7 +66,7 @@ def measure(stage, quick, say):
                 spent.setdefault(parser, {}).setdefault(name, []).append(
                     statistics.median(told["cpu_s"]))
         check(name, found)
-    sizes = {name: path.stat().st_size for name, path in files(stage, quick, say).items()}
+    sizes = {name: path.stat().st_size for name, path in made.items()}
     return {parser: {name: round(sizes[name] / statistics.median(times) / 1e9, 3)
                      for name, times in by_file.items()} for parser, by_file in spent.items()}
 
@@ -88,13 +89,13 @@ def check(name, found):
 
 # --- the files ---
 
-def files(stage, quick, say):
+def files(stage, quick):
     """mixed: the table as Dynamics 365 writes it; quoted: the same with quotes around every cell; dense:
     short numbers without a quote. Cut to one size, whole rows; kept in the cache."""
     size = (QUICK_MIB if quick else MIB) * 1024 * 1024
     made = {name: CACHE / f"{name}-{size}.csv" for name in ("mixed", "quoted", "dense")}
     if not all(path.exists() for path in made.values()):
-        say("making the files for the CSV parsers (kept, too)")
+        stage.say("making the files for the CSV parsers (kept, too)")
         table_rows = read(stage.csv_file())
         write(made["mixed"], table_rows, size, csv.QUOTE_MINIMAL)
         write(made["quoted"], table_rows, size, csv.QUOTE_ALL)

@@ -47,6 +47,9 @@ def run(options, say):
             keep_bulk(result, rounds, rows)
         if whole and good:
             measure_more(stage, names, count, options.quick, result, about)
+            made = csv_parsers.files(stage, options.quick)
+    if whole and good:
+        result["csv_gb_per_s"] = csv_parsers.measure(made, options.quick)
     others = max(report.others_most(rounds), about.pop("others_most", 0))
     meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick,
             "others_most": others, "seconds": round(time.monotonic() - begun, 1),
@@ -114,7 +117,6 @@ def measure_more(stage, names, count, quick, result, about):
     resting = idle.measure_goals(stage, quick)
     result.update(idle.keys(resting))
     about["idle"] = {count: vars(one) for count, one in resting.items()}
-    result["csv_gb_per_s"] = csv_parsers.measure(stage, quick, stage.say)
     if broker.there() and not quick:
         about["broker"] = broker.measure(stage)
 
