@@ -5,10 +5,7 @@ A posted row goes through RabbitMQ into MongoDB. A doorbell is answered, Dataver
 and then it goes the same way; the floor's event is a small one, and it asks for changes that are none.
 """
 
-import json
 import statistics
-import urllib.parse
-import urllib.request
 
 import latency
 import markdown
@@ -17,6 +14,7 @@ import report
 from latency_cases import CASES, DELAY_MS, TABLE
 from peers import Peer
 from servers import ROOT, Process, free_port
+from sim_client import TRACK, Service
 from stage import DATABASE, Stage, program
 
 PAGE = ROOT / "docs/PERFORMANCE.md"
@@ -56,16 +54,8 @@ def delta(stage):
     stage.sim.post("reset")
     stage.sim.post("dv/table", {"table": TABLE, "count": 1})
     stage.sim.post("switches", {"dv_delay_ms": DELAY_MS})
-    form = urllib.parse.urlencode({
-        "grant_type": "client_credentials", "client_id": stage.sim.client_id,
-        "client_secret": stage.sim.client_secret, "scope": f"{stage.sim.url}/.default"}).encode()
-    with urllib.request.urlopen(f"{stage.sim.url}/{stage.sim.tenant}/oauth2/v2.0/token", form,
-                                timeout=30) as reply:
-        token = json.load(reply)["access_token"]
-    request = urllib.request.Request(f"{stage.sim.url}/api/data/v9.2/{TABLE}s?$select=name", headers={
-        "Authorization": f"Bearer {token}", "Prefer": "odata.track-changes"})
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        return json.load(reply)["@odata.deltaLink"], token
+    service = Service(stage.sim)
+    return service.get(f"{TABLE}s?$select=name", TRACK).json["@odata.deltaLink"], service.token
 
 
 def run(options, say):
@@ -85,8 +75,11 @@ def run(options, say):
         one.others_cpu for by_name in outcomes.values() for done in by_name.values() for one in done)}
     print("\n".join(block(result, meta)))
     say(f"in {report.write('floor.json', {**result, '_meta': meta})}")
-    if options.publish:
-        markdown.publish(block(result, meta), PAGE, BEGIN)
+    if not options.publish:
+        return 0
+    if not report.may_publish(meta, say):
+        return 1
+    markdown.publish(block(result, meta), PAGE, BEGIN)
     return 0
 
 

@@ -53,9 +53,7 @@ def run(options, say):
 
 
 def publish(result, meta, say):
-    """As the README's table: only what was measured on a quiet machine."""
-    if meta["others_most"] > report.NOISE:
-        say(f"not published: other programs took up to {meta['others_most']:.0%} of this machine")
+    if not report.may_publish(meta, say):
         return 1
     markdown.publish(block(result, meta), SCALING, GROWTH_BEGIN)
     plots.draw(say)

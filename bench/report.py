@@ -79,6 +79,14 @@ def write(file, everything):
     return path
 
 
+def may_publish(meta, say):
+    """Only what was measured on a quiet machine: others' load tells nothing about any system. Says why not."""
+    if meta["others_most"] > NOISE:
+        say(f"not published: other programs took up to {meta['others_most']:.0%} of this machine; "
+            f"measure again when they take less than {NOISE:.0%}")
+    return meta["others_most"] <= NOISE
+
+
 def machine():
     """Where and with what it was measured."""
     return {"at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -10,12 +10,12 @@ import pathlib
 import shutil
 import tempfile
 import time
-import urllib.parse
 import urllib.request
 import uuid
 import zipfile
 
 from servers import ROOT, Mongo, Rabbit, ServerError, Sim, Sluice, build_dir
+from sim_client import Service
 
 from meter import Meter
 
@@ -130,17 +130,11 @@ class Stage:
 
     def _export(self, execution_id):
         """Asks for an export as any client does."""
-        form = urllib.parse.urlencode({
-            "grant_type": "client_credentials", "client_id": self.sim.client_id,
-            "client_secret": self.sim.client_secret, "scope": f"{self.sim.url}/.default"}).encode()
-        with urllib.request.urlopen(f"{self.sim.url}/{self.sim.tenant}/oauth2/v2.0/token",
-                                    form, timeout=30) as reply:
-            token = json.load(reply)["access_token"]
         body = json.dumps({"definitionGroupId": PROJECT, "packageName": execution_id,
                            "executionId": execution_id, "reExecute": False,
                            "legalEntityId": COMPANY}).encode()
         request = urllib.request.Request(f"{self.sim.url}{ACTIONS}ExportToPackage", body, {
-            "Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+            "Authorization": f"Bearer {Service(self.sim).token}", "Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=30).close()
 
     # --- what is measured ---

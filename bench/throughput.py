@@ -64,10 +64,7 @@ def run(options, say):
 
 
 def publish(result, meta, say):
-    """Only what was measured on a quiet machine: others' load tells nothing about any system."""
-    if meta["others_most"] > report.NOISE:
-        say(f"not published: other programs took up to {meta['others_most']:.0%} of this machine; "
-            f"measure again when they take less than {report.NOISE:.0%}")
+    if not report.may_publish(meta, say):
         return 1
     markdown.publish(markdown.block(result, meta))
     plots.draw(say)

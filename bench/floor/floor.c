@@ -35,12 +35,6 @@ void floor_took(struct floor *floor)
         floor->front->ask();
 }
 
-void floor_asked(struct floor *floor)
-{
-    (void)floor;
-    floor_mark();
-}
-
 void floor_marked(struct floor *floor)
 {
     floor_publish(&floor->rows[floor->first]);
@@ -60,11 +54,10 @@ void floor_confirmed(struct floor *floor)
 int floor_connect(const char *host, uint16_t port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (inet_pton(AF_INET, host, &to.sin_addr) != 1 ||
         connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
         floor_fail(host, "no connection");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     return fd;
 }
 
@@ -98,6 +91,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 void floor_watch(struct floor *floor, struct floor_peer *peer, int fd)
 {
+    int yes = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     peer->floor = floor;
     peer->fd = fd;
     peer->poll.data = peer;

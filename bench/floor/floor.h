@@ -51,7 +51,6 @@ extern const struct floor_front floor_libraries; /* libmicrohttpd, yajl, libcurl
 /* A row to be filled; then it was taken, with its length set. */
 struct floor_row *floor_next_row(struct floor *floor);
 void floor_took(struct floor *floor);
-void floor_asked(struct floor *floor);     /* Dataverse has answered */
 void floor_marked(struct floor *floor);    /* MongoDB has the mark */
 void floor_confirmed(struct floor *floor); /* RabbitMQ has the row */
 
@@ -59,7 +58,7 @@ void floor_confirmed(struct floor *floor); /* RabbitMQ has the row */
 
 void floor_wire_start(struct floor *floor);
 void floor_publish(const struct floor_row *row);
-void floor_mark(void);
+void floor_mark(void); /* Dataverse has answered: then comes floor_marked */
 
 /* --- sockets (floor.c) --- */
 

@@ -12,7 +12,7 @@ enum {
     ACCEPTED = 202,
 };
 
-static struct MHD_Daemon *daemon_;
+static struct MHD_Daemon *server;
 static struct MHD_Connection *connection;
 static bool is_waiting, is_answered;
 
@@ -36,8 +36,8 @@ static void turn(void)
 {
     MHD_UNSIGNED_LONG_LONG unused;
     for (int i = 0; i < RUNS_MAX; i++) {
-        MHD_run(daemon_);
-        if (MHD_get_timeout(daemon_, &unused) != MHD_YES)
+        MHD_run(server);
+        if (MHD_get_timeout(server, &unused) != MHD_YES)
             return;
     }
     floor_fail("libmicrohttpd", "it does not come to rest");
@@ -105,15 +105,15 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 static void start(struct floor *floor)
 {
     static uv_poll_t poll;
-    daemon_ = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, floor->options.port, NULL,
-                               NULL, on_request, floor, MHD_OPTION_END);
-    if (!daemon_)
+    server = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, floor->options.port, NULL,
+                              NULL, on_request, floor, MHD_OPTION_END);
+    if (!server)
         floor_fail("listen", "the port is taken");
     uv_poll_init(uv_default_loop(), &poll,
-                 MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+                 MHD_get_daemon_info(server, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     uv_poll_start(&poll, UV_READABLE, on_ready);
     if (floor->options.get_url)
-        floor_curl_start(floor);
+        floor_curl_start(&floor->options);
 }
 
 const struct floor_front floor_libraries = {start, answer, floor_curl_ask};

@@ -4,7 +4,7 @@
 
 #include "floor.h"
 
-void floor_curl_start(struct floor *floor);
+void floor_curl_start(const struct floor_options *options);
 void floor_curl_ask(void);
 
 #endif

@@ -2,7 +2,6 @@
  * libcurl takes at least. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <curl/curl.h>
 
@@ -10,7 +9,6 @@
 
 enum { OK = 200 };
 
-static struct floor *asking;
 static CURLM *multi;
 static CURL *easy;
 static uv_timer_t timer;
@@ -33,7 +31,7 @@ static void take_answer(void)
     if (status != OK)
         floor_fail("Dataverse", "no 200");
     curl_multi_remove_handle(multi, easy);
-    floor_asked(asking);
+    floor_mark();
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events)
@@ -98,12 +96,11 @@ static struct curl_slist *headers(const char *token)
     return list;
 }
 
-void floor_curl_start(struct floor *floor)
+void floor_curl_start(const struct floor_options *options)
 {
-    asking = floor;
     curl_global_init(CURL_GLOBAL_ALL);
     CURLU *url = curl_url();
-    if (curl_url_set(url, CURLUPART_URL, floor->options.get_url, 0) != CURLUE_OK)
+    if (curl_url_set(url, CURLUPART_URL, options->get_url, 0) != CURLUE_OK)
         floor_fail("Dataverse", "no such URL");
     uv_timer_init(uv_default_loop(), &timer);
     multi = curl_multi_init();
@@ -111,7 +108,7 @@ void floor_curl_start(struct floor *floor)
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
     easy = curl_easy_init();
     curl_easy_setopt(easy, CURLOPT_CURLU, url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers(floor->options.token));
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers(options->token));
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 }

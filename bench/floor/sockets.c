@@ -1,13 +1,10 @@
 /* The front by bytes alone: a request is what ends where its length says, an answer is written as
  * it stands here, and a question to Dataverse as it was made at the start. */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include <mongoc/mongoc.h>
 
 #include "floor.h"
 
@@ -50,6 +47,7 @@ static size_t read_request(struct floor *floor, const char *data, size_t length)
 
 static size_t read_answer(struct floor *floor, const char *data, size_t length)
 {
+    (void)floor;
     static const char chunked_end[] = "\r\n0\r\n\r\n";
     const char *body;
     size_t end = whole(data, length, &body), last = strlen(chunked_end);
@@ -62,7 +60,7 @@ static size_t read_answer(struct floor *floor, const char *data, size_t length)
             return 0;
         end = length;
     }
-    floor_asked(floor);
+    floor_mark();
     return end;
 }
 
@@ -73,13 +71,12 @@ static void ask(void)
 
 static void on_client(uv_poll_t *poll, int status, int events)
 {
-    int listener, yes = 1;
+    int listener;
     (void)status, (void)events;
     uv_fileno((uv_handle_t *)poll, &listener);
     int fd = accept(listener, NULL, NULL);
     if (fd < 0 || client.floor)
         floor_fail("accept", "one client, once");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     client.used = read_request;
     client.may_leave = true;
     floor_watch(poll->data, &client, fd);
@@ -102,19 +99,18 @@ static void listen_at(struct floor *floor, uint16_t port)
 /* url is http://127.0.0.1:PORT/PATH. */
 static void connect_dataverse(struct floor *floor)
 {
-    char host[64];
-    unsigned port;
+    char host[64], port[6];
     int path = 0;
     const char *url = floor->options.get_url;
-    if (sscanf(url, "http://%63[0-9.]:%u%n", host, &port, &path) != 2)
+    if (sscanf(url, "http://%63[0-9.]:%5[0-9]%n", host, port, &path) != 2)
         floor_fail("Dataverse", "no http://ADDRESS:PORT/PATH");
     if (asprintf(&question,
-                 "GET %s HTTP/1.1\r\nHost: %s:%u\r\nAuthorization: Bearer %s\r\n"
+                 "GET %s HTTP/1.1\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n"
                  "Accept: application/json\r\nOData-Version: 4.0\r\n\r\n",
                  url + path, host, port, floor->options.token) < 0)
         abort();
     dataverse.used = read_answer;
-    floor_watch(floor, &dataverse, floor_connect(host, (uint16_t)port));
+    floor_watch(floor, &dataverse, floor_connect(host, (uint16_t)strtoul(port, NULL, 10)));
 }
 
 static void start(struct floor *floor)
