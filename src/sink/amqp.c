@@ -86,17 +86,17 @@ static void make_labels(const struct sl_batch *batch, struct labels *ret)
 /* --- writing --- */
 
 /* Waits until there is a connection and the lane may take one more message. */
-static int get_ready(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_ms,
+static int wait_turn(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_ms,
                      struct sl_err *err)
 {
+    int rc;
     do {
-        int rc = sl_amqp_link_open(&self->link, sl_deadline_in(budget_ms), err);
-        if (rc == SL_OK)
-            rc = sl_amqp_link_wait_turn(&self->link, lane, err);
+        rc = sl_amqp_link_open(&self->link, sl_deadline_in(budget_ms), err);
         if (rc != SL_OK)
             return rc;
-    } while (!sl_amqp_link_ready(&self->link));
-    return SL_OK;
+        rc = sl_amqp_link_wait_turn(&self->link, lane, err);
+    } while (rc == SL_CLOSED);
+    return rc;
 }
 
 static const char *cannot_store(struct amqp_sink *self)
@@ -159,26 +159,33 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     return SL_OK;
 }
 
-static int sink_write(struct sl_sink *sink, struct sl_batch *batch, uint64_t deadline_ms,
-                      struct sl_result *ret, struct sl_err *err)
+static int encode_and_publish(struct amqp_sink *self, struct sl_batch *batch, uint64_t budget_ms,
+                              struct sl_err *err)
 {
-    struct amqp_sink *self = (struct amqp_sink *)sink;
     enum sl_content content = (enum sl_content)self->link.broker->settings->content;
-    uint64_t now_ms = sl_loop_now_ms();
-    uint64_t budget_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-    int rc = get_ready(self, batch->origin.lane, budget_ms, err);
-    if (rc != SL_OK)
-        return rc;
-
     struct sl_buf body;
     sl_buf_init(&body);
     batch->published_at_ms = sl_wall_ms();
     SL_PROBE6(published, batch->origin.feed, batch->origin.run, batch->origin.number, batch->count,
               (int)batch->origin.lane, batch->published_at_ms - batch->origin.read_at_ms);
-    rc = sl_message_encode(batch, content, &body, err);
+    int rc = sl_message_encode(batch, content, &body, err);
     if (rc == SL_OK)
         rc = publish(self, batch, content, sl_buf_view(&body), budget_ms, err);
     sl_buf_done(&body);
+    return rc;
+}
+
+static int sink_write(struct sl_sink *sink, struct sl_batch *batch, uint64_t deadline_ms,
+                      struct sl_result *ret, struct sl_err *err)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    uint64_t now_ms = sl_loop_now_ms();
+    uint64_t budget_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    int rc = wait_turn(self, batch->origin.lane, budget_ms, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = encode_and_publish(self, batch, budget_ms, err);
+    sl_amqp_link_end_turn(&self->link, batch->origin.lane);
     if (rc == SL_OK)
         *ret = (struct sl_result){.applied = batch->count};
     return rc;

@@ -161,7 +161,7 @@ static uint64_t ask_due_ms(const struct sl_amqp_link *link, const struct sl_back
 static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err *err)
 {
     struct sl_queue_state state = {0};
-    uint32_t published = lane->published; /* those published while we ask may not be counted yet */
+    uint32_t known = lane->published - lane->unconfirmed; /* the broker may not count the others */
     unsigned before = link->openings;
     lane->asking = true;
     int rc = sl_channel_queue_state(link->watch, lane->queue, sl_deadline_in(ASK_TIMEOUT_MS),
@@ -172,7 +172,7 @@ static int ask(struct sl_amqp_link *link, struct sl_backlog *lane, struct sl_err
     if (rc == SL_OK) {
         lane->messages = state.messages;
         lane->consumers = state.consumers;
-        lane->published -= published;
+        lane->published -= known;
         sl_metric_set(lane->gauge, state.messages);
     } else if (rc != SL_CANCELED && !link->opening && link->openings == before &&
                !sl_amqp_blocked(link->amqp)) {
@@ -202,8 +202,10 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
     struct sl_backlog *lane = &link->lanes[which];
     for (;;) {
         int rc = wait_unblocked(link, err);
-        if (rc != SL_OK || !sl_amqp_link_ready(link))
+        if (rc != SL_OK)
             return rc;
+        if (!sl_amqp_link_ready(link))
+            return sl_err_set(err, SL_CLOSED, "the connection to RabbitMQ was lost");
         uint64_t due_ms = ask_due_ms(link, lane);
         bool asking = lane->asking || lane->asker, due = !asking && sl_loop_now_ms() >= due_ms;
         if (due && is_quiet(link, lane)) { /* nobody need wait for the answer */
@@ -216,12 +218,18 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
         }
         if (!is_full(link, lane)) {
             lane->published++;
+            lane->unconfirmed++;
             return SL_OK;
         }
         rc = sl_wait(&lane->changed, asking ? SL_FOREVER : due_ms);
         if (rc == SL_CANCELED)
             return sl_err_set(err, rc, "cancelled while queue '%s' is full", lane->queue);
     }
+}
+
+void sl_amqp_link_end_turn(struct sl_amqp_link *link, enum sl_lane lane)
+{
+    link->lanes[lane].unconfirmed--;
 }
 
 int sl_amqp_link_look(struct sl_amqp_link *link, enum sl_lane which, struct sl_queue_state *ret,

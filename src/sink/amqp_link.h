@@ -17,7 +17,8 @@ struct sl_backlog {
     uint64_t asked_ms;      /* loop clock; 0: never */
     uint32_t messages;      /* then */
     uint32_t consumers;     /* then */
-    uint32_t published;     /* by us since */
+    uint32_t published;     /* by us and maybe not among them */
+    uint32_t unconfirmed;   /* of these, still on the way */
     bool asking, told;      /* told: the last answer was one */
     struct sl_fiber *asker; /* asks while others publish; NULL: nobody */
     struct sl_waitlist changed;
@@ -49,9 +50,13 @@ bool sl_amqp_link_ready(const struct sl_amqp_link *link);
 /* Makes it ready. Suspends. Fails with what sl_amqp_connect and sl_topology_declare fail with. */
 int sl_amqp_link_open(struct sl_amqp_link *link, uint64_t deadline_ms, struct sl_err *err);
 
-/* Waits while the broker blocks publishing or the lane's queue is full. Returns SL_OK also when the
- * link was lost meanwhile; SL_CANCELED. */
+/* Waits while the broker blocks publishing or the lane's queue is full; then the caller publishes
+ * one message to it and says sl_amqp_link_end_turn. Suspends. Fails with SL_CLOSED when the link
+ * was lost meanwhile, SL_CANCELED. */
 int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane lane, struct sl_err *err);
+
+/* The message is confirmed, or will not be. */
+void sl_amqp_link_end_turn(struct sl_amqp_link *link, enum sl_lane lane);
 
 /* Asks how much is in the lane's queue, and who takes it. Suspends. Fails with SL_CLOSED when that
  * cannot be told, SL_CANCELED. */

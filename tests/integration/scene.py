@@ -98,8 +98,10 @@ class Scene:
         return self.sim.get(f"count?entity={label}&company={self.company}")
 
     def download(self):
-        """The first download under way, as the simulator sees it; None when there is none."""
-        return next(iter(self.sim.get("stats")["downloads"]), None)
+        """A download under way, as the simulator sees it; None when there is none. The one byte by
+        which sluice learns whether it may ask for ranges is none."""
+        downloads = self.sim.get("stats")["downloads"]
+        return next((one for one in downloads if one["length"] > 1), None)
 
     # --- MongoDB ---
 
