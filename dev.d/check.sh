@@ -19,7 +19,7 @@ check_paths() {
 }
 
 check_tidy() {
-    c_files | grep '\.c$' | grep -E '^(src|tests)/' | sed "s|^|^$root/|; s|\$|\$|" |
+    c_files | grep '\.c$' | grep -E '^(src|tests|bench)/' | sed "s|^|^$root/|; s|\$|\$|" |
         xargs run-clang-tidy -p build/$preset -j "$jobs" -quiet >build/clang-tidy.log 2>&1 && return
     grep -E '(warning|error):' build/clang-tidy.log | sort -u
     say "the whole report is in build/clang-tidy.log"
@@ -30,7 +30,7 @@ check_cppcheck() {
     mkdir -p build/cppcheck
     cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
         --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 -j "$jobs" \
-        --cppcheck-build-dir=build/cppcheck -D__linux__ -I src src
+        --cppcheck-build-dir=build/cppcheck -D__linux__ -I src src bench
 }
 
 cmake --preset $preset >/dev/null # clang-tidy reads how each file is compiled
