@@ -91,6 +91,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
 
     FLAG(SW_DV_MODIFIED_MS, "dv_modified_ms", false,
          "modifiedon has milliseconds, not whole seconds"),
+    NUMBER(SW_DV_CLOCK_SKEW_MS, "dv_clock_skew_ms", 0,
+           "the service's clock is so far ahead (below 0: behind), in Date, rows and events"),
     FLAG(SW_DV_REPORT_BOTH, "dv_report_both", true,
          "a row deleted and created again is told as a row and as a deletion, in one answer"),
     FLAG(SW_DV_DELETIONS_FIRST, "dv_deletions_first", false, "deletions come before the rows"),
@@ -98,6 +100,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     FLAG(SW_DV_DELTA_PAGED, "dv_delta_paged", true, "answers to delta links come in pages too"),
     NUMBER(SW_DV_TOKEN_SECONDS, "dv_token_seconds", 0, "life of a delta token (0: without end)"),
     NUMBER(SW_DV_EXPIRED_STATUS, "dv_expired_status", 400, "HTTP status of 0x80044352"),
+    FLAG(SW_DV_EXPIRED_CODELESS, "dv_expired_codeless", false,
+         "that a token has expired is told in words alone, with an empty code"),
     FLAG(SW_DV_NO_ORG_READ, "dv_no_org_read", false,
          "the application users may not read the whole organisation's rows"),
     NUMBER(SW_DV_LIMIT_REQUESTS, "dv_limit_requests", 6000, "requests of a user in a window"),

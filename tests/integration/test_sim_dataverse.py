@@ -1,5 +1,7 @@
 """The simulated Dataverse, seen from outside: pages, deltas, limits, switches, the truth."""
 
+import datetime
+import email.utils
 import http.client
 import json
 import threading
@@ -155,8 +157,9 @@ def test_tokens_expire_by_call_by_age_and_by_metadata(service):
     service.post("expire")
     expired = service.get(link)
     assert (expired.status, expired.code) == (400, "0x80044352")
-    service.switch(dv_expired_status=410)
-    assert service.get(link).status == 410
+    service.switch(dv_expired_status=410, dv_expired_codeless=True)
+    assert (service.get(link).status, service.get(link).code) == (410, "")
+    service.switch(dv_expired_codeless=False)
 
     rows, _, link = service.poll("accounts", TRACK)
     assert "new_extra" not in next(iter(rows.values()))
@@ -224,6 +227,19 @@ def test_times_with_milliseconds_and_deltas_in_one_page(service):
     assert times >= {row["modifiedon"] for row in answer["value"]}
     service.switch(dv_modified_ms=False)
     assert all("." not in row["modifiedon"] for row in service.get(link).json["value"])
+
+
+def test_the_clock_of_the_service_may_be_wrong(service):
+    service.post("table", table="account", count=1)
+    true_s = time.time()
+    for skew_s in (-3600, 3600):
+        service.switch(dv_clock_skew_ms=skew_s * 1000)
+        service.post("change", table="account", count=1)
+        answer = service.get("accounts")
+        says = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        changed = datetime.datetime.fromisoformat(answer.json["value"][0]["modifiedon"]).timestamp()
+        assert abs(says - true_s - skew_s) < DEADLINE_S and abs(changed - says) < DEADLINE_S
+        assert abs(service.lines("changes")[-1]["at_ms"] / 1000 - true_s) < DEADLINE_S
 
 
 def test_several_application_users_and_a_file_of_calls(tmp_path):

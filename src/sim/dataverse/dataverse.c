@@ -122,9 +122,14 @@ struct dv_relation *dv_add_relation(struct dv *dv, const char *name, struct dv_t
     return relation;
 }
 
+int64_t dv_clock_ms(const struct dv *dv)
+{
+    return sim_clock_ms() + dv_switch(dv, SW_DV_CLOCK_SKEW_MS);
+}
+
 void dv_fill(struct dv *dv, struct dv_table *table, size_t count)
 {
-    int64_t now_ms = sim_clock_ms();
+    int64_t now_ms = dv_clock_ms(dv);
     for (size_t i = 0; i < count; i++)
         sim_journal_row(dv->sim, table, dv_table_create(table, ++dv->version, now_ms), "create");
 }
@@ -150,7 +155,7 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
 {
     if (!is_possible(table, op, index))
         return false;
-    int64_t now_ms = sim_clock_ms();
+    int64_t now_ms = dv_clock_ms(dv);
     int64_t version = ++dv->version;
     if (op == DV_CREATE)
         index = dv_table_create(table, version, now_ms);
@@ -163,7 +168,7 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
     record(dv, (struct dv_change){.schema = table->schema,
                                   .index = index,
                                   .version = version,
-                                  .time_ms = now_ms,
+                                  .time_ms = sim_clock_ms(),
                                   .op = op});
     sim_journal_row(dv->sim, table, index, dv_op_name(op));
     struct dv_image image = dv_look(dv, table, index);
@@ -207,7 +212,6 @@ bool dv_associate(struct dv *dv, struct dv_relation *relation, uint32_t target, 
         }
         link = &relation->links[relation->count++];
     }
-    int64_t now_ms = sim_clock_ms();
     enum dv_op op = join ? DV_ASSOCIATE : DV_DISASSOCIATE;
     *link = (struct dv_link){target, related, ++dv->version, !join};
     record(dv, (struct dv_change){.schema = relation->from->schema,
@@ -215,13 +219,13 @@ bool dv_associate(struct dv *dv, struct dv_relation *relation, uint32_t target, 
                                   .index = target,
                                   .related = related,
                                   .version = link->version,
-                                  .time_ms = now_ms,
+                                  .time_ms = sim_clock_ms(),
                                   .op = op});
     struct dv_news news = {.op = op,
                            .image = dv_look(dv, relation->from, target),
                            .related_schema = relation->to->schema,
                            .related = related,
-                           .time_ms = now_ms};
+                           .time_ms = dv_clock_ms(dv)};
     sim_copy(news.relation, sizeof(news.relation), relation->name);
     dv_hooks_tell(dv->hooks, &news);
     return true;

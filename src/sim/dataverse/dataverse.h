@@ -21,7 +21,7 @@ struct dv_change {
     uint32_t index;
     uint32_t related;
     int64_t version;
-    int64_t time_ms;
+    int64_t time_ms; /* by the true clock, whatever the service's says */
     enum dv_op op;
 };
 
@@ -85,6 +85,9 @@ struct dv_table *dv_add_table(struct dv *dv, struct dv_schema *schema, bool trac
 /* Adds a relationship between two tables. */
 struct dv_relation *dv_add_relation(struct dv *dv, const char *name, struct dv_table *from,
                                     struct dv_table *to);
+
+/* What the service's clock says. */
+int64_t dv_clock_ms(const struct dv *dv);
 
 /* Makes count rows that no event and no change tells of: what was there before. */
 void dv_fill(struct dv *dv, struct dv_table *table, size_t count);

@@ -145,7 +145,8 @@ static bool find_start(struct dv_call *call, const struct dv_table *table, struc
     if (cursor->delta &&
         (old || cursor->since < table->expired_before || cursor->since > dv->version)) {
         dv->counters.expired++;
-        dv_fail(call, (unsigned)dv_switch(dv, SW_DV_EXPIRED_STATUS), "0x80044352",
+        dv_fail(call, (unsigned)dv_switch(dv, SW_DV_EXPIRED_STATUS),
+                dv_switch(dv, SW_DV_EXPIRED_CODELESS) ? "" : "0x80044352",
                 "Version stamp associated with the client has expired. Please perform a full "
                 "sync.");
         return false;

@@ -176,10 +176,12 @@ static void add_limit_headers(struct MHD_Response *response, const struct dv *dv
     MHD_add_response_header(response, "x-ms-ratelimit-time-remaining-xrm-requests", text);
 }
 
-static void add_headers(struct dv_call *call, const struct dv_fate *fate,
+static void add_headers(struct dv_call *call, const struct dv_fate *fate, int64_t now_ms,
                         struct MHD_Response *response)
 {
     char text[160];
+    sim_clock_http(now_ms, text, sizeof(text));
+    MHD_add_response_header(response, "Date", text);
     MHD_add_response_header(response, "OData-Version", "4.0");
     MHD_add_response_header(response, "Content-Type", call->type ? call->type : JSON_TYPE);
     if (fate->way == DV_REDIRECTED)
@@ -254,8 +256,8 @@ enum MHD_Result dv_serve(struct sim_request *request)
     else
         execute(&call, &fate);
     struct MHD_Response *response = dv_fate_response(&call, &fate);
-    add_headers(&call, &fate, response);
     sim_lock(sim);
+    add_headers(&call, &fate, dv_clock_ms(call.dv), response);
     add_limit_headers(response, call.dv, &call.dv->users[client]);
     sim_unlock(sim);
     return sim_http_send(request, call.status, response);
