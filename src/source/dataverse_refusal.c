@@ -46,6 +46,13 @@ static bool is(const struct told *told, const char *code)
     return !strcasecmp(told->code, code);
 }
 
+/* Which status comes with it is not documented, and any code may be left out. */
+static bool token_expired(const struct told *told)
+{
+    return is(told, "0x80044352") || (!told->code[0] && strcasestr(told->text, "version stamp") &&
+                                      strcasestr(told->text, "expired"));
+}
+
 /* The code to count a throttle by: only known ones, since it becomes a label. */
 static const char *throttle_of(int status, const struct told *told)
 {
@@ -53,6 +60,8 @@ static const char *throttle_of(int status, const struct told *told)
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (is(told, codes[i]))
             return codes[i];
+    if (token_expired(told))
+        return NULL;
     if (status == 429)
         return "429";
     return status == 503 ? "503" : NULL;
@@ -119,7 +128,7 @@ static int classify(const struct sl_dataverse_refusal *refusal, const struct tol
                     struct sl_err *err)
 {
     int status = refusal->head->status;
-    if (is(told, "0x80044352"))
+    if (token_expired(told))
         return sl_err_set(err, SL_NOTFOUND,
                           "%s: the change tracking token has expired; the table is read again",
                           refusal->asked);

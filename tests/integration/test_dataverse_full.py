@@ -1,6 +1,8 @@
 """Full reads and what follows from them: a token that expired, deletions that only a sweep finds, reads
 and sweeps that are killed half way."""
 
+import time
+
 import pytest
 
 from feeds import logged
@@ -66,6 +68,43 @@ def test_an_expired_token_leads_to_a_full_read_and_a_sweep_within_its_limit(sim,
         assert scene.tombstones().keys() == gone | more
         wait_until(lambda: not status(sluice)["note"], 20, "no note any more")
         scene.check_nothing_lost()
+
+
+SOON = {"write_timeout": "1s"}  # a sweep waits for twice as long
+
+
+def test_a_token_that_expired_is_understood_whatever_the_status(sim, workspace, gate):
+    scene = Tables(sim, workspace, {"account": 100}, url=gate.url, sweep_limit=50)
+    sluice = scene.sluice(mongo=SOON)
+    scene.wait_followed()
+    gone, kinds = set(), [{"dv_expired_status": 403}, {"dv_expired_status": 503},
+                          {"dv_expired_status": 400, "dv_expired_codeless": True}]
+    for number, kind in enumerate(kinds, 1):
+        scene.switch(**kind)
+        gone |= out_of_sight(scene, gate, count=2)
+        wait_until(lambda: len(logged(sluice, "full read published")) == 1 + number, 10,
+                   f"a full read after {kind}")
+        polls = status(sluice)["polls"]
+        wait_until(lambda: status(sluice)["polls"] > polls + 1, 10, "a poll that works")
+    scene.wait_followed()
+    assert scene.tombstones().keys() == gone and begun(sluice) == len(kinds)
+    scene.check_nothing_lost()
+
+
+def test_a_token_that_has_grown_old_leads_to_a_full_read_and_a_sweep(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 100}, sweep_limit=50)
+    sluice = scene.sluice(mongo=SOON)
+    scene.wait_followed()
+    scene.wait_books_closed()
+    assert sluice.stop() == 0
+    gone = scene.delete(count=10)
+    scene.switch(dv_token_seconds=2)
+    time.sleep(3)
+    sluice.start(ready_timeout_s=30)
+    scene.wait_followed()
+    assert scene.tombstones().keys() == set(gone)
+    assert begun(sluice) == 1 and scene.stats()["expired"] == 1
+    scene.check_nothing_lost()
 
 
 def test_no_sweep_follows_a_full_read_with_dead_rows(sim, workspace, gate):
