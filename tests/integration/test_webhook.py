@@ -296,6 +296,34 @@ def test_associations_are_documents_whichever_end_tells(sim, workspace):
     assert outcomes(sluice).get("malformed") is None
 
 
+def test_associations_that_an_event_was_too_small_for_are_told_to_people(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Hooks(sim, workspace, {"account": 3}, {"new_tag": 2}, relationship=True)
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        scene.switch(hook_oversize=100)
+        scene.register()
+        target = next(row["id"] for row in scene.rows("account"))
+        related = next(row["id"] for row in scene.all_rows("new_tag"))
+
+        def notices():
+            return sluice.metrics().get("sluice_alerts_total", kind="notice", outcome="raised")
+
+        scene.change("new_tag", count=1)  # this one names its row all the same
+        scene.change("account", count=1)
+        scene.wait_posts()
+        assert notices() == 0
+        for call in ("associate", "disassociate"):
+            sim.dataverse(call, relationship="new_account_tag", target=target, related=related)
+        scene.wait_posts()
+        assert notices() > 0
+        mail = wait_until(lambda: mailbox.mails, 10, "the mail")[0]
+        assert "associations may be missing" in mail["Subject"]
+        text = " ".join(mail.get_content().split())
+        assert "tags" in text and "associate those rows again, fewer at a time" in text
+        assert scene.posts()["answers"] == {"200": 4}, "the service cannot mend it"
+        assert workspace.db["tags"].count_documents({}) == 0
+
+
 def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(sim, workspace):
     with Mailbox() as mailbox:
         scene = Hooks(sim, workspace, read_back={"new_visit": 0})
