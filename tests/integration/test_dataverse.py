@@ -26,6 +26,20 @@ def test_pages_and_changes_bring_every_kind_of_column(sim, workspace):
     assert sluice.stop() == 0
 
 
+def test_a_page_that_leads_to_the_next_one_and_to_the_changes_is_not_the_last(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 450})
+    scene.switch(dv_both_links=True)
+    scene.sluice()
+    scene.wait_followed()
+    assert scene.stats()["next_links"] == 4, "pages of 100"
+    gone = scene.delete(count=120)
+    scene.change(count=320)
+    scene.wait_followed()
+    assert scene.tombstones().keys() == set(gone)
+    assert scene.stats()["next_links"] >= 4 + 4
+    scene.check_nothing_lost()
+
+
 def test_new_columns_have_their_types_without_a_restart(sim, workspace):
     scene = Tables(sim, workspace, {"account": 150, "contact": 50}, sweep_limit=0)
     sluice = scene.sluice()
