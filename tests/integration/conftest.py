@@ -16,6 +16,7 @@ PROGRAMS = pytest.StashKey[list]()  # lists of processes, some still growing
 def pytest_configure(config):
     config.addinivalue_line("markers", "rabbit(**options): how own_rabbit is made")
     config.addinivalue_line("markers", "mongo(**options): how own_mongo is made")
+    config.addinivalue_line("markers", "sim(**options): how sim is made")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,7 +72,7 @@ def own_mongo(request, tmp_path):
 
 @pytest.fixture
 def sim(request, tmp_path):
-    server = Sim(tmp_path / "sim")
+    server = Sim(tmp_path / "sim", **options_of(request, "sim"))
     show_on_failure(request, [server])
     yield from running(server)
     assert not server.sanitizer_report(), server.sanitizer_report()

@@ -1,0 +1,105 @@
+"""Several application users of one environment, each a source of its own: a feed moves from one to the
+other, and an event rings tables of both."""
+
+import datetime
+
+import pytest
+
+from feeds import logged
+from hooks import Hooks
+from process import wait_until
+from tables import Tables, owns, status
+
+SECOND = "aaaaaaaa-0000-4000-8000-000000000002"
+
+pytestmark = pytest.mark.sim(args=["--client-id", SECOND])
+
+
+def with_second_user(config):
+    """The configuration with a source crm2, another user of crm's environment."""
+    first = config["sources"]["crm"]
+    config["sources"]["crm2"] = {**first, "auth": {**first["auth"], "client_id": SECOND}}
+    return config
+
+
+def requests(scene, client):
+    return scene.stats()["users"][client]["requests"]
+
+
+def test_a_deletion_wins_and_then_a_recreation_although_the_feed_has_moved(sim, workspace):
+    """The new source has read none of the rows: neither those in MongoDB nor those that wait in the queue."""
+    scene = Tables(sim, workspace, {"contact": 20, "account": 50},
+                   feeds={"contact": {"source": "crm2"}})
+    # The old source has had many owners; the epochs of the two do not compare.
+    workspace.state["leases"].insert_one({"_id": "source:crm", "epoch": 20,
+                                          "expires_at": datetime.datetime(2000, 1, 1)})
+    ingest, apply = (workspace.sluice(with_second_user(scene.config(role=role)), role, ready_timeout_s=30)
+                     for role in ("ingest", "apply"))
+    scene.wait_followed()
+    stored = scene.change(count=1)
+    scene.wait_followed()
+    scene.wait_books_closed()
+    assert scene.checkpoint()["epoch"] > 20
+    apply.stop()
+    waiting = scene.change(ids=[next(one for one in scene.live() if one not in stored)])
+    wait_until(lambda: workspace.queue_depth("fast"), 20, "the change in the queue")
+    assert ingest.stop() == 0
+
+    gone = stored + waiting
+    scene.delete(ids=gone)
+    asked = requests(scene, SECOND)
+    ingest.config["feeds"]["account"]["source"] = "crm2"
+    ingest.write_config()
+    ingest.start(ready_timeout_s=30)
+    wait_until(lambda: status(ingest)["polls"] > 1, 20, "a poll")
+    apply.start()
+    scene.wait_followed()
+    assert scene.tombstones().keys() == set(gone)
+    moved, = logged(ingest, "feed moved to another source")
+    assert (moved["feed"], moved["from"], moved["to"]) == ("account", "crm", "crm2")
+    assert len(logged(ingest, "full read begins", feed="account")) == 1, "it goes on where it was"
+    assert requests(scene, SECOND) > asked
+
+    scene.recreate(ids=gone)
+    scene.wait_followed()
+    assert scene.tombstones() == {}
+    scene.wait_books_closed()
+    assert ingest.restart(ready_timeout_s=30) == 0
+    scene.delete(ids=gone)
+    scene.check_nothing_lost()
+    assert len(logged(ingest, "feed moved to another source")) == 1
+    assert scene.tombstones().keys() == set(gone)
+
+
+def test_a_sweep_reaches_what_another_source_stored_although_nothing_tells_of_it(sim, workspace):
+    """The feed's checkpoint and the old source's mark were lost: the documents alone say how new they are."""
+    scene = Tables(sim, workspace, {"contact": 20, "account": 50}, sweep_limit=50,
+                   feeds={"contact": {"source": "crm2"}})
+    sluice = workspace.sluice(with_second_user(scene.config(mongo={"write_timeout": "1s"})),
+                              ready_timeout_s=30)
+    scene.wait_followed()
+    scene.wait_books_closed()
+    assert sluice.stop() == 0
+    workspace.state["checkpoints"].delete_many({"_id": {"$in": ["feed:account", "mark:crm"]}})
+    gone = scene.delete(count=5)
+    sluice.config["feeds"]["account"]["source"] = "crm2"
+    sluice.write_config()
+    sluice.start(ready_timeout_s=30)
+    scene.wait_followed()
+    assert scene.tombstones().keys() == set(gone)
+    scene.recreate(ids=gone)
+    scene.check_nothing_lost()
+
+
+def test_an_event_rings_the_tables_of_each_source_that_the_webhook_names(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 20, "contact": 20}, hook={"doorbell": ["crm", "crm2"]},
+                  feeds={"contact": {"source": "crm2"}})
+    sluice = workspace.sluice(with_second_user(scene.config()), ready_timeout_s=30)
+    sluice.wait_for(lambda: owns(sluice), 20, "an owner")
+    scene.register()
+    scene.wait_followed()
+    for table in ("account", "contact", "account"):
+        scene.change(table, count=3)
+        scene.wait_followed(table, timeout_s=5)  # polls are 30 seconds apart
+    assert status(sluice, "account")["bells"] == 6 and status(sluice, "contact")["bells"] == 3
+    scene.check_nothing_lost()
