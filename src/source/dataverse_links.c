@@ -162,6 +162,20 @@ static int learn_versions(struct sl_dv_feed *feed, struct sl_checkpoint *at, str
     return sl_dataverse_raise_mark(feed->dataverse, stored / 2 > mark ? stored / 2 : mark, err);
 }
 
+/* Versions of the source before were begun anew: ours, which lack that, would be below what it has
+ * stored. */
+static int begin_as_high(struct sl_dv_feed *feed, const char *before, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    char name[2 * SL_NAME_MAX];
+    int64_t offset = 0;
+    int rc = *before ? state->type->mark_offset(state, before, &offset, err) : SL_OK;
+    if (rc != SL_OK || !offset || offset <= sl_dataverse_offset(feed->dataverse))
+        return rc;
+    snprintf(name, sizeof name, "%s %" PRId64, before, offset);
+    return sl_dv_reset_versions(feed->dataverse, name, err);
+}
+
 /* Makes what is known of the feed this source's own. The epochs of two sources do not compare: the
  * new one's are put on top of the old one's. */
 static int claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
@@ -170,6 +184,8 @@ static int claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_er
     if (!strcmp(at->source, source))
         return SL_OK;
     int rc = learn_versions(feed, at, err);
+    if (rc == SL_OK)
+        rc = begin_as_high(feed, at->source, err);
     if (rc != SL_OK)
         return rc;
     if (at->source[0])

@@ -91,6 +91,36 @@ def test_a_sweep_reaches_what_another_source_stored_although_nothing_tells_of_it
     scene.check_nothing_lost()
 
 
+def test_a_feed_whose_versions_were_begun_anew_is_followed_by_another_source(sim, workspace):
+    """What the old source stored has versions far above those of the service, which the new one reads."""
+    scene = Tables(sim, workspace, {"contact": 20, "account": 50}, feeds={"contact": {"source": "crm2"}})
+    sluice = workspace.sluice(with_second_user(scene.config(mongo={"write_timeout": "1s"})),
+                              ready_timeout_s=30)
+    scene.wait_followed()
+    asked = sluice.command("refresh", "account", "--reset-versions", "--confirm", "crm")
+    assert asked.returncode == 0, asked.stderr
+    wait_until(lambda: min(scene.live().values()) > 2 * scene.stats()["version"], 20, "greater versions")
+    scene.wait_books_closed()
+    assert sluice.stop() == 0
+    sluice.config["feeds"]["account"]["source"] = "crm2"
+    sluice.write_config()
+    sluice.start(ready_timeout_s=30)
+    for turn in range(2):
+        scene.change(count=20)
+        scene.change("contact", count=5)
+        gone = scene.delete(count=4)
+        scene.delete("contact", count=1)
+        wait_until(lambda: not scene.differences("account") and not scene.differences("contact"), 20,
+                   "the changes")
+        assert scene.tombstones().keys() == set(gone)
+        scene.recreate(ids=gone)
+        wait_until(lambda: not scene.tombstones(), 20, "the rows that were created again")
+        scene.wait_books_closed()
+        assert sluice.restart(ready_timeout_s=30) == 0
+    assert len(logged(sluice, "versions begin anew", source="crm2")) == 1
+    scene.check_versions()
+
+
 def test_an_event_rings_the_tables_of_each_source_that_the_webhook_names(sim, workspace):
     scene = Hooks(sim, workspace, {"account": 20, "contact": 20}, hook={"doorbell": ["crm", "crm2"]},
                   feeds={"contact": {"source": "crm2"}})
