@@ -1,6 +1,6 @@
 /* Who waits stands in one queue for each urgency. Whoever comes, gives back or wakes lets pass as
- * many as the gate allows, and then wakes the first that stays, who sleeps until the gate is worth
- * asking again: there is no timer but that fiber's own. */
+ * many as the gate allows; the first that stays of each queue sleeps until the gate is worth asking
+ * again: there is no timer but that fiber's own. */
 #include "source/budget.h"
 
 #include <stdio.h>
@@ -18,6 +18,7 @@ enum { RETRY_AFTER_MS = 30 * 1000, PLAN_EVERY_MS = 1000, CODE_BYTES = 32 };
 struct waiter {
     struct sl_waitlist wait;
     bool passed;
+    uint64_t until_ms; /* sleeps so long */
     struct waiter *next;
 };
 
@@ -25,6 +26,7 @@ struct sl_budget {
     char *name;
     struct sl_budget_gate gate;
     struct waiter *first[SL_URGENCIES], *last[SL_URGENCIES];
+    uint64_t again_ms[SL_URGENCIES]; /* when it is worth asking the gate again for the first */
     unsigned waiting;
 
     struct sl_budget_pace pace;
@@ -97,36 +99,32 @@ static void show(struct sl_budget *budget)
     sl_metric_set(budget->waiters, budget->waiting);
 }
 
-/* The one whose turn it is; NULL: nobody waits. */
-static struct waiter *front(const struct sl_budget *budget, enum sl_urgency *ret_urgency)
+/* Lets pass whoever may of one urgency, and wakes the first that stays when it would sleep too
+ * long. */
+static void let_pass_of(struct sl_budget *budget, enum sl_urgency urgency, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < SL_URGENCIES; i++) {
-        *ret_urgency = (enum sl_urgency)i;
-        if (budget->first[i])
-            return budget->first[i];
-    }
-    return NULL;
-}
-
-/* Lets pass whoever may. Returns when it is worth trying again. The first that stays is woken, so
- * that it waits until then. */
-static uint64_t let_pass(struct sl_budget *budget)
-{
-    uint64_t now_ms = sl_loop_now_ms(), again_ms = SL_FOREVER;
-    enum sl_urgency urgency;
     struct waiter *waiter;
-    while ((waiter = front(budget, &urgency))) {
-        again_ms = sl_gate_try(&budget->gate, urgency, now_ms);
-        if (again_ms)
-            break;
+    while ((waiter = budget->first[urgency])) {
+        uint64_t again_ms = sl_gate_try(&budget->gate, urgency, now_ms);
+        if (again_ms) {
+            budget->again_ms[urgency] = again_ms;
+            if (again_ms < waiter->until_ms)
+                sl_wake_all(&waiter->wait);
+            return;
+        }
         dequeue(budget, urgency, waiter);
         waiter->passed = true;
         sl_wake_all(&waiter->wait);
     }
+}
+
+/* The urgent first; but what holds only them must not hold the others. */
+static void let_pass(struct sl_budget *budget)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    for (unsigned i = 0; i < SL_URGENCIES; i++)
+        let_pass_of(budget, (enum sl_urgency)i, now_ms);
     show(budget);
-    if (waiter)
-        sl_wake_all(&waiter->wait);
-    return waiter ? again_ms : SL_FOREVER;
 }
 
 int sl_budget_take(struct sl_budget *budget, enum sl_urgency urgency, struct sl_err *err)
@@ -134,13 +132,13 @@ int sl_budget_take(struct sl_budget *budget, enum sl_urgency urgency, struct sl_
     struct waiter waiter = {0};
     enqueue(budget, urgency, &waiter);
     for (;;) {
-        enum sl_urgency unused;
-        uint64_t again_ms = let_pass(budget);
+        let_pass(budget);
         if (waiter.passed)
             return SL_OK;
-        if (front(budget, &unused) != &waiter)
-            again_ms = SL_FOREVER; /* woken when it has become the first */
-        if (sl_wait(&waiter.wait, again_ms) != SL_CANCELED)
+        /* Who is not the first is woken when it has become that. */
+        bool first = budget->first[urgency] == &waiter;
+        waiter.until_ms = first ? budget->again_ms[urgency] : SL_FOREVER;
+        if (sl_wait(&waiter.wait, waiter.until_ms) != SL_CANCELED)
             continue;
         if (waiter.passed)
             return SL_OK; /* what it does next fails, and gives back */

@@ -13,7 +13,10 @@ enum {
     PATIENT_KEPT_PARTS = 8, /* of the rate, kept for those who are patient, while there are any */
     HORIZON_PARTS = 20,     /* of the window: nearer than that nothing is planned */
     LEAST_PARTS = 10,       /* of the rate, for polls in any case */
-    AVERAGE_OF = 16,        /* about so many requests make the average */
+    FREE_PARTS = 4,         /* of the limit: so much may be used before the urgent are spaced out */
+    CREDIT_PARTS = 30, /* of the window: what the urgent left unused so long may come at once */
+    KEPT_PARTS = 25,   /* of the limit: never for the urgent, so that polls go on */
+    AVERAGE_OF = 16,   /* about so many requests make the average */
 };
 static const double SPACING = 0.8; /* of the even distance: there must be room to catch up */
 
@@ -25,6 +28,11 @@ void sl_gate_init(struct sl_budget_gate *gate, const struct sl_budget_settings *
     gate->slots = limits->concurrency;
     sl_window_init(&gate->used, limits->window_ms);
     sl_window_init(&gate->recent, limits->window_ms / RECENT_PARTS);
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
 }
 
 /* --- the limits --- */
@@ -87,8 +95,9 @@ static double expected_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
 static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
     const struct sl_budget_use *use = &gate->used.total;
-    double requests = (double)sl_gate_requests_limit(gate, now_ms);
-    double execution = (double)sl_gate_execution_limit_ms(gate, now_ms);
+    uint64_t requests_limit = sl_gate_requests_limit(gate, now_ms);
+    uint64_t execution_limit_ms = sl_gate_execution_limit_ms(gate, now_ms);
+    double requests = (double)requests_limit, execution = (double)execution_limit_ms;
     double one_ms = gate->average_ms[urgency];
     bool patient = urgency == SL_PATIENT;
 
@@ -100,6 +109,10 @@ static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uin
         requests -= use->requests[i];
         execution -= (double)use->execution_ms[i] + expected_ms(gate, (enum sl_urgency)i);
     }
+    if (urgency == SL_URGENT &&
+        (use->requests[SL_URGENT] >= requests_limit - requests_limit / KEPT_PARTS ||
+         use->execution_ms[SL_URGENT] >= execution_limit_ms - execution_limit_ms / KEPT_PARTS))
+        return false;
     if (!patient)
         return requests >= 1 && execution >= one_ms;
     return use->requests[SL_PATIENT] + 1 <= requests / 2 &&
@@ -129,9 +142,55 @@ bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
 static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency urgency,
                              uint64_t now_ms)
 {
-    bool spaced =
-        now_ms < gate->calm_until_ms || (urgency != SL_URGENT && sl_gate_is_near(gate, now_ms));
-    return spaced && (double)now_ms < gate->next_ms ? (uint64_t)ceil(gate->next_ms) : 0;
+    bool urgent = urgency == SL_URGENT;
+    bool spaced = now_ms < gate->calm_until_ms || (!urgent && sl_gate_is_near(gate, now_ms));
+    double until_ms = spaced ? gate->next_ms : 0;
+    if (urgent)
+        until_ms = larger(until_ms, gate->urgent_ms);
+    return (double)now_ms < until_ms ? (uint64_t)ceil(until_ms) : 0;
+}
+
+/* What can be kept up. The window must have slid. */
+static struct sl_budget_rate lasting_rate(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    return sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
+                          sl_gate_execution_limit_ms(gate, now_ms), step_ms(gate, HORIZON_PARTS),
+                          now_ms);
+}
+
+static bool much_is_used(const struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    const struct sl_budget_use *use = &gate->used.total;
+    return sl_use_requests(use) > sl_gate_requests_limit(gate, now_ms) / FREE_PARTS ||
+           sl_use_execution_ms(use) > sl_gate_execution_limit_ms(gate, now_ms) / FREE_PARTS;
+}
+
+/* The distance of two urgent requests that can be kept up beside the polls of late. More bells than
+ * that would use all up early in a window, and nobody could ask for the rest of it. */
+static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    struct sl_budget_rate rate = lasting_rate(gate, now_ms);
+    sl_window_slide(&gate->recent, now_ms);
+    const struct sl_budget_use *use = &gate->recent.total;
+    double recent_ms = (double)gate->recent.window_ms, one_ms = gate->average_ms[SL_URGENT];
+    double requests =
+        larger(rate.requests - use->requests[SL_STEADY] / recent_ms, rate.requests / 2);
+    double time = larger(rate.execution_ms - (double)use->execution_ms[SL_STEADY] / recent_ms,
+                         rate.execution_ms / 2);
+    if (one_ms > 0 && time / one_ms < requests)
+        requests = time / one_ms;
+    double most_ms = (double)step_ms(gate, HORIZON_PARTS);
+    return requests * most_ms > 1 ? 1 / requests : most_ms;
+}
+
+static void space_urgent(struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    double credit_ms = (double)step_ms(gate, CREDIT_PARTS);
+    if (much_is_used(gate, now_ms))
+        gate->urgent_ms =
+            larger(gate->urgent_ms, (double)now_ms - credit_ms) + urgent_distance_ms(gate, now_ms);
+    else
+        gate->urgent_ms = 0;
 }
 
 static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
@@ -143,6 +202,8 @@ static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t 
     gate->running[urgency]++;
     sl_window_add(&gate->used, urgency, 1, 0, now_ms);
     sl_window_add(&gate->recent, urgency, 1, 0, now_ms);
+    if (urgency == SL_URGENT)
+        space_urgent(gate, now_ms);
 }
 
 uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
@@ -202,11 +263,6 @@ void sl_gate_throttled(struct sl_budget_gate *gate, uint64_t retry_after_ms, enu
 
 /* --- what can be kept up --- */
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, bool patient_waits,
                          uint64_t now_ms)
 {
@@ -214,9 +270,7 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
     sl_window_slide(&gate->recent, now_ms);
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms;
-    struct sl_budget_rate rate = sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
-                                                sl_gate_execution_limit_ms(gate, now_ms),
-                                                step_ms(gate, HORIZON_PARTS), now_ms);
+    struct sl_budget_rate rate = lasting_rate(gate, now_ms);
 
     /* The patient take what is left: a full read that has just ended must not slow the polls. */
     uint64_t others = use->requests[SL_URGENT];

@@ -1,9 +1,11 @@
 /* Whether a request may be sent now: the rules of the budget, without anybody who waits.
  *
  * Never more than the configured share of requests and of execution time in a window, nor more than
- * the configured concurrency at once. Urgent requests may use all of that; steady ones leave the
- * urgent some room among those under way; patient ones take at most half of what the others leave.
- * Near the limit requests are spaced out, so that what is used up comes back evenly, too.
+ * the configured concurrency at once. Urgent requests pass as they come until a quarter is used;
+ * from then on as fast as can be kept up, and a little is never theirs: bells beyond number must
+ * neither be silent for the rest of a window nor silence the polls. Steady ones leave the urgent
+ * some room among those under way; patient ones take at most half of what the others leave. Near
+ * the limit requests are spaced out, so that what is used up comes back evenly, too.
  *
  * When the service throttles all the same (others may use the same user), nobody passes before its
  * Retry-After; then requests come back one by one, and sluice takes less for a while.
@@ -38,6 +40,7 @@ struct sl_budget_gate {
     uint64_t hold_until_ms;          /* nobody passes before */
     uint64_t calm_until_ms;          /* all are spaced out until then */
     double next_ms;                  /* spaced out: the next one passes then */
+    double urgent_ms;                /* … the next urgent one */
     int64_t share_percent, slots;    /* what sluice allows itself, as of ... */
     uint64_t share_ms, slots_ms;     /* ... then; it grows back with time */
 };

@@ -30,8 +30,8 @@ struct world {
     uint64_t sent[SENT_MAX], now_ms;
     unsigned sent_count, window_first, most_in_window, in_flight, most_in_flight;
     uint64_t paused_until_ms, judged_from_ms;
-    unsigned bells, bell_wait_ms, bell_longest_ms;
-    uint64_t bell_due_ms;
+    unsigned bells, bell_longest_ms, bell_gap_ms;
+    uint64_t bell_due_ms, bell_every_ms, bell_last_ms;
 };
 
 static void service_counts(struct world *w)
@@ -96,6 +96,9 @@ static void bell(struct world *w)
     if (!w->bell_due_ms || w->now_ms < w->bell_due_ms ||
         sl_gate_try(&w->gate, SL_URGENT, w->now_ms))
         return;
+    if (w->bell_last_ms && w->now_ms - w->bell_last_ms > w->bell_gap_ms)
+        w->bell_gap_ms = (unsigned)(w->now_ms - w->bell_last_ms);
+    w->bell_last_ms = w->now_ms;
     service_counts(w);
     w->in_flight--;
     sl_gate_executed(&w->gate, SL_URGENT, ANSWER_MS, w->now_ms);
@@ -104,7 +107,7 @@ static void bell(struct world *w)
     if (waited_ms > w->bell_longest_ms && w->now_ms > w->judged_from_ms)
         w->bell_longest_ms = (unsigned)waited_ms;
     w->bells++;
-    w->bell_due_ms += 1000;
+    w->bell_due_ms += w->bell_every_ms;
 }
 
 static void run_until(struct world *w, uint64_t end_ms)
@@ -130,6 +133,7 @@ static struct world *world_new(uint64_t every_ms)
     sl_gate_init(&w->gate, &DEFAULTS);
     sl_window_init(&w->polls, w->gate.recent.window_ms);
     w->now_ms = 1000;
+    w->bell_every_ms = 1000;
     for (unsigned i = 0; i < TABLES; i++) {
         struct table *t = &w->tables[i];
         t->hot = i < HOT;
@@ -211,6 +215,44 @@ static void bells_go_first(void **state)
     free(w);
 }
 
+/* A hundred a second, for half an hour: they are spread over the window, and the tables are still
+ * polled. */
+static void bells_beyond_number_silence_nobody(void **state)
+{
+    struct world *w = world_new(3000);
+    uint64_t hot_ms, idle_ms;
+    (void)state;
+    w->judged_from_ms = 10 * MINUTE;
+    w->bell_due_ms = 2 * MINUTE;
+    w->bell_every_ms = 10;
+    run_until(w, 30 * MINUTE);
+    judge(w, &hot_ms, &idle_ms);
+    print_message("%u bells, at most %u ms apart; hot every %u ms, idle within %u s\n", w->bells,
+                  w->bell_gap_ms, (unsigned)hot_ms, (unsigned)(idle_ms / 1000));
+    assert_true(w->most_in_window <= 4800);
+    assert_true(w->bells > 28 * 60 * 6);
+    assert_true(w->bell_gap_ms <= 2000);
+    assert_true(hot_ms <= 60 * 1000);
+    free(w);
+}
+
+/* Fifteen a second without any table: all that the window grants, and none waits. */
+static void as_many_bells_as_there_is_room_for_never_wait(void **state)
+{
+    struct world *w = world_new(3000);
+    (void)state;
+    for (unsigned i = 0; i < TABLES; i++)
+        w->tables[i].due_ms = UINT64_MAX;
+    w->bell_due_ms = MINUTE;
+    w->bell_every_ms = 66;
+    run_until(w, 30 * MINUTE);
+    print_message("%u bells, the longest waited %u ms\n", w->bells, w->bell_longest_ms);
+    assert_true(w->most_in_window <= 4800);
+    assert_true(w->bells >= 29 * 60 * 15);
+    assert_true(w->bell_longest_ms <= 5);
+    free(w);
+}
+
 /* Nothing for seven minutes, then everything at once; and a throttle in between. */
 static void a_burst_after_a_pause_stays_within_it_too(void **state)
 {
@@ -240,6 +282,8 @@ int main(void)
         cmocka_unit_test(three_hundred_tables_keep_within_the_budget),
         cmocka_unit_test(too_many_hot_tables_are_short),
         cmocka_unit_test(bells_go_first),
+        cmocka_unit_test(bells_beyond_number_silence_nobody),
+        cmocka_unit_test(as_many_bells_as_there_is_room_for_never_wait),
         cmocka_unit_test(a_burst_after_a_pause_stays_within_it_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,49 @@ static void a_full_window_is_waited_for(void **state)
     sl_metric_free_all();
 }
 
+struct ringing {
+    struct sl_budget *budget;
+    unsigned passed;
+};
+
+static void ring(void *arg)
+{
+    struct ringing *ringing = arg;
+    for (; ringing->passed < 16; ringing->passed++) {
+        EXPECT(sl_budget_take(ringing->budget, SL_URGENT, NULL) == SL_OK);
+        sl_budget_spent(ringing->budget, SL_URGENT, 0);
+        sl_budget_give(ringing->budget);
+    }
+}
+
+/* The urgent ones have used a quarter and are spaced out: a poll does not stand behind them. */
+static void a_poll_passes_urgent_ones_that_wait_body(void *arg)
+{
+    struct sl_budget_settings limits = {40, 100000, 4000, 4, 100};
+    struct ringing ringing = {.budget = sl_budget_new("crm", &limits)};
+    struct sl_fiber *fiber = sl_fiber_spawn_joinable("ring", ring, &ringing);
+    (void)arg;
+    sl_fiber_sleep(5);
+    unsigned before = ringing.passed;
+    EXPECT(before > 10 && before < 16);
+    uint64_t begin_ms = sl_loop_now_ms();
+    EXPECT(sl_budget_take(ringing.budget, SL_STEADY, NULL) == SL_OK);
+    EXPECT(sl_loop_now_ms() - begin_ms < 20);
+    EXPECT(ringing.passed == before);
+    sl_budget_spent(ringing.budget, SL_STEADY, 0);
+    sl_budget_give(ringing.budget);
+    sl_fiber_join(fiber);
+    EXPECT(ringing.passed == 16);
+    sl_budget_free(ringing.budget);
+}
+
+static void a_poll_passes_urgent_ones_that_wait(void **state)
+{
+    (void)state;
+    run_in_fiber(a_poll_passes_urgent_ones_that_wait_body, NULL);
+    sl_metric_free_all();
+}
+
 static void a_throttle_holds_everybody_body(void *arg)
 {
     struct sl_budget *budget = sl_budget_new("crm", &DEFAULTS);
@@ -153,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_urgent_go_before_those_who_came_earlier),
         cmocka_unit_test(a_full_window_is_waited_for),
+        cmocka_unit_test(a_poll_passes_urgent_ones_that_wait),
         cmocka_unit_test(a_throttle_holds_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, loop_closes);
