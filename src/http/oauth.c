@@ -30,6 +30,9 @@ struct sl_oauth {
     char *token;                   /* secret; NULL: none */
     uint64_t renew_ms, expires_ms; /* loop clock */
     bool renewal_failed;           /* and it was told */
+    unsigned number;               /* of the token */
+    unsigned refused;              /* tokens in a row, by the peer */
+    uint64_t replace_ms;           /* not before, although the peer refuses it */
 
     bool asking; /* a fiber is at it */
     struct sl_waitlist waiting;
@@ -117,10 +120,29 @@ void sl_oauth_free(struct sl_oauth *oauth)
     free(oauth);
 }
 
-void sl_oauth_invalidate(struct sl_oauth *oauth)
+unsigned sl_oauth_number(const struct sl_oauth *oauth)
 {
-    oauth->expires_ms = 0;
-    oauth->renew_ms = 0;
+    return oauth->number;
+}
+
+bool sl_oauth_refused(struct sl_oauth *oauth, unsigned number)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (number != oauth->number)
+        return true; /* a request that was under way when the token was replaced */
+    if (now_ms < oauth->replace_ms)
+        return false;
+    oauth->expires_ms = oauth->renew_ms = 0;
+    oauth->replace_ms = now_ms + sl_backoff_after(++oauth->refused, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
+    return true;
+}
+
+void sl_oauth_accepted(struct sl_oauth *oauth, unsigned number)
+{
+    if (number != oauth->number)
+        return;
+    oauth->refused = 0;
+    oauth->replace_ms = 0;
 }
 
 /* Renew at 80 % of its life, or five minutes before the end when that is sooner. */
@@ -132,6 +154,7 @@ static void keep(struct sl_oauth *oauth, char *token, int64_t life_s)
         renew_ms = life_ms - EARLY_MS;
     free_secret(oauth->token);
     oauth->token = token;
+    oauth->number++;
     oauth->renew_ms = now_ms + renew_ms;
     oauth->expires_ms = now_ms + life_ms;
     oauth->renewal_failed = false;

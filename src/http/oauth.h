@@ -33,7 +33,15 @@ void sl_oauth_free(struct sl_oauth *oauth);
  * is. */
 int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err *err);
 
-/* The peer answered 401: the next call fetches a new token. */
-void sl_oauth_invalidate(struct sl_oauth *oauth);
+/* Which token sl_oauth_token has just given, for the two below. */
+unsigned sl_oauth_number(const struct sl_oauth *oauth);
+
+/* The peer answered 401 to that token. Returns whether to ask the peer once more, with the token
+ * that sl_oauth_token then gives. When tokens are refused as fast as they are granted it is not
+ * they that are wrong: a new one is asked for less and less often, down to every five minutes. */
+bool sl_oauth_refused(struct sl_oauth *oauth, unsigned number);
+
+/* The peer took that token. */
+void sl_oauth_accepted(struct sl_oauth *oauth, unsigned number);
 
 #endif

@@ -87,7 +87,7 @@ static int refuse_link(const struct sl_dataverse_remote *remote, const char *ask
 
 /* Sends it, in its turn. On SL_OK the caller owes sl_dataverse_close and sl_http_response_done. */
 static int send_once(struct sl_dataverse_remote *remote, const struct sl_dataverse_get *get,
-                     const char *url, struct sl_http_stream **ret,
+                     const char *url, unsigned *ret_token, struct sl_http_stream **ret,
                      struct sl_http_response *ret_head, struct sl_err *err)
 {
     const char *token;
@@ -102,6 +102,7 @@ static int send_once(struct sl_dataverse_remote *remote, const struct sl_dataver
     if (rc != SL_OK)
         return rc;
     rc = sl_oauth_token(remote->oauth, &token, err);
+    *ret_token = sl_oauth_number(remote->oauth);
     if (rc == SL_OK) {
         const struct sl_http_request request = {
             .url = url,
@@ -228,13 +229,15 @@ int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_datave
     else
         sl_buf_printf(&url, "%.*s" API VERSION "%s", sl_auth_base_length(base), base, get->path);
 
-    int rc = send_once(remote, get, url.data, &stream, &head, err);
-    if (rc == SL_OK && head.status == 401) { /* revoked, or our clock is wrong: once more */
-        sl_dataverse_close(remote, stream);
+    unsigned token;
+    int rc = send_once(remote, get, url.data, &token, &stream, &head, err);
+    if (rc == SL_OK && head.status == 401 && sl_oauth_refused(remote->oauth, token)) {
+        sl_dataverse_close(remote, stream); /* revoked, or our clock is wrong: once more */
         sl_http_response_done(&head);
-        sl_oauth_invalidate(remote->oauth);
-        rc = send_once(remote, get, url.data, &stream, &head, err);
+        rc = send_once(remote, get, url.data, &token, &stream, &head, err);
     }
+    if (rc == SL_OK && head.status != 401)
+        sl_oauth_accepted(remote->oauth, token);
     sl_buf_done(&url);
     if (rc != SL_OK)
         return sl_err_wrap(err, "%s", asked);

@@ -79,12 +79,13 @@ static const char *value_text(const struct sl_json *root)
 
 /* Never sent twice by itself: a second ExportToPackage would be a second export. */
 static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
-                struct sl_http_response *ret, struct sl_err *err)
+                unsigned *ret_token, struct sl_http_response *ret, struct sl_err *err)
 {
     const char *token;
     int rc = sl_oauth_token(remote->oauth, &token, err);
     if (rc != SL_OK)
         return rc;
+    *ret_token = sl_oauth_number(remote->oauth);
 
     char url[1024];
     const char *base = remote->settings->url;
@@ -109,13 +110,15 @@ static char *call(struct sl_dmf_remote *remote, const char *action, struct sl_st
                   struct sl_err *err)
 {
     struct sl_http_response response = {0};
-    int rc = post(remote, action, body, &response, err);
-    if (rc == SL_OK && response.status == 401) { /* revoked, or our clock is wrong: once more */
-        sl_http_response_done(&response);
+    unsigned token;
+    int rc = post(remote, action, body, &token, &response, err);
+    if (rc == SL_OK && response.status == 401 && sl_oauth_refused(remote->oauth, token)) {
+        sl_http_response_done(&response); /* revoked, or our clock is wrong: once more */
         memset(&response, 0, sizeof response);
-        sl_oauth_invalidate(remote->oauth);
-        rc = post(remote, action, body, &response, err);
+        rc = post(remote, action, body, &token, &response, err);
     }
+    if (rc == SL_OK && response.status != 401)
+        sl_oauth_accepted(remote->oauth, token);
     if (rc != SL_OK) {
         sl_err_wrap(err, "%s", action);
         return NULL;

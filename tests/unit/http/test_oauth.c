@@ -138,7 +138,7 @@ static void one_request_for_many(void *arg)
 
     expect_token(setup, "token-1");
     EXPECT_INT(requests(setup), 1);
-    sl_oauth_invalidate(setup->oauth);
+    EXPECT(sl_oauth_refused(setup->oauth, sl_oauth_number(setup->oauth)));
     expect_token(setup, "token-2");
     done(setup);
 }
@@ -243,7 +243,7 @@ static void be_patient(void *arg)
     sl_fiber_sleep(2050);
     expect_token(setup, "token-3");
 
-    sl_oauth_invalidate(setup->oauth);
+    EXPECT(sl_oauth_refused(setup->oauth, sl_oauth_number(setup->oauth)));
     answer_with(429, "Retry-After: 3\r\n", "slow down");
     EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_THROTTLED);
     EXPECT_INT(err.retry_after_ms, 3000);
@@ -251,6 +251,42 @@ static void be_patient(void *arg)
     EXPECT(err.retry_after_ms > 2000 && err.retry_after_ms <= 3000);
     EXPECT_INT(requests(setup), 4);
     done(setup);
+}
+
+static void replace_what_was_refused(void *arg)
+{
+    struct setup *setup = arg;
+    struct sl_oauth *oauth = setup->oauth;
+    expect_token(setup, "token-1");
+    unsigned first = sl_oauth_number(oauth);
+    for (int i = 0; i < 50; i++) { /* that many were under way when it was revoked */
+        EXPECT(sl_oauth_refused(oauth, first));
+        expect_token(setup, "token-2");
+    }
+    EXPECT_INT(requests(setup), 2);
+
+    unsigned second = sl_oauth_number(oauth);
+    EXPECT(!sl_oauth_refused(oauth, second)); /* so it is not the token */
+    sl_fiber_sleep(1050);
+    EXPECT(sl_oauth_refused(oauth, second));
+    expect_token(setup, "token-3");
+    unsigned third = sl_oauth_number(oauth);
+    sl_fiber_sleep(1050);
+    EXPECT(!sl_oauth_refused(oauth, third)); /* for two seconds now */
+    expect_token(setup, "token-3");
+    sl_oauth_accepted(oauth, second); /* says nothing of the third */
+    EXPECT(!sl_oauth_refused(oauth, third));
+    sl_oauth_accepted(oauth, third);
+    EXPECT(sl_oauth_refused(oauth, third));
+    expect_token(setup, "token-4");
+    EXPECT_INT(requests(setup), 4);
+    done(setup);
+}
+
+static void test_refused_by_the_peer(void **state)
+{
+    (void)state;
+    with_endpoint(replace_what_was_refused, 3599, 0);
 }
 
 static void test_refusals(void **state)
@@ -334,9 +370,13 @@ static void test_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_flight), cmocka_unit_test(test_cancelled_asker),
-        cmocka_unit_test(test_renewal),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_replies),       cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_single_flight),
+        cmocka_unit_test(test_cancelled_asker),
+        cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refused_by_the_peer),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
