@@ -90,6 +90,7 @@ struct sl_dv_feed {
     int64_t earlier;   /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless; /* dead rows without an id so far */
     unsigned voided;   /* void links since the last poll that worked */
+    unsigned refusals; /* of its link, in a row */
 
     bool refresh_told; /* the state may know of a refresh */
 

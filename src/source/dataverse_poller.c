@@ -18,6 +18,7 @@ enum {
     INTERVAL_AGAIN_MS = 1000,
     VOID_MIN_MS = 1000,
     VOID_MAX_MS = 5 * 60 * 1000,
+    REFUSALS_MAX = 3, /* of one link in a row: then it is void */
 };
 
 /* --- the parts of a step --- */
@@ -166,6 +167,8 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     int rc = sl_dv_poll(feed, urgency, &rows, err);
     feed->polls++;
     feed->rows += rows;
+    if (rc == SL_OK)
+        feed->refusals = 0;
     if (rc != SL_OK) {
         feed->base_ms = 0; /* tried again after the pause, whatever the interval */
         return feed->table_known ? rc : SL_OK; /* a column is new: at once, knowing it */
@@ -234,7 +237,19 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
                feed->config->name)
         ->value++;
     feed->table_known = false; /* new columns make links void */
+    feed->refusals = 0;
     return sl_dv_begin_full(feed, why, err);
+}
+
+/* The service finds the request wrong. Of a link it has made itself that means that something has
+ * changed since: a column is gone, or a page was left for too long. The table's description tells
+ * the first, and reading all is what helps otherwise. */
+static bool link_is_refused(struct sl_dv_feed *feed, int rc, const struct sl_err *err)
+{
+    if (rc != SL_REJECTED || !feed->link || err->cause < 400 || err->cause >= 500)
+        return false;
+    feed->table_known = false;
+    return ++feed->refusals >= REFUSALS_MAX;
 }
 
 void sl_dv_run(void *arg)
@@ -250,7 +265,7 @@ void sl_dv_run(void *arg)
             feed->dataverse->env.alerter->clear(SL_ALERT_OPERATOR, feed->config->name);
             continue;
         }
-        if (rc == SL_NOTFOUND && feed->link)
+        if ((rc == SL_NOTFOUND && feed->link) || link_is_refused(feed, rc, &err))
             rc = void_link(feed, &err);
         if (rc == SL_CANCELED)
             return;

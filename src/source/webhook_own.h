@@ -141,8 +141,9 @@ struct sl_hook_table {
     char name[SL_TABLE_NAME_BYTES];
     char *const *select; /* of the feed that reads it; part of the key */
     unsigned users;      /* the list counts as one */
-    bool stale;          /* a row had a column that was not known */
-    uint64_t read_ms;    /* loop clock */
+    uint64_t read_ms;    /* loop clock, as the next two */
+    uint64_t again_ms;   /* to be read again then; SL_FOREVER: it serves */
+    uint64_t doubted_ms; /* 0: never */
     struct sl_dataverse_table it;
 };
 
@@ -312,11 +313,19 @@ void sl_hook_jobs_stop(struct sl_webhook *webhook);
 
 /* --- webhook_table.c --- */
 
-/* Gives the table's metadata (sl_hook_table_put), read when it is not known or stale. Suspends.
+/* Gives the table's metadata (sl_hook_table_put), read when that is due. Suspends.
  * Fails like sl_dataverse_table_read. */
 int sl_hook_table_get(struct sl_webhook *webhook, const char *name, char *const *select,
                       struct sl_hook_table **ret, struct sl_err *err);
 void sl_hook_table_put(struct sl_hook_table *table);
+
+/* A row has a column that it lacks: it will be read again, in a while. Returns whether that is
+ * news. */
+bool sl_hook_table_lacks(struct sl_hook_table *table);
+
+/* The service refuses what was asked for by it: a column may be gone. Returns whether it will be
+ * read again at once, so that another try is worth it; false when that was done shortly before. */
+bool sl_hook_table_doubt(struct sl_hook_table *table);
 void sl_hook_tables_done(struct sl_webhook *webhook);
 
 /* --- webhook_read.c --- */

@@ -80,10 +80,9 @@ static void note_column(void *ctx, struct sl_str name)
     struct asked *asked = ctx;
     char text[SL_NAME_MAX];
     snprintf(text, sizeof text, SL_STR_FORMAT, SL_STR_ARGS(name));
-    if (!asked->table->stale)
+    if (sl_hook_table_lacks(asked->table))
         sl_log(SL_INFO, "a column is new, the table's description will be read again",
                SL_T("feed", asked->feed), SL_T("column", text));
-    asked->table->stale = true;
 }
 
 static int feed_parser(struct sl_http_stream *stream, struct sl_odata *parser, uint64_t patience_ms,
@@ -121,6 +120,8 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     struct sl_http_stream *stream;
     struct sl_http_response head;
     int rc = sl_dataverse_open(remote, get, &stream, &head, err);
+    if (rc == SL_REJECTED && asked->table->it.select && sl_hook_table_doubt(asked->table))
+        rc = err->code = SL_CLOSED;
     if (rc != SL_OK)
         return rc;
     sl_http_response_done(&head);

@@ -1,5 +1,6 @@
 /* Metadata of the tables whose rows are read back: read once, and again when a row has a column
- * that was not known. An entry that is replaced lives on until its last reader is done. */
+ * that was not known, or the service refuses to give one. An entry that is replaced lives on until
+ * its last reader is done. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,26 @@ static struct sl_hook_table **find(struct sl_webhook *webhook, const char *name,
     return at;
 }
 
+bool sl_hook_table_lacks(struct sl_hook_table *table)
+{
+    bool news = table->again_ms == SL_FOREVER;
+    if (news)
+        table->again_ms = table->read_ms + AGAIN_MS;
+    return news;
+}
+
+bool sl_hook_table_doubt(struct sl_hook_table *table)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (table->doubted_ms && now_ms - table->doubted_ms < AGAIN_MS)
+        return false;
+    table->doubted_ms = table->again_ms = now_ms;
+    return true;
+}
+
 static bool is_good(const struct sl_hook_table *table)
 {
-    return table && !(table->stale && sl_loop_now_ms() - table->read_ms >= AGAIN_MS);
+    return table && sl_loop_now_ms() < table->again_ms;
 }
 
 static int learn(struct sl_webhook *webhook, const char *name, char *const *select,
@@ -44,8 +62,10 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
     table->select = select;
     table->users = 1;
     table->read_ms = sl_loop_now_ms();
+    table->again_ms = SL_FOREVER;
     table->it = it;
     struct sl_hook_table **at = find(webhook, name, select), *old = *at;
+    table->doubted_ms = old ? old->doubted_ms : 0;
     table->next = old ? old->next : NULL;
     *at = table;
     sl_hook_table_put(old);

@@ -79,6 +79,7 @@ class Table:
         self.script, self.name, self.columns = script, name, dict(columns)
         self.set, self.key = f"{name}s", f"{name}id"
         self.tracking = self.versions = True
+        self.refusal = None  # the answer to whoever asks for a row
         self.rows = {}  # by number: what is answered when one is asked for by its id; none: 404
         self.answers = {}
         self.asked = []  # (link, seconds on the monotonic clock), as they came
@@ -109,6 +110,8 @@ class Table:
     def answer_row(self, key):
         one = self.rows.get(int(key[:8], 16))
         self.asked.append((key, time.monotonic()))
+        if self.refusal:
+            return self.refusal
         if not one:
             return failure(404, "0x80040217", f"{self.name} With Id = {key} Does Not Exist")
         version = {"@odata.etag": f'W/"{one["version"]}"', "versionnumber": one["version"]}

@@ -1,0 +1,100 @@
+"""What the service calls a bad request: a link that it made itself and will not take any more, a column
+that is gone."""
+
+from dataverse_script import Page, Script, failure, guid, row
+from feeds import logged
+from hooks import KEY, SECRET, Poster, event
+from process import wait_until
+from readiness import troubles, wait_trouble
+from servers import free_port
+from tables import Scripted, owns
+
+A, B, C = 1, 2, 3
+
+
+def bad_link():
+    return failure(400, "0x80040203", "The paging cookie or the delta token is not valid.")
+
+
+def bad_column():
+    return failure(400, "0x80060888", "Could not find a property named 'name'.")
+
+
+def test_a_delta_link_that_is_refused_again_and_again_leads_to_a_full_read(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100), row(B, 101)], delta="d1")}
+        scene = Scripted(script, workspace, sweep_limit=100)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (200, True), B: (202, True)})
+
+        refusals = [bad_link(), bad_link()]
+        table.answers["d1"] = lambda: refusals.pop() if refusals else Page([row(A, 110)], delta="d2")
+        scene.wait_stored({A: (220, True), B: (202, True)})
+        assert not logged(sluice, "full read begins", level="warn"), "it was refused twice only"
+
+        table.answers["full"] = Page([row(A, 110), row(C, 120)], delta="d3")
+        table.answers["d2"] = bad_link()
+        scene.wait_stored({A: (220, True), B: (221, False), C: (240, True)})
+        line = logged(sluice, "full read begins", level="warn")
+        assert len(line) == 1 and "is not valid" in line[0]["why"]
+        wait_until(lambda: not troubles(sluice), 20, "no trouble")
+        scene.check_versions()
+
+
+def test_a_page_that_was_left_too_long_leads_to_a_full_read(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100)], next="p2"), "p2": bad_link()}
+        scene = Scripted(script, workspace)
+        scene.sluice()
+        wait_until(lambda: table.count("full") >= 2, 20, "another full read")
+        table.answers["p2"] = Page([row(B, 101)], delta="d1")
+        scene.wait_stored({A: (200, True), B: (202, True)})
+
+
+def test_a_selected_column_that_is_gone_is_told_and_nothing_is_lost(workspace):
+    with Script(account=["name", "city"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100, name="a")], delta="d1")}
+        scene = Scripted(script, workspace, select=["name"])
+        sluice = scene.sluice()
+        scene.wait_stored({A: (200, True)})
+        kind = table.columns.pop("name")
+        table.answers["d1"] = bad_column()
+        wait_trouble(sluice, "feed account", "has no column 'name'")
+
+        table.columns["name"] = kind
+        table.answers["d1"] = Page([row(A, 110, name="b")], delta="d2")
+        sluice.restart(ready_timeout_s=30)
+        scene.wait_stored({A: (220, True)})
+
+
+def test_of_rows_that_are_read_back_a_column_that_is_gone_makes_no_dead_letters(workspace):
+    with Script(visit=["name", "city"]) as script:
+        table, port = script["visit"], free_port()
+        config = workspace.config(
+            sources={"crm": script.source(), "hook": {
+                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
+                "secret": {"header": KEY, "value": SECRET}}},
+            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
+                              "select": ["name"], "run_span": "300ms"}})
+        poster, visits = Poster(port), workspace.db["visits"]
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+
+        def changes(number, **fields):
+            table.rows[number] = row(number, 100 + number, **fields)
+            assert poster.send(event("visit", guid(number)))[0] == 200
+
+        changes(A, name="a")
+        wait_until(lambda: visits.count_documents({}) == 1, 20, "the row")
+        kind = table.columns.pop("name")
+        table.refusal = bad_column()
+        changes(B, name="b")
+        wait_trouble(sluice, "feed visits", "has no column 'name'")
+        assert workspace.state["dead"].count_documents({}) == 0
+
+        table.columns["name"], table.refusal = kind, None
+        sluice.restart(ready_timeout_s=30)
+        wait_until(lambda: visits.count_documents({"name": "b"}) == 1, 30, "the row that waited")
