@@ -1,5 +1,6 @@
-/* The CSV parser: a table of dialect cases, each at every chunk size; a slow reference written in
- * the most obvious way, against which random input is compared; limits; the scan's contract. */
+/* The CSV parser, with each scan that this processor has: a table of dialect cases, each at every
+ * chunk size; a slow reference written in the most obvious way, against which random input is
+ * compared; limits; the scan's contract. */
 #include "format/csv.h"
 
 #include <setjmp.h>
@@ -7,9 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/csv_scan.h"
+#include "format/csv_own.h"
 
 #include <cmocka.h>
+
+static sl_csv_scan_fn scan; /* the one that parse uses */
+
+static void with_each_scan(void (*test)(void))
+{
+    const sl_csv_scan_fn scans[] = {sl_csv_scan_portable, sl_csv_scan_sse2(), sl_csv_scan_avx2()};
+    for (size_t i = 0; i < sizeof scans / sizeof *scans; i++) {
+        scan = scans[i];
+        if (scan)
+            test();
+    }
+}
 
 /* Rows as text: cells joined by |, each row ended by ;, a bad row as !word@line. */
 static void show(struct sl_buf *out, enum sl_csv_result result, const struct sl_csv_row *row)
@@ -42,6 +55,8 @@ static void drain(struct sl_csv *csv, enum sl_csv_result until, struct sl_buf *o
 static void parse(const char *text, size_t size, size_t chunk, size_t max_row, struct sl_buf *out)
 {
     struct sl_csv *csv = sl_csv_new(',', max_row);
+    if (scan)
+        csv->scan = scan;
     for (size_t at = 0; at < size;) {
         size_t room, part = size - at < chunk ? size - at : chunk;
         char *space = sl_csv_space(csv, &room);
@@ -103,9 +118,8 @@ static const struct {
     {"mixed ends",            "a\rb\nc\r\nd\n\re",                                                        "1:a;2:b;3:c;4:d;6:e;"                    },
 };
 
-static void test_every_case_at_every_chunk_size(void **state)
+static void every_case(void)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t size = strlen(cases[i].text);
         for (size_t chunk = 1; chunk <= size + 1; chunk++) {
@@ -118,6 +132,12 @@ static void test_every_case_at_every_chunk_size(void **state)
             sl_buf_done(&out);
         }
     }
+}
+
+static void test_every_case_at_every_chunk_size(void **state)
+{
+    (void)state;
+    with_each_scan(every_case);
 }
 
 static void test_nul_is_an_ordinary_byte(void **state)
@@ -202,9 +222,8 @@ static void reference(const char *text, size_t size, size_t max_row, struct sl_b
     }
 }
 
-static void test_random_input_equals_the_reference(void **state)
+static void random_input(void)
 {
-    (void)state;
     static const char letters[] = "aaab,,\"\"\n\r ";
     srand(20261122);
     for (int round = 0; round < 20000; round++) {
@@ -226,9 +245,44 @@ static void test_random_input_equals_the_reference(void **state)
     }
 }
 
-static void test_large_rows_and_many_rows_survive_the_moving_buffer(void **state)
+static void test_random_input_equals_the_reference(void **state)
 {
     (void)state;
+    with_each_scan(random_input);
+}
+
+/* Rows that begin and end anywhere in the scan's blocks, cut anywhere. */
+static void every_chunk_size(void)
+{
+    static const char letters[] = "abcdefghij,,\"\n";
+    srand(20261130);
+    for (int round = 0; round < 40; round++) {
+        char text[300];
+        size_t size = sizeof text - (size_t)(rand() % 100);
+        struct sl_buf wanted = {0}, got = {0};
+        for (size_t i = 0; i < size; i++)
+            text[i] = letters[rand() % (int)(sizeof letters - 1)];
+        reference(text, size, 1000, &wanted);
+        for (size_t chunk = 1; chunk <= size; chunk++) {
+            sl_buf_clear(&got);
+            parse(text, size, chunk, 1000, &got);
+            if (got.length != wanted.length || memcmp(got.data, wanted.data, got.length) != 0)
+                fail_msg("round %d, chunks of %zu: got <%s> wanted <%s>", round, chunk, got.data,
+                         wanted.data);
+        }
+        sl_buf_done(&wanted);
+        sl_buf_done(&got);
+    }
+}
+
+static void test_random_input_at_every_chunk_size(void **state)
+{
+    (void)state;
+    with_each_scan(every_chunk_size);
+}
+
+static void large_rows(void)
+{
     struct sl_buf text = {0}, wanted = {0}, got = {0};
     for (int i = 0; i < 300; i++) {
         size_t size = (size_t)(i * 7919 % 90000);
@@ -254,9 +308,14 @@ static void test_large_rows_and_many_rows_survive_the_moving_buffer(void **state
     sl_buf_done(&got);
 }
 
-static void test_an_oversize_row_is_skipped_and_the_next_is_right(void **state)
+static void test_large_rows_and_many_rows_survive_the_moving_buffer(void **state)
 {
     (void)state;
+    with_each_scan(large_rows);
+}
+
+static void oversize_row(void)
+{
     struct sl_buf text = {0}, got = {0};
     sl_buf_add_text(&text, "head\n\"");
     for (int i = 0; i < 3000000; i++)
@@ -271,6 +330,12 @@ static void test_an_oversize_row_is_skipped_and_the_next_is_right(void **state)
                                      strlen(";3003:next|row;"));
     sl_buf_done(&text);
     sl_buf_done(&got);
+}
+
+static void test_an_oversize_row_is_skipped_and_the_next_is_right(void **state)
+{
+    (void)state;
+    with_each_scan(oversize_row);
 }
 
 /* Whole blocks, walked to their end: nothing of what was in their place before is seen again. */
@@ -397,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_every_case_at_every_chunk_size),
         cmocka_unit_test(test_nul_is_an_ordinary_byte),
         cmocka_unit_test(test_random_input_equals_the_reference),
+        cmocka_unit_test(test_random_input_at_every_chunk_size),
         cmocka_unit_test(test_large_rows_and_many_rows_survive_the_moving_buffer),
         cmocka_unit_test(test_an_oversize_row_is_skipped_and_the_next_is_right),
         cmocka_unit_test(test_a_buffer_that_is_thrown_away_whole),
