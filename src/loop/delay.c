@@ -26,9 +26,9 @@ static void arm(bool is_quiet)
 {
     quiet = is_quiet;
     turns = 0;
-    uv_update_time(sl_loop());
-    uint64_t ms = is_quiet ? sl_next_beat(QUIET_MS) - sl_loop_now_ms() : interval_ms;
-    due_ns = sl_now_ns() + ms * 1000000u;
+    uint64_t now_ms = sl_loop_now_ms();
+    uint64_t ms = is_quiet ? sl_next_beat(QUIET_MS) - now_ms : interval_ms;
+    due_ns = (now_ms + ms) * 1000000u; /* the loop's clock is the monotonic one, in milliseconds */
     if (!is_quiet)
         turn_ns = 0;
     else if (!turn_ns)
@@ -36,13 +36,21 @@ static void arm(bool is_quiet)
     uv_timer_start(timer, on_timer, ms, 0);
 }
 
-/* A timer of our own would be rounded to the loop's milliseconds and hide half of each; so it is
- * armed again each time, and lateness counts from the instant it was due. */
+/* A stall also delays the timers that could not be armed meanwhile: as if they had been. */
+static void note(uint64_t late_ns)
+{
+    uint64_t interval_ns = interval_ms * 1000000u;
+    for (; late_ns > interval_ns; late_ns -= interval_ns)
+        sl_histogram_add(delay->histogram, late_ns / 1000, 1);
+    sl_histogram_add(delay->histogram, late_ns / 1000, 1);
+}
+
+/* It is armed again each time, and lateness counts from the instant it was due. */
 static void on_timer(uv_timer_t *t)
 {
     uint64_t now_ns = sl_now_ns();
     (void)t;
-    sl_histogram_add(delay->histogram, now_ns > due_ns ? (now_ns - due_ns) / 1000 : 0, 1);
+    note(now_ns > due_ns ? now_ns - due_ns : 0);
     arm(turns <= QUIET_TURNS || quiet);
 }
 
@@ -62,7 +70,7 @@ static void on_rest(uv_prepare_t *p)
     (void)p;
     uint64_t least_ns = turn_ns + interval_ms * 1000000u, now_ns;
     if (turn_ns && (now_ns = sl_now_ns()) > least_ns)
-        sl_histogram_add(delay->histogram, (now_ns - least_ns) / 1000, 1);
+        note(now_ns - least_ns);
     turn_ns = 0;
 }
 

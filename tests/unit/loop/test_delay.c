@@ -26,6 +26,8 @@ static void block_once(void *arg)
     hog(20);
     UNTIL(sl_histogram_count(delays()) >= 2);
     EXPECT(sl_histogram_max_us(delays()) >= 17000); /* 20 ms less the interval and a rounding */
+    EXPECT(sl_histogram_count(delays()) >= 8);      /* a timer every 2 ms would have been late */
+    EXPECT(sl_histogram_quantile_us(delays(), 0.5) >= 5000);
     sl_loop_delay_watch(0);
 
     uint64_t after = sl_histogram_count(delays());
