@@ -20,9 +20,19 @@ uint64_t sl_now_ms(void)
     return sl_now_ns() / 1000000u;
 }
 
+int64_t sl_wall_us(void)
+{
+    return (int64_t)(read_clock(CLOCK_REALTIME) / 1000u);
+}
+
+int64_t sl_us_of_ms(int64_t ms)
+{
+    return ms < 0 || ms > INT64_MAX / 1000 ? 0 : ms * 1000;
+}
+
 int64_t sl_wall_ms(void)
 {
-    return (int64_t)(read_clock(CLOCK_REALTIME) / 1000000u);
+    return sl_wall_us() / 1000;
 }
 
 int64_t sl_days_from_civil(int64_t year, unsigned month, unsigned day)

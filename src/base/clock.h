@@ -9,6 +9,11 @@
 uint64_t sl_now_ms(void); /* monotonic, milliseconds */
 uint64_t sl_now_ns(void); /* monotonic, nanoseconds */
 int64_t sl_wall_ms(void); /* milliseconds since 1970, UTC */
+int64_t sl_wall_us(void); /* microseconds */
+
+/* A wall clock's milliseconds, as a message may claim them, in microseconds; 0 when they are beyond
+ * all reason. */
+int64_t sl_us_of_ms(int64_t ms);
 
 /* Writes "2026-11-22T03:10:00.120Z" (24 characters and NUL). */
 #define SL_ISO_BYTES 32

@@ -44,7 +44,9 @@ struct sl_batch {
     size_t credit_bytes;
     uint64_t tag;        /* the source's own mark: a delivery tag */
     uint64_t give_up_ms; /* loop clock: past it, an undelivered batch is released; 0: never */
-    int64_t published_at_ms, consumed_at_ms; /* wall clock, for latency by stage; 0: not known */
+    /* Wall clock in microseconds, for latency by stage; 0: not known. From the message that it came
+     * in published_at_us has milliseconds only. */
+    int64_t read_at_us, published_at_us, consumed_at_us;
 };
 
 /* A new batch holding credit_bytes already taken from credit (credit may be NULL). A small one gets

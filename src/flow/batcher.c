@@ -119,7 +119,8 @@ int sl_batcher_open(struct sl_batcher *batcher, struct sl_batch **ret_batch, str
             return rc;
         }
         batcher->open = sl_batch_new(credit, bytes);
-        batcher->origin.read_at_ms = sl_wall_ms();
+        batcher->open->read_at_us = sl_wall_us();
+        batcher->origin.read_at_ms = batcher->open->read_at_us / 1000;
         sl_batch_set_origin(batcher->open, &batcher->origin);
         batcher->open_since_ms = 0;
     }

@@ -6,8 +6,9 @@
  */
 #include <stdlib.h>
 
-#include "base/probe.h"
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/probe.h"
 #include "flow/flow_own.h"
 
 enum latency { SEEN, PUBLISHED, CONFIRMED, CONSUMED, WRITTEN, TOTAL, LATENCIES };
@@ -121,9 +122,9 @@ static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch,
 
 /* By lane: beside millions of rows in bulk nobody would see how late a live change is. */
 static void add_latency(const struct sl_flow *flow, enum sl_lane lane, enum latency stage,
-                        int64_t from_ms, int64_t to_ms, uint32_t rows)
+                        int64_t from_us, int64_t to_us, uint32_t rows)
 {
-    if (!from_ms || !to_ms || !rows)
+    if (!from_us || !to_us || !rows)
         return;
     struct sl_histogram **histogram = &flow->series->latencies[lane][stage];
     if (!*histogram)
@@ -131,49 +132,53 @@ static void add_latency(const struct sl_flow *flow, enum sl_lane lane, enum late
                          "stage_seconds", "Time a row needed for each stage, and in all.",
                          "lane=\"%s\",stage=\"%s\"", sl_lane_name(lane), latency_names[stage])
                          ->histogram;
-    uint64_t ms = to_ms > from_ms ? (uint64_t)(to_ms - from_ms) : 0;
-    sl_histogram_add(*histogram, ms * 1000, rows);
+    sl_histogram_add(*histogram, to_us > from_us ? (uint64_t)(to_us - from_us) : 0, rows);
 }
 
-/* From the change of each row until to_ms. A row whose source did not tell, or that only a full
- * read or a replay brings up again, counts from otherwise_ms; 0: not at all. Neighbours were often
+/* From the change of each row until to_us. A row whose source did not tell, or that only a full
+ * read or a replay brings up again, counts from otherwise_us; 0: not at all. Neighbours were often
  * changed at the same moment. */
 static void add_since_change(const struct sl_flow *flow, enum latency stage,
-                             const struct sl_batch *batch, int64_t to_ms, int64_t otherwise_ms)
+                             const struct sl_batch *batch, int64_t to_us, int64_t otherwise_us)
 {
-    int64_t from_ms = 0;
+    int64_t from_us = 0;
     uint32_t rows = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         bool old_news = batch->origin.full || batch->records[i].letter;
-        int64_t changed_ms = old_news ? 0 : batch->records[i].changed_at_ms;
-        if (!changed_ms)
-            changed_ms = otherwise_ms;
-        if (changed_ms != from_ms) {
-            add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
-            from_ms = changed_ms;
+        int64_t changed_us = old_news ? 0 : sl_us_of_ms(batch->records[i].changed_at_ms);
+        if (!changed_us)
+            changed_us = otherwise_us;
+        if (changed_us != from_us) {
+            add_latency(flow, batch->origin.lane, stage, from_us, to_us, rows);
+            from_us = changed_us;
             rows = 0;
         }
         rows++;
     }
-    add_latency(flow, batch->origin.lane, stage, from_ms, to_ms, rows);
+    add_latency(flow, batch->origin.lane, stage, from_us, to_us, rows);
 }
 
 /* --- probes --- */
 
-/* The batch has come to a stage, from_ms after its first row was changed, read or published (0: not
- * known). */
-#define STAGE_PROBE(name, batch, from_ms, to_ms)                                                   \
+/* The batch has come to a stage, so many milliseconds after its first row was changed, read or
+ * published (0: not known). */
+#define STAGE_PROBE(name, batch, from_us, to_us)                                                   \
     SL_PROBE6(name, (batch)->origin.feed, (batch)->origin.run, (batch)->origin.number,             \
-              (batch)->count, (int)(batch)->origin.lane, since(from_ms, to_ms))
+              (batch)->count, (int)(batch)->origin.lane, since_ms(from_us, to_us))
 
-static int64_t since(int64_t from_ms, int64_t to_ms)
+static int64_t since_ms(int64_t from_us, int64_t to_us)
 {
-    return from_ms && to_ms > from_ms ? to_ms - from_ms : 0;
+    return from_us && to_us > from_us ? (to_us - from_us) / 1000 : 0;
 }
 
-static int64_t changed_ms(const struct sl_batch *batch)
+static int64_t changed_us(const struct sl_batch *batch)
 {
-    return batch->count && !batch->origin.full ? batch->records[0].changed_at_ms : 0;
+    return batch->count && !batch->origin.full ? sl_us_of_ms(batch->records[0].changed_at_ms) : 0;
+}
+
+static int64_t read_us(const struct sl_batch *batch)
+{
+    return batch->read_at_us ? batch->read_at_us : sl_us_of_ms(batch->origin.read_at_ms);
 }
 
 /* --- the lag of live rows --- */
@@ -232,34 +237,34 @@ bool sl_flow_has_lag(const struct sl_flow *flow, const char *feed)
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch)
 {
     count_rows(flow, batch, TAKEN, sl_batch_read(batch));
-    if (batch->consumed_at_ms)
-        STAGE_PROBE(consumed, batch, batch->published_at_ms, batch->consumed_at_ms);
+    if (batch->consumed_at_us)
+        STAGE_PROBE(consumed, batch, batch->published_at_us, batch->consumed_at_us);
     else
-        STAGE_PROBE(seen, batch, changed_ms(batch), batch->origin.read_at_ms);
-    add_latency(flow, batch->origin.lane, CONSUMED, batch->published_at_ms, batch->consumed_at_ms,
+        STAGE_PROBE(seen, batch, changed_us(batch), read_us(batch));
+    add_latency(flow, batch->origin.lane, CONSUMED, batch->published_at_us, batch->consumed_at_us,
                 batch->count);
 }
 
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
-                           const struct sl_result *result, int64_t written_ms)
+                           const struct sl_result *result, int64_t written_us)
 {
-    int64_t read_ms = batch->origin.read_at_ms;
+    int64_t from_us = read_us(batch);
     enum sl_lane lane = batch->origin.lane;
     count_rows(flow, batch, DONE, result->applied);
     count_rows(flow, batch, STALE, result->stale);
     count_rows(flow, batch, DEAD, batch->dead_count);
-    if (!batch->consumed_at_ms) /* this flow is the first one */
-        add_since_change(flow, SEEN, batch, read_ms, 0);
+    if (!batch->consumed_at_us) /* this flow is the first one */
+        add_since_change(flow, SEEN, batch, from_us, 0);
     if (!flow->options.ledger) { /* and not the last one */
-        STAGE_PROBE(confirmed, batch, batch->published_at_ms, written_ms);
+        STAGE_PROBE(confirmed, batch, batch->published_at_us, written_us);
         count_rows(flow, batch, SUPERSEDED, batch->superseded);
-        add_latency(flow, lane, PUBLISHED, read_ms, batch->published_at_ms, batch->count);
-        add_latency(flow, lane, CONFIRMED, batch->published_at_ms, written_ms, batch->count);
+        add_latency(flow, lane, PUBLISHED, from_us, batch->published_at_us, batch->count);
+        add_latency(flow, lane, CONFIRMED, batch->published_at_us, written_us, batch->count);
         return;
     }
-    add_latency(flow, lane, WRITTEN, batch->consumed_at_ms ? batch->consumed_at_ms : read_ms,
-                written_ms, batch->count);
-    add_since_change(flow, TOTAL, batch, written_ms, read_ms);
-    STAGE_PROBE(written, batch, changed_ms(batch), written_ms);
-    note_lag(flow, batch, written_ms);
+    add_latency(flow, lane, WRITTEN, batch->consumed_at_us ? batch->consumed_at_us : from_us,
+                written_us, batch->count);
+    add_since_change(flow, TOTAL, batch, written_us, from_us);
+    STAGE_PROBE(written, batch, changed_us(batch), written_us);
+    note_lag(flow, batch, written_us / 1000);
 }

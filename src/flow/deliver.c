@@ -161,10 +161,10 @@ static int deliver(struct sl_flow *flow, struct sl_batch *batch)
                    SL_N("rows", batch->count), SL_T("error", err.message));
         return rc;
     }
-    int64_t written_ms = sl_wall_ms();
+    int64_t written_us = sl_wall_us();
     rc = keep_books(flow, batch, &result);
     if (rc == SL_OK)
-        sl_flow_count_written(flow, batch, &result, written_ms);
+        sl_flow_count_written(flow, batch, &result, written_us);
     else
         batch->dead_count = found_dead; /* released as it came: it will be written again */
     return rc;

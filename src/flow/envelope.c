@@ -253,7 +253,7 @@ int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope
         .lane = batch->origin.lane, /* told by the queue, not by the message */
     };
     batch->superseded = (uint32_t)envelope->superseded;
-    batch->published_at_ms = envelope->published_at_ms;
+    batch->published_at_us = sl_us_of_ms(envelope->published_at_ms);
     return SL_OK;
 }
 

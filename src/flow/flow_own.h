@@ -63,6 +63,6 @@ struct sl_flow_series *sl_flow_series_new(void);
 void sl_flow_series_free(struct sl_flow_series *series);
 void sl_flow_count_read(const struct sl_flow *flow, const struct sl_batch *batch);
 void sl_flow_count_written(const struct sl_flow *flow, const struct sl_batch *batch,
-                           const struct sl_result *result, int64_t written_ms);
+                           const struct sl_result *result, int64_t written_us);
 
 #endif

@@ -43,7 +43,7 @@ static int after_row(struct slice *slice, size_t length, struct sl_err *err)
 
 static int64_t published_at(const struct sl_batch *batch)
 {
-    return batch->published_at_ms ? batch->published_at_ms : sl_wall_ms();
+    return batch->published_at_us ? batch->published_at_us / 1000 : sl_wall_ms();
 }
 
 static void json_text(struct sl_buf *out, const char *key, struct sl_str text)

@@ -68,7 +68,7 @@ static void make_labels(const struct sl_batch *batch, struct labels *ret)
              origin->entity, origin->number);
     snprintf(ret->source, sizeof ret->source, "/sluice/%s", origin->feed);
     make_traceparent(ret->traceparent, sizeof ret->traceparent);
-    sl_iso_format(batch->published_at_ms, ret->time);
+    sl_iso_format(batch->published_at_us / 1000, ret->time);
 
     const struct sl_amqp_header headers[] = {
         {"traceparent",             ret->traceparent },
@@ -146,16 +146,16 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
         .headers = labels->headers,
         .body = body,
     };
-    uint64_t began_ms = sl_loop_now_ms();
+    uint64_t began_ns = sl_now_ns();
     int rc = sl_channel_publish(self->link.publish, &message, sl_deadline_in(budget_ms), err);
-    uint64_t waited_ms = sl_loop_now_ms() - began_ms;
+    uint64_t waited_us = (sl_now_ns() - began_ns) / 1000;
     free(labels);
     if (rc != SL_OK)
-        return judge(self, batch->origin.lane, rc, waited_ms, err);
+        return judge(self, batch->origin.lane, rc, waited_us / 1000, err);
     self->refusals = 0;
     sl_metric_add(self->messages, 1);
     sl_metric_add(self->bytes, (int64_t)body.length);
-    sl_histogram_add(self->confirm->histogram, waited_ms * 1000, 1);
+    sl_histogram_add(self->confirm->histogram, waited_us, 1);
     return SL_OK;
 }
 
@@ -165,9 +165,9 @@ static int encode_and_publish(struct amqp_sink *self, struct sl_batch *batch, ui
     enum sl_content content = (enum sl_content)self->link.broker->settings->content;
     struct sl_buf body;
     sl_buf_init(&body);
-    batch->published_at_ms = sl_wall_ms();
+    batch->published_at_us = sl_wall_us();
     SL_PROBE6(published, batch->origin.feed, batch->origin.run, batch->origin.number, batch->count,
-              (int)batch->origin.lane, batch->published_at_ms - batch->origin.read_at_ms);
+              (int)batch->origin.lane, batch->published_at_us / 1000 - batch->origin.read_at_ms);
     int rc = sl_message_encode(batch, content, &body, err);
     if (rc == SL_OK)
         rc = publish(self, batch, content, sl_buf_view(&body), budget_ms, err);

@@ -228,7 +228,7 @@ static struct sl_batch *finished(struct sl_batch *batch, const struct sl_held *h
 {
     batch->tag = (uint64_t)generation << TAG_BITS | held->tag;
     batch->give_up_ms = held->give_up_ms;
-    batch->consumed_at_ms = held->arrived_ms;
+    batch->consumed_at_us = held->arrived_us;
     sl_batch_settle_credit(batch);
     return batch;
 }

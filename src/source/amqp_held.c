@@ -11,7 +11,7 @@ void sl_held_add(struct sl_held_list *list, const struct sl_amqp_delivery *deliv
     struct sl_held *held = SL_NEW(struct sl_held);
     held->tag = delivery->tag;
     held->give_up_ms = give_up_ms;
-    held->arrived_ms = sl_wall_ms();
+    held->arrived_us = sl_wall_us();
     held->content_type = sl_strndup(delivery->content_type.at, delivery->content_type.length);
     held->message_id = sl_strndup(delivery->message_id.at, delivery->message_id.length);
     held->body = delivery->body;

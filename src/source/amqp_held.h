@@ -8,7 +8,7 @@ struct sl_held {
     struct sl_held *next;
     uint64_t tag;
     uint64_t give_up_ms; /* loop clock: it must be given back by then */
-    int64_t arrived_ms;  /* wall clock */
+    int64_t arrived_us;  /* wall clock */
     char *content_type, *message_id;
     char *body; /* NULL: too large to be read */
     size_t size;

@@ -177,7 +177,7 @@ static enum sl_unreadable_fate show(const struct walk *walk, const struct arrive
     if (batch) {
         message.feed = batch->origin.feed;
         message.entity = batch->origin.entity;
-        message.published_at_ms = batch->published_at_ms;
+        message.published_at_ms = batch->published_at_us / 1000;
     } else if (!event) {
         split_key(key, &message.feed, &message.entity);
     }

@@ -31,7 +31,7 @@ static inline struct sl_batch *fuzz_trip(struct sl_batch *batch, enum sl_content
     struct sl_buf out;
     struct sl_err err = {0};
     sl_buf_init(&out);
-    batch->published_at_ms = 1;
+    batch->published_at_us = 1000;
     int rc = sl_message_encode(batch, content, &out, &err);
     if (rc == SL_OK) {
         again = sl_batch_new(NULL, 0);

@@ -27,8 +27,8 @@ static void stamp(struct rig *rig, struct sl_batch *batch)
 {
     int64_t base_ms = rig->base_ms;
     batch->origin.read_at_ms = base_ms + 3000;
-    batch->published_at_ms = base_ms + 10000;
-    batch->consumed_at_ms = rig->no_ledger ? 0 : base_ms + 30000;
+    batch->published_at_us = (base_ms + 10000) * 1000;
+    batch->consumed_at_us = rig->no_ledger ? 0 : (base_ms + 30000) * 1000;
     for (uint32_t i = 1; i < batch->count; i++)
         batch->records[i].changed_at_ms = base_ms + 1000;
 }
@@ -49,6 +49,27 @@ static void time_stages(void *arg)
     EXPECT(spans("consumed", first ? 0 : 60, 20000));
     EXPECT(spans("written", first ? 0 : 60, 70000));
     EXPECT(spans("total", first ? 0 : 60, 99000));
+    rig_free(rig);
+}
+
+/* Most stages of a live row take less than a millisecond or two. */
+static void stamp_finely(struct rig *rig, struct sl_batch *batch)
+{
+    stamp(rig, batch);
+    batch->consumed_at_us = batch->published_at_us + 400;
+}
+
+static void time_finely(void *arg)
+{
+    struct sl_flow_options options = usual_options;
+    struct rig *rig = rig_new(20);
+    (void)arg;
+    rig->stamp = stamp_finely;
+    rig->base_ms = sl_wall_ms() - 100000;
+    options.ledger = true;
+    rig_finish(rig, rig_start(rig, &options));
+    uint64_t found_us = sl_histogram_quantile_us(stage("consumed"), 0.5);
+    EXPECT(found_us >= 380 && found_us <= 420);
     rig_free(rig);
 }
 
@@ -92,6 +113,12 @@ static void each_stage_is_timed_by_the_flow_that_ends_it(void **state)
     (void)state;
     run_in_fiber(time_stages, NULL);
     run_in_fiber(time_stages, "the first flow of two");
+}
+
+static void stages_shorter_than_a_millisecond_are_told(void **state)
+{
+    (void)state;
+    run_in_fiber(time_finely, NULL);
 }
 
 /* --- lag --- */
@@ -190,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_stage_is_timed_by_the_flow_that_ends_it),
+        cmocka_unit_test(stages_shorter_than_a_millisecond_are_told),
         cmocka_unit_test(a_full_read_spoils_no_latency),
         cmocka_unit_test(the_worst_live_row_is_the_lag),
         cmocka_unit_test(rows_are_counted_for_their_feed),

@@ -44,7 +44,7 @@ static struct sl_batch *make_batch(uint32_t count)
                                                    .full = true,
                                                    .read_at_ms = 1795317000120});
     batch->superseded = 5;
-    batch->published_at_ms = 1795317000777;
+    batch->published_at_us = 1795317000777000;
     for (uint32_t i = 0; i < count; i++) {
         struct sl_record *record = sl_batch_add(batch);
         char id[32];
@@ -83,7 +83,7 @@ static void check_equal(const struct sl_batch *a, const struct sl_batch *b)
         assert_string_equal(a->origin.seen, b->origin.seen);
     assert_int_equal(a->origin.read_at_ms, b->origin.read_at_ms);
     assert_int_equal(a->superseded, b->superseded);
-    assert_int_equal(a->published_at_ms, b->published_at_ms);
+    assert_int_equal(a->published_at_us, b->published_at_us);
     assert_int_equal(a->count, b->count);
     for (uint32_t i = 0; i < a->count; i++) {
         const struct sl_record *x = &a->records[i], *y = &b->records[i];
