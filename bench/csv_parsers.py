@@ -14,6 +14,7 @@ import report
 from peers import SOURCES, TOOLS
 from servers import ServerError, build_dir
 from stage import CACHE, Stage
+from turns import turns
 
 MIB, QUICK_MIB, PASSES, QUICK_PASSES = 64, 16, 5, 3
 ROUNDS, QUICK_ROUNDS = 5, 3
@@ -58,9 +59,8 @@ def measure(made, quick):
     spent = {}
     for name, path in made.items():
         found = {}
-        for number in range(QUICK_ROUNDS if quick else ROUNDS):
-            parsers = list(drivers().items())
-            for parser, (before, after) in parsers if number % 2 == 0 else parsers[::-1]:
+        for order in turns(list(drivers().items()), QUICK_ROUNDS if quick else ROUNDS):
+            for parser, (before, after) in order:
                 told = drive([*before, path, QUICK_PASSES if quick else PASSES, *after])
                 found[parser] = {key: told[key] for key in ("rows", "cells", "bytes", "hash")}
                 spent.setdefault(parser, {}).setdefault(name, []).append(

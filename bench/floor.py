@@ -16,6 +16,7 @@ from peers import Peer
 from servers import ROOT, Process, free_port
 from sim_client import TRACK, Service
 from stage import DATABASE, Stage, program
+from turns import turns
 
 PAGE = ROOT / "docs/PERFORMANCE.md"
 BEGIN = "<!-- ./dev bench floor --publish writes this -->"
@@ -63,9 +64,9 @@ def run(options, say):
     with Stage(say) as stage:
         stage.quick, stage.way = True, None
         stage.start()
-        for number in range(1 if options.quick else ROUNDS):
+        for order in turns(NAMES, 1 if options.quick else ROUNDS):
             for case in WAYS:
-                for name in NAMES if number % 2 == 0 else NAMES[::-1]:
+                for name in order:
                     outcome = measure(stage, case, name)
                     say(f"{case}: {latency.line(name, outcome)}")
                     outcomes[case][name].append(outcome)

@@ -10,6 +10,7 @@ from latency_cases import CASES, Posted
 from latency_reader import ANY, Reader
 from peers import PEERS
 from stage import DATABASE
+from turns import turns
 
 SLUICE, CASE = "sluice-json", CASES["ingest-20"]
 NUMBERS = ("p50_ms", "p99_ms", "cpu_ms_per_change")
@@ -52,12 +53,12 @@ def cpu_ns(processes):
 
 
 def run(stage, systems, rounds, quick):
-    """{system: its Outcomes}, of sluice and those peers that are among systems; each goes first in turn."""
+    """{system: its Outcomes}, of sluice and those peers that are among systems; each begins a round in turn."""
     names = [name for name in (SLUICE, *PEERS) if name in systems and name != "bento-csv"]
     outcomes = {name: [] for name in names}
     stage.quick, stage.way = quick, None
-    for number in range(rounds):
-        for name in names if number % 2 == 0 else names[::-1]:
+    for number, order in enumerate(turns(names, rounds)):
+        for name in order:
             one = (latency.measure(stage, CASE, quick) if name == SLUICE
                    else measure(stage, PEERS[name], quick))
             outcomes[name].append(one)

@@ -16,6 +16,7 @@ from peers import PEERS, missing
 from prepared import prepare, verify
 from servers import ServerError
 from stage import Stage
+from turns import turns
 
 ROWS, ROUNDS = 200_000, 5
 QUICK_ROWS, QUICK_ROUNDS = 60_000, 3
@@ -86,13 +87,12 @@ def default_systems(quick, say):
 
 
 def measure(stage, chosen, rows, count, documents):
-    """{system: its rounds}, and whether every document was right. Each goes first in turn."""
+    """{system: its rounds}, and whether every document was right. The order is another one in each round."""
     rounds = {system.name: [] for system in chosen}
     good = True
     stage.clear()
     SYSTEMS["limit-2"].round(stage, rows, documents)  # mongod's first writes are slow: not counted
-    for number in range(count):
-        order = chosen if number % 2 == 0 else chosen[::-1]
+    for number, order in enumerate(turns(chosen, count)):
         for system in order:
             stage.clear()
             one = system.round(stage, rows, documents)
