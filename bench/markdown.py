@@ -11,7 +11,13 @@ PLOTS = (("bulk", "rows a second and CPU time"), ("latency", "one change, by per
 NAMES = {"sluice-json": "**sluice**", "sluice-bson": "**sluice**, BSON messages", "bento": "Bento, from the zip",
          "bento-csv": "Bento, from unzipped CSV", "pipeline": "pandas, API and consumer in Go",
          "limit-1": "MongoDB alone, 1 connection", "limit-2": "MongoDB alone, 2 connections",
-         "limit-4": "MongoDB alone, 4 connections", "limit-2-insert": "MongoDB alone, 2 connections, insertions"}
+         "limit-4": "MongoDB alone, 4 connections", "limit-2-insert": "MongoDB alone, 2 connections, insertions",
+         "limit-1-plain": "MongoDB alone, 1 connection, no guard", "limit-2-plain": "MongoDB alone, 2 connections, no guard",
+         "limit-4-plain": "MongoDB alone, 4 connections, no guard",
+         "sluice-json-again": "**sluice**, over existing documents",
+         "sluice-bson-again": "**sluice**, BSON messages, over existing documents",
+         "pipeline-again": "pandas, API and consumer in Go, over existing documents",
+         "limit-2-again": "MongoDB alone, 2 connections, over existing documents"}
 
 
 def block(result, meta):

@@ -15,7 +15,8 @@ TERMINALS = {"png": "pngcairo noenhanced size 900,{height} font 'sans,11'",
              "svg": "svg noenhanced size 900,{height} font 'sans,13' background 'white'"}
 SLUICE, PEER, LIMIT = "0x1f6f8b", "0xd98e04", "0x9aa5ab"
 COLORS = {"sluice-json": SLUICE, "bento": PEER, "pipeline": "0xa23b3b", "bento-csv": "0x7a5c9e"}
-BARS = ("limit-1", "limit-2", "limit-4", "limit-2-insert", "sluice-json", "sluice-bson", "pipeline", "bento-csv", "bento")
+BARS = ("limit-1", "limit-2", "limit-4", "limit-2-insert", "sluice-json", "sluice-bson", "pipeline", "bento-csv", "bento",
+        "limit-2-again", "sluice-json-again", "sluice-bson-again", "pipeline-again")
 STYLE = """set border 3 lc rgb '#666666'; set tics nomirror textcolor rgb '#333333'
 set grid ytics lc rgb '#dddddd' lt 1; set key left top textcolor rgb '#333333'
 """
@@ -93,7 +94,7 @@ def bulk(result):
 
 
 def color(name):
-    return SLUICE if name.startswith("sluice") else LIMIT if name.startswith("limit") else COLORS[name]
+    return SLUICE if name.startswith("sluice") else LIMIT if name.startswith("limit") else COLORS[name.removesuffix("-again")]
 
 
 def latency(percentiles_ms):

@@ -18,6 +18,8 @@ from stage import CACHE, COMPANY, FEED, LABEL, SEED
 RUN = f"{FEED}-000001"
 META = b"\x03_sluice\x00"  # how the element _sluice begins in BSON
 SHOWN = 3
+STRETCH = 1000  # rows, of which the last one tells of all
+OLD = {"StatusCode": "as it was before"}  # what no record of the simulator is
 AT = datetime.datetime(2026, 11, 22)
 
 _CONVERT = {
@@ -44,6 +46,30 @@ def prepare(stage, rows):
             out.write(document(record, stage.types, number))
     unfinished.rename(path)
     return path
+
+
+def older(stage, documents):
+    """The file of the same documents in an older state, of versions that every load exceeds."""
+    path = documents.with_name(documents.name.replace("documents", "older"))
+    if path.exists():
+        return path
+    for old in CACHE.glob(f"older-{documents.name.split('-')[1]}-*"):
+        old.unlink()
+    stage.say("preparing the same in an older state (kept, too)")
+    unfinished = path.with_suffix(".part")
+    with open(unfinished, "wb") as out:
+        for number, one in enumerate(_split(documents.read_bytes())):
+            fields = {**bson.decode(one), **OLD}
+            fields["_sluice"]["v"] = Int64(number)
+            out.write(bson.encode(fields))
+    unfinished.rename(path)
+    return path
+
+
+def stretch_ends(documents):
+    """_id of the last document of each stretch."""
+    ids = [_id_of(one) for one in _split(documents.read_bytes())]
+    return [ids[min(at + STRETCH, len(ids)) - 1] for at in range(0, len(ids), STRETCH)]
 
 
 def document(record, types, number):

@@ -50,6 +50,7 @@ class Stage:
         self.sim = _CachedSim(self.dir / "d365")
         self.client = None
         self.types = {}      # column -> type, of those that are not strings
+        self.renewed = None  # tells how many rows are written, when all documents are there before
         self.sluices = self.logs = 0
         self._children = []  # what rounds have started
 
@@ -147,14 +148,20 @@ class Stage:
     def state(self):
         return self.client[STATE_DATABASE]
 
+    def written(self):
+        """How many rows are written. Of an empty collection its metadata tell: looking often costs next to nothing."""
+        return self.renewed() if self.renewed else self.documents.estimated_document_count()
+
     def clear(self):
         """An empty database, and nothing of the one before left to be written."""
+        self.renewed = None
         for name in (DATABASE, STATE_DATABASE):
             self.client.drop_database(name)
         self.client.admin.command("fsync")
 
     def sluice(self, content):
-        """A sluice with default settings but for the form of its messages."""
+        """A sluice with default settings, but for the form of its messages and for poll_interval: how soon a finished
+        package is noticed is a setting, and would be added to the seconds of a load."""
         self.sluices += 1
         return self.adopt(Sluice(self.dir, name=f"sluice-{self.sluices}",
                                  config=self.sluice_config(content)))
@@ -188,14 +195,11 @@ class Stage:
 
 
 def watch(stage, rows, processes, timeout_s, tell=None):
-    """Looks at the collection until it has that many documents; gives the wall clock then. Fails at once
-    when one of the processes has.
-
-    The count comes from the collection's metadata: looking often costs next to nothing.
-    """
+    """Looks at the collection until so many rows are written; gives the wall clock then. Fails at once when one of the
+    processes has."""
     deadline = time.monotonic() + timeout_s
     told = time.monotonic()
-    while (count := stage.documents.estimated_document_count()) < rows:
+    while (count := stage.written()) < rows:
         if time.monotonic() > deadline:
             raise ServerError(f"{count:,} of {rows:,} documents after {timeout_s:.0f} s\n"
                               + "\n".join(f"{one.name}: {one.log_tail()}" for one in processes))

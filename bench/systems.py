@@ -1,4 +1,4 @@
-"""The systems that are compared. Each has a name and does one round on an empty database."""
+"""The systems that are compared. Each has a name and does one round on an empty database (again.py: on a full one)."""
 
 import dataclasses
 import json

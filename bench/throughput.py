@@ -12,6 +12,7 @@ import one_change
 import plots
 import report
 import systems
+from again import Again
 from peers import PEERS, missing
 from prepared import prepare, verify
 from servers import ServerError
@@ -22,10 +23,12 @@ ROWS, ROUNDS = 200_000, 5
 QUICK_ROWS, QUICK_ROUNDS = 60_000, 3
 QUICK_CHANGE_ROUNDS = 1
 PACKAGE_S = 300  # to make the package, at most
-SYSTEMS = {**systems.SYSTEMS, **PEERS}
-DEFAULT = ("limit-1", "limit-2", "limit-4", "limit-2-insert", "sluice-json", "sluice-bson", "pipeline",
-           "bento", "bento-csv")
-QUICK_LEAVES_OUT = ("bento-csv", "limit-2-insert")
+ONCE = {**systems.SYSTEMS, **PEERS}
+OVER_EXISTING = ("limit-2", "sluice-json", "sluice-bson", "pipeline")
+SYSTEMS = {**ONCE, **{one.name: one for one in (Again(ONCE[name]) for name in OVER_EXISTING)}}
+QUICK = ("limit-1", "limit-2", "limit-4", "sluice-json", "sluice-bson", "pipeline", "bento")
+DEFAULT = (*QUICK, "bento-csv", "limit-1-plain", "limit-2-plain", "limit-4-plain", "limit-2-insert",
+           *(f"{name}-again" for name in OVER_EXISTING))
 PART = "latest-part.json"
 
 
@@ -82,8 +85,8 @@ def default_systems(quick, say):
     absent = missing()
     for name, tool in absent.items():
         say(f"without {name}: {tool} was not built (./dev setup bench says why)")
-    return [name for name in DEFAULT
-            if name not in absent and not (quick and name in QUICK_LEAVES_OUT)]
+    return [name for name in (QUICK if quick else DEFAULT)
+            if name.removesuffix("-again") not in absent]
 
 
 def measure(stage, chosen, rows, count, documents):
