@@ -11,6 +11,7 @@ import subprocess
 
 import goals
 import report
+from meter import Meter, ended_cpu_s
 from peers import SOURCES, TOOLS
 from servers import ServerError, build_dir
 from stage import CACHE, Stage
@@ -46,29 +47,33 @@ def run(options, say):
         stage.sim.start()
         stage.fill(ROWS, FILL_S)
         made = files(stage, options.quick)
-    result = measure(made, options.quick)
+    result, shares = measure(made, options.quick)
     print("\n".join([*table(result), "", *goals.csv(result)]))
-    path = report.write("csv.json", {"csv_gb_per_s": result, "_meta": report.machine()})
+    path = report.write("csv.json", {"csv_gb_per_s": result, "_meta": {
+        **report.others(shares), **report.machine()}})
     say(f"in {path}")
     return 0
 
 
 def measure(made, quick):
-    """{parser: {file: GB/s}} of the files made, medians of rounds in which all take turns. To be called when no server
-    runs: what a mongod writes takes its share of the memory's bandwidth, and the fastest parsers need most of it."""
-    spent = {}
+    """{parser: {file: GB/s}} of the files made, medians of rounds in which all take turns, and what others took in each
+    round of a file. To be called when no server runs: what a mongod writes takes its share of the memory's bandwidth, and
+    the fastest parsers need most of it."""
+    spent, shares = {}, {}
     for name, path in made.items():
         found = {}
         for order in turns(list(drivers().items()), QUICK_ROUNDS if quick else ROUNDS):
+            meter, ended_s = Meter({}), ended_cpu_s()
             for parser, (before, after) in order:
                 told = drive([*before, path, QUICK_PASSES if quick else PASSES, *after])
                 found[parser] = {key: told[key] for key in ("rows", "cells", "bytes", "hash")}
                 spent.setdefault(parser, {}).setdefault(name, []).append(
                     statistics.median(told["cpu_s"]))
+            shares.setdefault(f"csv-{name}", []).append(meter.stop(ended_cpu_s() - ended_s)[1])
         check(name, found)
     sizes = {name: path.stat().st_size for name, path in made.items()}
     return {parser: {name: round(sizes[name] / statistics.median(times) / 1e9, 3)
-                     for name, times in by_file.items()} for parser, by_file in spent.items()}
+                     for name, times in by_file.items()} for parser, by_file in spent.items()}, shares
 
 
 def drive(command):

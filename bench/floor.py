@@ -13,7 +13,7 @@ import one_change
 import report
 from latency_cases import CASES, DELAY_MS, TABLE
 from peers import Peer
-from servers import ROOT, Process, free_port
+from servers import ROOT, Process, ServerError, free_port
 from sim_client import TRACK, Service
 from stage import DATABASE, Stage, program
 from turns import turns
@@ -30,7 +30,7 @@ NAMES = ("sockets", "libraries", SLUICE)
 class Floor(Peer):
     """bench-floor. asks: for each change it asks the simulated Dataverse, as after a bell."""
 
-    queue = "floor"
+    queue, columns = "floor", False
 
     def __init__(self, name, asks):
         super().__init__(name)
@@ -60,6 +60,8 @@ def delta(stage):
 
 
 def run(options, say):
+    if options.publish and options.quick:
+        raise ServerError("--publish takes no --quick: the table is of medians")
     outcomes = {case: {name: [] for name in NAMES} for case in WAYS}
     with Stage(say) as stage:
         stage.quick, stage.way = True, None
@@ -72,8 +74,9 @@ def run(options, say):
                     outcomes[case][name].append(outcome)
     result = {case: {name: spread([one.cpu_ms_per_change for one in done]) for name, done in by_name.items()}
               for case, by_name in outcomes.items()}
-    meta = {"quick": options.quick, **report.machine(), "others_most": max(
-        one.others_cpu for by_name in outcomes.values() for done in by_name.values() for one in done)}
+    others = report.others({(case, name): [one.others_cpu for one in done]
+                            for case, by_name in outcomes.items() for name, done in by_name.items()})
+    meta = {"quick": options.quick, **report.machine(), **others}
     print("\n".join(block(result, meta)))
     say(f"in {report.write('floor.json', {**result, '_meta': meta})}")
     if not options.publish:
@@ -101,4 +104,4 @@ def block(result, meta):
         cells = (f"{one['median']:.2f} ({one['least']:.2f} to {one['most']:.2f})" for one in result[case].values())
         yield f"| {title} | " + " | ".join(cells) + " |"
     yield (f"\n{meta['at'][:10]}, {meta['cpus']} CPUs ({meta['cpu']}), medians of {1 if meta['quick'] else ROUNDS} "
-           f"rounds (least to most); {meta['sluice']}. Other programs took at most {meta['others_most']:.0%} of the machine.")
+           f"rounds (least to most); {meta['sluice']}. {report.others_line(meta)}")

@@ -9,12 +9,11 @@ import markdown
 import plots
 import report
 from latency_cases import Posted
-from latency_reader import Reader
 from memory import check_disk
 from peers import missing
 from prepared import verify_sample
 from servers import ROOT, ServerError, Sluice
-from stage import DATABASE, Stage, watch
+from stage import Stage, watch
 from systems import timeout_s
 from throughput import SYSTEMS
 
@@ -46,7 +45,7 @@ def run(options, say):
         for count in APPLIERS:
             result["appliers"][count] = by_appliers(stage, count, rows)
     print("\n".join(table(result)))
-    meta = {"quick": options.quick, "others_most": others_most(result), **report.machine()}
+    meta = {"quick": options.quick, **report.others(shares(result)), **report.machine()}
     path = report.write("growth.json", {**result, "_meta": meta})
     say(f"in {path}; all in all {time.monotonic() - begun:.0f} s")
     return publish(result, meta, say) if options.publish else 0
@@ -60,10 +59,10 @@ def publish(result, meta, say):
     return 0
 
 
-def others_most(result):
+def shares(result):
     measured = [*result["feeds"].values(), *result["appliers"].values(),
                 *(one for sizes in result["rows"].values() for one in sizes.values())]
-    return max(one["others_cpu"] for one in measured)
+    return {number: [one["others_cpu"]] for number, one in enumerate(measured)}
 
 
 # --- rows ---
@@ -77,10 +76,12 @@ def by_rows(result, rows, say):
         stage.fill(rows, 3600)
         for name in ("sluice-json", *peers):
             stage.clear()
-            one = SYSTEMS[name].round(stage, rows, None)
-            if name == "sluice-json" and not (verdict := verify_sample(stage, rows)).good:
-                raise ServerError(f"{rows:,} rows: {verdict}")
-            say(f"{rows:,} rows, {name}: {one.rows_per_s:,.0f} rows/s, {one.rss_mib:.0f} MiB")
+            system = SYSTEMS[name]
+            one = system.round(stage, rows, None)
+            verdict = verify_sample(stage, rows, system.exact, system.cell)
+            if not verdict.good:
+                raise ServerError(f"{rows:,} rows, {name}: {verdict}")
+            say(f"{rows:,} rows, {name}: {one.rows_per_s:,.0f} rows/s, {one.rss_mib:.0f} MiB; {verdict}")
             result.setdefault(name, {})[rows] = {key: round(getattr(one, key), 3) for key in NUMBERS}
 
 
@@ -183,7 +184,7 @@ def block(result, meta):
                f"| {one['rss_mib']:.0f} |")
     yield "\nPlots: [rows a second, latency and memory](bench/scaling.svg) · [memory by the size of a package](bench/memory.svg)"
     yield (f"\n{meta['at'][:10]}, {meta['cpus']} CPUs ({meta['cpu']}), one round each; {meta['sluice']}. "
-           f"Other programs took at most {meta['others_most']:.0%} of the machine.")
+           f"{report.others_line(meta)}")
 
 
 def cells(one):

@@ -10,6 +10,7 @@ import time
 import goals
 import report
 from latency import cpu_of
+from meter import ended_cpu_s
 from servers import Sluice
 from stage import COLLECTION, LABEL, PROJECT, Stage
 
@@ -28,7 +29,7 @@ class Idle:
     cpu_percent: float = 0   # of one core
     wakes_per_s: float = 0   # how often it was put on a CPU
     rss_mib: float = 0
-    others_cpu: float = 0
+    others_cpu: list = dataclasses.field(default_factory=list)  # while it started, while it rested
 
 
 def run(options, say):
@@ -37,7 +38,7 @@ def run(options, say):
         result = measure(stage, options.quick)
     print("\n".join(table(result)))
     path = report.write("idle.json", {**keys(result), "_meta": {
-        "quick": options.quick, "others_most": max(one.others_cpu for one in result.values()),
+        "quick": options.quick, **report.others(shares(result)),
         **report.machine(), "feeds": {count: vars(one) for count, one in result.items()}}})
     say(f"in {path}")
     return 0
@@ -60,12 +61,16 @@ def keys(result):
             "start_300_ms": round(result[max(FEEDS)].start_ms, 1)}
 
 
+def shares(result):
+    return {f"idle-{count}": one.others_cpu for count, one in result.items()}
+
+
 def table(result):
     yield (f"\n  {'idle, by feeds':20}{'CPU %':>8}{'wakes/s':>9}{'start ms':>10}{'first ms':>10}"
            f"{'peak MiB':>10}{'others':>8}")
     for count, one in result.items():
         yield (f"  {count:>20}{one.cpu_percent:>8.3f}{one.wakes_per_s:>9.1f}{one.start_ms:>10.1f}"
-               f"{one.first_ms:>10.1f}{one.rss_mib:>10.1f}{one.others_cpu:>8.0%}")
+               f"{one.first_ms:>10.1f}{one.rss_mib:>10.1f}{max(one.others_cpu):>8.0%}")
     yield "\ngoals"
     yield from goals.at_rest(keys(result))
 
@@ -90,11 +95,12 @@ def config(stage, count):
 def by_feeds(stage, count, quick, rests=True):
     stage.clear()
     sluice = stage.adopt(Sluice(stage.dir, name=f"idle-{count}", config=config(stage, count)))
-    starts = []
+    starts, meter, ended_s = [], stage.meter(), ended_cpu_s()
     for _ in range(1 + (QUICK_STARTS if quick else STARTS)):
         sluice.stop()
         starts.append(start(sluice))
-    one = Idle(statistics.median(starts[1:]), starts[0])
+    _, others = meter.stop(ended_cpu_s() - ended_s + sluice.cpu_s())
+    one = Idle(statistics.median(starts[1:]), starts[0], others_cpu=[others])
     if rests:
         rest(stage, sluice, QUICK_SECONDS if quick else SECONDS, one)
     stage.say(f"{count} feeds: start {one.start_ms:.0f} ms"
@@ -109,7 +115,7 @@ def rest(stage, sluice, seconds, one):
     time.sleep(seconds)
     took_s, used_s = time.monotonic() - begun, (cpu_of(sluice) - cpu_ns) / 1e9
     one.cpu_percent, one.wakes_per_s = used_s / took_s * 100, (switches(sluice) - wakes) / took_s
-    _, one.others_cpu = meter.stop(used_s)
+    one.others_cpu.append(meter.stop(used_s)[1])
     one.rss_mib = sluice.peak_rss_mib()
 
 

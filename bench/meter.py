@@ -2,9 +2,16 @@
 
 import os
 import pathlib
+import resource
 import time
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def ended_cpu_s():
+    """CPU seconds of all children that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Meter:

@@ -52,7 +52,7 @@ def load(name, say):
     if not path.exists():
         return None
     result = json.loads(path.read_text())
-    others = result["_meta"].get("others_most", 1)
+    others = result["_meta"].get("others_median", 1)
     if others > NOISE:
         say(f"{name} is not drawn: other programs took up to {others:.0%} of the machine meanwhile")
         return None

@@ -117,18 +117,28 @@ def _expected(path, exact, cell):
             for one in _split(path.read_bytes())}
 
 
-def verify_sample(stage, rows, stretches=20, length=500):
+def verify_sample(stage, rows, exact=True, cell=None, stretches=20, length=500):
     """As verify, for stretches of the table, its ends among them; the count is that of all."""
+    content = _content if exact else _fields
     verdict = Verdict(0)
     verdict.invented = max(stage.documents.count_documents({}) - rows, 0)
     starts = {max(rows - length, 0) * part // (stretches - 1) for part in range(stretches)}
     for start in sorted(starts):
         records = stage.sim.truth(LABEL, COMPANY, **{"from": start, "limit": length})
-        expected = {record["key"]: _content(document(record, stage.types, 0))
-                    for record in records}
+        wanted = (document(record, stage.types, 0) for record in records)
+        expected = {_id_of(one): _content(one) if exact else _fields(one, cell) for one in wanted}
         verdict.rows += len(expected)
         _compare(stage.documents.find_raw_batches({"_id": {"$in": list(expected)}}), expected,
-                 verdict, _content)
+                 verdict, content)
+    return verdict
+
+
+def verify_rows(collection, documents, exact):
+    """As verify, with documents that are at hand, without _sluice."""
+    content = _content if exact else _fields
+    expected = {one["_id"]: content(bson.encode({**one, "_sluice": {}})) for one in documents}
+    verdict = Verdict(len(expected))
+    _compare(collection.find_raw_batches({}), expected, verdict, content)
     return verdict
 
 

@@ -5,11 +5,10 @@ import json
 import os
 import pathlib
 import platform
-import re
 import statistics
-import subprocess
 
 from servers import ROOT, build_dir
+from versions import first_line, isa_l, versions
 
 RESULTS = ROOT / "bench/results"
 NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms", "loop_delay_p999_ms")
@@ -46,15 +45,27 @@ def table(result, rounds):
             yield (f"  {system:18}{one.rows_per_s:>10,.0f}{one.seconds:>10.2f}"
                    f"{one.cpu_s_per_100k:>12.2f}{one.batches or '':>9}{one.others_cpu:>8.0%}{waited:>10}"
                    f"  {servers}")
-    noise = others_most(rounds)
-    if noise > NOISE:
-        yield (f"\n  Other programs took up to {noise:.0%} of this machine meanwhile: rows/s and "
-               "loop delay\n  say little, and CPU seconds are too high.")
+    noise = others(shares(rounds))
+    if noise["others_median"] > NOISE:
+        yield (f"\n  {others_line(noise)}\n  Rows/s and loop delay say little, "
+               "and CPU seconds are too high.")
 
 
-def others_most(rounds):
-    """Of the system that others disturbed most, as its numbers are: the median of its rounds."""
-    return max(statistics.median(one.others_cpu for one in done) for done in rounds.values())
+def shares(rounds):
+    """{what was measured: the share of the machine that others took in each of its rounds}"""
+    return {name: [one.others_cpu for one in done] for name, done in rounds.items()}
+
+
+def others(taken):
+    """What others took, of all shares: the greatest in a round; and of what they disturbed most, its rounds' median, since
+    a median is what is told of it."""
+    return {"others_most": max(one for done in taken.values() for one in done),
+            "others_median": max(statistics.median(done) for done in taken.values())}
+
+
+def others_line(meta):
+    return (f"Other programs took at most {meta['others_most']:.0%} of the machine in any round, and at most "
+            f"{meta['others_median']:.0%} in the median round of a system.")
 
 
 def goal(text, reached, met):
@@ -81,50 +92,18 @@ def write(file, everything):
 
 def may_publish(meta, say):
     """Only what was measured on a quiet machine: others' load tells nothing about any system. Says why not."""
-    if meta["others_most"] > NOISE:
-        say(f"not published: other programs took up to {meta['others_most']:.0%} of this machine; "
-            f"measure again when they take less than {NOISE:.0%}")
-    return meta["others_most"] <= NOISE
+    if meta["others_median"] > NOISE:
+        say(f"not published: {others_line(meta)} Measure again when that median is below {NOISE:.0%}")
+    return meta["others_median"] <= NOISE
 
 
 def machine():
     """Where and with what it was measured."""
     return {"at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "cpu": _cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
-            "load_1min": os.getloadavg()[0], "sluice": _first_line(build_dir() / "src/sluice",
-                                                                   "version"),
-            "mongod": _first_line(ROOT / "build/tools/bin/mongod", "--version"),
-            "versions": versions()}
-
-
-def versions():
-    """Of the servers, and of the peers as their own files pin them."""
-    peers = ROOT / "bench/peers"
-    pinned = {"Bento": (peers / "bento/go.mod", r"warpstreamlabs/bento v(\S+)"),
-              "mongo-driver": (peers / "pipeline/go.mod", r"mongo-driver/v2 v(\S+)"),
-              "pandas": (peers / "requirements.txt", r"^pandas==(\S+)"),
-              "csv": (ROOT / "bench/csv/rust/Cargo.toml", r'^csv = "=(\S+)"'),
-              "simd-csv": (ROOT / "bench/csv/rust/Cargo.toml", r'^simd-csv = "=(\S+)"'),
-              "pyarrow": (peers / "requirements.txt", r"^pyarrow==(\S+)")}
-    found = {name: re.search(pattern, path.read_text(), re.MULTILINE).group(1)
-             for name, (path, pattern) in pinned.items()}
-    return {"MongoDB": _first_line(ROOT / "build/tools/bin/mongod", "--version").split(" v")[-1],
-            "RabbitMQ": _debian("rabbitmq-server"), **found, "libcsv": _debian("libcsv-dev"),
-            "Go": _built_by(ROOT / "build/tools/bench/bento")}
-
-
-def _built_by(program):
-    """The Go that built it, which go.mod only bounds from below."""
-    if not program.exists():
-        return "none"
-    found = re.search(rb"\xff Go buildinf:.{2,20}?(go[0-9.]+)", program.read_bytes(), re.DOTALL)
-    return found.group(1).decode().removeprefix("go") if found else "unknown"
-
-
-def _debian(package):
-    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True,
-                          text=True, timeout=30)
-    return done.stdout.split("-")[0].split("+")[0] or "unknown"
+            "load_1min": os.getloadavg()[0], "sluice": first_line(build_dir() / "src/sluice", "version"),
+            "mongod": first_line(ROOT / "build/tools/bin/mongod", "--version"),
+            "isa_l": isa_l(), "versions": versions()}
 
 
 def _cpu_model():
@@ -132,8 +111,3 @@ def _cpu_model():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
-
-
-def _first_line(program, argument):
-    done = subprocess.run([program, argument], capture_output=True, text=True, timeout=30)
-    return (done.stdout or done.stderr).strip().split("\n")[0]

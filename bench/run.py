@@ -9,9 +9,9 @@
     ./dev bench latency [--quick]  how soon a change in Dynamics 365 can be read in MongoDB
     ./dev bench floor [--quick]    the CPU time of one change beside what no such program can do without
 
-Reading order: this file, throughput.py, turns.py, systems.py, peers.py and again.py (a round of each), stage.py (what is started),
+Reading order: this file, throughput.py, turns.py, systems.py, peers.py, again.py (a round of each), stage.py (what is started),
 prepared.py (the documents that must come of it), one_change.py, csv_parsers.py, broker.py; report.py, goals.py,
-markdown.py, plots.py; growth.py, idle.py, memory.py, floor.py; latency.py, latency_cases.py (who changes what),
+markdown.py, versions.py, plots.py; growth.py, idle.py, memory.py, floor.py; latency.py, latency_cases.py (who changes what),
 latency_reader.py (who looks).
 """
 

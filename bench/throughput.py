@@ -38,26 +38,26 @@ def run(options, say):
     count = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     names = options.systems or default_systems(options.quick, say)
     whole = options.systems is None
-    if options.publish and not whole:
-        raise ServerError("--publish takes no --systems: a part of the table would replace the whole")
+    if options.publish and (options.quick or not whole or rows < ROWS or count < ROUNDS):
+        raise ServerError(f"--publish takes neither --quick nor --systems, nor less than {ROWS:,} rows and {ROUNDS} rounds: "
+                          "what the README tells is a whole run, whose medians are of that many")
     begun = time.monotonic()
     with Stage(say) as stage:
         stage.start()
         stage.fill(rows, PACKAGE_S)
         documents = prepare(stage, rows)
         rounds, good = measure(stage, [SYSTEMS[name] for name in names], rows, count, documents)
-        result, about = report.medians(rounds), {}
+        result, about, shares = report.medians(rounds), {}, report.shares(rounds)
         if good:
             keep_bulk(result, rounds, rows)
         if whole and good:
-            measure_more(stage, names, count, options.quick, result, about)
+            shares.update(measure_more(stage, names, count, options.quick, result, about))
             made = csv_parsers.files(stage, options.quick)
     if whole and good:
-        result["csv_gb_per_s"] = csv_parsers.measure(made, options.quick)
-    others = max(report.others_most(rounds), about.pop("others_most", 0))
-    meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick,
-            "others_most": others, "seconds": round(time.monotonic() - begun, 1),
-            **report.machine()}
+        result["csv_gb_per_s"], taken = csv_parsers.measure(made, options.quick)
+        shares.update(taken)
+    meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick, **report.others(shares),
+            "seconds": round(time.monotonic() - begun, 1), **report.machine()}
     show(result, rounds, meta)
     if not good:
         say("documents were wrong, so these numbers mean nothing and are not kept")
@@ -108,17 +108,18 @@ def measure(stage, chosen, rows, count, documents):
 
 
 def measure_more(stage, names, count, quick, result, about):
-    """What is compared beside bulk; the numbers of a system go to its own."""
+    """What is compared beside bulk; the numbers of a system go to its own. Gives what others took meanwhile."""
     changes = one_change.run(stage, names, QUICK_CHANGE_ROUNDS if quick else count, quick)
     for name, numbers in one_change.medians(changes).items():
         result[name].update(numbers)
-    about["others_most"] = report.others_most(changes)
+    about["changes_each"] = min(one.changes for done in changes.values() for one in done)
     about["percentiles_ms"] = one_change.percentiles(changes)
     resting = idle.measure_goals(stage, quick)
     result.update(idle.keys(resting))
     about["idle"] = {count: vars(one) for count, one in resting.items()}
     if broker.there() and not quick:
         about["broker"] = broker.measure(stage)
+    return {**{f"{name}, one change": taken for name, taken in report.shares(changes).items()}, **idle.shares(resting)}
 
 
 def show(result, rounds, meta):
@@ -130,7 +131,7 @@ def show(result, rounds, meta):
     if "broker" in meta:
         print("\n".join(broker.table(meta["broker"])))
     print("\ngoals")
-    print("\n".join(goals.lines(result)))
+    print("\n".join(goals.lines(result, meta)))
     if "csv_gb_per_s" in result:
         print("\nfor the README (--publish puts it there)\n")
         print("\n".join(markdown.block(result, meta)))
