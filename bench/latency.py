@@ -75,6 +75,7 @@ def measure(stage, case, quick, look=None):
         seconds, used_s = time.monotonic() - begun, (cpu_of(sluice) - cpu_ns) / 1e9
         servers_cpu_s, others = meter.stop(used_s)
     latencies = latencies_ms(case, seen, sluice.log_tail)
+    case.verify(stage)
     throttled, stages = throttled_of(stage), stages_of(sluice)
     if look:
         look(sluice)

@@ -4,14 +4,18 @@ A case makes the simulator's data, the configuration, and the changes. Each chan
 reader; changed() says when each was made, by the clock of this machine.
 """
 
+import datetime
 import http.client
 import json
 import random
 import time
 import urllib.request
 
+from bson import Decimal128, Int64
+
 from servers import ServerError, free_port
 
+from prepared import verify_rows
 from stage import DATABASE, STATE_DATABASE
 
 DELAY_MS = 5  # of the simulated service, for each request
@@ -22,6 +26,10 @@ SECRET, TOKEN = "the-bench-rings", "the-bench-posts"
 BIG_TABLE, BIG_COLLECTION = "contact", "contacts"
 TABLES, HOT = 300, 50
 SETTLE_S = 60
+ORDER = {"customer": "Fjord Tools AS", "amount": "1500.50", "currency": "NOK", "lines": 3,
+         "ordered_at": "2026-03-14T09:26:53Z", "note": "Leave it at the quay, please: gate 4, the blue door."}
+STORED = {**ORDER, "amount": Decimal128("1500.50"), "lines": Int64(3),
+          "ordered_at": datetime.datetime(2026, 3, 14, 9, 26, 53)}
 
 
 class Case:
@@ -48,6 +56,9 @@ class Case:
 
     def count(self, quick):
         return self.quick_changes if quick else self.changes
+
+    def verify(self, stage):
+        """Looks at what is stored in the end, with the clock stopped."""
 
     def about(self):
         """More numbers for the result's notes."""
@@ -202,9 +213,10 @@ class UnderLoad(Followed):
 
 
 class Posted(Case):
-    """Rows that are posted, one a request; they were changed when the post was sent."""
+    """Rows that are posted, one a request; they were changed when the post was sent. exact: the documents have their
+    columns in the order of the post."""
 
-    path, accepted, version = "/ingest/orders", 202, 0
+    path, accepted, version, exact = "/ingest/orders", 202, 0, True
 
     def fill(self, stage):
         self.port = free_port()
@@ -219,16 +231,13 @@ class Posted(Case):
         sluice.wait_ready(SETTLE_S)
 
     def prepare(self, stage, reader):
-        self.reader, self.sent = reader, {}
+        self.reader, self.sent, self.posted = reader, {}, []
         self.line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         for number in pace(self.per_s, count=WARM_S * self.per_s):
             self.post(f"W-{number:06}", counts=False)
 
     def post(self, order, counts):
-        row = {"order_id": order, "customer": "Fjord Tools AS", "amount": "1500.50",
-               "currency": "NOK", "lines": 3, "ordered_at": "2026-03-14T09:26:53Z",
-               "note": "Leave it at the quay, please: gate 4, the blue door."}
-        body = json.dumps(row)
+        body = json.dumps({"order_id": order, **ORDER})
         if counts:
             self.reader.watch(order, "orders", order, self.version)
             time.sleep(0.001)  # it looks already when the row comes
@@ -239,12 +248,20 @@ class Posted(Case):
         text = reply.read()
         if reply.status != self.accepted:
             raise ServerError(f"a post was answered with {reply.status}: {text[:300]}")
+        self.posted.append(order)
         if counts:
             self.sent[order] = at
 
     def drive(self, stage, quick):
         for number in pace(self.per_s, count=self.count(quick)):
             self.post(f"O-{number:06}", counts=True)
+
+    def verify(self, stage):
+        """Every document, whole."""
+        wanted = [{"_id": order, "order_id": order, **STORED} for order in self.posted]
+        verdict = verify_rows(stage.client[DATABASE]["orders"], wanted, self.exact)
+        if not verdict.good:
+            raise ServerError(f"{self.name}: {verdict}")
 
     def changed(self):
         return self.sent

@@ -24,7 +24,11 @@ class PostedToPeer(Posted):
     def __init__(self, peer, like):
         super().__init__(peer.name, like.per_s, like.changes, like.quick_changes)
         self.port, self.path = peer.target()
-        self.accepted = peer.accepted
+        self.accepted, self.exact, self.columns = peer.accepted, peer.exact, peer.columns
+
+    def verify(self, stage):
+        if self.columns:
+            super().verify(stage)
 
 
 def measure(stage, peer, quick, like=CASE):
@@ -41,6 +45,7 @@ def measure(stage, peer, quick, like=CASE):
         seconds, used_s = time.monotonic() - begun, (cpu_ns(processes) - before_ns) / 1e9
         servers_cpu_s, others = meter.stop(used_s)
     ordered = latency.latencies_ms(case, seen, lambda: "\n".join(one.log_tail() for one in processes))
+    case.verify(stage)
     for one in processes:
         one.kill()
     return latency.Outcome(latency.quantile(ordered, 0.5), latency.quantile(ordered, 0.99), ordered[-1],

@@ -24,6 +24,7 @@ class Peer:
     what it makes of a text."""
 
     exact, cell = False, None
+    columns = True  # what is posted becomes a document with its columns
     queue, tools = None, ()
     accepted = 202  # the status of a post that was taken
 
