@@ -5,7 +5,7 @@
     ./dev bench growth [--quick]   how cost grows: rows, feeds, appliers
     ./dev bench idle [--quick]     what it takes while nothing is to be done, and how long a start takes
     ./dev bench plots              draws what was measured
-    ./dev bench memory [--quick]   peak memory for a package that inflates to 5 GB
+    ./dev bench memory [--quick]   peak memory for packages that inflate to 0.1 to 10 GB
     ./dev bench latency [--quick]  how soon a change in Dynamics 365 can be read in MongoDB
     ./dev bench floor [--quick]    the CPU time of one change beside what no such program can do without
 
@@ -65,10 +65,10 @@ def read_options():
     parser.set_defaults(run=throughput.run)
     add_throughput(parser)
     commands = parser.add_subparsers(metavar="COMMAND")
-    part = commands.add_parser("memory", help="peak memory for a package that inflates to 5 GB")
+    part = commands.add_parser("memory", help="peak memory for packages that inflate to 0.1 to 10 GB")
     part.set_defaults(run=memory.run)
-    part.add_argument("--quick", action="store_true", help="500 MB instead of 5 GB")
-    part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="so many rows")
+    part.add_argument("--quick", action="store_true", help="0.1 and 0.5 GB alone")
+    part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="one package of so many rows")
     add_csv(commands)
     add_growth(commands)
     part = commands.add_parser("idle", help="what it takes while nothing is to be done; its start")
