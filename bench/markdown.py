@@ -59,7 +59,7 @@ def notes(meta):
     yield ("sluice has its default settings, but looks every 50 ms instead of every 2 s whether an export is finished: that is "
            "a setting, not throughput. Rows go into an empty collection, where it inserts, unless existing documents are "
            "named: those are older, and each is written again. MongoDB alone is upserts with sluice's guard, of documents ready "
-           f"in memory, unless said otherwise. p50, p99 and CPU time of a change: medians of {meta['rounds_each']} rounds of "
+           f"in memory, unless said otherwise. p50, p99 and CPU time of a change: medians of {meta['change_rounds']} rounds of "
            f"{meta['changes_each']} posts, 20 a second.\n")
 
 

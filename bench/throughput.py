@@ -109,7 +109,8 @@ def measure(stage, chosen, rows, count, documents):
 
 def measure_more(stage, names, count, quick, result, about):
     """What is compared beside bulk; the numbers of a system go to its own. Gives what others took meanwhile."""
-    changes = one_change.run(stage, names, QUICK_CHANGE_ROUNDS if quick else count, quick)
+    about["change_rounds"] = QUICK_CHANGE_ROUNDS if quick else count
+    changes = one_change.run(stage, names, about["change_rounds"], quick)
     for name, numbers in one_change.medians(changes).items():
         result[name].update(numbers)
     about["changes_each"] = min(one.changes for done in changes.values() for one in done)
