@@ -64,8 +64,9 @@ def others(taken):
 
 
 def others_line(meta):
-    return (f"Other programs took at most {meta['others_most']:.0%} of the machine in any round, and at most "
-            f"{meta['others_median']:.0%} in the median round of a system.")
+    most, median = (f"{meta[key]:.0%}" for key in ("others_most", "others_median"))
+    return f"Other programs took at most {most} of the machine in any round" + (
+        f", and at most {median} in the median round of a system." if median != most else ".")
 
 
 def goal(text, reached, met):
@@ -93,7 +94,7 @@ def write(file, everything):
 def may_publish(meta, say):
     """Only what was measured on a quiet machine: others' load tells nothing about any system. Says why not."""
     if meta["others_median"] > NOISE:
-        say(f"not published: {others_line(meta)} Measure again when that median is below {NOISE:.0%}")
+        say(f"not published: {others_line(meta)} Measure again when the median round is below {NOISE:.0%}")
     return meta["others_median"] <= NOISE
 
 
