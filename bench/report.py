@@ -71,7 +71,7 @@ def others_line(meta):
 
 def goal(text, reached, met):
     """A line about a goal."""
-    return f"  {text:52}{reached:>10}  {'met' if met else 'NOT met'}"
+    return f"  {text:56}{reached:>10}  {'met' if met else 'NOT met'}"
 
 
 def save(file, result, rounds, meta):
