@@ -33,8 +33,8 @@ struct sl_budget {
     struct sl_budget_window polls; /* of members, over the gate's recent window */
     uint64_t plan_ms;              /* when to plan again; 0: now */
 
-    uint64_t held_until_ms;
-    char code[CODE_BYTES]; /* why */
+    uint64_t held_until_ms; /* 0: never throttled */
+    char code[CODE_BYTES];  /* why */
     char trouble[160];
     struct sl_metric *requests, *execution, *waiters;
 };
@@ -199,12 +199,20 @@ void sl_budget_leave(struct sl_budget *budget, struct sl_budget_member *member)
     budget->plan_ms = 0;
 }
 
-void sl_budget_polled(struct sl_budget *budget, struct sl_budget_member *member, uint64_t rows,
-                      uint64_t now_ms)
+void sl_budget_polled(struct sl_budget *budget, struct sl_budget_member *member, bool rung,
+                      uint64_t rows, uint64_t now_ms)
 {
     sl_window_add(&budget->polls, SL_STEADY, 1, 0, now_ms);
-    if (sl_pace_polled(&budget->pace, member, rows, now_ms))
+    if (sl_pace_polled(&budget->pace, member, rung, rows, now_ms))
         budget->plan_ms = 0;
+}
+
+/* Polls that nobody was promised are the first to be left out: while a table is read in full, and
+ * for a whole window after the service has refused something. */
+static bool may_hasten(const struct sl_budget *budget, bool patient_waits, uint64_t now_ms)
+{
+    uint64_t calm_ms = budget->gate.used.window_ms;
+    return !patient_waits && (!budget->held_until_ms || now_ms >= budget->held_until_ms + calm_ms);
 }
 
 static void plan(struct sl_budget *budget, uint64_t now_ms)
@@ -214,7 +222,8 @@ static void plan(struct sl_budget *budget, uint64_t now_ms)
     sl_window_slide(&gate->recent, now_ms);
     uint64_t polls = sl_use_requests(&budget->polls.total);
     bool patient_waits = budget->first[SL_PATIENT] || gate->recent.total.requests[SL_PATIENT];
-    sl_pace_plan(&budget->pace, sl_gate_poll_rate(gate, polls, patient_waits, now_ms), now_ms);
+    sl_pace_plan(&budget->pace, sl_gate_poll_rate(gate, polls, patient_waits, now_ms),
+                 may_hasten(budget, patient_waits, now_ms), now_ms);
     budget->plan_ms = now_ms + PLAN_EVERY_MS;
 }
 

@@ -39,14 +39,15 @@ void sl_budget_give(struct sl_budget *budget);
  * sl_budget_give. Does not suspend. */
 void sl_budget_throttled(struct sl_budget *budget, uint64_t retry_after_ms, const char *code);
 
-/* A table that is polled with this budget. The caller fills its three settings; it lives until it
- * leaves. */
+/* A table that is polled with this budget. The caller fills its settings; it lives until it leaves.
+ */
 void sl_budget_join(struct sl_budget *budget, struct sl_budget_member *member);
 void sl_budget_leave(struct sl_budget *budget, struct sl_budget_member *member);
 
-/* A poll of the table ended at now_ms (loop clock) and brought so many rows. */
-void sl_budget_polled(struct sl_budget *budget, struct sl_budget_member *member, uint64_t rows,
-                      uint64_t now_ms);
+/* A poll of the table, for which a bell rang or none, was sent at now_ms (loop clock) and brought
+ * so many rows. */
+void sl_budget_polled(struct sl_budget *budget, struct sl_budget_member *member, bool rung,
+                      uint64_t rows, uint64_t now_ms);
 
 /* How long after a poll was due the next one is. Counted from there, not from when it was sent or
  * ended, all tables together meet the budget exactly. Worth asking again after a while: a long

@@ -10,6 +10,8 @@ enum {
     LATE_MS = 10 * 1000, /* a poll that comes so late, ... */
     SHORT_FACTOR = 2,    /* intervals that are so many times too long */
     LATE_PARTS = 4,      /* ... and a quarter of its interval, comes with others: spread them */
+    HASTE_PARTS = 2,     /* of what is left when all have their own interval: for busy ones */
+    CALMER = 2,          /* a poll without rows makes the interval asked for so many times longer */
 };
 
 #define NOT_KNOWN UINT64_MAX /* as hot_until_ms: not polled yet, so it may well be hot */
@@ -29,6 +31,7 @@ void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member)
 {
     member->hot_until_ms = NOT_KNOWN;
     member->hot = false;
+    member->asked_ms = member->every_ms;
     member->interval_ms = member->every_ms;
     member->due_ms = 0;
     member->fraction = draw(pace); /* those that join together are not due together */
@@ -61,6 +64,8 @@ static bool is_hot(const struct sl_budget_member *member, uint64_t now_ms)
 
 uint64_t sl_pace_interval_ms(const struct sl_budget_member *member)
 {
+    if (member->interval_ms < member->every_ms)
+        return member->interval_ms;
     uint64_t interval_ms = (uint64_t)ceil((double)member->interval_ms * member->fraction);
     return interval_ms > member->every_ms ? interval_ms : member->every_ms;
 }
@@ -79,15 +84,27 @@ static void spread(struct sl_budget_pace *pace, struct sl_budget_member *member,
     member->due_ms = now_ms + sl_pace_interval_ms(member);
 }
 
-bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member, uint64_t rows,
-                    uint64_t now_ms)
+/* What the member asks for after a poll that nobody rang for. */
+static uint64_t asked_ms(const struct sl_budget_member *member, uint64_t rows)
 {
+    if (member->priority == SL_DATAVERSE_PRIORITY_LOW)
+        return member->every_ms;
+    uint64_t asked_ms = rows ? member->min_interval_ms : CALMER * member->asked_ms;
+    return asked_ms < member->every_ms ? asked_ms : member->every_ms;
+}
+
+bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member, bool rung,
+                    uint64_t rows, uint64_t now_ms)
+{
+    uint64_t asked_before_ms = member->asked_ms;
     if (rows)
         member->hot_until_ms = now_ms + HOT_MS;
     else if (member->hot_until_ms == NOT_KNOWN)
         member->hot_until_ms = 0;
+    if (!rung)
+        member->asked_ms = asked_ms(member, rows);
     spread(pace, member, now_ms);
-    return is_hot(member, now_ms) != member->hot;
+    return is_hot(member, now_ms) != member->hot || member->asked_ms != asked_before_ms;
 }
 
 static double wanted(const struct sl_budget_member *member)
@@ -134,10 +151,16 @@ static void set(struct sl_budget_member *member, double interval_ms)
 }
 
 /* What the members would use: the hot ones and all at their own interval, the idle ones at their
- * longest. */
+ * longest, and what more the busy ones ask for. */
 struct demand {
-    double hot, all, idle_least;
+    double hot, all, idle_least, haste;
 };
+
+/* What a busy member asks for beyond its own interval. */
+static double haste(const struct sl_budget_member *member)
+{
+    return 1 / (double)member->asked_ms - wanted(member);
+}
 
 static struct demand measure(struct sl_budget_pace *pace, uint64_t now_ms)
 {
@@ -147,6 +170,7 @@ static struct demand measure(struct sl_budget_pace *pace, uint64_t now_ms)
         m->hot = is_hot(m, now_ms);
         m->capped = false;
         demand.all += wanted(m);
+        demand.haste += haste(m);
         if (m->hot) {
             demand.hot += wanted(m);
             pace->hot_count++;
@@ -157,20 +181,23 @@ static struct demand measure(struct sl_budget_pace *pace, uint64_t now_ms)
     return demand;
 }
 
-void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms)
+/* All have their own interval, and the busy ones a shorter one as far as room goes. */
+static void hasten(struct sl_budget_pace *pace, double asked, double room)
 {
-    struct demand demand = measure(pace, now_ms);
-    double hot_factor = 1, idle_factor = 1, over = 1;
-    if (demand.all > rate) {
-        /* Half at least is for those where something happens, however many the idle are. */
-        double for_hot = rate - demand.idle_least > rate / 2 ? rate - demand.idle_least : rate / 2;
-        if (demand.hot > for_hot)
-            hot_factor = demand.hot / for_hot;
-        double rest = rate - demand.hot / hot_factor;
-        if (demand.idle_least > rest)
-            over = demand.idle_least / rest;
-        idle_factor = stretch_idle(pace, rest);
-    }
+    double granted = asked > room ? room / asked : 1;
+    for (struct sl_budget_member *m = pace->first; m; m = m->next)
+        set(m, 1 / (wanted(m) + granted * haste(m)));
+}
+
+/* They do not fit. Half at least is for those where something happens, however many the idle are.
+ */
+static void ration(struct sl_budget_pace *pace, const struct demand *demand, double rate)
+{
+    double for_hot = rate - demand->idle_least > rate / 2 ? rate - demand->idle_least : rate / 2;
+    double hot_factor = demand->hot > for_hot ? demand->hot / for_hot : 1;
+    double rest = rate - demand->hot / hot_factor;
+    double over = demand->idle_least > rest ? demand->idle_least / rest : 1;
+    double idle_factor = stretch_idle(pace, rest);
     pace->stretch = hot_factor > over ? hot_factor : over;
     for (struct sl_budget_member *m = pace->first; m; m = m->next) {
         if (m->hot)
@@ -180,6 +207,16 @@ void sl_pace_plan(struct sl_budget_pace *pace, double rate, uint64_t now_ms)
         else
             set(m, (double)m->every_ms * idle_factor);
     }
+}
+
+void sl_pace_plan(struct sl_budget_pace *pace, double rate, bool may_hasten, uint64_t now_ms)
+{
+    struct demand demand = measure(pace, now_ms);
+    pace->stretch = 1;
+    if (demand.all > rate)
+        ration(pace, &demand, rate);
+    else
+        hasten(pace, demand.haste, may_hasten ? (rate - demand.all) / HASTE_PARTS : 0);
 }
 
 bool sl_pace_is_short(const struct sl_budget_pace *pace)

@@ -170,6 +170,7 @@ struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
     make_journal(feed);
     feed->member = (struct sl_budget_member){
         .every_ms = feed->settings->every_ms,
+        .min_interval_ms = sl_dataverse_min_interval_ms(feed->settings),
         .max_interval_ms = feed->settings->max_interval_ms,
         .priority = feed->settings->priority,
     };

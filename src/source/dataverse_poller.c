@@ -161,7 +161,8 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     enum sl_urgency urgency = reading ? SL_PATIENT : feed->rung ? SL_URGENT : SL_STEADY;
     uint64_t rows = 0, now_ms = sl_loop_now_ms(), due = due_ms(feed);
     /* Intervals are counted from when a poll was due, unless that is long ago or it came early. */
-    bool on_time = due && now_ms >= due && now_ms - due < feed->settings->every_ms;
+    bool on_time = due && now_ms >= due && now_ms - due < feed->settings->every_ms &&
+                   now_ms - due < due - feed->base_ms;
     feed->base_ms = on_time ? due : now_ms;
     feed->rung = false; /* a bell from here on asks for another poll */
     int rc = sl_dv_poll(feed, urgency, &rows, err);
@@ -179,7 +180,8 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
         feed->reading_rows += rows;
     } else {
         feed->voided = 0;
-        sl_budget_polled(feed->dataverse->remote.budget, &feed->member, rows, now_ms);
+        sl_budget_polled(feed->dataverse->remote.budget, &feed->member, urgency == SL_URGENT, rows,
+                         now_ms);
     }
 
     bool read = reading && !feed->linked_full; /* to its end */

@@ -9,6 +9,8 @@
 #include "config/problems.h"
 #include "http/url.h"
 
+#define EVERY "3s" /* by default */
+
 #define SOURCE(field) offsetof(struct sl_dataverse_source_settings, field)
 #define BUDGET(field) offsetof(struct sl_budget_settings, field)
 #define FEED(field) offsetof(struct sl_dataverse_feed_settings, field)
@@ -112,10 +114,16 @@ const struct sl_setting sl_dataverse_feed_table[] = {
     {.name = "every",
      .kind = SL_SET_DURATION,
      .offset = FEED(every_ms),
-     .fallback = "3s",
+     .fallback = EVERY,
      .minimum = 100,
      .maximum = SL_DAY_MS,
      .help = "pause from the start of one poll to the start of the next"},
+    {.name = "min_interval",
+     .kind = SL_SET_DURATION,
+     .offset = FEED(min_interval_ms),
+     .minimum = 100,
+     .maximum = SL_DAY_MS,
+     .help = "the shortest such pause, of a busy table; without it a third of every, at least 1s"},
     {.name = "max_interval",
      .kind = SL_SET_DURATION,
      .offset = FEED(max_interval_ms),
@@ -150,8 +158,16 @@ const struct sl_setting sl_dataverse_feed_table[] = {
      .minimum = 100,
      .maximum = SL_HOUR_MS,
      .help = "how long rows are counted together, as one run of the ledger"},
-    {0},
+    {0                                                                       },
 };
+
+uint64_t sl_dataverse_min_interval_ms(const struct sl_dataverse_feed_settings *feed)
+{
+    uint64_t third_ms = feed->every_ms / 3;
+    uint64_t usual_ms = third_ms > SL_SECOND_MS ? third_ms : SL_SECOND_MS;
+    uint64_t min_ms = feed->min_interval_ms ? feed->min_interval_ms : usual_ms;
+    return min_ms < feed->every_ms ? min_ms : feed->every_ms;
+}
 
 static const char *entity_name(const void *feed_settings)
 {
@@ -301,6 +317,27 @@ static void check_formerly(const struct sl_config *config, const struct sl_feed_
                          NULL, problems);
 }
 
+static void complain_of_every(const struct sl_feed_config *feed, const char *key, const char *wrong,
+                              struct sl_problems *problems)
+{
+    struct sl_json_place at = sl_config_place(feed->json, key, 0);
+    const char *by_default = sl_config_said(feed->json, "every") ? "" : ", by default " EVERY;
+    sl_problem_error(problems, at.line, at.column, "feeds.%s.%s must not be %s than \"every\"%s",
+                     feed->name, key, wrong, by_default);
+}
+
+/* What is not said adapts itself to "every". */
+static void check_intervals(const struct sl_feed_config *feed, struct sl_problems *problems)
+{
+    const struct sl_dataverse_feed_settings *settings = feed->settings;
+    if (sl_config_said(feed->json, "min_interval") &&
+        settings->min_interval_ms > settings->every_ms)
+        complain_of_every(feed, "min_interval", "longer", problems);
+    if (sl_config_said(feed->json, "max_interval") &&
+        settings->max_interval_ms < settings->every_ms)
+        complain_of_every(feed, "max_interval", "shorter", problems);
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     check_sources(config, problems);
@@ -311,8 +348,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
             continue;
         sl_dataverse_check_names(feed, settings->table, settings->select, problems);
         check_formerly(config, feed, problems);
-        if (settings->max_interval_ms < settings->every_ms)
-            complain(feed, "max_interval", 0, "must not be shorter than \"every\"", NULL, problems);
+        check_intervals(feed, problems);
     }
 }
 

@@ -39,7 +39,8 @@ struct sl_dataverse_feed_settings {
     char **formerly; /* names that the feed had before, ended by NULL; NULL: none */
     bool formatted_values;
     uint64_t every_ms;
-    uint64_t max_interval_ms; /* never less than every_ms */
+    uint64_t min_interval_ms; /* 0: not said, see sl_dataverse_min_interval_ms */
+    uint64_t max_interval_ms; /* less than every_ms: not said, every_ms is meant */
     int priority;             /* enum sl_dataverse_priority */
     int64_t sweep_limit_percent;
     uint64_t ledger_deadline_ms;
@@ -51,6 +52,10 @@ extern const struct sl_setting sl_dataverse_feed_table[];
 
 /* The row for the registry. */
 extern const struct sl_config_type sl_dataverse_config_type;
+
+/* How soon a busy table is polled again: as its feed says, else after a third of "every", but not
+ * before a second has passed; never later than "every". */
+uint64_t sl_dataverse_min_interval_ms(const struct sl_dataverse_feed_settings *feed);
 
 /* Writes an environment's URL as scheme, host and port, so that two that are the same look the
  * same. Returns out. */

@@ -36,6 +36,7 @@ class Hooks(Tables):
             if table.startswith("new_visit"):
                 sim.dataverse("table", table=table, count=0, tracking=False, columns=VISIT)
         options = {"every": "30s", "max_interval": "30s", **options}
+        options.setdefault("min_interval", options["every"])
         super().__init__(sim, workspace, {**(followed or {}), **self.read_back}, **options)
 
     # --- configuration ---
@@ -44,7 +45,7 @@ class Hooks(Tables):
         feed = super().feed(table)
         if table not in self.read_back:
             return feed
-        for name in ("every", "max_interval", "priority"):
+        for name in ("every", "min_interval", "max_interval", "priority"):
             feed.pop(name, None)
         return {**feed, "source": "hook"}
 

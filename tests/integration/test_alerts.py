@@ -131,7 +131,7 @@ def test_live_rows_that_come_late_and_rows_that_no_applier_takes_are_told(sim, w
         hook.posts.clear()
 
         # Reading once in four seconds keeps no promise of one and a half.
-        ingest.config["feeds"]["account"]["every"] = "4s"
+        ingest.config["feeds"]["account"].update(every="4s", min_interval="4s")
         ingest.write_config()
         ingest.reload()
 
@@ -141,7 +141,7 @@ def test_live_rows_that_come_late_and_rows_that_no_applier_takes_are_told(sim, w
         told = wait_until(late, 60, "lag", 0.3)[0]
         assert told["subject"] == "account" and "promised are 1.5 s" in told["text"]
         assert ("lag", "account") in raised_now(apply)
-        ingest.config["feeds"]["account"]["every"] = "100ms"
+        ingest.config["feeds"]["account"].update(every="100ms", min_interval="100ms")
         ingest.write_config()
         ingest.reload()
 

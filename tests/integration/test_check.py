@@ -314,7 +314,7 @@ def settings_of(schema):
 def test_the_documentation_knows_every_setting_and_its_default():
     settings = list(settings_of(json.loads(sluice("schema").stdout)))
     assert {"definition_group", "queue_type", "linger", "collection", "types", "doorbell", "budget",
-            "max_interval", "old_token", "relationship"} \
+            "min_interval", "max_interval", "old_token", "relationship"} \
         <= {name for name, _ in settings}
     text = (ROOT / "docs/CONFIGURATION.md").read_text()
     printed = sluice("help", "config").stdout

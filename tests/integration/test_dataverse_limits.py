@@ -1,11 +1,13 @@
 """The service's limits: in the steady state they are kept, and a refusal is waited out."""
 
+import itertools
 import json
+import threading
 import time
 
 from dataverse_script import Answer, Page, Script, row
 from process import wait_until
-from tables import Scripted, Tables
+from tables import Scripted, Tables, status
 
 CODES = ("0x80072322", "0x80072321", "0x80072326")
 
@@ -96,3 +98,37 @@ def test_a_hundred_tables_stay_within_the_limits_and_busy_ones_are_followed_at_o
     assert user["most_requests"] <= 360
     budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
     assert budget["tables"] == 100 and budget["hot_tables"] >= 10
+
+
+def asked_within(table, begin, end):
+    """When the table was asked for, between two moments."""
+    return [when for _, when in table.asked if begin <= when < end]
+
+
+def test_a_busy_table_is_seen_sooner_than_every_and_an_idle_one_is_not_asked_more_often(workspace):
+    """Until it is idle again. Full reads go before haste, so the budget's window is short here."""
+    with Script(busy=["name"], low=["name"], idle=["name"]) as script:
+        versions = itertools.count(100)
+        seen = threading.Event()  # rows come until it is set
+
+        def brings_a_row():
+            return Page([] if seen.is_set() else [row(1, next(versions))], delta="d1")
+
+        for name in ("busy", "low"):
+            script[name].answers["d1"] = brings_a_row
+        scene = Scripted(script, workspace, {"requests": 1000, "window": "5s"}, every="2s",
+                         min_interval="300ms")
+        sluice = scene.sluice(feeds={"low": {"priority": "low"}})
+        wait_until(lambda: status(sluice, "busy")["interval_ms"] == 300, 30, "haste")
+        begin = time.monotonic()
+        time.sleep(6)
+        end = time.monotonic()
+        assert len(asked_within(script["busy"], begin, end)) >= 12  # 20 at best, 3 without haste
+        assert 2 <= len(asked_within(script["idle"], begin, end)) <= 4
+        assert 2 <= len(asked_within(script["low"], begin, end)) <= 4, "it said that it need not be soon"
+
+        seen.set()  # calm again after 300, 600, 1200 ms
+        wait_until(lambda: status(sluice, "busy")["interval_ms"] == 2000, 20, "calm")
+        begin = time.monotonic()
+        time.sleep(5)
+        assert len(asked_within(script["busy"], begin, time.monotonic())) <= 3

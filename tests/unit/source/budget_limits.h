@@ -17,8 +17,10 @@ static const struct sl_budget_settings DEFAULTS = {
 
 static inline struct sl_budget_member member(uint64_t every_ms, uint64_t max_ms, int priority)
 {
-    return (struct sl_budget_member){
-        .every_ms = every_ms, .max_interval_ms = max_ms, .priority = priority};
+    return (struct sl_budget_member){.every_ms = every_ms,
+                                     .min_interval_ms = every_ms,
+                                     .max_interval_ms = max_ms,
+                                     .priority = priority};
 }
 
 #endif

@@ -235,42 +235,98 @@ static void intervals_follow_the_rate(void **state)
     (void)state;
     for (unsigned i = 0; i < 5; i++)
         sl_pace_join(&pace, all[i]);
-    sl_pace_plan(&pace, 0.1 / 1000, 0); /* any but the low one may be hot: 3.5/s */
+    sl_pace_plan(&pace, 0.1 / 1000, true, 0); /* any but the low one may be hot: 3.5/s */
     assert_int_equal(pace.hot_count, 4);
     assert_int_equal(idle.interval_ms, rare.interval_ms);
     assert_true(idle.interval_ms > 35000);
     assert_true(sl_pace_interval_ms(&idle) != sl_pace_interval_ms(&rare)); /* spread */
-    assert_true(sl_pace_polled(&pace, &idle, 0, 0));
-    assert_true(sl_pace_polled(&pace, &rare, 0, 0));
-    assert_false(sl_pace_polled(&pace, &hot, 3, 0));
-    assert_false(sl_pace_polled(&pace, &low, 3, 0));
+    assert_true(sl_pace_polled(&pace, &idle, false, 0, 0));
+    assert_true(sl_pace_polled(&pace, &rare, false, 0, 0));
+    assert_false(sl_pace_polled(&pace, &hot, false, 3, 0));
+    assert_false(sl_pace_polled(&pace, &low, false, 3, 0));
 
-    sl_pace_plan(&pace, 4.5 / 1000, 10); /* all fit */
+    sl_pace_plan(&pace, 4.5 / 1000, true, 10); /* all fit */
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(all[i]->interval_ms, all[i]->every_ms);
-    assert_false(sl_pace_polled(&pace, &hot, 1, 10)); /* is hot already */
+    assert_false(sl_pace_polled(&pace, &hot, false, 1, 10)); /* is hot already */
 
-    sl_pace_plan(&pace, 2.0 / 1000, 10); /* hot 1.5/s; 0.5/s for three: 0.2 capped, 0.15 each */
+    sl_pace_plan(&pace, 2.0 / 1000, true,
+                 10); /* hot 1.5/s; 0.5/s for three: 0.2 capped, 0.15 each */
     assert_int_equal(hot.interval_ms, 1000);
     assert_int_equal(high.interval_ms, 2000);
     assert_int_equal(rare.interval_ms, 5000);
     assert_int_equal(idle.interval_ms, 6667);
     assert_int_equal(low.interval_ms, 6667);
 
-    sl_pace_plan(&pace, 0.75 / 1000, 10); /* the hot ones do not fit */
+    sl_pace_plan(&pace, 0.75 / 1000, true, 10); /* the hot ones do not fit */
     assert_int_equal(idle.interval_ms, 60000);
     assert_int_equal(rare.interval_ms, 5000);
     assert_in_range(hot.interval_ms, 2900, 2910); /* 1.5 / (0.75 - 0.2333) */
     assert_in_range(high.interval_ms, 5800, 5820);
 
-    sl_pace_plan(&pace, 2.0 / 1000, 60010); /* no rows for a minute */
+    sl_pace_plan(&pace, 2.0 / 1000, true, 60010); /* no rows for a minute */
     assert_true(hot.interval_ms > 1000);
     sl_pace_leave(&pace, &idle);
     sl_pace_leave(&pace, &high);
     sl_pace_leave(&pace, &hot);
     assert_int_equal(pace.count, 2);
-    sl_pace_plan(&pace, 2.0 / 1000, 60010);
+    sl_pace_plan(&pace, 2.0 / 1000, true, 60010);
     assert_int_equal(low.interval_ms, 1000);
+}
+
+static void busy_tables_are_polled_sooner_while_there_is_room(void **state)
+{
+    struct sl_budget_pace pace = {0};
+    struct sl_budget_member busy = member(3000, 60000, SL_DATAVERSE_PRIORITY_NORMAL),
+                            idle = member(3000, 60000, SL_DATAVERSE_PRIORITY_HIGH),
+                            low = member(3000, 60000, SL_DATAVERSE_PRIORITY_LOW);
+    struct sl_budget_member *all[] = {&busy, &idle, &low};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        all[i]->min_interval_ms = 1000;
+        sl_pace_join(&pace, all[i]);
+    }
+    sl_pace_plan(&pace, 16.0 / 1000, true, 0);
+    assert_int_equal(busy.interval_ms, 3000); /* not known yet to be busy */
+    assert_true(sl_pace_polled(&pace, &busy, false, 5, 0));
+    assert_false(sl_pace_polled(&pace, &idle, false, 0, 0));
+    assert_false(sl_pace_polled(&pace, &low, false, 5, 0));
+    sl_pace_plan(&pace, 16.0 / 1000, true, 0);
+    assert_int_equal(sl_pace_interval_ms(&busy), 1000);
+    assert_int_equal(sl_pace_interval_ms(&idle), 3000);
+    assert_int_equal(sl_pace_interval_ms(&low), 3000);
+    assert_false(sl_pace_polled(&pace, &busy, false, 1, 1000)); /* asks for that already */
+
+    /* At three seconds they make one poll a second; two thirds more are asked for. */
+    static const struct {
+        double rate;
+        bool may_hasten;
+        uint64_t at_least_ms, at_most_ms;
+    } rows[] = {
+        {2.34, true,  1000, 1000}, /* just enough room: half of what is left */
+        {1.5,  true,  1714, 1715}, /* room for a quarter */
+        {1.0,  true,  3000, 3000}, /* all fit, and no more */
+        {16.0, false, 3000, 3000},
+        {0.9,  true,  3000, 3000}, /* it is hot: the low one yields */
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sl_pace_plan(&pace, rows[i].rate / 1000, rows[i].may_hasten, 1000);
+        assert_in_range(sl_pace_interval_ms(&busy), rows[i].at_least_ms, rows[i].at_most_ms);
+        assert_int_equal(sl_pace_interval_ms(&idle), 3000);
+        assert_true(sl_pace_interval_ms(&low) >= 3000);
+    }
+
+    /* Each poll without rows calms it. Bells neither calm nor hasten: they would ring again. */
+    assert_true(sl_pace_polled(&pace, &busy, false, 0, 2000));
+    sl_pace_plan(&pace, 16.0 / 1000, true, 2000);
+    assert_int_equal(sl_pace_interval_ms(&busy), 2000);
+    assert_false(sl_pace_polled(&pace, &busy, true, 9, 3000));
+    assert_false(sl_pace_polled(&pace, &busy, true, 0, 3000));
+    assert_true(sl_pace_polled(&pace, &busy, false, 0, 4000));
+    sl_pace_plan(&pace, 16.0 / 1000, true, 4000);
+    assert_int_equal(sl_pace_interval_ms(&busy), 3000);
+    assert_false(sl_pace_polled(&pace, &busy, true, 9, 5000));
+    assert_false(sl_pace_polled(&pace, &busy, false, 0, 7000));
 }
 
 int main(void)
@@ -286,6 +342,7 @@ int main(void)
         cmocka_unit_test(after_a_throttle_they_come_back_one_by_one),
         cmocka_unit_test(a_concurrency_throttle_lowers_it_for_a_while),
         cmocka_unit_test(intervals_follow_the_rate),
+        cmocka_unit_test(busy_tables_are_polled_sooner_while_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ struct world {
         uint64_t last_ms, longest_ms, polls, gap_sum_ms;
         bool hot;
     } tables[TABLES];
+    unsigned count;
     uint64_t sent[SENT_MAX], now_ms;
     unsigned sent_count, window_first, most_in_window, in_flight, most_in_flight;
     uint64_t paused_until_ms, judged_from_ms;
@@ -49,7 +50,7 @@ static void plan(struct world *w)
 {
     sl_window_slide(&w->polls, w->now_ms);
     double rate = sl_gate_poll_rate(&w->gate, sl_use_requests(&w->polls.total), false, w->now_ms);
-    sl_pace_plan(&w->pace, rate, w->now_ms);
+    sl_pace_plan(&w->pace, rate, true, w->now_ms);
 }
 
 static void table_ends(struct world *w, struct table *t)
@@ -59,7 +60,7 @@ static void table_ends(struct world *w, struct table *t)
     sl_gate_executed(&w->gate, SL_STEADY, ANSWER_MS, w->now_ms);
     sl_gate_ended(&w->gate);
     sl_window_add(&w->polls, SL_STEADY, 1, 0, w->now_ms);
-    sl_pace_polled(&w->pace, &t->member, t->hot, w->now_ms);
+    sl_pace_polled(&w->pace, &t->member, false, t->hot, w->now_ms);
     t->due_ms += sl_pace_interval_ms(&t->member);
     if (t->due_ms < w->now_ms)
         t->due_ms = w->now_ms;
@@ -83,7 +84,7 @@ static void table_begins(struct world *w, struct table *t)
 static struct table *next_due(struct world *w)
 {
     struct table *first = NULL;
-    for (unsigned i = 0; i < TABLES; i++) {
+    for (unsigned i = 0; i < w->count; i++) {
         struct table *t = &w->tables[i];
         if (!t->ends_ms && t->due_ms <= w->now_ms && (!first || t->due_ms < first->due_ms))
             first = t;
@@ -116,7 +117,7 @@ static void run_until(struct world *w, uint64_t end_ms)
         struct table *t;
         if (w->now_ms % 1000 == 0)
             plan(w);
-        for (unsigned i = 0; i < TABLES; i++)
+        for (unsigned i = 0; i < w->count; i++)
             if (w->tables[i].ends_ms && w->tables[i].ends_ms <= w->now_ms)
                 table_ends(w, &w->tables[i]);
         if (w->now_ms < w->paused_until_ms)
@@ -127,28 +128,35 @@ static void run_until(struct world *w, uint64_t end_ms)
     }
 }
 
-static struct world *world_new(uint64_t every_ms)
+static struct world *world_of(unsigned count, uint64_t every_ms, uint64_t min_ms)
 {
     struct world *w = calloc(1, sizeof *w);
     sl_gate_init(&w->gate, &DEFAULTS);
     sl_window_init(&w->polls, w->gate.recent.window_ms);
     w->now_ms = 1000;
     w->bell_every_ms = 1000;
-    for (unsigned i = 0; i < TABLES; i++) {
+    w->count = count;
+    for (unsigned i = 0; i < w->count; i++) {
         struct table *t = &w->tables[i];
         t->hot = i < HOT;
         t->member = member(every_ms, 5 * MINUTE, SL_DATAVERSE_PRIORITY_NORMAL);
+        t->member.min_interval_ms = min_ms;
         sl_pace_join(&w->pace, &t->member);
         t->due_ms = w->now_ms; /* all at once: the worst of starts */
     }
     return w;
 }
 
+static struct world *world_new(uint64_t every_ms)
+{
+    return world_of(TABLES, every_ms, 1000);
+}
+
 static void judge(const struct world *w, uint64_t *ret_hot_ms, uint64_t *ret_idle_longest_ms)
 {
     uint64_t sum_ms = 0, polls = 0;
     *ret_idle_longest_ms = 0;
-    for (unsigned i = 0; i < TABLES; i++) {
+    for (unsigned i = 0; i < w->count; i++) {
         if (i < HOT) {
             sum_ms += w->tables[i].gap_sum_ms;
             polls += w->tables[i].polls;
@@ -176,6 +184,35 @@ static void three_hundred_tables_keep_within_the_budget(void **state)
     assert_true(idle_ms <= 5 * MINUTE + 5000);
     assert_true(sl_gate_is_near(&w->gate, w->now_ms)); /* all of it is used, ... */
     assert_false(sl_pace_is_short(&w->pace));          /* ... and that is how it should be */
+    free(w);
+}
+
+/* Where there is room, busy tables are polled sooner; much is left for bells and full reads. */
+static void thirty_tables_leave_room_for_what_comes(void **state)
+{
+    enum { BUSY = 6 };
+    struct world *w = world_of(30, 3000, 1000);
+    uint64_t busy_ms = 0, idle_longest_ms = 0;
+    (void)state;
+    for (unsigned i = 0; i < w->count; i++)
+        w->tables[i].hot = i < BUSY;
+    w->judged_from_ms = MINUTE;
+    w->bell_due_ms = 2 * MINUTE;
+    run_until(w, 20 * MINUTE);
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct table *t = &w->tables[i];
+        if (i < BUSY)
+            busy_ms += t->gap_sum_ms / t->polls / BUSY;
+        else if (t->longest_ms > idle_longest_ms)
+            idle_longest_ms = t->longest_ms;
+    }
+    print_message(
+        "busy every %u ms, idle within %u ms; at most %u in a window, a bell waited %u ms\n",
+        (unsigned)busy_ms, (unsigned)idle_longest_ms, w->most_in_window, w->bell_longest_ms);
+    assert_in_range(busy_ms, 1000, 1700); /* (16 - 10 - 1) / 2 a second for them: 1.37 s */
+    assert_true(idle_longest_ms <= 3100);
+    assert_true(w->most_in_window <= 4200);
+    assert_true(w->bell_longest_ms <= 10);
     free(w);
 }
 
@@ -271,7 +308,7 @@ static void a_burst_after_a_pause_stays_within_it_too(void **state)
     assert_in_range(w->sent_count - before, 5, 25); /* no herd */
     run_until(w, w->now_ms + 10 * MINUTE);
     assert_true(w->most_in_window <= 4800);
-    for (unsigned i = 0; i < TABLES; i++)
+    for (unsigned i = 0; i < w->count; i++)
         assert_true(w->now_ms - w->tables[i].last_ms < 5 * MINUTE);
     free(w);
 }
@@ -280,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_hundred_tables_keep_within_the_budget),
+        cmocka_unit_test(thirty_tables_leave_room_for_what_comes),
         cmocka_unit_test(too_many_hot_tables_are_short),
         cmocka_unit_test(bells_go_first),
         cmocka_unit_test(bells_beyond_number_silence_nobody),

@@ -129,6 +129,7 @@ static void defaults_are_sensible(void **state)
     assert_null(accounts->select);
     assert_false(accounts->formatted_values);
     assert_int_equal(accounts->every_ms, 3000);
+    assert_int_equal(sl_dataverse_min_interval_ms(accounts), 1000);
     assert_int_equal(accounts->max_interval_ms, 300000);
     assert_int_equal(accounts->priority, SL_DATAVERSE_PRIORITY_NORMAL);
     assert_int_equal(accounts->sweep_limit_percent, 10);
@@ -169,19 +170,50 @@ static void defaults_are_sensible(void **state)
     sl_config_free(config);
 }
 
+/* "every" alone is enough: what is not said adapts itself to it. */
+static void intervals_that_are_not_said_follow_every(void **state)
+{
+    static const struct {
+        const char *every;
+        uint64_t min_ms, every_ms;
+    } rows[] = {
+        {"100ms",  100,      100     },
+        {"1500ms", 1000,     1500    },
+        {"9s",     3000,     9000    },
+        {"10m",    200000,   600000  },
+        {"1d",     28800000, 86400000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "\"accounts\": {\"source\": \"crm\", \"collection\": \"accounts\", \"table\": "
+                 "\"account\", \"every\": \"%s\"},",
+                 rows[i].every);
+        struct sl_config *config = parse_good(10, text);
+        const struct sl_dataverse_feed_settings *accounts = config->feeds[0].settings;
+        assert_int_equal(accounts->every_ms, rows[i].every_ms);
+        assert_int_equal(sl_dataverse_min_interval_ms(accounts), rows[i].min_ms);
+        sl_config_free(config);
+    }
+}
+
 static void everything_that_can_be_said_is_heard(void **state)
 {
     struct sl_config *config = parse_good(
         10, "\"accounts\": {\"source\": \"crm\", \"table\": \"account\", \"collection\": "
             "\"accounts\", \"select\": [\"name\", \"_ownerid_value\"], \"formatted_values\": true, "
-            "\"every\": \"100ms\", \"max_interval\": \"100ms\", \"priority\": \"high\", "
+            "\"every\": \"110ms\", \"min_interval\": \"105ms\", \"max_interval\": \"110ms\", "
+            "\"priority\": \"high\", "
             "\"sweep_limit\": 0, \"ledger_deadline\": \"1s\", \"run_span\": \"100ms\"},");
     (void)state;
     const struct sl_dataverse_feed_settings *accounts = config->feeds[0].settings;
     assert_string_equal(accounts->select[1], "_ownerid_value");
     assert_null(accounts->select[2]);
     assert_true(accounts->formatted_values);
-    assert_int_equal(accounts->every_ms, 100);
+    assert_int_equal(accounts->every_ms, 110);
+    assert_int_equal(sl_dataverse_min_interval_ms(accounts), 105);
+    assert_int_equal(accounts->max_interval_ms, 110);
     assert_int_equal(accounts->priority, SL_DATAVERSE_PRIORITY_HIGH);
     assert_int_equal(accounts->sweep_limit_percent, 0);
     sl_config_free(config);
@@ -299,10 +331,14 @@ static void tables_are_named_as_the_service_does(void **state)
              "\"formerly\": [\"older\", \"old\"]},",
          "c:10:89: feeds.accounts.formerly names a feed that another one claims to have been\n"
          "c:10:190: feeds.more.formerly names a feed that another one claims to have been\n"},
-        {10, FEED("\"table\": \"account\", \"every\": \"10m\""),
-         "c:10:13: feeds.accounts.max_interval must not be shorter than \"every\"\n"},
         {10, FEED("\"table\": \"account\", \"max_interval\": \"1s\""),
-         "c:10:93: feeds.accounts.max_interval must not be shorter than \"every\"\n"},
+         "c:10:93: feeds.accounts.max_interval must not be shorter than \"every\", by default 3s\n"},
+        {10, FEED("\"table\": \"account\", \"every\": \"2s\", \"max_interval\": \"1s\""),
+         "c:10:108: feeds.accounts.max_interval must not be shorter than \"every\"\n"},
+        {10, FEED("\"table\": \"account\", \"min_interval\": \"4s\""),
+         "c:10:93: feeds.accounts.min_interval must not be longer than \"every\", by default 3s\n"},
+        {10, FEED("\"table\": \"account\", \"every\": \"2s\", \"min_interval\": \"3s\""),
+         "c:10:108: feeds.accounts.min_interval must not be longer than \"every\"\n"},
         {10, FEED("\"table\": \"account\", \"every\": \"10ms\""),
          "c:10:86: feeds.accounts.every must be between 100ms and 1d, not \"10ms\"\n"},
         {10, FEED("\"table\": \"account\", \"run_span\": \"10ms\""),
@@ -517,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_sensible),
+        cmocka_unit_test(intervals_that_are_not_said_follow_every),
         cmocka_unit_test(everything_that_can_be_said_is_heard),
         cmocka_unit_test(an_empty_old_secret_is_none),
         cmocka_unit_test(one_address_is_one_listener),
