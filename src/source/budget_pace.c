@@ -16,6 +16,11 @@ enum {
 
 #define NOT_KNOWN UINT64_MAX /* as hot_until_ms: not polled yet, so it may well be hot */
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 /* A number within (0, 1], evenly distributed: George Marsaglia's xorshift. */
 static double draw(struct sl_budget_pace *pace)
 {
@@ -30,7 +35,7 @@ static double draw(struct sl_budget_pace *pace)
 void sl_pace_join(struct sl_budget_pace *pace, struct sl_budget_member *member)
 {
     member->hot_until_ms = NOT_KNOWN;
-    member->hot = false;
+    member->rank = SL_PACE_IDLE;
     member->asked_ms = member->every_ms;
     member->interval_ms = member->every_ms;
     member->due_ms = 0;
@@ -55,11 +60,12 @@ void sl_pace_leave(struct sl_budget_pace *pace, struct sl_budget_member *member)
     pace->count--;
 }
 
-static bool is_hot(const struct sl_budget_member *member, uint64_t now_ms)
+static enum sl_pace_rank rank_of(const struct sl_budget_member *member, uint64_t now_ms)
 {
-    if (member->priority == SL_DATAVERSE_PRIORITY_LOW)
-        return false;
-    return member->priority == SL_DATAVERSE_PRIORITY_HIGH || now_ms < member->hot_until_ms;
+    if (member->priority == SL_DATAVERSE_PRIORITY_HIGH)
+        return SL_PACE_HIGH;
+    bool busy = member->priority != SL_DATAVERSE_PRIORITY_LOW && now_ms < member->hot_until_ms;
+    return busy ? SL_PACE_BUSY : SL_PACE_IDLE;
 }
 
 uint64_t sl_pace_interval_ms(const struct sl_budget_member *member)
@@ -77,7 +83,7 @@ static void spread(struct sl_budget_pace *pace, struct sl_budget_member *member,
     uint64_t late_ms = now_ms > member->due_ms ? now_ms - member->due_ms : 0;
     bool late = late_ms > LATE_MS && late_ms > interval_ms / LATE_PARTS;
     bool grown = interval_ms > 2 * member->spread_ms;
-    bool stretched = !member->hot && interval_ms > member->every_ms;
+    bool stretched = member->rank == SL_PACE_IDLE && interval_ms > member->every_ms;
     member->fraction = stretched && (late || grown) ? draw(pace) : 1;
     if (grown || interval_ms < member->spread_ms)
         member->spread_ms = interval_ms;
@@ -104,7 +110,7 @@ bool sl_pace_polled(struct sl_budget_pace *pace, struct sl_budget_member *member
     if (!rung)
         member->asked_ms = asked_ms(member, rows);
     spread(pace, member, now_ms);
-    return is_hot(member, now_ms) != member->hot || member->asked_ms != asked_before_ms;
+    return rank_of(member, now_ms) != member->rank || member->asked_ms != asked_before_ms;
 }
 
 static double wanted(const struct sl_budget_member *member)
@@ -118,15 +124,15 @@ static double longest_ms(const struct sl_budget_member *member)
                                                                : member->every_ms);
 }
 
-/* By what factor the idle members' intervals grow so that they share rate; those that would exceed
- * their longest interval are marked as capped, and the others share what is left. */
-static double stretch_idle(struct sl_budget_pace *pace, double rate)
+/* By what factor the intervals of the members of a rank grow so that they share rate; those that
+ * would exceed their longest interval are marked as capped, and the others share what is left. */
+static double stretch(struct sl_budget_pace *pace, enum sl_pace_rank rank, double rate)
 {
     double factor = 1;
     for (bool again = true; again;) {
         double left = rate, demand = 0;
         for (struct sl_budget_member *m = pace->first; m; m = m->next) {
-            if (m->hot)
+            if (m->rank != rank)
                 continue;
             if (m->capped)
                 left -= 1 / longest_ms(m);
@@ -136,7 +142,7 @@ static double stretch_idle(struct sl_budget_pace *pace, double rate)
         factor = left > 0 ? demand / left : INFINITY;
         again = false;
         for (struct sl_budget_member *m = pace->first; m; m = m->next) {
-            if (m->hot || m->capped || (double)m->every_ms * factor < longest_ms(m))
+            if (m->rank != rank || m->capped || (double)m->every_ms * factor < longest_ms(m))
                 continue;
             m->capped = true;
             again = true;
@@ -150,10 +156,10 @@ static void set(struct sl_budget_member *member, double interval_ms)
     member->interval_ms = (uint64_t)ceil(interval_ms - 1e-6);
 }
 
-/* What the members would use: the hot ones and all at their own interval, the idle ones at their
- * longest, and what more the busy ones ask for. */
+/* What the members of each rank would use at their own interval and at their longest, and what more
+ * the busy ones ask for. */
 struct demand {
-    double hot, all, idle_least, haste;
+    double wanted[SL_PACE_RANKS], least[SL_PACE_RANKS], haste;
 };
 
 /* What a busy member asks for beyond its own interval. */
@@ -167,16 +173,13 @@ static struct demand measure(struct sl_budget_pace *pace, uint64_t now_ms)
     struct demand demand = {0};
     pace->hot_count = 0;
     for (struct sl_budget_member *m = pace->first; m; m = m->next) {
-        m->hot = is_hot(m, now_ms);
+        m->rank = rank_of(m, now_ms);
         m->capped = false;
-        demand.all += wanted(m);
+        demand.wanted[m->rank] += wanted(m);
+        demand.least[m->rank] += 1 / longest_ms(m);
         demand.haste += haste(m);
-        if (m->hot) {
-            demand.hot += wanted(m);
+        if (m->rank != SL_PACE_IDLE)
             pace->hot_count++;
-        } else {
-            demand.idle_least += 1 / longest_ms(m);
-        }
     }
     return demand;
 }
@@ -189,34 +192,48 @@ static void hasten(struct sl_budget_pace *pace, double asked, double room)
         set(m, 1 / (wanted(m) + granted * haste(m)));
 }
 
-/* They do not fit. Half at least is for those where something happens, however many the idle are.
- */
+/* What is left of rate when others have the least that they need, and half of it at least. */
+static double beside(double rate, double others_least)
+{
+    return larger(rate - others_least, rate / 2);
+}
+
+/* Gives the members of a rank intervals that fit into rate. Returns what they use of it. */
+static double fit(struct sl_budget_pace *pace, const struct demand *demand, enum sl_pace_rank rank,
+                  double rate)
+{
+    if (!demand->least[rank])
+        return 0;
+    double over = larger(demand->least[rank] / rate, 1), factor = stretch(pace, rank, rate);
+    bool idle = rank == SL_PACE_IDLE;
+    pace->stretch = larger(pace->stretch, idle ? over : demand->wanted[rank] / rate);
+    for (struct sl_budget_member *m = pace->first; m; m = m->next)
+        if (m->rank == rank)
+            set(m, m->capped ? longest_ms(m) * over : (double)m->every_ms * factor);
+    return demand->wanted[rank] < rate ? demand->wanted[rank] : rate;
+}
+
+/* They do not fit. Half at least is for those where something happens, however many the idle are,
+ * and half of that for those of priority high. */
 static void ration(struct sl_budget_pace *pace, const struct demand *demand, double rate)
 {
-    double for_hot = rate - demand->idle_least > rate / 2 ? rate - demand->idle_least : rate / 2;
-    double hot_factor = demand->hot > for_hot ? demand->hot / for_hot : 1;
-    double rest = rate - demand->hot / hot_factor;
-    double over = demand->idle_least > rest ? demand->idle_least / rest : 1;
-    double idle_factor = stretch_idle(pace, rest);
-    pace->stretch = hot_factor > over ? hot_factor : over;
-    for (struct sl_budget_member *m = pace->first; m; m = m->next) {
-        if (m->hot)
-            set(m, (double)m->every_ms * hot_factor);
-        else if (m->capped)
-            set(m, longest_ms(m) * over);
-        else
-            set(m, (double)m->every_ms * idle_factor);
-    }
+    double hot = beside(rate, demand->least[SL_PACE_IDLE]);
+    double high = fit(pace, demand, SL_PACE_HIGH, beside(hot, demand->least[SL_PACE_BUSY]));
+    double busy = fit(pace, demand, SL_PACE_BUSY, hot - high);
+    fit(pace, demand, SL_PACE_IDLE, rate - high - busy);
 }
 
 void sl_pace_plan(struct sl_budget_pace *pace, double rate, bool may_hasten, uint64_t now_ms)
 {
     struct demand demand = measure(pace, now_ms);
+    double all = 0;
+    for (unsigned i = 0; i < SL_PACE_RANKS; i++)
+        all += demand.wanted[i];
     pace->stretch = 1;
-    if (demand.all > rate)
+    if (all > rate)
         ration(pace, &demand, rate);
     else
-        hasten(pace, demand.haste, may_hasten ? (rate - demand.all) / HASTE_PARTS : 0);
+        hasten(pace, demand.haste, may_hasten ? (rate - all) / HASTE_PARTS : 0);
 }
 
 bool sl_pace_is_short(const struct sl_budget_pace *pace)

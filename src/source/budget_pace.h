@@ -3,17 +3,27 @@
  * When all of them fit at their own interval, each has that, and a busy one a shorter one: a poll
  * that brings rows makes it ask for its shortest, each that brings none for twice as long as
  * before, until it is back at its own. Half of what the others leave is for that, and what does not
- * suffice is shared evenly. When they do not fit, the hot ones (rows came lately, or priority high)
- * keep theirs as long as they fit, and the others share the rest evenly, each at least once in its
- * longest interval. When not even the hot ones fit, they are stretched evenly. Idle ones that come
- * all at once (at the start, after a pause) are spread over their interval. One that was not polled
- * yet counts as hot: else those where something happens would be found last, when they are many.
- * Pure: the caller tells the time. */
+ * suffice is shared evenly.
+ *
+ * When they do not fit, those of priority high keep theirs first, then the busy ones (rows came in
+ * the last minute), and the others share what is left evenly; each is polled at least once in its
+ * longest interval. Where not even the high or the busy ones fit, they are stretched evenly among
+ * themselves. Idle ones that come all at once (at the start, after a pause) are spread over their
+ * interval. One that was not polled yet counts as busy: else those where something happens would be
+ * found last, when they are many. Pure: the caller tells the time. */
 #ifndef SL_SOURCE_BUDGET_PACE_H
 #define SL_SOURCE_BUDGET_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Who keeps its interval when not all can. "Hot" are the last two. */
+enum sl_pace_rank {
+    SL_PACE_IDLE, /* or of priority low */
+    SL_PACE_BUSY,
+    SL_PACE_HIGH,
+    SL_PACE_RANKS
+};
 
 /* A table that is polled; embedded in it. */
 struct sl_budget_member {
@@ -29,7 +39,8 @@ struct sl_budget_member {
     uint64_t due_ms;      /* when the next poll was to be expected at the last one */
     double fraction;      /* of the interval: less than 1 once, to spread a herd */
     uint64_t spread_ms;   /* the interval over which it was spread last */
-    bool hot, capped;
+    enum sl_pace_rank rank;
+    bool capped;
 };
 
 struct sl_budget_pace {

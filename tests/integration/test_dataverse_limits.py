@@ -132,3 +132,40 @@ def test_a_busy_table_is_seen_sooner_than_every_and_an_idle_one_is_not_asked_mor
         begin = time.monotonic()
         time.sleep(5)
         assert len(asked_within(script["busy"], begin, time.monotonic())) <= 3
+
+
+def test_when_the_budget_is_short_a_high_table_keeps_its_pace_and_a_low_one_yields(sim, workspace):
+    # All are busy. Six tables at 2/s want 12 requests a second; sluice may take 8, the service grants 10.
+    names = [f"t{number:03}" for number in range(6)]
+    high, *normal, low = names
+    scene = Tables(sim, workspace, {name: 3 for name in names}, every="500ms", max_interval="4s",
+                   source={"budget": {"requests": 50, "window": "5s"}},
+                   feeds={high: {"priority": "high"}, low: {"priority": "low"}})
+    scene.switch(dv_limit_requests=50, dv_limit_window_ms=5000)
+    sluice = scene.sluice()
+    scene.wait_followed(timeout_s=60)
+    sim.dataverse("load", tables=names, per_s=60, seconds=60,
+                  mix={"update": 100, "create": 0, "delete": 0, "recreate": 0})
+    # Until nothing of the start is left in the window, and each was seen to be busy.
+    wait_until(lambda: status(sluice, low)["interval_ms"] >= 3900, 40, "the low one yielding")
+    time.sleep(5)
+    before, began = {name: status(sluice, name)["polls"] for name in names}, time.monotonic()
+    late = []
+    while time.monotonic() < began + 12:
+        changed_at = time.monotonic()
+        changed = scene.change(high, count=1)[0]
+        version = next(one["versionnumber"] for one in scene.rows(high, fields=0)
+                       if one["id"] == changed)
+        newer = {"_id": changed, "_sluice.v": {"$gte": 2 * version}}
+        wait_until(lambda: scene.documents(high).find_one(newer), 20, f"{high} being followed", 0.02)
+        late.append(time.monotonic() - changed_at)
+    length_s = time.monotonic() - began
+    per_s = {name: (status(sluice, name)["polls"] - before[name]) / length_s for name in names}
+    assert 1.7 <= per_s[high] <= 2.1, per_s
+    assert all(0.8 <= per_s[name] <= 1.7 for name in normal), per_s
+    assert per_s[low] <= 0.5, per_s
+    assert sorted(late)[len(late) // 2] < 0.8, late
+    sim.dataverse("load", stop=True)
+    scene.check_nothing_lost(60)
+    user = scene.user()
+    assert not any(user["throttled"].values()), user

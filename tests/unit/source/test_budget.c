@@ -237,9 +237,9 @@ static void intervals_follow_the_rate(void **state)
         sl_pace_join(&pace, all[i]);
     sl_pace_plan(&pace, 0.1 / 1000, true, 0); /* any but the low one may be hot: 3.5/s */
     assert_int_equal(pace.hot_count, 4);
-    assert_int_equal(idle.interval_ms, rare.interval_ms);
-    assert_true(idle.interval_ms > 35000);
-    assert_true(sl_pace_interval_ms(&idle) != sl_pace_interval_ms(&rare)); /* spread */
+    assert_int_equal(idle.interval_ms, hot.interval_ms);
+    assert_true(idle.interval_ms > 60000);
+    assert_true(sl_pace_interval_ms(&idle) != sl_pace_interval_ms(&hot)); /* spread */
     assert_true(sl_pace_polled(&pace, &idle, false, 0, 0));
     assert_true(sl_pace_polled(&pace, &rare, false, 0, 0));
     assert_false(sl_pace_polled(&pace, &hot, false, 3, 0));
@@ -261,6 +261,12 @@ static void intervals_follow_the_rate(void **state)
     sl_pace_plan(&pace, 0.75 / 1000, true, 10); /* the hot ones do not fit */
     assert_int_equal(idle.interval_ms, 60000);
     assert_int_equal(rare.interval_ms, 5000);
+    assert_int_equal(high.interval_ms, 2000);
+    assert_int_equal(hot.interval_ms, 60000);
+
+    high.priority = NORMAL;
+    sl_pace_polled(&pace, &high, false, 1, 10);
+    sl_pace_plan(&pace, 0.75 / 1000, true, 10);
     assert_in_range(hot.interval_ms, 2900, 2910); /* 1.5 / (0.75 - 0.2333) */
     assert_in_range(high.interval_ms, 5800, 5820);
 
@@ -272,6 +278,37 @@ static void intervals_follow_the_rate(void **state)
     assert_int_equal(pace.count, 2);
     sl_pace_plan(&pace, 2.0 / 1000, true, 60010);
     assert_int_equal(low.interval_ms, 1000);
+}
+
+/* All of them are busy. */
+static void who_keeps_its_pace_when_the_rate_is_short(void **state)
+{
+    enum { LOW = SL_DATAVERSE_PRIORITY_LOW, NORMAL, HIGH };
+    static const struct {
+        int priorities[4];
+        double rate;
+        uint64_t wanted_ms[4];
+    } rows[] = {
+        {{NORMAL, NORMAL, NORMAL, NORMAL}, 2.0, {2000, 2000, 2000, 2000} },
+        {{HIGH, NORMAL, NORMAL, NORMAL},   2.0, {1000, 3000, 3000, 3000} },
+        {{HIGH, NORMAL, NORMAL, LOW},      2.1, {1000, 2000, 2000, 10000}},
+        {{HIGH, HIGH, HIGH, HIGH},         2.0, {2000, 2000, 2000, 2000} },
+        {{HIGH, HIGH, HIGH, NORMAL},       1.6, {2000, 2000, 2000, 10000}},
+        {{LOW, LOW, LOW, NORMAL},          1.6, {5000, 5000, 5000, 1000} },
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_budget_pace pace = {0};
+        struct sl_budget_member tables[4];
+        for (unsigned t = 0; t < 4; t++) {
+            tables[t] = member(1000, 10000, rows[i].priorities[t]);
+            sl_pace_join(&pace, &tables[t]);
+            sl_pace_polled(&pace, &tables[t], false, 1, 0);
+        }
+        sl_pace_plan(&pace, rows[i].rate / 1000, true, 0);
+        for (unsigned t = 0; t < 4; t++)
+            assert_in_range(tables[t].interval_ms, rows[i].wanted_ms[t], rows[i].wanted_ms[t] + 1);
+    }
 }
 
 static void busy_tables_are_polled_sooner_while_there_is_room(void **state)
@@ -342,6 +379,7 @@ int main(void)
         cmocka_unit_test(after_a_throttle_they_come_back_one_by_one),
         cmocka_unit_test(a_concurrency_throttle_lowers_it_for_a_while),
         cmocka_unit_test(intervals_follow_the_rate),
+        cmocka_unit_test(who_keeps_its_pace_when_the_rate_is_short),
         cmocka_unit_test(busy_tables_are_polled_sooner_while_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
