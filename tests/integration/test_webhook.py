@@ -14,7 +14,7 @@ from hooks import KEY, SECRET, Hooks, Poster, association, event
 from mailbox import Mailbox
 from process import free_port, wait_until
 from readiness import wait_trouble
-from tables import end_lease, owns
+from tables import MANY as PLENTY, end_lease, owns, status
 
 ROW = "60c4e274-0d87-4e11-80e5-00155db19e6d"
 VIRTUAL = "mserp_vendvendorv2entity"
@@ -57,6 +57,26 @@ def test_a_bell_brings_a_change_at_once(sim, workspace):
     scene.check_nothing_lost()
     assert outcomes(sluice) == {"bell": 19}
     assert scene.posts()["answers"] == {"200": 19}
+
+
+def test_rows_that_a_bell_brought_do_not_make_polls_more_frequent(sim, workspace):
+    """Where they are found by polling they do: the next ones would ring, too."""
+    scene = Hooks(sim, workspace, {"account": 50}, every="3s", min_interval="300ms",
+                  source={"budget": {"requests": PLENTY, "window": "5s"}})  # no full read lately: 1 s
+    sluice = scene.sluice()
+    scene.wait_followed()
+    wait_until(lambda: scene.change(count=1) and status(sluice)["interval_ms"] == 300, 20,
+               "haste without bells", 0.2)
+    scene.register()
+    wait_until(lambda: status(sluice)["interval_ms"] == 3000, 20, "calm")
+    polls, bells = status(sluice)["polls"], status(sluice)["bells"]
+    for _ in range(10):
+        scene.change(count=1)
+        scene.wait_followed(timeout_s=5)
+        time.sleep(0.3)  # a poll that nobody rang for is never due
+        assert status(sluice)["interval_ms"] == 3000
+    assert status(sluice)["bells"] == bells + 10
+    assert status(sluice)["polls"] <= polls + 12
 
 
 def test_bells_that_are_lost_doubled_late_and_rolled_back_do_no_harm(sim, workspace):
