@@ -13,7 +13,12 @@
 #include "loop/fiber.h"
 #include "source/budget_gate.h"
 
-enum { RETRY_AFTER_MS = 30 * 1000, PLAN_EVERY_MS = 1000, CODE_BYTES = 32 };
+enum {
+    RETRY_AFTER_MS = 30 * 1000,
+    PLAN_EVERY_MS = 1000,
+    CODE_BYTES = 32,
+    FEW_PAGES = 8, /* in the recent window: a small table, or what a table is like, asked again */
+};
 
 struct waiter {
     struct sl_waitlist wait;
@@ -209,10 +214,12 @@ void sl_budget_polled(struct sl_budget *budget, struct sl_budget_member *member,
 
 /* Polls that nobody was promised are the first to be left out: while a table is read in full, and
  * for a whole window after the service has refused something. */
-static bool may_hasten(const struct sl_budget *budget, bool patient_waits, uint64_t now_ms)
+static bool may_hasten(const struct sl_budget *budget, uint64_t now_ms)
 {
     uint64_t calm_ms = budget->gate.used.window_ms;
-    return !patient_waits && (!budget->held_until_ms || now_ms >= budget->held_until_ms + calm_ms);
+    bool reads =
+        budget->first[SL_PATIENT] || budget->gate.recent.total.requests[SL_PATIENT] > FEW_PAGES;
+    return !reads && (!budget->held_until_ms || now_ms >= budget->held_until_ms + calm_ms);
 }
 
 static void plan(struct sl_budget *budget, uint64_t now_ms)
@@ -223,7 +230,7 @@ static void plan(struct sl_budget *budget, uint64_t now_ms)
     uint64_t polls = sl_use_requests(&budget->polls.total);
     bool patient_waits = budget->first[SL_PATIENT] || gate->recent.total.requests[SL_PATIENT];
     sl_pace_plan(&budget->pace, sl_gate_poll_rate(gate, polls, patient_waits, now_ms),
-                 may_hasten(budget, patient_waits, now_ms), now_ms);
+                 may_hasten(budget, now_ms), now_ms);
     budget->plan_ms = now_ms + PLAN_EVERY_MS;
 }
 

@@ -14,7 +14,7 @@ from hooks import KEY, SECRET, Hooks, Poster, association, event
 from mailbox import Mailbox
 from process import free_port, wait_until
 from readiness import wait_trouble
-from tables import MANY as PLENTY, end_lease, owns, status
+from tables import end_lease, owns, status
 
 ROW = "60c4e274-0d87-4e11-80e5-00155db19e6d"
 VIRTUAL = "mserp_vendvendorv2entity"
@@ -61,8 +61,7 @@ def test_a_bell_brings_a_change_at_once(sim, workspace):
 
 def test_rows_that_a_bell_brought_do_not_make_polls_more_frequent(sim, workspace):
     """Where they are found by polling they do: the next ones would ring, too."""
-    scene = Hooks(sim, workspace, {"account": 50}, every="3s", min_interval="300ms",
-                  source={"budget": {"requests": PLENTY, "window": "5s"}})  # no full read lately: 1 s
+    scene = Hooks(sim, workspace, {"account": 50}, every="3s", min_interval="300ms")
     sluice = scene.sluice()
     scene.wait_followed()
     wait_until(lambda: scene.change(count=1) and status(sluice)["interval_ms"] == 300, 20,

@@ -192,6 +192,36 @@ static void a_throttle_holds_everybody(void **state)
     sl_metric_free_all();
 }
 
+/* A full read goes first; a page or two, or a table whose description is asked for again and again,
+ * is none. */
+static void a_full_read_leaves_no_room_for_haste_body(void *arg)
+{
+    struct sl_budget *budget = sl_budget_new("crm", &DEFAULTS);
+    struct sl_budget_member busy = member(3000, MINUTE, SL_DATAVERSE_PRIORITY_NORMAL), other = busy;
+    struct sl_err err;
+    (void)arg;
+    busy.min_interval_ms = 1000;
+    sl_budget_join(budget, &busy);
+    sl_budget_polled(budget, &busy, false, 1, sl_loop_now_ms());
+    for (unsigned pages = 1; pages <= 9; pages++) {
+        EXPECT(sl_budget_take(budget, SL_PATIENT, &err) == SL_OK);
+        sl_budget_spent(budget, SL_PATIENT, 3);
+        sl_budget_give(budget);
+        sl_budget_join(budget, &other); /* plans anew */
+        sl_budget_leave(budget, &other);
+        EXPECT(sl_budget_interval_ms(budget, &busy) == (pages <= 8 ? 1000 : 3000));
+    }
+    sl_budget_leave(budget, &busy);
+    sl_budget_free(budget);
+}
+
+static void a_full_read_leaves_no_room_for_haste(void **state)
+{
+    (void)state;
+    run_in_fiber(a_full_read_leaves_no_room_for_haste_body, NULL);
+    sl_metric_free_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_full_window_is_waited_for),
         cmocka_unit_test(a_poll_passes_urgent_ones_that_wait),
         cmocka_unit_test(a_throttle_holds_everybody),
+        cmocka_unit_test(a_full_read_leaves_no_room_for_haste),
     };
     return cmocka_run_group_tests(tests, NULL, loop_closes);
 }
