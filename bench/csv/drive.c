@@ -30,7 +30,8 @@ static const char *map(const char *path, size_t *ret_size)
 int main(int argc, char **argv)
 {
     size_t size;
-    if (argc < 3 || argc > 4 || atoi(argv[2]) < 1) {
+    long passes = argc < 3 ? 0 : strtol(argv[2], NULL, 10);
+    if (passes < 1 || argc > 4) {
         fprintf(stderr, "usage: bench-csv-NAME FILE PASSES [WAY]\n");
         return 2;
     }
@@ -43,7 +44,7 @@ int main(int argc, char **argv)
     printf("{\"rows\": %llu, \"cells\": %llu, \"bytes\": %llu, \"hash\": \"%016llx\", \"cpu_s\": [",
            (unsigned long long)first.rows, (unsigned long long)first.cells,
            (unsigned long long)first.bytes, (unsigned long long)first.hash);
-    for (int pass = 0; pass < atoi(argv[2]); pass++) {
+    for (long pass = 0; pass < passes; pass++) {
         struct tally tally = {0};
         double begin = cpu_s();
         if (!drive_parse(data, size, way, &tally) || tally.bytes != first.bytes)

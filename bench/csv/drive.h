@@ -38,7 +38,7 @@ static inline void tally_row(struct tally *tally)
 {
     tally->rows++;
     if (tally->hashing)
-        tally_hash(tally, NULL, 0, 0x1e);
+        tally_hash(tally, "", 0, 0x1e);
 }
 
 /* The driver's own: parses all of data and tallies it. way is NULL when none was named. False with

@@ -263,8 +263,10 @@ static void every_chunk_size(void)
         for (size_t i = 0; i < size; i++)
             text[i] = letters[rand() % (int)(sizeof letters - 1)];
         reference(text, size, 1000, &wanted);
+        sl_buf_add(&wanted, "", 0);
         for (size_t chunk = 1; chunk <= size; chunk++) {
             sl_buf_clear(&got);
+            sl_buf_add(&got, "", 0);
             parse(text, size, chunk, 1000, &got);
             if (got.length != wanted.length || memcmp(got.data, wanted.data, got.length) != 0)
                 fail_msg("round %d, chunks of %zu: got <%s> wanted <%s>", round, chunk, got.data,
