@@ -104,6 +104,9 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
          "that a token has expired is told in words alone, with an empty code"),
     FLAG(SW_DV_NO_ORG_READ, "dv_no_org_read", false,
          "the application users may not read the whole organisation's rows"),
+    CHOICE(
+        SW_DV_READ_DEPTH, "dv_read_depth", "global", "basic local deep global untold",
+        "how far their privilege to read reaches; below global they see part of the rows, and 200"),
     NUMBER(SW_DV_LIMIT_REQUESTS, "dv_limit_requests", 6000, "requests of a user in a window"),
     NUMBER(SW_DV_LIMIT_EXECUTION_MS, "dv_limit_execution_ms", 1200000,
            "execution time of a user in a window"),

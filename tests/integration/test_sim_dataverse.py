@@ -211,8 +211,35 @@ def test_metadata_who_am_i_and_privileges(service):
     service.switch(dv_no_org_read=True)
     assert service.get(read).json["RolePrivileges"][0]["Depth"] == "Basic"
     service.switch(dv_no_org_read=None)
+    for depth in ("Basic", "Local", "Deep", "Global"):
+        service.switch(dv_read_depth=depth.lower())
+        assert service.get(read).json["RolePrivileges"][0]["Depth"] == depth
+    service.switch(dv_read_depth="untold")
+    assert service.get(read).status == 403
+    service.switch(dv_read_depth=None)
     row = service.get("new_things").json["value"][0]
     assert {"new_x", "_new_who_value", "new_thingid", "modifiedon"} <= row.keys()
+
+
+def test_a_user_who_reads_less_than_the_organisation_gets_part_of_the_rows_and_200(service):
+    service.post("table", table="account", count=40)
+    everything, _, _ = service.poll("accounts", TRACK)
+    ids = list(everything)
+    for place, depth in enumerate(("basic", "local", "deep"), 1):
+        service.switch(dv_read_depth=depth)
+        seen, _, link = service.poll("accounts", f"{TRACK},odata.maxpagesize=7")
+        assert len(seen) == 10 * place and seen.keys() < everything.keys()
+        assert service.get("accounts/$count").body.decode("utf-8-sig") == str(len(seen))
+        changed = service.post("change", table="account", ids=ids)["ids"]
+        assert len(changed) == 40
+        rows, gone, _ = service.poll(link)
+        assert rows.keys() == seen.keys() and not gone
+        hidden = next(one for one in ids if one not in seen)
+        assert service.get(f"accounts({next(iter(seen))})").status == 200
+        refused = service.get(f"accounts({hidden})")
+        assert (refused.status, refused.code) == (403, "0x80040220")
+    service.switch(dv_read_depth="global")
+    assert service.poll("accounts", TRACK)[0].keys() == everything.keys()
 
 
 def test_times_with_milliseconds_and_deltas_in_one_page(service):

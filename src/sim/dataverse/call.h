@@ -47,6 +47,10 @@ bool dv_read_shape(struct dv_call *call, const struct dv_table *table, struct dv
 /* True, with the answer made, when the caller may not read the table. The lock is held. */
 bool dv_refuse_reader(struct dv_call *call, const struct dv_table *table);
 
+/* Whether the caller may see the row with this number: of four, basic shows the first, local two,
+ * deep three (dv_read_depth). The lock is held. */
+bool dv_sees(const struct dv *dv, uint32_t index);
+
 /* Writes the name of the privilege to read a table: prvReadAccount. */
 void dv_privilege_name(const struct dv_schema *schema, const char *verb, char *out, size_t size);
 

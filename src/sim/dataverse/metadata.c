@@ -247,6 +247,19 @@ void dv_answer_who(struct dv_call *call)
     sim_text_char(out, '}');
 }
 
+/* As the service writes it: "Basic". False when it does not tell; the answer is made. */
+static bool read_depth(struct dv_call *call, char *ret_depth, size_t size)
+{
+    const char *depth = sim_switch_text(sim_switch_view(call->sim, NULL), SW_DV_READ_DEPTH);
+    if (strcmp(depth, "untold") == 0) {
+        dv_fail(call, 403, "0x80040220", "The user is missing prvReadUser privilege.");
+        return false;
+    }
+    sim_copy(ret_depth, size, dv_switch(call->dv, SW_DV_NO_ORG_READ) ? "basic" : depth);
+    ret_depth[0] = (char)(ret_depth[0] - 'a' + 'A');
+    return true;
+}
+
 /* RetrieveUserPrivilegeByPrivilegeName(PrivilegeName='prvReadAccount'). Whether a depth is told
  * as a word or a number is not documented by an example; here it is the enumeration's word. */
 void dv_answer_privilege(struct dv_call *call, const char *rest)
@@ -262,6 +275,11 @@ void dv_answer_privilege(struct dv_call *call, const char *rest)
     const char *asked = rest + strlen(function);
     size_t len = strcspn(asked, "'");
     sim_lock(call->sim);
+    char depth[16];
+    if (!read_depth(call, depth, sizeof(depth))) {
+        sim_unlock(call->sim);
+        return;
+    }
     sim_text_printf(out,
                     "{\"@odata.context\":\"%s$metadata#Microsoft.Dynamics.CRM."
                     "RetrieveUserPrivilegeByPrivilegeNameResponse\",\"RolePrivileges\":[",
@@ -273,7 +291,7 @@ void dv_answer_privilege(struct dv_call *call, const char *rest)
         if (strlen(name) != len || strncasecmp(name, asked, len) != 0)
             continue;
         sim_text_char(out, '{');
-        sim_text_member(out, "Depth", dv_switch(call->dv, SW_DV_NO_ORG_READ) ? "Basic" : "Global");
+        sim_text_member(out, "Depth", depth);
         add_guid(out, "PrivilegeId", schema->salt + 1);
         add_guid(out, "BusinessUnitId", call->sim->options.seed + 1);
         sim_text_member(out, "PrivilegeName", name);

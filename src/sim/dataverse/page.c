@@ -40,13 +40,26 @@ static void add_item(struct page *page, struct dv_image image, bool deletion)
     page->items[page->count++] = (struct item){image, deletion};
 }
 
+static bool shows(const struct dv *dv, const struct dv_table *table, uint32_t index)
+{
+    return !table->rows[index].dead && dv_sees(dv, index);
+}
+
+static size_t count_rows(const struct dv *dv, const struct dv_table *table)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        count += shows(dv, table, i);
+    return count;
+}
+
 static void choose_rows(struct dv_call *call, const struct dv_table *table, struct page *page)
 {
     struct dv_cursor *cursor = &page->cursor;
     for (; cursor->at < cursor->end && !is_full(page); cursor->at++)
-        if (!table->rows[cursor->at].dead)
+        if (shows(call->dv, table, cursor->at))
             add_item(page, dv_look(call->dv, table, cursor->at), false);
-    while (cursor->at < cursor->end && table->rows[cursor->at].dead)
+    while (cursor->at < cursor->end && !shows(call->dv, table, cursor->at))
         cursor->at++;
     page->more = cursor->at < cursor->end;
 }
@@ -76,7 +89,8 @@ static void choose_changes(struct dv_call *call, const struct dv_table *table, s
         if (cursor->at < begin)
             cursor->at = (uint32_t)begin;
         for (; cursor->at < cursor->end; cursor->at++) {
-            if (!entry_counts(table, page, cursor->at, deletions))
+            if (!entry_counts(table, page, cursor->at, deletions) ||
+                !dv_sees(call->dv, table->log[cursor->at].index))
                 continue;
             if (is_full(page)) {
                 page->more = true;
@@ -243,7 +257,7 @@ static bool prepare(struct dv_call *call, struct dv_table *table, struct page *p
     bool top = sim_http_argument(call->request, "$top") != NULL;
     const char *count = sim_http_argument(call->request, "$count");
     page->total = count && strcmp(count, "true") == 0 && !page->cursor.delta
-                      ? (int64_t)(table->count - table->dead_count)
+                      ? (int64_t)count_rows(call->dv, table)
                       : -1;
     if (page->cursor.tracked && (!page->more || page->both_links))
         dv_link_delta(call, table, page->cursor.until, delta_link);
@@ -293,11 +307,12 @@ void dv_answer_count(struct dv_call *call, struct dv_table *table)
     call->request->action = "dv_count";
     sim_lock(call->sim);
     bool ok = find_start(call, table, &page);
-    size_t count = table->count - table->dead_count;
+    size_t count = ok ? count_rows(call->dv, table) : 0;
     if (ok && page.cursor.delta) {
         count = 0;
         for (size_t i = dv_table_log_after(table, page.cursor.since); i < table->log_count; i++)
-            count += entry_counts(table, &page, i, false) || entry_counts(table, &page, i, true);
+            count += dv_sees(call->dv, table->log[i].index) &&
+                     (entry_counts(table, &page, i, false) || entry_counts(table, &page, i, true));
     }
     sim_unlock(call->sim);
     if (ok) {

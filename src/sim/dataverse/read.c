@@ -66,6 +66,23 @@ bool dv_refuse_reader(struct dv_call *call, const struct dv_table *table)
     return true;
 }
 
+bool dv_sees(const struct dv *dv, uint32_t index)
+{
+    static const char *const depths[] = {"basic", "local", "deep"};
+    const char *depth = sim_switch_text(sim_switch_view(dv->sim, NULL), SW_DV_READ_DEPTH);
+    for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++)
+        if (strcmp(depth, depths[i]) == 0)
+            return index % 4 <= i;
+    return true;
+}
+
+/* A row that is there and that the caller may not see. */
+static void fail_unseen(struct dv_call *call)
+{
+    dv_fail(call, 403, "0x80040220",
+            "SecLib::AccessCheckEx failed. Returned hr = -2147187962, ObjectID: hidden");
+}
+
 static void fail_unknown(struct dv_call *call, const char *table, const char *guid)
 {
     dv_fail(call, 404, "0x80040217", "Entity '%s' With Id = %s Does Not Exist", table, guid);
@@ -92,6 +109,10 @@ void dv_answer_row(struct dv_call *call, struct dv_table *table, const char *gui
     const struct dv_schema *schema = table->schema;
     bool ok = !dv_refuse_reader(call, table) && dv_read_shape(call, table, &shape);
     bool found = dv_table_find(table, guid, &index) && !table->rows[index].dead;
+    if (ok && found && !dv_sees(call->dv, index)) {
+        fail_unseen(call);
+        ok = false;
+    }
     uint64_t huge_bytes = (uint64_t)dv_switch(call->dv, SW_DV_HUGE_TEXT_BYTES);
     if (ok && found) {
         image = dv_look(call->dv, table, index);
@@ -157,6 +178,8 @@ static void add_related(struct dv_call *call, const struct dv_relation *relation
         uint32_t far = forward ? link->related : link->target;
         if (near != index || link->dead || (filtered && far != wanted) || other->rows[far].dead)
             continue;
+        if (!dv_sees(call->dv, far))
+            continue;
         sim_text_puts(&call->out, added++ ? "," : "");
         struct dv_image image = dv_look(call->dv, other, far);
         dv_row_answer(&image, &shape, DV_WHOLE, 0, &call->out);
@@ -175,6 +198,8 @@ void dv_answer_related(struct dv_call *call, struct dv_table *table, const char 
         dv_fail(call, 404, "0x80060888", "Resource not found for the segment '%s'.", relation_name);
     else if (!dv_table_find(table, guid, &index) || table->rows[index].dead)
         fail_unknown(call, table->schema->name, guid);
+    else if (!dv_sees(call->dv, index))
+        fail_unseen(call);
     else if (!dv_refuse_reader(call, table))
         add_related(call, relation, table, index);
     sim_unlock(call->sim);
