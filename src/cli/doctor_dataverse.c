@@ -5,36 +5,17 @@
 
 #include "base/mem.h"
 #include "cli/doctor.h"
+#include "source/dataverse_reach.h"
 #include "source/dataverse_table.h"
 #include "source/webhook_settings.h"
-
-enum { DEPTH_GLOBAL = 3 }; /* of the enumeration PrivilegeDepth, should it come as a number */
 
 struct examining {
     struct sl_doctor *doctor;
     const struct sl_source_config *source;
     struct sl_dataverse_remote remote;
-    char *user; /* the application user's id */
 };
 
 /* --- the environment --- */
-
-/* WhoAmI tells the user behind the token. */
-static int who_am_i(struct examining *examining, struct sl_err *err)
-{
-    const struct sl_dataverse_get get = {.path = "WhoAmI", .urgency = SL_STEADY};
-    struct sl_json_doc *doc = NULL;
-    int rc = sl_dataverse_read_json(&examining->remote, &get, &doc, err);
-    if (rc != SL_OK)
-        return rc;
-    const char *user = sl_json_text(sl_json_get(sl_json_root(doc), "UserId"));
-    if (user)
-        examining->user = sl_strdup(user);
-    else
-        rc = sl_err_set(err, SL_CLOSED, "WhoAmI: the answer has no UserId");
-    sl_json_free(doc);
-    return rc;
-}
 
 static bool lets_in(struct examining *examining)
 {
@@ -49,12 +30,12 @@ static bool lets_in(struct examining *examining)
     sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "issued");
 
     snprintf(what, sizeof what, "source '%s'", examining->source->name);
-    rc = who_am_i(examining, &err);
+    rc = sl_dataverse_who_am_i(&examining->remote, SL_STEADY, &err);
     if (!sl_doctor_works(doctor, rc, &err, what,
                          "is the source's url right, and can this machine reach it?"))
         return false;
     sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "it answers; the application user is %s",
-                  examining->user);
+                  examining->remote.user);
     return true;
 }
 
@@ -80,62 +61,32 @@ static int read_a_row(struct examining *examining, const struct sl_dataverse_tab
     return rc;
 }
 
-/* How far the privilege reaches: "Global" is the whole organisation. That the depth comes as such a
- * word is not confirmed by any document that shows an answer; a number is taken too. */
-static bool is_global(const struct sl_json *answer, char *ret_depth, size_t size)
-{
-    const struct sl_json *list = sl_json_get(answer, "RolePrivileges");
-    snprintf(ret_depth, size, "none");
-    for (const struct sl_json *at = list && list->kind == SL_JSON_LIST ? list->first : NULL; at;
-         at = at->next) {
-        const struct sl_json *depth = sl_json_get(at, "Depth");
-        int64_t number;
-        if (!depth || (depth->kind != SL_JSON_TEXT && depth->kind != SL_JSON_NUMBER))
-            continue;
-        snprintf(ret_depth, size, "%s", depth->text.at);
-        if (!strcmp(ret_depth, "Global") || (sl_json_int(depth, &number) && number == DEPTH_GLOBAL))
-            return true;
-    }
-    return false;
-}
-
 /* With less than the whole organisation, rows would come and go by who owns them, and what cannot
- * be seen looks like a deletion. */
-static bool reads_all(struct examining *examining, const struct sl_dataverse_table *table,
-                      const char *what)
+ * be seen looks like a deletion. Says what is not as it should be. */
+static enum sl_verdict reads_all(struct examining *examining,
+                                 const struct sl_dataverse_table *table, const char *what)
 {
+    struct sl_dataverse_reach reach = {0};
     struct sl_err err = {0};
-    struct sl_json_doc *doc = NULL;
-    struct sl_buf path;
-    char depth[32];
     if (!table->read_privilege)
-        return true;
-    sl_buf_init(&path);
-    sl_buf_add_text(&path, "systemusers(");
-    sl_dataverse_escape(&path, examining->user);
-    sl_buf_add_text(&path, ")/Microsoft.Dynamics.CRM.RetrieveUserPrivilegeByPrivilegeName("
-                           "PrivilegeName='");
-    sl_dataverse_escape(&path, table->read_privilege);
-    sl_buf_add_text(&path, "')");
-    const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
-    int rc = sl_dataverse_read_json(&examining->remote, &get, &doc, &err);
-    sl_buf_done(&path);
-    if (rc != SL_OK) {
-        sl_doctor_say(examining->doctor, SL_DOCTOR_WARN, what,
-                      "make sure that a security role gives it",
-                      "how far %s reaches is not told: %s", table->read_privilege, err.message);
-        return true;
+        return SL_DOCTOR_OK;
+    int rc =
+        sl_dataverse_reach_ask(&examining->remote, table->read_privilege, SL_STEADY, &reach, &err);
+    if (rc == SL_OK && reach.reach == SL_REACH_PART) {
+        char why[SL_ERR_TEXT_BYTES];
+        sl_dataverse_reach_describe(table->read_privilege, &reach, why);
+        sl_doctor_say(examining->doctor, SL_DOCTOR_FAIL, what, sl_dataverse_reach_advice, "%s",
+                      why);
+        return SL_DOCTOR_FAIL;
     }
-    bool global = is_global(sl_json_root(doc), depth, sizeof depth);
-    sl_json_free(doc);
-    if (!global)
-        sl_doctor_say(examining->doctor, SL_DOCTOR_FAIL, what,
-                      "give the application user a security role that reads the table in the whole "
-                      "organisation",
-                      "privilege %s of the application user reaches less than the organisation "
-                      "(%s)",
-                      table->read_privilege, depth);
-    return global;
+    if (reach.reach == SL_REACH_WHOLE)
+        return SL_DOCTOR_OK;
+    if (rc == SL_OK)
+        sl_err_set(&err, SL_REJECTED, "the answer names no depth that is known (%s)", reach.depth);
+    sl_doctor_say(examining->doctor, SL_DOCTOR_WARN, what,
+                  "make sure that a security role gives it", "how far %s reaches is not told: %s",
+                  table->read_privilege, err.message);
+    return SL_DOCTOR_WARN;
 }
 
 /* Events alone tell less than the table's own log: what no event told is never known. */
@@ -164,8 +115,8 @@ static void examine_table(struct examining *examining, const char *feed, const c
         rc = sl_dataverse_table_check(&table, &err);
     if (rc == SL_OK)
         rc = read_a_row(examining, &table, &err);
-    bool readable =
-        sl_doctor_works(doctor, rc, &err, what, NULL) && reads_all(examining, &table, what);
+    bool readable = sl_doctor_works(doctor, rc, &err, what, NULL) &&
+                    reads_all(examining, &table, what) == SL_DOCTOR_OK;
     if (readable && table.tracked && !followed)
         warn_of_tracking(examining, what);
     else if (readable)
@@ -228,8 +179,8 @@ static void examine_relationship(struct examining *examining, const char *feed, 
         rc = sl_dataverse_table_read(&examining->remote, tables[i], NULL, SL_STEADY, &table, &err);
         if (rc == SL_OK)
             rc = read_a_row(examining, &table, &err);
-        readable =
-            sl_doctor_works(doctor, rc, &err, what, NULL) && reads_all(examining, &table, what);
+        readable = sl_doctor_works(doctor, rc, &err, what, NULL) &&
+                   reads_all(examining, &table, what) != SL_DOCTOR_FAIL;
         sl_dataverse_table_done(&table);
     }
     if (readable)
@@ -284,6 +235,5 @@ void sl_doctor_dataverse(struct sl_doctor *doctor, const struct sl_source_config
         return;
     if (lets_in(&examining))
         examine_tables(&examining);
-    free(examining.user);
     sl_dataverse_remote_done(&examining.remote);
 }

@@ -299,6 +299,7 @@ struct sl_dataverse *sl_dataverse_new(const struct sl_dataverse_env *env,
     sl_share_watch(env->share, &dataverse->lease, &dataverse->must_give);
     dataverse->keeper = sl_fiber_spawn_joinable("dv.lease", keep_lease, dataverse);
     sl_books_start(&dataverse->books, "dv.books");
+    sl_dv_look_start(dataverse);
     return dataverse;
 }
 
@@ -308,6 +309,7 @@ void sl_dataverse_free(struct sl_dataverse *dataverse)
         return;
     struct sl_state *state = dataverse->env.state;
     sl_fiber_end(&dataverse->keeper);
+    sl_dv_look_stop(dataverse);
     sl_share_watch(dataverse->env.share, &dataverse->lease, NULL);
     sl_books_stop(&dataverse->books);
     state->type->lease_drop(state, &dataverse->lease);

@@ -42,6 +42,7 @@ void sl_dataverse_remote_done(struct sl_dataverse_remote *remote)
 {
     sl_oauth_free(remote->oauth);
     sl_budget_free(remote->budget);
+    free(remote->user);
     memset(remote, 0, sizeof *remote);
 }
 

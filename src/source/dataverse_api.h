@@ -24,6 +24,7 @@ struct sl_dataverse_remote {
     struct sl_budget *budget;
     struct sl_clock_offset offset; /* of the service's clock */
     struct sl_url base;            /* where the token may go */
+    char *user;                    /* the application user's id; NULL: nobody has asked yet */
 };
 
 /* Does not suspend. Fails with SL_CONFIG; then nothing has to be freed. */

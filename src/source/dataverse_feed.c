@@ -92,6 +92,7 @@ static void unlink_feed(struct sl_dv_feed *feed)
 static void feed_close(struct sl_source *source)
 {
     struct sl_dv_feed *feed = feed_of(source);
+    sl_dv_look_stop(feed->dataverse);
     sl_fiber_end(&feed->poller);
     sl_dv_sweep_stop(feed);
     unlink_feed(feed);
@@ -191,10 +192,17 @@ uint64_t sl_source_dataverse_waiting_ms(const struct sl_source *source)
     return ours ? sl_journal_waiting_ms(feed->journal) : 0; /* else its ledgers are another's */
 }
 
+/* What it cannot do, else what it does not see; of that a standby knows nothing. */
+static const char *trouble_of(const struct sl_dv_feed *feed)
+{
+    bool ours = feed->epoch && feed->epoch == sl_dataverse_epoch(feed->dataverse);
+    return feed->trouble[0] || !ours ? feed->trouble : feed->sight.trouble;
+}
+
 const char *sl_source_dataverse_trouble(const struct sl_source *source)
 {
-    const struct sl_dv_feed *feed = feed_of(source);
-    return feed->trouble[0] ? feed->trouble : NULL;
+    const char *trouble = trouble_of(feed_of(source));
+    return trouble[0] ? trouble : NULL;
 }
 
 static const char *state_name(const struct sl_dv_feed *feed)
@@ -223,6 +231,6 @@ void sl_source_dataverse_status(const struct sl_source *source, struct sl_buf *b
         sl_journal_unclosed(feed->journal) + sl_journal_unpublished(feed->journal));
     sl_buf_add_json_text(buf, feed->at.note);
     sl_buf_add_text(buf, ",\"trouble\":");
-    sl_buf_add_json_text(buf, feed->trouble);
+    sl_buf_add_json_text(buf, trouble_of(feed));
     sl_buf_add_char(buf, '}');
 }

@@ -7,7 +7,9 @@
  *   dataverse_links.c    how far a table was read: links, checkpoints
  *   dataverse_sweep.c    deletions that a full read implies
  *   dataverse_refresh.c  a full read and a sweep that somebody asked for
+ *   dataverse_sight.c    whether the application user sees the whole table
  *   dataverse_table.c    metadata
+ *   dataverse_reach.c    how far a right to read reaches
  *   dataverse_api.c      requests */
 #ifndef SL_SOURCE_DATAVERSE_OWN_H
 #define SL_SOURCE_DATAVERSE_OWN_H
@@ -17,6 +19,7 @@
 #include "source/books.h"
 #include "source/budget.h"
 #include "source/dataverse.h"
+#include "source/dataverse_reach.h"
 #include "source/dataverse_settings.h"
 #include "source/dataverse_table.h"
 #include "source/idset.h"
@@ -46,7 +49,18 @@ struct sl_dataverse {
     struct sl_dv_feed *feeds;
     struct sl_books books;
     struct sl_fiber *keeper;
+    struct sl_fiber *looker; /* asks what the application user may read */
+    struct sl_waitlist look;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
+};
+
+/* What is known of how much of a table the application user sees. */
+struct sl_dv_sight {
+    bool wanted; /* to be asked now */
+    bool news;   /* told since the feed has heeded it */
+    enum sl_reach reach;
+    uint64_t again_ms;               /* loop clock: to be asked then */
+    char trouble[SL_ERR_TEXT_BYTES]; /* he sees less than all of it; "": not that we know */
 };
 
 /* A table. */
@@ -93,6 +107,7 @@ struct sl_dv_feed {
     unsigned refusals; /* of its link, in a row */
 
     bool refresh_told; /* the state may know of a refresh */
+    struct sl_dv_sight sight;
 
     bool rung;
     struct sl_waitlist wake;
@@ -121,6 +136,23 @@ void sl_dv_trouble(struct sl_dv_feed *feed, const char *text);
  * one has left. SL_CANCELED. */
 int sl_dv_enter(struct sl_dv_feed *feed, struct sl_err *err);
 void sl_dv_leave(struct sl_dv_feed *feed);
+
+/* --- dataverse_sight.c --- */
+
+/* Starts the fiber that asks for all tables of the source, one after another; ends it. */
+void sl_dv_look_start(struct sl_dataverse *dataverse);
+void sl_dv_look_stop(struct sl_dataverse *dataverse);
+
+/* The table's description is there, or a full read begins: asked soon. Does not suspend. */
+void sl_dv_look_again(struct sl_dv_feed *feed);
+
+/* Before rows are deleted because a full read did not bring them: asks now. *ret_part: it may have
+ * lacked rows that there are. Suspends. SL_OK also when the service does not tell. */
+int sl_dv_look_now(struct sl_dv_feed *feed, bool *ret_part, struct sl_err *err);
+
+/* For the poller: what was told. Tells an operator, and reads the table again when the user sees
+ * more of it than before. Suspends. */
+int sl_dv_heed_sight(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* --- dataverse_poller.c --- */
 

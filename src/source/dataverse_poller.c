@@ -34,7 +34,10 @@ static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
         if (rc == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     }
-    return sl_dv_take_up(feed, epoch, err);
+    int rc = sl_dv_take_up(feed, epoch, err);
+    if (rc == SL_OK)
+        sl_dv_look_again(feed);
+    return rc;
 }
 
 /* What a full read asks for. The links that follow from it are followed as they are. */
@@ -91,6 +94,7 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
     feed->table_stale = false;
     feed->table_read_ms = now_ms;
     write_request(feed);
+    sl_dv_look_again(feed);
     return SL_OK;
 }
 
@@ -129,8 +133,9 @@ static bool poll_is_due(const struct sl_dv_feed *feed)
 
 static bool must_act(const struct sl_dv_feed *feed)
 {
-    return feed->lost || feed->rung || run_is_due(feed) || sl_dv_sweep_is_due(feed) ||
-           sl_dv_refresh_is_due(feed) || feed->epoch != sl_dataverse_epoch(feed->dataverse);
+    return feed->lost || feed->rung || feed->sight.news || run_is_due(feed) ||
+           sl_dv_sweep_is_due(feed) || sl_dv_refresh_is_due(feed) ||
+           feed->epoch != sl_dataverse_epoch(feed->dataverse);
 }
 
 /* Until the next poll is due, or something else is to be done. The budget is asked again and again:
@@ -206,10 +211,13 @@ static int step(struct sl_dv_feed *feed, struct sl_err *err)
     if (rc == SL_OK)
         rc = know_table(feed, err);
     if (rc == SL_OK)
+        rc = sl_dv_heed_sight(feed, err);
+    if (rc == SL_OK)
         rc = begin_full_if_needed(feed, err);
     if (rc == SL_OK)
         rc = wait_for_work(feed, err);
-    if (rc != SL_OK || feed->lost || feed->epoch != sl_dataverse_epoch(feed->dataverse))
+    if (rc != SL_OK || feed->lost || feed->sight.news ||
+        feed->epoch != sl_dataverse_epoch(feed->dataverse))
         return rc;
     if (sl_dv_refresh_is_due(feed))
         return sl_dv_refresh(feed, err);
@@ -254,6 +262,18 @@ static bool link_is_refused(struct sl_dv_feed *feed, int rc, const struct sl_err
     return ++feed->refusals >= REFUSALS_MAX;
 }
 
+/* An operator is needed all the same where not all of the table can be seen. */
+static void works(struct sl_dv_feed *feed)
+{
+    const struct sl_alerter *alerter = feed->dataverse->env.alerter;
+    const char *name = feed->config->name;
+    if (!feed->sight.trouble[0])
+        alerter->clear(SL_ALERT_OPERATOR, name);
+    else if (feed->trouble[0])
+        alerter->raise(SL_ALERT_OPERATOR, name, "rows may be missing", feed->sight.trouble);
+    sl_dv_trouble(feed, "");
+}
+
 void sl_dv_run(void *arg)
 {
     struct sl_dv_feed *feed = arg;
@@ -263,8 +283,7 @@ void sl_dv_run(void *arg)
         int rc = step(feed, &err);
         if (rc == SL_OK) {
             pause_ms = PAUSE_MIN_MS;
-            sl_dv_trouble(feed, "");
-            feed->dataverse->env.alerter->clear(SL_ALERT_OPERATOR, feed->config->name);
+            works(feed);
             continue;
         }
         if ((rc == SL_NOTFOUND && feed->link) || link_is_refused(feed, rc, &err))

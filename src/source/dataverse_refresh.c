@@ -82,6 +82,7 @@ static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_
     rc = sl_dv_begin_full(feed, "a refresh was asked for", err);
     if (rc != SL_OK)
         return rc;
+    sl_dv_look_again(feed);
     snprintf(refresh->read, sizeof refresh->read, "%s", feed->at.reading);
     return save(feed, refresh, SL_REFRESH_READING, err);
 }

@@ -106,6 +106,13 @@ static int count(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
     return rc;
 }
 
+/* What the user may not see, the full read could not bring. */
+static int look(struct sl_dv_feed *feed, struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                struct sl_err *err)
+{
+    return part->unseen ? sl_dv_look_now(feed, &sweep->partial, err) : SL_OK;
+}
+
 /* What comes late from before the full read shall not make documents that this sweep cannot see:
  * those that it made until now are counted once more. */
 static int overtake(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
@@ -122,7 +129,7 @@ static int overtake(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
 /* refresh: the one that the full read is for; NULL: it was none. */
 static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_err *err)
 {
-    const struct sl_sweep sweep = {
+    struct sl_sweep sweep = {
         .state = feed->dataverse->env.state,
         .feed = feed->config,
         .read = feed->at.sweeping,
@@ -140,12 +147,17 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
         return rc;
     if (refresh && refresh->dry_run)
         return leave_unclean(feed, err);
+    rc = look(feed, &sweep, &part, err);
+    if (rc != SL_OK)
+        return rc;
     if (!sl_sweep_is_allowed(&sweep, &part, why))
         return refuse(feed, why, err);
     feed->dataverse->env.alerter->clear(SL_ALERT_SWEEP_REFUSED, feed->config->name);
     rc = overtake(feed, &sweep, &part, err);
     if (rc == SL_OK && refresh)
         rc = sl_dv_refresh_counted(feed, refresh, &part, err);
+    if (rc == SL_OK)
+        rc = look(feed, &sweep, &part, err);
     if (rc != SL_OK)
         return rc;
     if (!sl_sweep_is_allowed(&sweep, &part, why))

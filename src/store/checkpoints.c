@@ -50,6 +50,7 @@ int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl
         .full_at_ms = sl_field_date_ms(&document, "full_at"),
         .full_after = sl_field_int64(&document, "full_after", 0),
         .full_dead = sl_field_int64(&document, "full_dead", 0),
+        .partial = sl_field_bool(&document, "partial"),
         .query = text_of(&document, "query"),
         .fence_base = sl_field_int64(&document, "fence_base", 0),
         .epoch = sl_field_int64(&document, "epoch", 0),
@@ -86,6 +87,8 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
         BSON_APPEND_DATE_TIME(&document, "full_at", checkpoint->full_at_ms);
     BSON_APPEND_INT64(&document, "full_after", checkpoint->full_after);
     BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
+    if (checkpoint->partial)
+        BSON_APPEND_BOOL(&document, "partial", true);
     append_text(&document, "query", checkpoint->query);
     append_text(&document, "source", checkpoint->source);
     BSON_APPEND_INT64(&document, "fence_base", checkpoint->fence_base);

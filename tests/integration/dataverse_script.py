@@ -80,6 +80,8 @@ class Table:
         self.set, self.key = f"{name}s", f"{name}id"
         self.tracking = self.versions = True
         self.refusal = None  # the answer to whoever asks for a row
+        self.depth = ["Global"]  # of the right to read it, a role each; or an Answer
+        self.asked_right = 0
         self.rows = {}  # by number: what is answered when one is asked for by its id; none: 404
         self.answers = {}
         self.asked = []  # (link, seconds on the monotonic clock), as they came
@@ -106,6 +108,13 @@ class Table:
                 "Privileges": [{"PrivilegeType": "Read", "Name": f"prvRead{self.name}"}],
                 "Attributes": [{"LogicalName": name, "AttributeType": kind, "AttributeOf": None,
                                 "IsValidForRead": True} for name, kind in attributes.items()]}
+
+    def answer_right(self):
+        """How far the right to read it reaches; "Global" is the whole organisation."""
+        self.asked_right += 1
+        if isinstance(self.depth, Answer):
+            return self.depth
+        return Answer(json.dumps({"RolePrivileges": [{"Depth": one} for one in self.depth]}))
 
     def answer_row(self, key):
         one = self.rows.get(int(key[:8], 16))
@@ -204,6 +213,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not path.startswith(API):
             return self._stranger("a path that is not the Web API's")
         path = path.removeprefix(API)
+        if path == "WhoAmI":
+            return self._answer(Answer(json.dumps({"UserId": guid(0)})))
+        right = re.fullmatch(rf"systemusers\({guid(0)}\)/Microsoft\.Dynamics\.CRM\."
+                             r"RetrieveUserPrivilegeByPrivilegeName\(PrivilegeName='prvRead(\w+)'\)", path)
+        if right and right[1] in self.owner.tables:
+            return self._answer(self.owner.tables[right[1]].answer_right())
         definition = re.match(r"EntityDefinitions\(LogicalName='(\w+)'\)", path)
         if definition:
             table = self.owner.tables[definition[1]]

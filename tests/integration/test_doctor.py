@@ -144,6 +144,34 @@ def test_a_user_without_organisation_wide_read_is_told_what_to_ask_for(workspace
     assert "security role" in text and "organisation" in text
 
 
+@pytest.mark.parametrize("depth", ["basic", "local", "deep"])
+def test_a_user_who_sees_part_of_the_rows_is_told_although_all_answers_are_good(workspace, sim, config, depth):
+    sim.post("dv/table", {"table": "new_tag", "count": 1})
+    sim.post("dv/relationship", {"relationship": "new_account_tag", "from": "account", "to": "new_tag"})
+    config["feeds"]["tags"] = {"source": "hook", "relationship": "new_account_tag", "collection": "tags"}
+    sim.post("switches", {"dv_read_depth": depth})
+    status, lines, said = doctor(workspace, config)
+    assert status == 1 and said.endswith("3 things fail\n"), said
+    for what, privilege in (("feed 'accounts' table 'account'", "prvReadAccount"),
+                            ("feed 'contacts' table 'contact'", "prvReadContact"),
+                            ("feed 'tags' relationship 'new_account_tag'", "prvReadAccount")):
+        verdict, text = lines[what]
+        assert verdict == "FAIL", said
+        assert text == (f"privilege {privilege} of the application user reaches less than the organisation "
+                        f"({depth.capitalize()}) → give the application user a security role that reads the "
+                        "table in the whole organisation")
+
+
+def test_a_right_that_the_service_does_not_tell_of_is_a_warning(workspace, sim, config):
+    sim.post("switches", {"dv_read_depth": "untold"})
+    status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    for what, privilege in (("feed 'accounts' table 'account'", "prvReadAccount"),
+                            ("feed 'contacts' table 'contact'", "prvReadContact")):
+        verdict, text = lines[what]
+        assert verdict == "warn" and f"how far {privilege} reaches is not told: " in text, said
+
+
 def test_an_answer_that_is_no_json_is_told(workspace, sim, config):
     sim.post("switches", {"dv_html_next": 1})
     status, lines, said = doctor(workspace, config)
