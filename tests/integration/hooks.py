@@ -23,13 +23,14 @@ VISIT = [{"name": "new_name", "type": "String"}, {"name": "new_amount", "type": 
 
 class Hooks(Tables):
     """followed and read_back: {table: rows to begin with}. Rows of a table that is read back are there
-    for sluice from their first event on. hook is laid over the webhook source's settings. Polls are rare,
-    so that a change that comes soon came by a bell."""
+    for sluice from their first event on. relationship is the name of one, whose associations are the
+    collection tags, or True for the usual one. hook is laid over the webhook source's settings. Polls are
+    rare, so that a change that comes soon came by a bell."""
 
     def __init__(self, sim, workspace, followed=None, read_back=None, relationship=False, hook=None,
                  **options):
         self.read_back = read_back or {}
-        self.relationship = relationship
+        self.relationship = RELATIONSHIP if relationship is True else relationship
         self.hook = hook or {}
         self.port = free_port()
         for table in self.read_back:
@@ -45,7 +46,7 @@ class Hooks(Tables):
         feed = super().feed(table)
         if table not in self.read_back:
             return feed
-        for name in ("every", "min_interval", "max_interval", "priority"):
+        for name in ("every", "min_interval", "max_interval", "priority", "sweep_limit"):
             feed.pop(name, None)
         return {**feed, "source": "hook"}
 
@@ -55,7 +56,7 @@ class Hooks(Tables):
             "type": "webhook", "listen": f"127.0.0.1:{port or self.port}", "doorbell": "crm",
             "secret": {"header": KEY, "value": SECRET}, **self.hook}
         if self.relationship:
-            config["feeds"]["tags"] = {"source": "hook", "relationship": RELATIONSHIP,
+            config["feeds"]["tags"] = {"source": "hook", "relationship": self.relationship,
                                        "collection": "tags", "run_span": "300ms"}
         return config
 
@@ -85,7 +86,7 @@ class Hooks(Tables):
 
     def associations(self):
         """{_id: whether it is} of every association that is or was."""
-        rows = map(json.loads, self.sim.lines(f"dv/truth?relationship={RELATIONSHIP}"))
+        rows = map(json.loads, self.sim.lines(f"dv/truth?relationship={self.relationship}"))
         return {f"{one['target']}|{one['related']}": "deleted" not in one for one in rows}
 
     def stored_associations(self):

@@ -31,6 +31,8 @@ class Tables:
     each feed's, those of feeds, {table: settings}, over one's; url is where sluice finds the service,
     when a gate stands before it; source is laid over the source's settings."""
 
+    unfinished = {"state": {"$in": ["streaming", "published"]}}  # runs
+
     def __init__(self, sim, workspace, rows, url=None, source=None, feeds=None, **settings):
         self.sim, self.workspace = sim, workspace
         self.url = url or sim.url
@@ -149,9 +151,12 @@ class Tables:
 
     def wait_books_closed(self, timeout_s=30):
         """Waits until no run is open or waits for its ledger."""
-        unfinished = {"state": {"$in": ["streaming", "published"]}}
-        wait_until(lambda: not self.workspace.state["runs"].count_documents(unfinished), timeout_s,
-                   "every run being done")
+        runs = self.workspace.state["runs"]
+        try:
+            wait_until(lambda: not runs.count_documents(self.unfinished), timeout_s,
+                       "every run being done")
+        except TimeoutError as error:
+            raise AssertionError(f"{error}: {list(runs.find(self.unfinished).limit(3))}") from None
 
     def check_versions(self, reshaped=()):
         """No version fell, ever since the beginning, and none changed its content but in the tables
