@@ -173,17 +173,20 @@ static void examine_relationship(struct examining *examining, const char *feed, 
     char what[SL_DOCTOR_WHAT_BYTES], *tables[2] = {NULL, NULL};
     snprintf(what, sizeof what, "feed '%s' relationship '%s'", feed, name);
     int rc = read_relationship(examining, name, tables, &err);
-    bool readable = sl_doctor_works(doctor, rc, &err, what, NULL);
+    bool readable = sl_doctor_works(doctor, rc, &err, what, NULL), told = false;
     for (int i = 0; readable && i < 2; i++) {
         struct sl_dataverse_table table = {0};
+        enum sl_verdict verdict = SL_DOCTOR_FAIL;
         rc = sl_dataverse_table_read(&examining->remote, tables[i], NULL, SL_STEADY, &table, &err);
         if (rc == SL_OK)
             rc = read_a_row(examining, &table, &err);
-        readable = sl_doctor_works(doctor, rc, &err, what, NULL) &&
-                   reads_all(examining, &table, what) != SL_DOCTOR_FAIL;
+        if (sl_doctor_works(doctor, rc, &err, what, NULL))
+            verdict = reads_all(examining, &table, what);
+        readable = verdict != SL_DOCTOR_FAIL;
+        told |= verdict == SL_DOCTOR_WARN;
         sl_dataverse_table_done(&table);
     }
-    if (readable)
+    if (readable && !told)
         sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "the tables '%s' and '%s' can be read",
                       tables[0], tables[1]);
     free(tables[0]);
