@@ -111,3 +111,15 @@ void sl_dataverse_reach_describe(const char *privilege, const struct sl_datavers
              "privilege %s of the application user reaches less than the organisation (%s)",
              privilege, reach->depth);
 }
+
+void sl_dataverse_reach_tell(const char *privilege, const struct sl_dataverse_reach *reach,
+                             char ret[SL_ERR_TEXT_BYTES])
+{
+    struct sl_err told = {0};
+    if (reach->reach == SL_REACH_PART) {
+        char why[SL_ERR_TEXT_BYTES];
+        sl_dataverse_reach_describe(privilege, reach, why);
+        sl_err_set(&told, SL_CONFIG, "%s; rows are missing: %s", why, sl_dataverse_reach_advice);
+    }
+    memcpy(ret, told.message, sizeof told.message);
+}

@@ -44,4 +44,8 @@ bool sl_dataverse_reach_is_refused(const struct sl_err *err);
 void sl_dataverse_reach_describe(const char *privilege, const struct sl_dataverse_reach *reach,
                                  char ret[SL_ERR_TEXT_BYTES]);
 
+/* The same with what follows from it and what to do; "" when it is not SL_REACH_PART. */
+void sl_dataverse_reach_tell(const char *privilege, const struct sl_dataverse_reach *reach,
+                             char ret[SL_ERR_TEXT_BYTES]);
+
 #endif

@@ -28,16 +28,11 @@ static void keep(struct sl_dv_feed *feed, const struct sl_dataverse_reach *reach
     sight->again_ms = sl_deadline_in(reach->reach == SL_REACH_PART ? PART_AGAIN_MS : WELL_AGAIN_MS);
     if (reach->reach == SL_REACH_UNTOLD)
         return; /* nothing follows from it: what was told before stays */
-    struct sl_err told = {0};
-    if (reach->reach == SL_REACH_PART) {
-        char why[SL_ERR_TEXT_BYTES];
-        sl_dataverse_reach_describe(privilege, reach, why);
-        sl_err_set(&told, SL_CONFIG, "%s; rows are missing: %s", why, sl_dataverse_reach_advice);
-    }
-    bool part = told.message[0] != '\0';
-    if (!strcmp(told.message, sight->trouble) && feed->at.partial == part)
+    char text[SL_ERR_TEXT_BYTES];
+    sl_dataverse_reach_tell(privilege, reach, text);
+    if (!strcmp(text, sight->trouble) && feed->at.partial == (text[0] != '\0'))
         return;
-    memcpy(sight->trouble, told.message, sizeof sight->trouble);
+    memcpy(sight->trouble, text, sizeof text);
     sight->news = true;
     sl_wake_all(&feed->wake);
 }

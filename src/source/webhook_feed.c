@@ -23,6 +23,21 @@ void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text)
     snprintf(feed->trouble, sizeof feed->trouble, "%s", text);
 }
 
+void sl_hook_feed_sees(struct sl_webhook_feed *feed, const char *sight)
+{
+    const char *name = feed->config->name;
+    if (!strcmp(feed->sight, sight))
+        return;
+    snprintf(feed->sight, sizeof feed->sight, "%s", sight);
+    if (!sight[0]) {
+        sl_log(SL_INFO, "the application user sees the whole table now", SL_T("feed", name));
+        return;
+    }
+    sl_log(SL_WARN, "the application user sees part of the table only", SL_T("feed", name),
+           SL_T("error", sight));
+    feed->webhook->env.alerter->raise(SL_ALERT_OPERATOR, name, "rows may be missing", sight);
+}
+
 /* --- the journal --- */
 
 static int on_told(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
@@ -285,10 +300,17 @@ uint64_t sl_source_webhook_waiting_ms(const struct sl_source *source)
     return ours ? sl_journal_waiting_ms(feed_of(source)->journal) : 0;
 }
 
+/* What it cannot do, else what it does not see; of that a standby knows nothing. */
+static const char *trouble_of(const struct sl_webhook_feed *feed)
+{
+    bool ours = sl_dataverse_epoch(sl_hook_reader(feed->webhook)) != 0;
+    return feed->trouble[0] || !ours ? feed->trouble : feed->sight;
+}
+
 const char *sl_source_webhook_trouble(const struct sl_source *source)
 {
-    const struct sl_webhook_feed *feed = feed_of(source);
-    return feed->trouble[0] ? feed->trouble : NULL;
+    const char *trouble = trouble_of(feed_of(source));
+    return trouble[0] ? trouble : NULL;
 }
 
 static const char *state_name(const struct sl_webhook_feed *feed)
@@ -310,6 +332,6 @@ void sl_source_webhook_status(const struct sl_source *source, struct sl_buf *buf
                   (unsigned long long)feed->upserts, (unsigned long long)feed->deletions,
                   (unsigned long long)feed->dead,
                   sl_journal_unclosed(feed->journal) + sl_journal_unpublished(feed->journal));
-    sl_buf_add_json_text(buf, feed->trouble);
+    sl_buf_add_json_text(buf, trouble_of(feed));
     sl_buf_add_char(buf, '}');
 }

@@ -27,6 +27,7 @@
 #include "loop/fiber.h"
 #include "source/books.h"
 #include "source/arrival.h"
+#include "source/dataverse_reach.h"
 #include "source/dataverse_table.h"
 #include "source/idset.h"
 #include "source/journal.h"
@@ -139,11 +140,13 @@ struct sl_hook_reading {
 struct sl_hook_table {
     struct sl_hook_table *next;
     char name[SL_TABLE_NAME_BYTES];
-    char *const *select; /* of the feed that reads it; part of the key */
-    unsigned users;      /* the list counts as one */
-    uint64_t read_ms;    /* loop clock, as the next two */
-    uint64_t again_ms;   /* to be read again then; SL_FOREVER: it serves */
-    uint64_t doubted_ms; /* 0: never */
+    char *const *select;           /* of the feed that reads it; part of the key */
+    unsigned users;                /* the list counts as one */
+    bool lacks;                    /* a row had a column that was not known */
+    char sight[SL_ERR_TEXT_BYTES]; /* not all of it can be seen; "": not that we know */
+    uint64_t read_ms;              /* loop clock, as the next two */
+    uint64_t again_ms;             /* to be read again then */
+    uint64_t doubted_ms;           /* 0: never */
     struct sl_dataverse_table it;
 };
 
@@ -214,15 +217,16 @@ struct sl_webhook_feed {
     struct sl_book book;
     struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
-    int64_t epoch;    /* under which the journal was taken up; 0: it was not */
-    bool by_arrival;  /* its rows have no version of their own */
-    bool order_known; /* … which is settled by its first row */
-    bool settling;    /* a fiber is about to know */
-    bool broken;      /* a batch came back: runs are to be given up */
-    bool adding;      /* a fiber uses the batcher */
-    uint64_t due_ms;  /* loop clock: the open run ends; 0: none is open */
-    unsigned held_up; /* jobs that wait for an operator */
-    bool alerted;     /* … who was told */
+    int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
+    bool by_arrival;               /* its rows have no version of their own */
+    bool order_known;              /* … which is settled by its first row */
+    bool settling;                 /* a fiber is about to know */
+    bool broken;                   /* a batch came back: runs are to be given up */
+    bool adding;                   /* a fiber uses the batcher */
+    uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
+    unsigned held_up;              /* jobs that wait for an operator */
+    bool alerted;                  /* … who was told */
+    char sight[SL_ERR_TEXT_BYTES]; /* its tables' */
     uint64_t sheaf_number;
     struct sl_hook_sheaf *sheaves;
     struct sl_waitlist added, taken, settled;
@@ -365,6 +369,8 @@ void sl_hook_feed_drop_sheaves(struct sl_webhook_feed *feed);
 
 /* The feed is in trouble, or no longer (""). */
 void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text);
+/* Not all of its tables can be seen, or ("") they can. Tells an operator. */
+void sl_hook_feed_sees(struct sl_webhook_feed *feed, const char *sight);
 /* Takes up the journal as the owner since epoch, or gives up what is broken. Suspends. */
 int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err);
 /* Ends the open run when its time has come. Suspends. */

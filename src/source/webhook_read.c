@@ -214,6 +214,7 @@ static int read_row(const struct sl_hook_job *job, struct sl_hook_reading *ret, 
     int rc = sl_hook_table_get(job->feed->webhook, settings->table, settings->select, &table, err);
     if (rc != SL_OK)
         return rc;
+    sl_hook_feed_sees(job->feed, table->sight);
     rc = sl_hook_order_settle(job->feed, table, err);
     if (rc == SL_OK)
         rc = ask_for_row(job, table, ret, err);
@@ -246,6 +247,27 @@ static void write_association(const struct sl_hook_job *job, struct sl_buf *doc)
     sl_bson_end(&writer);
 }
 
+/* The related row is not in the answer. Where the user does not see all rows, it may be out of
+ * sight and associated: it is asked for by itself, and refused then. SL_OK: it can be seen, or is
+ * gone. */
+static int look_for_related(const struct sl_hook_job *job, const struct sl_hook_table *related,
+                            struct sl_err *err)
+{
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf path;
+    if (!related->sight[0])
+        return SL_OK;
+    sl_buf_init(&path);
+    sl_buf_printf(&path, "%s(%s)?$select=%s", related->it.entity_set, job->pair.related.id,
+                  related->it.id_column);
+    const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_URGENT};
+    int rc = sl_dataverse_read_json(sl_dataverse_remote(sl_hook_reader(job->feed->webhook)), &get,
+                                    &doc, err);
+    sl_buf_done(&path);
+    sl_json_free(doc);
+    return rc == SL_NOTFOUND ? SL_OK : rc;
+}
+
 static int ask_for_association(const struct sl_hook_job *job, const struct sl_hook_table *target,
                                struct sl_hook_table *related, struct sl_hook_reading *ret,
                                struct sl_err *err)
@@ -265,6 +287,8 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
     const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_URGENT};
     rc = ask(job, &get, false, &asked, err);
     sl_buf_done(&path);
+    if (rc == SL_OK && !ret->exists)
+        rc = look_for_related(job, related, err);
     if (rc == SL_NOTFOUND) /* the target itself is gone, and with it all its associations */
         rc = SL_OK;
     ret->dead_code = NULL; /* that the related row is there is all that counts */
@@ -282,8 +306,10 @@ static int read_association(const struct sl_hook_job *job, struct sl_hook_readin
     int rc = sl_hook_table_get(webhook, job->pair.row.table, NULL, &target, err);
     if (rc == SL_OK)
         rc = sl_hook_table_get(webhook, job->pair.related.table, NULL, &related, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
+        sl_hook_feed_sees(job->feed, target->sight[0] ? target->sight : related->sight);
         rc = ask_for_association(job, target, related, ret, err);
+    }
     sl_hook_table_put(target);
     sl_hook_table_put(related);
     return rc;

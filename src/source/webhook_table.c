@@ -1,6 +1,6 @@
-/* Metadata of the tables whose rows are read back: read once, and again when a row has a column
- * that was not known, or the service refuses to give one. An entry that is replaced lives on until
- * its last reader is done. */
+/* Metadata of the tables whose rows are read back, and whether the application user sees all of
+ * them: read once, again when a row has a column that was not known or the service refuses to give
+ * one, and now and then. An entry that is replaced lives on until its last reader is done. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "source/webhook_own.h"
 
-enum { AGAIN_MS = 60 * 1000 };
+enum { AGAIN_MS = 60 * 1000, WELL_AGAIN_MS = 3600 * 1000 /* rights change */ };
 
 void sl_hook_table_put(struct sl_hook_table *table)
 {
@@ -29,8 +29,9 @@ static struct sl_hook_table **find(struct sl_webhook *webhook, const char *name,
 
 bool sl_hook_table_lacks(struct sl_hook_table *table)
 {
-    bool news = table->again_ms == SL_FOREVER;
-    if (news)
+    bool news = !table->lacks;
+    table->lacks = true;
+    if (table->again_ms > table->read_ms + AGAIN_MS)
         table->again_ms = table->read_ms + AGAIN_MS;
     return news;
 }
@@ -49,6 +50,23 @@ static bool is_good(const struct sl_hook_table *table)
     return table && sl_loop_now_ms() < table->again_ms;
 }
 
+/* A failure that may pass holds up no row: it is asked again with the description. */
+static int learn_sight(struct sl_webhook *webhook, struct sl_hook_table *table, struct sl_err *err)
+{
+    const char *privilege = table->it.read_privilege;
+    struct sl_dataverse_reach reach = {0};
+    if (!privilege)
+        return SL_OK;
+    int rc = sl_dataverse_reach_ask(sl_dataverse_remote(sl_hook_reader(webhook)), privilege,
+                                    SL_STEADY, &reach, err);
+    if (rc == SL_CANCELED)
+        return rc;
+    sl_dataverse_reach_tell(privilege, &reach, table->sight);
+    if (table->sight[0] || (rc != SL_OK && !sl_dataverse_reach_is_refused(err)))
+        table->again_ms = table->read_ms + AGAIN_MS;
+    return SL_OK;
+}
+
 static int learn(struct sl_webhook *webhook, const char *name, char *const *select,
                  struct sl_err *err)
 {
@@ -62,8 +80,13 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
     table->select = select;
     table->users = 1;
     table->read_ms = sl_loop_now_ms();
-    table->again_ms = SL_FOREVER;
+    table->again_ms = table->read_ms + WELL_AGAIN_MS;
     table->it = it;
+    rc = learn_sight(webhook, table, err);
+    if (rc != SL_OK) {
+        sl_hook_table_put(table);
+        return rc;
+    }
     struct sl_hook_table **at = find(webhook, name, select), *old = *at;
     table->doubted_ms = old ? old->doubted_ms : 0;
     table->next = old ? old->next : NULL;

@@ -343,6 +343,46 @@ def test_associations_that_an_event_was_too_small_for_are_told_to_people(sim, wo
         assert workspace.db["tags"].count_documents({}) == 0
 
 
+def test_an_association_that_is_out_of_sight_has_not_ended(sim, workspace):
+    """The service leaves out what the application user may not see, and says nothing."""
+    scene = Hooks(sim, workspace, {"account": 4}, {"new_tag": 4}, relationship=True)
+    sluice = scene.sluice()
+    account = next(scene.rows("account"))["id"]
+    tags = [row["id"] for row in scene.all_rows("new_tag")]
+    join = dict(relationship="new_account_tag", target=account)
+
+    def settled():
+        return scene.stored_associations() == scene.associations()
+
+    scene.register()
+    for tag in tags[:2]:
+        sim.dataverse("associate", **join, related=tag)
+    wait_until(settled, 10, "two associations")
+    assert sluice.stop() == 0
+    scene.switch(dv_read_depth="basic")  # the first of four rows can be seen
+    sluice.start()
+    wait_until(lambda: owns(sluice), 20, "an owner")
+    assert Poster(scene.port).send(association(("account", account), [("new_tag", tags[1])]))[0] == 200
+    wait_trouble(sluice, "feed tags", "security role")
+    told = logged(sluice, "the application user sees part of the table only", feed="tags")
+    assert len(told) == 1 and "reaches less than the organisation (Basic)" in told[0]["error"]
+    # Of what can be seen an end is an end.
+    sim.dataverse("disassociate", **join, related=tags[0])
+    wait_until(settled, 20, "the one that ended")
+    assert scene.stored_associations() == {f"{account}|{tags[0]}": False, f"{account}|{tags[1]}": True}
+
+    # Associated anew, it stays a trouble: more may be out of sight.
+    sim.dataverse("disassociate", **join, related=tags[1])
+    sim.dataverse("associate", **join, related=tags[0])
+    wait_until(lambda: scene.stored_associations()[f"{account}|{tags[0]}"], 20, "one that came back")
+    assert scene.stored_associations()[f"{account}|{tags[1]}"]
+    wait_trouble(sluice, "feed tags")
+    scene.switch(dv_read_depth="global")
+    wait_until(settled, 30, "the other one, too")
+    sluice.restart()
+    sluice.wait_ready(30)
+
+
 def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(sim, workspace):
     with Mailbox() as mailbox:
         scene = Hooks(sim, workspace, read_back={"new_visit": 0})
