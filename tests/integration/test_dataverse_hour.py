@@ -7,7 +7,8 @@ goes wrong. At the end MongoDB says what the service says.
 What cannot be a sixtieth: polls, whose three seconds would be 50 ms and are 100 ms, the shortest pause that
 sluice takes; the lease of 30 s, which is 10 s, the shortest that it takes; Retry-After, which counts whole
 seconds; and the ten minutes until an alert tells that rows which cannot be read again are late, which are
-20 s, because a busy machine is late in earnest. A token lives an hour, so one minute here; all are revoked once in between.
+20 s, because a busy machine is late in earnest. A token lives an hour, so one minute here; all are revoked
+once in between.
 
 Webhooks ring; some are lost, some come twice, late, or of a change that was rolled back. What is read back
 rests on them alone: what was lost is not known until the row is touched again, as the documentation says;
