@@ -128,8 +128,8 @@ unsigned sl_oauth_number(const struct sl_oauth *oauth)
 bool sl_oauth_refused(struct sl_oauth *oauth, unsigned number)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    if (number != oauth->number)
-        return true; /* a request that was under way when the token was replaced */
+    if (number != oauth->number || !oauth->expires_ms)
+        return true; /* a request that was under way when somebody was told the same */
     if (now_ms < oauth->replace_ms)
         return false;
     oauth->expires_ms = oauth->renew_ms = 0;
