@@ -22,9 +22,9 @@ struct sl_budget *sl_budget_new(const char *name, const struct sl_budget_setting
 /* Nobody waits any more, every request has ended, every member has left. NULL is fine. */
 void sl_budget_free(struct sl_budget *budget);
 
-/* Suspends until a request may be sent: the urgent before the steady before the patient, in order
- * of their coming within each. SL_OK: the caller owes sl_budget_spent and sl_budget_give. Else
- * SL_CANCELED. */
+/* Suspends until a request may be sent: the urgent before the steady before the patient, as far as
+ * each of them may pass, in order of their coming within each. SL_OK: the caller owes
+ * sl_budget_spent and sl_budget_give. Else SL_CANCELED. */
 int sl_budget_take(struct sl_budget *budget, enum sl_urgency urgency, struct sl_err *err);
 
 /* The request took so much of the service's time: until its headers came. Due once, also when it

@@ -91,6 +91,12 @@ static double expected_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
     return gate->running[urgency] * gate->average_ms[urgency];
 }
 
+static uint64_t for_urgent(uint64_t limit)
+{
+    uint64_t kept = limit / KEPT_PARTS;
+    return limit - (kept || limit == 1 ? kept : 1);
+}
+
 /* Is there one more request, and the time for it, within what was used? */
 static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
@@ -109,9 +115,8 @@ static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uin
         requests -= use->requests[i];
         execution -= (double)use->execution_ms[i] + expected_ms(gate, (enum sl_urgency)i);
     }
-    if (urgency == SL_URGENT &&
-        (use->requests[SL_URGENT] >= requests_limit - requests_limit / KEPT_PARTS ||
-         use->execution_ms[SL_URGENT] >= execution_limit_ms - execution_limit_ms / KEPT_PARTS))
+    if (urgency == SL_URGENT && (use->requests[SL_URGENT] >= for_urgent(requests_limit) ||
+                                 use->execution_ms[SL_URGENT] >= for_urgent(execution_limit_ms)))
         return false;
     if (!patient)
         return requests >= 1 && execution >= one_ms;
@@ -179,7 +184,8 @@ static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
                          rate.execution_ms / 2);
     if (one_ms > 0 && time / one_ms < requests)
         requests = time / one_ms;
-    double most_ms = (double)step_ms(gate, HORIZON_PARTS);
+    double most_ms =
+        larger((double)step_ms(gate, HORIZON_PARTS), distance_ms(gate, SL_URGENT, now_ms));
     return requests * most_ms > 1 ? 1 / requests : most_ms;
 }
 
