@@ -51,6 +51,7 @@ static void on_timer(uv_timer_t *t)
     uint64_t now_ns = sl_now_ns();
     (void)t;
     note(now_ns > due_ns ? now_ns - due_ns : 0);
+    turn_ns = 0; /* so far this turn has been told */
     arm(turns <= QUIET_TURNS || quiet);
 }
 

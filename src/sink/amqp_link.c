@@ -153,7 +153,8 @@ static bool is_quiet(const struct sl_amqp_link *link, const struct sl_backlog *l
 static uint64_t ask_due_ms(const struct sl_amqp_link *link, const struct sl_backlog *lane)
 {
     uint32_t most = (uint32_t)link->broker->settings->max_backlog;
-    bool full = is_full(link, lane), by_us = full && lane->messages < most;
+    bool full = is_full(link, lane);
+    bool by_us = full && lane->messages < most && lane->published > lane->unconfirmed;
     uint64_t every_ms = by_us ? ASK_AGAIN_MS : is_quiet(link, lane) ? ASK_SELDOM_MS : ASK_EVERY_MS;
     return lane->asked_ms ? lane->asked_ms + every_ms : 0;
 }
@@ -230,6 +231,7 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
 void sl_amqp_link_end_turn(struct sl_amqp_link *link, enum sl_lane lane)
 {
     link->lanes[lane].unconfirmed--;
+    sl_wake_all(&link->lanes[lane].changed); /* there is something to ask for */
 }
 
 int sl_amqp_link_look(struct sl_amqp_link *link, enum sl_lane which, struct sl_queue_state *ret,
