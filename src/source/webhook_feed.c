@@ -90,6 +90,7 @@ static const struct sl_journal_handler journal_handler = {
 static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
 {
     feed->epoch = 0;
+    feed->sight[0] = '\0'; /* as another owner may have seen it change */
     int rc = sl_journal_adopt(feed->journal, epoch, 0, NULL, err);
     if (rc == SL_OK)
         feed->epoch = epoch;

@@ -146,7 +146,8 @@ struct sl_hook_table {
     char sight[SL_ERR_TEXT_BYTES]; /* not all of it can be seen; "": not that we know */
     uint64_t read_ms;              /* loop clock, as the next two */
     uint64_t again_ms;             /* to be read again then */
-    uint64_t doubted_ms;           /* 0: never */
+    bool doubted;                  /* a column that was asked for by it may be gone */
+    uint64_t doubted_ms;           /* it, or one before it; 0: never */
     struct sl_dataverse_table it;
 };
 

@@ -39,8 +39,11 @@ bool sl_hook_table_lacks(struct sl_hook_table *table)
 bool sl_hook_table_doubt(struct sl_hook_table *table)
 {
     uint64_t now_ms = sl_loop_now_ms();
+    if (table->doubted) /* others asked by it, too */
+        return true;
     if (table->doubted_ms && now_ms - table->doubted_ms < AGAIN_MS)
         return false;
+    table->doubted = true;
     table->doubted_ms = table->again_ms = now_ms;
     return true;
 }
@@ -50,20 +53,25 @@ static bool is_good(const struct sl_hook_table *table)
     return table && sl_loop_now_ms() < table->again_ms;
 }
 
-/* A failure that may pass holds up no row: it is asked again with the description. */
-static int learn_sight(struct sl_webhook *webhook, struct sl_hook_table *table, struct sl_err *err)
+/* Asks how far the right to read it reaches. What is not told stays as it was, and a failure that
+ * may pass holds up no row: it is asked again with the description. */
+static int learn_sight(struct sl_webhook *webhook, struct sl_hook_table *table,
+                       const struct sl_hook_table *old, struct sl_err *err)
 {
     const char *privilege = table->it.read_privilege;
     struct sl_dataverse_reach reach = {0};
-    if (!privilege)
-        return SL_OK;
-    int rc = sl_dataverse_reach_ask(sl_dataverse_remote(sl_hook_reader(webhook)), privilege,
+    int rc = SL_OK;
+    if (privilege)
+        rc = sl_dataverse_reach_ask(sl_dataverse_remote(sl_hook_reader(webhook)), privilege,
                                     SL_STEADY, &reach, err);
     if (rc == SL_CANCELED)
         return rc;
-    sl_dataverse_reach_tell(privilege, &reach, table->sight);
-    if (table->sight[0] || (rc != SL_OK && !sl_dataverse_reach_is_refused(err)))
-        table->again_ms = table->read_ms + AGAIN_MS;
+    if (reach.reach != SL_REACH_UNTOLD)
+        sl_dataverse_reach_tell(privilege, &reach, table->sight);
+    else if (old)
+        memcpy(table->sight, old->sight, sizeof table->sight);
+    bool failed = rc != SL_OK && !sl_dataverse_reach_is_refused(err);
+    table->again_ms = sl_deadline_in(table->sight[0] || failed ? AGAIN_MS : WELL_AGAIN_MS);
     return SL_OK;
 }
 
@@ -75,23 +83,34 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
                                      SL_STEADY, &it, err);
     if (rc != SL_OK)
         return rc;
-    struct sl_hook_table *table = SL_NEW(struct sl_hook_table);
+    struct sl_hook_table *table = SL_NEW(struct sl_hook_table), *old = *find(webhook, name, select);
     snprintf(table->name, sizeof table->name, "%s", name);
     table->select = select;
     table->users = 1;
-    table->read_ms = sl_loop_now_ms();
-    table->again_ms = table->read_ms + WELL_AGAIN_MS;
     table->it = it;
-    rc = learn_sight(webhook, table, err);
+    rc = learn_sight(webhook, table, old, err);
     if (rc != SL_OK) {
         sl_hook_table_put(table);
         return rc;
     }
-    struct sl_hook_table **at = find(webhook, name, select), *old = *at;
+    struct sl_hook_table **at = find(webhook, name, select);
+    table->read_ms = sl_loop_now_ms();
     table->doubted_ms = old ? old->doubted_ms : 0;
     table->next = old ? old->next : NULL;
     *at = table;
     sl_hook_table_put(old);
+    return SL_OK;
+}
+
+/* It was not learnt anew. One that nobody doubts serves for another while; and a refusal says
+ * nothing of the rows that wait. */
+static int make_do(struct sl_hook_table *old, int rc, struct sl_err *err)
+{
+    if (rc == SL_CONFIG || rc == SL_CANCELED)
+        return rc;
+    if (!old || old->doubted)
+        return err->code = rc == SL_REJECTED || rc == SL_NOTFOUND ? SL_CLOSED : (enum sl_code)rc;
+    old->again_ms = sl_deadline_in(AGAIN_MS);
     return SL_OK;
 }
 
@@ -109,6 +128,8 @@ int sl_hook_table_get(struct sl_webhook *webhook, const char *name, char *const 
         }
         webhook->learning = true;
         rc = learn(webhook, name, select, err);
+        if (rc != SL_OK)
+            rc = make_do(*find(webhook, name, select), rc, err);
         webhook->learning = false;
         sl_wake_all(&webhook->learned);
         if (rc != SL_OK)
