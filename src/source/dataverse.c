@@ -118,7 +118,8 @@ static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
     if (dataverse->epoch != dataverse->lease.epoch)
         dataverse->epoch = 0; /* somebody else was the owner meanwhile */
     dataverse->owned_till_ms = asked_ms + state->lease_ms - LEASE_MARGIN_MS;
-    sl_books_stir(&dataverse->books); /* they may have waited for the lease */
+    sl_books_stir(&dataverse->books); /* they may have waited for the lease, … */
+    sl_wake_all(&dataverse->look);    /* … and so may who asks for rights */
     return dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
 }
 

@@ -101,10 +101,10 @@ struct sl_dv_feed {
     bool lost;             /* batches came back or runs are stuck: read again from at.newest */
     uint64_t reading_rows; /* rows of the full read under way */
     bool untouched;        /* … of which no row was given yet */
-    int64_t earlier;   /* runs up to this number are not of the newest full read, nor after it */
-    uint64_t nameless; /* dead rows without an id so far */
-    unsigned voided;   /* void links since the last poll that worked */
-    unsigned refusals; /* of its link, in a row */
+    int64_t earlier;     /* runs up to this number are not of the newest full read, nor after it */
+    uint64_t nameless;   /* dead rows without an id so far */
+    unsigned voided;     /* void links since the last poll that worked */
+    uint64_t refused_ms; /* since when its link is refused each time, loop clock; 0: it is not */
 
     bool refresh_told; /* the state may know of a refresh */
     struct sl_dv_sight sight;
@@ -151,7 +151,7 @@ void sl_dv_look_again(struct sl_dv_feed *feed);
 int sl_dv_look_now(struct sl_dv_feed *feed, bool *ret_part, struct sl_err *err);
 
 /* For the poller: what was told. Tells an operator, and reads the table again when the user sees
- * more of it than before. Suspends. */
+ * all of it at last. Suspends. */
 int sl_dv_heed_sight(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* --- dataverse_poller.c --- */

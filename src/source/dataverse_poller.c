@@ -18,7 +18,7 @@ enum {
     INTERVAL_AGAIN_MS = 1000,
     VOID_MIN_MS = 1000,
     VOID_MAX_MS = 5 * 60 * 1000,
-    REFUSALS_MAX = 3, /* of one link in a row: then it is void */
+    REFUSED_FOR_MS = 5000, /* one link, each time it was tried: then it is void */
 };
 
 /* --- the parts of a step --- */
@@ -34,6 +34,7 @@ static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
         if (rc == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     }
+    feed->sight.trouble[0] = '\0'; /* what another one told while it was the owner is not known */
     int rc = sl_dv_take_up(feed, epoch, err);
     if (rc == SL_OK)
         sl_dv_look_again(feed);
@@ -160,6 +161,22 @@ static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
     return rc;
 }
 
+/* The service finds the request wrong. Of a link it has made itself that means that something has
+ * changed since: a column is gone, or a page was left for too long. The table's description tells
+ * the first, and reading all is what helps otherwise. */
+static int judge_refusal(struct sl_dv_feed *feed, int rc, struct sl_err *err)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (rc != SL_REJECTED || !feed->link || err->cause < 400 || err->cause >= 500)
+        return rc;
+    feed->table_known = false;
+    if (!feed->refused_ms)
+        feed->refused_ms = now_ms;
+    if (now_ms - feed->refused_ms >= REFUSED_FOR_MS)
+        rc = err->code = SL_NOTFOUND;
+    return rc;
+}
+
 static int poll(struct sl_dv_feed *feed, struct sl_err *err)
 {
     bool reading = feed->linked_full;
@@ -173,12 +190,12 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     int rc = sl_dv_poll(feed, urgency, &rows, err);
     feed->polls++;
     feed->rows += rows;
-    if (rc == SL_OK)
-        feed->refusals = 0;
     if (rc != SL_OK) {
         feed->base_ms = 0; /* tried again after the pause, whatever the interval */
-        return feed->table_known ? rc : SL_OK; /* a column is new: at once, knowing it */
+        /* A column is new: at once, knowing it. */
+        return feed->table_known ? judge_refusal(feed, rc, err) : SL_OK;
     }
+    feed->refused_ms = 0;
     if (feed->lost)
         return SL_OK; /* what was read leads nowhere */
     if (reading) {
@@ -247,19 +264,8 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
                feed->config->name)
         ->value++;
     feed->table_known = false; /* new columns make links void */
-    feed->refusals = 0;
+    feed->refused_ms = 0;
     return sl_dv_begin_full(feed, why, err);
-}
-
-/* The service finds the request wrong. Of a link it has made itself that means that something has
- * changed since: a column is gone, or a page was left for too long. The table's description tells
- * the first, and reading all is what helps otherwise. */
-static bool link_is_refused(struct sl_dv_feed *feed, int rc, const struct sl_err *err)
-{
-    if (rc != SL_REJECTED || !feed->link || err->cause < 400 || err->cause >= 500)
-        return false;
-    feed->table_known = false;
-    return ++feed->refusals >= REFUSALS_MAX;
 }
 
 /* An operator is needed all the same where not all of the table can be seen. */
@@ -286,7 +292,7 @@ void sl_dv_run(void *arg)
             works(feed);
             continue;
         }
-        if ((rc == SL_NOTFOUND && feed->link) || link_is_refused(feed, rc, &err))
+        if (rc == SL_NOTFOUND && feed->link)
             rc = void_link(feed, &err);
         if (rc == SL_CANCELED)
             return;

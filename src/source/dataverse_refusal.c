@@ -144,6 +144,9 @@ static int classify(const struct sl_dataverse_refusal *refusal, const struct tol
     if (status == 408 || status >= 500)
         return sl_err_set(err, SL_CLOSED, "%s: the service answered %d %s %s", refusal->asked,
                           status, told->code, told->text);
+    if (!told->json) /* a gateway in between, which may let the next one through */
+        return sl_err_set(err, SL_CLOSED, "%s: %d, and what answers is not the Web API",
+                          refusal->asked, status);
     return sl_err_set(err, SL_REJECTED, "%s: the service refuses: %d %s %s", refusal->asked, status,
                       told->code, told->text);
 }

@@ -12,7 +12,9 @@
 #include "source/dataverse_own.h"
 
 enum {
-    PART_AGAIN_MS = 15 * 1000,   /* somebody may be mending it */
+    PART_AGAIN_MS = 15 * 1000, /* somebody may be mending it */
+    READING_AGAIN_MS =
+        60 * 1000, /* a role that is narrow for a while leaves a hole in what is read */
     WELL_AGAIN_MS = 3600 * 1000, /* roles change */
     FAILED_AGAIN_MS = 15 * 1000, /* the service could not be asked */
     ROUTINE_PAUSE_MS = 1000,     /* between two that nobody waits for, however many tables */
@@ -20,14 +22,23 @@ enum {
 
 /* --- the question --- */
 
+static uint64_t again_ms(const struct sl_dv_feed *feed, bool part)
+{
+    if (part || feed->at.partial)
+        return PART_AGAIN_MS;
+    return feed->linked_full ? READING_AGAIN_MS : WELL_AGAIN_MS;
+}
+
 static void keep(struct sl_dv_feed *feed, const struct sl_dataverse_reach *reach,
                  const char *privilege)
 {
     struct sl_dv_sight *sight = &feed->sight;
     sight->reach = reach->reach;
-    sight->again_ms = sl_deadline_in(reach->reach == SL_REACH_PART ? PART_AGAIN_MS : WELL_AGAIN_MS);
-    if (reach->reach == SL_REACH_UNTOLD)
-        return; /* nothing follows from it: what was told before stays */
+    if (reach->reach == SL_REACH_UNTOLD) { /* nothing follows: what was told before stays */
+        sight->again_ms = sl_deadline_in(again_ms(feed, sight->trouble[0]));
+        return;
+    }
+    sight->again_ms = sl_deadline_in(again_ms(feed, reach->reach == SL_REACH_PART));
     char text[SL_ERR_TEXT_BYTES];
     sl_dataverse_reach_tell(privilege, reach, text);
     if (!strcmp(text, sight->trouble) && feed->at.partial == (text[0] != '\0'))
@@ -97,7 +108,7 @@ static void look(struct sl_dv_feed *feed)
     struct sl_err err = {0};
     bool wanted = feed->sight.wanted;
     feed->sight.wanted = false;
-    if (ask(feed, SL_PATIENT, &err) != SL_OK)
+    if (ask(feed, SL_STEADY, &err) != SL_OK)
         feed->sight.again_ms = sl_deadline_in(FAILED_AGAIN_MS);
     if (!wanted)
         sl_fiber_sleep(ROUTINE_PAUSE_MS);
@@ -149,6 +160,7 @@ static int sees_all(struct sl_dv_feed *feed, struct sl_err *err)
            SL_T("feed", feed->config->name));
     if (!feed->at.partial)
         return SL_OK;
+    sl_dv_sweep_stop(feed); /* from here to the save nothing else must journal it */
     feed->at.partial = false;
     int rc = sl_dv_begin_full(feed, "the application user sees all of the table now", err);
     feed->at.partial = rc != SL_OK;

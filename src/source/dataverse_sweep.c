@@ -110,7 +110,10 @@ static int count(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
 static int look(struct sl_dv_feed *feed, struct sl_sweep *sweep, const struct sl_refresh_part *part,
                 struct sl_err *err)
 {
-    return part->unseen ? sl_dv_look_now(feed, &sweep->partial, err) : SL_OK;
+    int rc = part->unseen ? sl_dv_look_now(feed, &sweep->partial, err) : SL_OK;
+    if (rc == SL_OK && feed->lost) /* while it was asked for */
+        rc = sl_err_set(err, SL_CLOSED, "a batch came back");
+    return rc;
 }
 
 /* What comes late from before the full read shall not make documents that this sweep cannot see:

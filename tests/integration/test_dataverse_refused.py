@@ -1,7 +1,7 @@
 """What the service calls a bad request: a link that it made itself and will not take any more, a column
 that is gone."""
 
-from dataverse_script import Page, Script, failure, guid, row
+from dataverse_script import Answer, Page, Script, failure, guid, row
 from feeds import logged
 from hooks import KEY, SECRET, Poster, event
 from process import wait_until
@@ -20,7 +20,7 @@ def bad_column():
     return failure(400, "0x80060888", "Could not find a property named 'name'.")
 
 
-def test_a_delta_link_that_is_refused_again_and_again_leads_to_a_full_read(workspace):
+def test_a_delta_link_that_stays_refused_leads_to_a_full_read(workspace):
     with Script(account=["name"]) as script:
         table = script["account"]
         table.answers = {"full": Page([row(A, 100), row(B, 101)], delta="d1")}
@@ -40,6 +40,22 @@ def test_a_delta_link_that_is_refused_again_and_again_leads_to_a_full_read(works
         assert len(line) == 1 and "is not valid" in line[0]["why"]
         wait_until(lambda: not troubles(sluice), 20, "no trouble")
         scene.check_versions()
+
+
+def test_a_gateway_in_between_that_refuses_for_a_while_costs_no_full_read(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100)], delta="d1")}
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (200, True)})
+        table.answers["d1"] = Answer("<h1>Blocked</h1>", 400, "text/html")
+        wait_trouble(sluice, "feed account", "is not the Web API")
+        asked = table.count("d1")
+        wait_until(lambda: table.count("d1") >= asked + 4, 30, "some tries")
+        table.answers["d1"] = Page([row(A, 110)], delta="d2")
+        scene.wait_stored({A: (220, True)})
+        assert table.count("full") == 1
 
 
 def test_a_page_that_was_left_too_long_leads_to_a_full_read(workspace):

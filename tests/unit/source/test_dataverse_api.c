@@ -407,13 +407,17 @@ static const struct {
      false,                                                                                              SL_REJECTED,
      "the service refuses: 400 0x80060888 Could not find a property  named 'x'",                                                          0,
      NULL                                                                                                                                           },
-    {"an error that is no object",      {400, JSON, "[1]"},                                       false, SL_REJECTED,  "refuses: 400",    0,    NULL},
+    {"an error that is no object",
+     {400, JSON, "[1]"},
+     false,                                                                                              SL_CLOSED,
+     "not the Web API",                                                                                                                   0,
+     NULL                                                                                                                                           },
     {"a page for people",
      {200, "Content-Type: text/html\r\n", "<html>sign in</html>"},
      false,                                                                                              SL_CLOSED,
      "not JSON but text/html",                                                                                                            0,
      NULL                                                                                                                                           },
-    {"no content",                      {204, "", ""},                                            false, SL_REJECTED,  "refuses: 204",    0,    NULL},
+    {"no content",                      {204, "", ""},                                            false, SL_CLOSED,    "not the Web API", 0,    NULL},
 };
 
 static void refusals_mean_what_they_mean_body(void *arg)
