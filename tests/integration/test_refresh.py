@@ -198,7 +198,7 @@ def test_deletions_that_are_lost_on_their_way_are_published_again(sim, workspace
     gone = scene.delete(10)
     asking = asked(ingest, "vendors")
     # Between the ledger of the export and the deletions the appliers go away.
-    wait_until(lambda: (scene.refresh() or {}).get("state") == "sweeping", 30, "the sweep")
+    wait_until(lambda: (scene.refresh() or {}).get("state") == "sweeping", 30, "the sweep", 0.005)
     apply.kill()
     with workspace.rabbit.connect() as connection:
         channel = connection.channel()
