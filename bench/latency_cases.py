@@ -177,7 +177,7 @@ class UnderLoad(Followed):
     """A bell rings while another table, a large one, is read in full for the first time."""
 
     way = "patient"  # a stream would have to tell every row of the full read
-    rows, quick_rows = 1_000_000, 400_000
+    rows, quick_rows = 3_000_000, 1_000_000
 
     def __init__(self, *args, **goals):
         super().__init__(*args, **goals)
@@ -324,4 +324,4 @@ CASES = {case.name: case for case in (
     ReadBack("readback-15", 15, 500, 180, cpu_ms_per_change=0.5),
     Posted("ingest-20", 20, 500, 240, p50_ms=3.5, p99_ms=7, cpu_ms_per_change=0.5),
     ManyTables("tables-300", 200, None, None, p99_ms=5000, cpu_ms_per_change=0.5, throttled=0),
-    UnderLoad("doorbell-under-load", 5, 500, 60, p99_ms=1000))}
+    UnderLoad("doorbell-under-load", 20, 500, 150, p99_ms=1000))}

@@ -30,11 +30,6 @@ void sl_gate_init(struct sl_budget_gate *gate, const struct sl_budget_settings *
     sl_window_init(&gate->recent, limits->window_ms / RECENT_PARTS);
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 /* --- the limits --- */
 
 static uint64_t step_ms(const struct sl_budget_gate *gate, unsigned steps)
@@ -151,7 +146,7 @@ static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency 
     bool spaced = now_ms < gate->calm_until_ms || (!urgent && sl_gate_is_near(gate, now_ms));
     double until_ms = spaced ? gate->next_ms : 0;
     if (urgent)
-        until_ms = larger(until_ms, gate->urgent_ms);
+        until_ms = fmax(until_ms, gate->urgent_ms);
     return (double)now_ms < until_ms ? (uint64_t)ceil(until_ms) : 0;
 }
 
@@ -178,14 +173,13 @@ static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
     sl_window_slide(&gate->recent, now_ms);
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms, one_ms = gate->average_ms[SL_URGENT];
-    double requests =
-        larger(rate.requests - use->requests[SL_STEADY] / recent_ms, rate.requests / 2);
-    double time = larger(rate.execution_ms - (double)use->execution_ms[SL_STEADY] / recent_ms,
-                         rate.execution_ms / 2);
+    double requests = fmax(rate.requests - use->requests[SL_STEADY] / recent_ms, rate.requests / 2);
+    double time = fmax(rate.execution_ms - (double)use->execution_ms[SL_STEADY] / recent_ms,
+                       rate.execution_ms / 2);
     if (one_ms > 0 && time / one_ms < requests)
         requests = time / one_ms;
     double most_ms =
-        larger((double)step_ms(gate, HORIZON_PARTS), distance_ms(gate, SL_URGENT, now_ms));
+        fmax((double)step_ms(gate, HORIZON_PARTS), distance_ms(gate, SL_URGENT, now_ms));
     return requests * most_ms > 1 ? 1 / requests : most_ms;
 }
 
@@ -194,7 +188,7 @@ static void space_urgent(struct sl_budget_gate *gate, uint64_t now_ms)
     double credit_ms = (double)step_ms(gate, CREDIT_PARTS);
     if (much_is_used(gate, now_ms))
         gate->urgent_ms =
-            larger(gate->urgent_ms, (double)now_ms - credit_ms) + urgent_distance_ms(gate, now_ms);
+            fmax(gate->urgent_ms, (double)now_ms - credit_ms) + urgent_distance_ms(gate, now_ms);
     else
         gate->urgent_ms = 0;
 }
@@ -293,5 +287,5 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
     /* Bells must not silence the polls that find what they missed. */
     double least =
         (double)sl_gate_requests_limit(gate, now_ms) / (double)gate->limits.window_ms / LEAST_PARTS;
-    return larger(polls, least);
+    return fmax(polls, least);
 }

@@ -16,11 +16,6 @@ enum {
 
 #define NOT_KNOWN UINT64_MAX /* as hot_until_ms: not polled yet, so it may well be hot */
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 /* A number within (0, 1], evenly distributed: George Marsaglia's xorshift. */
 static double draw(struct sl_budget_pace *pace)
 {
@@ -195,7 +190,7 @@ static void hasten(struct sl_budget_pace *pace, double asked, double room)
 /* What is left of rate when others have the least that they need, and half of it at least. */
 static double beside(double rate, double others_least)
 {
-    return larger(rate - others_least, rate / 2);
+    return fmax(rate - others_least, rate / 2);
 }
 
 /* Gives the members of a rank intervals that fit into rate. Returns what they use of it. */
@@ -204,9 +199,9 @@ static double fit(struct sl_budget_pace *pace, const struct demand *demand, enum
 {
     if (!demand->least[rank])
         return 0;
-    double over = larger(demand->least[rank] / rate, 1), factor = stretch(pace, rank, rate);
+    double over = fmax(demand->least[rank] / rate, 1), factor = stretch(pace, rank, rate);
     bool idle = rank == SL_PACE_IDLE;
-    pace->stretch = larger(pace->stretch, idle ? over : demand->wanted[rank] / rate);
+    pace->stretch = fmax(pace->stretch, idle ? over : demand->wanted[rank] / rate);
     for (struct sl_budget_member *m = pace->first; m; m = m->next)
         if (m->rank == rank)
             set(m, m->capped ? longest_ms(m) * over : (double)m->every_ms * factor);

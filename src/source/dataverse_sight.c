@@ -17,7 +17,8 @@ enum {
         60 * 1000, /* a role that is narrow for a while leaves a hole in what is read */
     WELL_AGAIN_MS = 3600 * 1000, /* roles change */
     FAILED_AGAIN_MS = 15 * 1000, /* the service could not be asked */
-    ROUTINE_PAUSE_MS = 1000,     /* between two that nobody waits for, however many tables */
+    PAUSE_MS = 2000, /* between two, however many tables: they take their share of the budget */
+    AT_ONCE = 8,     /* at the start */
 };
 
 /* --- the question --- */
@@ -106,22 +107,24 @@ static struct sl_dv_feed *next_due(const struct sl_dataverse *dataverse)
 static void look(struct sl_dv_feed *feed)
 {
     struct sl_err err = {0};
-    bool wanted = feed->sight.wanted;
     feed->sight.wanted = false;
     if (ask(feed, SL_STEADY, &err) != SL_OK)
         feed->sight.again_ms = sl_deadline_in(FAILED_AGAIN_MS);
-    if (!wanted)
-        sl_fiber_sleep(ROUTINE_PAUSE_MS);
 }
 
 static void run(void *arg)
 {
     struct sl_dataverse *dataverse = arg;
+    unsigned at_once = AT_ONCE;
     while (!sl_fiber_cancelled()) {
         struct sl_dv_feed *feed = next_due(dataverse);
-        if (feed && (feed->sight.wanted || sl_loop_now_ms() >= feed->sight.again_ms))
+        if (feed && (feed->sight.wanted || sl_loop_now_ms() >= feed->sight.again_ms)) {
             look(feed);
-        else
+            if (at_once)
+                at_once--;
+            else
+                sl_fiber_sleep(PAUSE_MS);
+        } else
             sl_wait(&dataverse->look, feed ? feed->sight.again_ms : SL_FOREVER);
     }
 }
