@@ -30,7 +30,7 @@ static bool lets_in(struct examining *examining)
     sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "issued");
 
     snprintf(what, sizeof what, "source '%s'", examining->source->name);
-    rc = sl_dataverse_who_am_i(&examining->remote, SL_STEADY, &err);
+    rc = sl_dataverse_who_am_i(&examining->remote, &err);
     if (!sl_doctor_works(doctor, rc, &err, what,
                          "is the source's url right, and can this machine reach it?"))
         return false;
@@ -70,8 +70,7 @@ static enum sl_verdict reads_all(struct examining *examining,
     struct sl_err err = {0};
     if (!table->read_privilege)
         return SL_DOCTOR_OK;
-    int rc =
-        sl_dataverse_reach_ask(&examining->remote, table->read_privilege, SL_STEADY, &reach, &err);
+    int rc = sl_dataverse_reach_ask(&examining->remote, table->read_privilege, &reach, &err);
     if (rc == SL_OK && reach.reach == SL_REACH_PART) {
         char why[SL_ERR_TEXT_BYTES];
         sl_dataverse_reach_describe(table->read_privilege, &reach, why);

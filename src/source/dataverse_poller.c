@@ -268,18 +268,6 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
     return sl_dv_begin_full(feed, why, err);
 }
 
-/* An operator is needed all the same where not all of the table can be seen. */
-static void works(struct sl_dv_feed *feed)
-{
-    const struct sl_alerter *alerter = feed->dataverse->env.alerter;
-    const char *name = feed->config->name;
-    if (!feed->sight.trouble[0])
-        alerter->clear(SL_ALERT_OPERATOR, name);
-    else if (feed->trouble[0])
-        alerter->raise(SL_ALERT_OPERATOR, name, "rows may be missing", feed->sight.trouble);
-    sl_dv_trouble(feed, "");
-}
-
 void sl_dv_run(void *arg)
 {
     struct sl_dv_feed *feed = arg;
@@ -289,7 +277,9 @@ void sl_dv_run(void *arg)
         int rc = step(feed, &err);
         if (rc == SL_OK) {
             pause_ms = PAUSE_MIN_MS;
-            works(feed);
+            sl_dataverse_reach_works(feed->dataverse->env.alerter, feed->config->name,
+                                     feed->sight.trouble, feed->trouble[0]);
+            sl_dv_trouble(feed, "");
             continue;
         }
         if (rc == SL_NOTFOUND && feed->link)

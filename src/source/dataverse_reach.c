@@ -5,18 +5,20 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "source/dataverse_table.h"
 
 enum { FORBIDDEN = 403 };
 
+static const char ALERT[] = "rows may be missing";
+
 const char sl_dataverse_reach_advice[] = "give the application user a security role that reads the "
                                          "table in the whole organisation";
 
-int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, enum sl_urgency urgency,
-                          struct sl_err *err)
+int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err)
 {
-    const struct sl_dataverse_get get = {.path = "WhoAmI", .urgency = urgency};
+    const struct sl_dataverse_get get = {.path = "WhoAmI", .urgency = SL_STEADY};
     struct sl_json_doc *doc = NULL;
     if (remote->user)
         return SL_OK;
@@ -73,12 +75,11 @@ void sl_dataverse_reach_parse(const struct sl_json *answer, struct sl_dataverse_
 }
 
 int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privilege,
-                           enum sl_urgency urgency, struct sl_dataverse_reach *ret,
-                           struct sl_err *err)
+                           struct sl_dataverse_reach *ret, struct sl_err *err)
 {
     struct sl_json_doc *doc = NULL;
     struct sl_buf path;
-    int rc = sl_dataverse_who_am_i(remote, urgency, err);
+    int rc = sl_dataverse_who_am_i(remote, err);
     if (rc != SL_OK)
         return rc;
     sl_buf_init(&path);
@@ -88,7 +89,7 @@ int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privi
                            "PrivilegeName='");
     sl_dataverse_escape(&path, privilege);
     sl_buf_add_text(&path, "')");
-    const struct sl_dataverse_get get = {.path = path.data, .urgency = urgency};
+    const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
     rc = sl_dataverse_read_json(remote, &get, &doc, err);
     sl_buf_done(&path);
     if (rc != SL_OK)
@@ -122,4 +123,25 @@ void sl_dataverse_reach_tell(const char *privilege, const struct sl_dataverse_re
         sl_err_set(&told, SL_CONFIG, "%s; rows are missing: %s", why, sl_dataverse_reach_advice);
     }
     memcpy(ret, told.message, sizeof told.message);
+}
+
+void sl_dataverse_reach_announce(const struct sl_alerter *alerter, const char *feed,
+                                 const char *told)
+{
+    if (!told[0]) {
+        sl_log(SL_INFO, "the application user sees the whole table now", SL_T("feed", feed));
+        return;
+    }
+    sl_log(SL_WARN, "the application user sees part of the table only", SL_T("feed", feed),
+           SL_T("error", told));
+    alerter->raise(SL_ALERT_OPERATOR, feed, ALERT, told);
+}
+
+void sl_dataverse_reach_works(const struct sl_alerter *alerter, const char *feed, const char *told,
+                              bool troubled)
+{
+    if (!told[0])
+        alerter->clear(SL_ALERT_OPERATOR, feed);
+    else if (troubled)
+        alerter->raise(SL_ALERT_OPERATOR, feed, ALERT, told);
 }

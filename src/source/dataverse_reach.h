@@ -7,6 +7,7 @@
 #ifndef SL_SOURCE_DATAVERSE_REACH_H
 #define SL_SOURCE_DATAVERSE_REACH_H
 
+#include "base/alert_kind.h"
 #include "source/dataverse_api.h"
 
 enum sl_reach {
@@ -25,14 +26,12 @@ extern const char sl_dataverse_reach_advice[];
 
 /* Makes remote->user known: WhoAmI tells the user behind the token. Suspends, unless it is known.
  * Fails like sl_dataverse_read_json. */
-int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, enum sl_urgency urgency,
-                          struct sl_err *err);
+int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err);
 
 /* Asks how far a privilege ("prvReadAccount"; borrowed) of the application user reaches. Suspends.
  * err must be given. Fails like sl_dataverse_read_json; ret is not touched then. */
 int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privilege,
-                           enum sl_urgency urgency, struct sl_dataverse_reach *ret,
-                           struct sl_err *err);
+                           struct sl_dataverse_reach *ret, struct sl_err *err);
 
 /* What the answer says (pure). Of several roles the widest counts. */
 void sl_dataverse_reach_parse(const struct sl_json *answer, struct sl_dataverse_reach *ret);
@@ -47,5 +46,15 @@ void sl_dataverse_reach_describe(const char *privilege, const struct sl_datavers
 /* The same with what follows from it and what to do; "" when it is not SL_REACH_PART. */
 void sl_dataverse_reach_tell(const char *privilege, const struct sl_dataverse_reach *reach,
                              char ret[SL_ERR_TEXT_BYTES]);
+
+/* That this changed for a feed: told is what sl_dataverse_reach_tell says of it. A log line, and of
+ * a narrow right an operator is told. */
+void sl_dataverse_reach_announce(const struct sl_alerter *alerter, const char *feed,
+                                 const char *told);
+
+/* The feed works, after a trouble of another kind or none: it needs no operator any more, or still
+ * the one that its narrow right (told) is for. */
+void sl_dataverse_reach_works(const struct sl_alerter *alerter, const char *feed, const char *told,
+                              bool troubled);
 
 #endif

@@ -7,18 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "source/dataverse_own.h"
 
 enum {
-    PART_AGAIN_MS = 15 * 1000, /* somebody may be mending it */
-    READING_AGAIN_MS =
-        60 * 1000, /* a role that is narrow for a while leaves a hole in what is read */
-    WELL_AGAIN_MS = 3600 * 1000, /* roles change */
-    FAILED_AGAIN_MS = 15 * 1000, /* the service could not be asked */
-    PAUSE_MS = 2000, /* between two, however many tables: they take their share of the budget */
-    AT_ONCE = 8,     /* at the start */
+    PART_AGAIN_MS = 15 * 1000,    /* somebody may be mending it */
+    READING_AGAIN_MS = 60 * 1000, /* a right that is narrow meanwhile leaves a hole */
+    WELL_AGAIN_MS = 3600 * 1000,  /* roles change */
+    FAILED_AGAIN_MS = 15 * 1000,  /* the service could not be asked */
+    PAUSE_MS = 2000,              /* between two tables: they share the budget with the polls */
+    AT_ONCE = 8,                  /* so many at the start without it */
 };
 
 /* --- the question --- */
@@ -50,14 +48,14 @@ static void keep(struct sl_dv_feed *feed, const struct sl_dataverse_reach *reach
 }
 
 /* SL_OK also when the service will not tell. */
-static int ask(struct sl_dv_feed *feed, enum sl_urgency urgency, struct sl_err *err)
+static int ask(struct sl_dv_feed *feed, struct sl_err *err)
 {
     struct sl_dataverse_reach reach = {0};
     char *privilege = feed->table.read_privilege; /* which may be read anew meanwhile */
     int rc = SL_OK;
     privilege = privilege ? sl_strdup(privilege) : NULL;
     if (privilege)
-        rc = sl_dataverse_reach_ask(&feed->dataverse->remote, privilege, urgency, &reach, err);
+        rc = sl_dataverse_reach_ask(&feed->dataverse->remote, privilege, &reach, err);
     if (rc != SL_OK && rc != SL_CANCELED && sl_dataverse_reach_is_refused(err))
         rc = SL_OK;
     if (rc == SL_OK)
@@ -68,7 +66,7 @@ static int ask(struct sl_dv_feed *feed, enum sl_urgency urgency, struct sl_err *
 
 int sl_dv_look_now(struct sl_dv_feed *feed, bool *ret_part, struct sl_err *err)
 {
-    int rc = ask(feed, SL_STEADY, err);
+    int rc = ask(feed, err);
     if (rc != SL_OK)
         return rc;
     if (feed->at.partial && feed->sight.reach == SL_REACH_WHOLE)
@@ -108,7 +106,7 @@ static void look(struct sl_dv_feed *feed)
 {
     struct sl_err err = {0};
     feed->sight.wanted = false;
-    if (ask(feed, SL_STEADY, &err) != SL_OK)
+    if (ask(feed, &err) != SL_OK)
         feed->sight.again_ms = sl_deadline_in(FAILED_AGAIN_MS);
 }
 
@@ -143,11 +141,6 @@ void sl_dv_look_stop(struct sl_dataverse *dataverse)
 
 static int sees_part(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    const char *name = feed->config->name;
-    sl_log(SL_WARN, "the application user sees part of the table only", SL_T("feed", name),
-           SL_T("error", feed->sight.trouble));
-    feed->dataverse->env.alerter->raise(SL_ALERT_OPERATOR, name, "rows may be missing",
-                                        feed->sight.trouble);
     if (feed->at.partial)
         return SL_OK;
     feed->at.partial = true;
@@ -159,8 +152,6 @@ static int sees_part(struct sl_dv_feed *feed, struct sl_err *err)
 /* Rows that he sees from now on have not changed: only a full read brings them. */
 static int sees_all(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    sl_log(SL_INFO, "the application user sees the whole table now",
-           SL_T("feed", feed->config->name));
     if (!feed->at.partial)
         return SL_OK;
     sl_dv_sweep_stop(feed); /* from here to the save nothing else must journal it */
@@ -175,6 +166,8 @@ int sl_dv_heed_sight(struct sl_dv_feed *feed, struct sl_err *err)
     if (!feed->sight.news)
         return SL_OK;
     feed->sight.news = false;
+    sl_dataverse_reach_announce(feed->dataverse->env.alerter, feed->config->name,
+                                feed->sight.trouble);
     int rc = feed->sight.trouble[0] ? sees_part(feed, err) : sees_all(feed, err);
     feed->sight.news |= rc != SL_OK; /* again after the pause */
     return rc;

@@ -25,17 +25,10 @@ void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text)
 
 void sl_hook_feed_sees(struct sl_webhook_feed *feed, const char *sight)
 {
-    const char *name = feed->config->name;
     if (!strcmp(feed->sight, sight))
         return;
     snprintf(feed->sight, sizeof feed->sight, "%s", sight);
-    if (!sight[0]) {
-        sl_log(SL_INFO, "the application user sees the whole table now", SL_T("feed", name));
-        return;
-    }
-    sl_log(SL_WARN, "the application user sees part of the table only", SL_T("feed", name),
-           SL_T("error", sight));
-    feed->webhook->env.alerter->raise(SL_ALERT_OPERATOR, name, "rows may be missing", sight);
+    sl_dataverse_reach_announce(feed->webhook->env.alerter, feed->config->name, sight);
 }
 
 /* --- the journal --- */

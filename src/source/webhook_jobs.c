@@ -67,14 +67,11 @@ static void complain(const struct sl_hook_job *job, const struct sl_err *err, un
 
 static void works(struct sl_webhook_feed *feed)
 {
-    const struct sl_alerter *alerter = feed->webhook->env.alerter;
     if (feed->held_up) /* another table of the relationship does not */
         return;
     feed->alerted = false;
-    if (!feed->sight[0])
-        alerter->clear(SL_ALERT_OPERATOR, feed->config->name);
-    else if (feed->trouble[0])
-        alerter->raise(SL_ALERT_OPERATOR, feed->config->name, "rows may be missing", feed->sight);
+    sl_dataverse_reach_works(feed->webhook->env.alerter, feed->config->name, feed->sight,
+                             feed->trouble[0]);
     sl_hook_feed_trouble(feed, "");
 }
 

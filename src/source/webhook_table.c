@@ -62,8 +62,8 @@ static int learn_sight(struct sl_webhook *webhook, struct sl_hook_table *table,
     struct sl_dataverse_reach reach = {0};
     int rc = SL_OK;
     if (privilege)
-        rc = sl_dataverse_reach_ask(sl_dataverse_remote(sl_hook_reader(webhook)), privilege,
-                                    SL_STEADY, &reach, err);
+        rc = sl_dataverse_reach_ask(sl_dataverse_remote(sl_hook_reader(webhook)), privilege, &reach,
+                                    err);
     if (rc == SL_CANCELED)
         return rc;
     if (reach.reach != SL_REACH_UNTOLD)
@@ -83,7 +83,8 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
                                      SL_STEADY, &it, err);
     if (rc != SL_OK)
         return rc;
-    struct sl_hook_table *table = SL_NEW(struct sl_hook_table), *old = *find(webhook, name, select);
+    struct sl_hook_table *table = SL_NEW(struct sl_hook_table);
+    struct sl_hook_table **at = find(webhook, name, select), *old = *at; /* only who learns adds */
     snprintf(table->name, sizeof table->name, "%s", name);
     table->select = select;
     table->users = 1;
@@ -93,7 +94,6 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
         sl_hook_table_put(table);
         return rc;
     }
-    struct sl_hook_table **at = find(webhook, name, select);
     table->read_ms = sl_loop_now_ms();
     table->doubted_ms = old ? old->doubted_ms : 0;
     table->next = old ? old->next : NULL;

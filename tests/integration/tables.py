@@ -10,6 +10,7 @@ the questions that decide whether MongoDB says what the service says.
 
 import datetime
 import json
+import time
 import urllib.parse
 
 from bson.json_util import CANONICAL_JSON_OPTIONS, loads
@@ -67,6 +68,16 @@ class Tables:
 
     def change(self, table="account", **which):
         return self.sim.dataverse("change", table=table, **which)["ids"]
+
+    def time_of_a_change(self, table):
+        """Changes a row; gives the seconds until MongoDB has it."""
+        began = time.monotonic()
+        changed = self.change(table, count=1)[0]
+        version = next(one["versionnumber"] for one in self.rows(table, fields=0)
+                       if one["id"] == changed)
+        newer = {"_id": changed, "_sluice.v": {"$gte": 2 * version}}
+        wait_until(lambda: self.documents(table).find_one(newer), 20, f"{table} being followed", 0.02)
+        return time.monotonic() - began
 
     def delete(self, table="account", **which):
         return self.sim.dataverse("delete", table=table, **which)["ids"]
