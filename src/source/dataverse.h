@@ -79,6 +79,17 @@ int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *ba
  * stored there tells. Call it before the fiber suspends that has made the source. */
 void sl_dataverse_cover(struct sl_dataverse *dataverse, const char *collection);
 
+/* Rows that another source ("": none) read may be stored, with record versions up to `stored`: what
+ * this one reads from now on counts as newer, deletions first. Suspends. Fails like
+ * sl_dataverse_raise_mark. */
+int sl_dataverse_rise_above(struct sl_dataverse *dataverse, const char *before, int64_t stored,
+                            struct sl_err *err);
+
+/* The checkpoint of a feed, which was another source's, is this one's. The epochs of two sources do
+ * not compare: the new one's are put on top of the old one's (fence_base). Does not suspend. */
+void sl_dataverse_sign(const struct sl_dataverse *dataverse, const char *feed,
+                       struct sl_checkpoint *at);
+
 /* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
  * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
  * such number would outdate all rows of the source that are created again. */

@@ -13,13 +13,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/dataverse_own.h"
-#include "source/feed_names.h"
 
 static const char PAGE[] = "page ", DELTA[] = "delta ", SWEEP[] = "sweep ";
 
 enum {
     IDLE_SAVE_MS = 10 * 60 * 1000,
-    STRANGER_WAIT_MS = 10 * 60 * 1000,
     UNTOLD_RUNS = 16, /* may have been begun by an owner that was killed, and not journaled */
 };
 
@@ -109,93 +107,6 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
     return rc;
 }
 
-/* The feed is new, and its collection is not: was another one renamed? Then what was deleted in
- * between would stay, because a sweep deletes documents of its own feed alone. */
-static int look_for_strangers(struct sl_dv_feed *feed, struct sl_err *err)
-{
-    const struct sl_dataverse_env *env = &feed->dataverse->env;
-    const char *collection = feed->config->entities[0].collection;
-    const char **known = sl_feed_names_of(env->config, collection);
-    char name[SL_NAME_MAX], text[SL_ERR_TEXT_BYTES + SL_NAME_MAX];
-    int rc = env->state->type->stranger_find(env->state, collection, known,
-                                             sl_deadline_in(STRANGER_WAIT_MS), name, err);
-    free(known);
-    if (rc == SL_NOTFOUND)
-        return SL_OK;
-    if (rc != SL_OK)
-        return rc;
-    snprintf(text, sizeof text,
-             "collection '%s' holds documents of a feed '%s' that the configuration does not name: "
-             "those of rows that are gone stay; if feed '%s' was called so, say "
-             "\"formerly\": \"%s\" and have it read in full",
-             collection, name, feed->config->name, name);
-    sl_log(SL_WARN, text, SL_T("feed", feed->config->name));
-    env->alerter->raise(SL_ALERT_NOTICE, feed->config->name,
-                        "documents of a feed that is not there", text);
-    return SL_OK;
-}
-
-/* The table was read by another source before, or by none: rows may be stored that are younger than
- * all that this one has read, and deletions must be younger still. Rows of a feed that is not known
- * may carry names of full reads (the state was lost): those to come must have others. */
-static int learn_versions(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
-{
-    const char *before = at->source;
-    struct sl_state *state = feed->dataverse->env.state;
-    int64_t mark = 0, stored = 0;
-    int rc = *before ? state->type->mark_get(state, before, &mark, err) : SL_OK;
-    if (rc == SL_OK || rc == SL_NOTFOUND)
-        rc = state->type->version_max(state, feed->config->entities[0].collection, &stored, err);
-    if (rc != SL_OK)
-        return rc;
-    if (stored / 2 >= SL_DATAVERSE_NUMBER_END)
-        return sl_err_set(err, SL_CONFIG,
-                          "collection '%s' holds versions that are not of Dataverse (up to %lld): "
-                          "its rows would never be newer; empty it, or choose another one",
-                          feed->config->entities[0].collection, (long long)stored);
-    if (stored && !*before)
-        rc = look_for_strangers(feed, err);
-    if (rc != SL_OK)
-        return rc;
-    if (stored && !at->full_number)
-        at->full_number = sl_wall_ms() / 1000;
-    return sl_dataverse_raise_mark(feed->dataverse, stored / 2 > mark ? stored / 2 : mark, err);
-}
-
-/* Versions of the source before were begun anew: ours, which lack that, would be below what it has
- * stored. */
-static int begin_as_high(struct sl_dv_feed *feed, const char *before, struct sl_err *err)
-{
-    struct sl_state *state = feed->dataverse->env.state;
-    char name[2 * SL_NAME_MAX];
-    int64_t offset = 0;
-    int rc = *before ? state->type->mark_offset(state, before, &offset, err) : SL_OK;
-    if (rc != SL_OK || !offset || offset <= sl_dataverse_offset(feed->dataverse))
-        return rc;
-    snprintf(name, sizeof name, "%s %" PRId64, before, offset);
-    return sl_dv_reset_versions(feed->dataverse, name, err);
-}
-
-/* Makes what is known of the feed this source's own. The epochs of two sources do not compare: the
- * new one's are put on top of the old one's. */
-static int claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
-{
-    const char *source = sl_dataverse_name(feed->dataverse);
-    if (!strcmp(at->source, source))
-        return SL_OK;
-    int rc = learn_versions(feed, at, err);
-    if (rc == SL_OK)
-        rc = begin_as_high(feed, at->source, err);
-    if (rc != SL_OK)
-        return rc;
-    if (at->source[0])
-        sl_log(SL_INFO, "feed moved to another source", SL_T("feed", feed->config->name),
-               SL_T("from", at->source), SL_T("to", source));
-    at->fence_base = at->epoch;
-    snprintf(at->source, sizeof at->source, "%s", source);
-    return SL_OK;
-}
-
 /* Full reads to come are none of those that one has overtaken, also when the checkpoint was lost.
  */
 static int go_behind(const struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
@@ -218,7 +129,7 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
-    rc = claim(feed, &at, err);
+    rc = sl_dv_claim(feed, &at, err);
     if (rc == SL_OK)
         rc = go_behind(feed, &at, err);
     if (rc == SL_OK)

@@ -5,6 +5,7 @@
  *   dataverse_poller.c   what a feed does next: take over, read in full, poll, sweep
  *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
  *   dataverse_links.c    how far a table was read: links, checkpoints
+ *   dataverse_claim.c    what another source has read so far
  *   dataverse_sweep.c    deletions that a full read implies
  *   dataverse_refresh.c  a full read and a sweep that somebody asked for
  *   dataverse_sight.c    whether the application user sees the whole table
@@ -158,6 +159,12 @@ int sl_dv_heed_sight(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* The feed's fiber. */
 void sl_dv_run(void *feed);
+
+/* --- dataverse_claim.c --- */
+
+/* Makes what is known of the feed this source's own. Suspends. SL_CONFIG: what is stored is not of
+ * Dataverse. */
+int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err);
 
 /* --- dataverse_links.c --- */
 

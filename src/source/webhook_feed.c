@@ -80,11 +80,50 @@ static const struct sl_journal_handler journal_handler = {
     .stir = on_stir,
 };
 
+/* What another source has read back may be younger than all that this one has read. Versions in the
+ * order of asking are of one clock, whoever asks. */
+static int outdate(const struct sl_webhook_feed *feed, const char *before, struct sl_err *err)
+{
+    struct sl_state *state = feed->webhook->env.state;
+    int64_t stored = 0;
+    if (feed->settings->relationship)
+        return SL_OK;
+    int rc = state->type->version_max(state, feed->config->entities[0].collection, &stored, err);
+    if (rc != SL_OK)
+        return rc;
+    if (stored / 2 >= SL_DATAVERSE_NUMBER_END) /* in the order of asking */
+        stored = 0;
+    return sl_dataverse_rise_above(sl_hook_reader(feed->webhook), before, stored, err);
+}
+
+/* The source that reads rows back is another one than before. */
+static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t epoch,
+                 struct sl_err *err)
+{
+    struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
+    struct sl_state *state = feed->webhook->env.state;
+    const char *name = feed->config->name;
+    if (!strcmp(at->source, sl_dataverse_name(reader)))
+        return SL_OK;
+    int rc = outdate(feed, at->source, err);
+    if (rc != SL_OK)
+        return rc;
+    sl_dataverse_sign(reader, name, at);
+    return state->type->checkpoint_save(state, name, at, at->fence_base + epoch, err);
+}
+
 static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
 {
+    struct sl_state *state = feed->webhook->env.state;
+    struct sl_checkpoint at = {0};
     feed->epoch = 0;
     feed->sight[0] = '\0'; /* as another owner may have seen it change */
-    int rc = sl_journal_adopt(feed->journal, epoch, 0, NULL, err);
+    int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
+    if (rc == SL_OK || rc == SL_NOTFOUND)
+        rc = claim(feed, &at, epoch, err);
+    if (rc == SL_OK)
+        rc = sl_journal_adopt(feed->journal, at.fence_base + epoch, 0, NULL, err);
+    sl_checkpoint_done(&at);
     if (rc == SL_OK)
         feed->epoch = epoch;
     return rc;

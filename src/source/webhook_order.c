@@ -53,13 +53,8 @@ static int remember(struct sl_webhook_feed *feed, struct sl_checkpoint *at, bool
 {
     struct sl_state *state = feed->webhook->env.state;
     struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
-    const char *source = sl_dataverse_name(reader);
     if (says(at, feed, by_arrival))
         return SL_OK;
-    if (strcmp(at->source, source) != 0) { /* the epochs of two sources do not compare */
-        at->fence_base = at->epoch;
-        snprintf(at->source, sizeof at->source, "%s", source);
-    }
     free(at->query);
     at->query = kind_text(feed, by_arrival);
     int64_t epoch = at->fence_base + sl_dataverse_epoch(reader);

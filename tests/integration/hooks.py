@@ -11,6 +11,7 @@ a relationship that are read back, and the posts of a stranger.
 import http.client
 import json
 
+from history import keep_history
 from process import free_port, wait_until
 from tables import Tables, owns
 
@@ -39,6 +40,8 @@ class Hooks(Tables):
         options = {"every": "30s", "max_interval": "30s", **options}
         options.setdefault("min_interval", options["every"])
         super().__init__(sim, workspace, {**(followed or {}), **self.read_back}, **options)
+        if self.relationship:
+            keep_history(workspace.db, "tags")
 
     # --- configuration ---
 

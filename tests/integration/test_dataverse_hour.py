@@ -56,7 +56,7 @@ class Hour(Hooks):
             source={"budget": {"window": f"{window_ms}ms", "execution": f"{execution_ms}ms"}},
             every=scaled(3), max_interval=scaled(300), run_span=scaled(10), ledger_deadline=scaled(600),
             sweep_limit=100, feeds={VISITS: {"ledger_deadline": PATIENCE}})
-        keep_history(workspace.db, "tags", "meters")
+        keep_history(workspace.db, "meters")
         for table, found in ((PLACES, self.places), (SEATS, self.seats)):
             sim.dataverse("table", table=table, count=10, columns=VISIT)
             found += [row["id"] for row in self.all_rows(table)]

@@ -5,6 +5,7 @@ import datetime
 
 import pytest
 
+import books
 from feeds import logged
 from hooks import Hooks
 from process import wait_until
@@ -119,6 +120,44 @@ def test_a_feed_whose_versions_were_begun_anew_is_followed_by_another_source(sim
         assert sluice.restart(ready_timeout_s=30) == 0
     assert len(logged(sluice, "versions begin anew", source="crm2")) == 1
     scene.check_versions()
+
+
+def test_rows_that_another_user_reads_back_from_now_on_are_deleted_and_created_again(sim, workspace):
+    """What the first reader has stored is younger than all that the second one has read."""
+    scene = Hooks(sim, workspace, {"contact": 20, "account": 2}, {"new_visit": 0, "new_tag": 2},
+                  relationship=True, hook={"doorbell": ["crm", "crm2"]},
+                  feeds={"contact": {"source": "crm2"}})
+    sluice = workspace.sluice(with_second_user(scene.config()), start=False)
+    # The first reader has had many owners; the epochs of the two do not compare.
+    workspace.state["leases"].insert_one({"_id": "source:crm", "epoch": 20,
+                                          "expires_at": datetime.datetime(2000, 1, 1)})
+    sluice.start(ready_timeout_s=30)
+    sluice.wait_for(lambda: owns(sluice), 20, "an owner")
+    scene.register()
+    scene.wait_followed()
+    pair = dict(relationship="new_account_tag", target=next(iter(scene.live("account"))))
+    tags = [row["id"] for row in scene.all_rows("new_tag")]
+    stored = scene.create(4, "new_visit")
+    sim.dataverse("associate", **pair, related=tags[0])
+    scene.wait_followed()
+    wait_until(lambda: len(scene.stored_associations()) == 1, 10, "the association")
+    scene.wait_books_closed()
+    assert sluice.stop() == 0
+
+    sluice.config["sources"]["hook"]["doorbell"] = ["crm2", "crm"]
+    sluice.write_config()
+    sluice.start(ready_timeout_s=30)
+    sluice.wait_for(lambda: owns(sluice), 20, "an owner")
+    gone = scene.delete("new_visit", ids=stored[:2])
+    sim.dataverse("disassociate", **pair, related=tags[0])
+    wait_until(lambda: scene.tombstones("new_visit").keys() == set(gone), 20, "the deletions")
+    scene.recreate("new_visit", ids=gone[:1])
+    scene.wait_followed()
+    scene.check_nothing_lost()
+    assert books.check_all(workspace) > 0
+    moved = logged(sluice, "feed moved to another source")
+    assert {(one["feed"], one["from"], one["to"]) for one in moved} == {
+        (feed, "crm", "crm2") for feed in ("new_visit", "new_tag", "tags")}
 
 
 def test_an_event_rings_the_tables_of_each_source_that_the_webhook_names(sim, workspace):
