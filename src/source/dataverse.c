@@ -253,10 +253,11 @@ static int raise_mark(struct sl_dataverse *dataverse, struct sl_err *err)
 
 int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, struct sl_err *err)
 {
+    int64_t epoch = dataverse->epoch; /* one that was lost and won again is another one */
     sl_dataverse_saw(dataverse, version);
-    while (version > dataverse->mark || !dataverse->epoch) {
+    while (version > dataverse->mark || !epoch || dataverse->epoch != epoch) {
         int rc = SL_OK;
-        if (!dataverse->epoch)
+        if (!epoch || dataverse->epoch != epoch)
             return sl_err_set(err, SL_REJECTED, "source '%s' has another owner now",
                               dataverse->config->name);
         if (dataverse->raising)
@@ -272,10 +273,13 @@ int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, str
     return SL_OK;
 }
 
-int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *batch,
+int sl_dataverse_clear(struct sl_dataverse *dataverse, int64_t epoch, const struct sl_batch *batch,
                        struct sl_err *err)
 {
     int64_t greatest = 0;
+    if (epoch != dataverse->epoch)
+        return sl_err_set(err, SL_REJECTED, "source '%s' had another owner meanwhile",
+                          dataverse->config->name);
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].op == SL_UPSERT && batch->records[i].version > greatest)
             greatest = batch->records[i].version;

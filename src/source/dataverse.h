@@ -71,8 +71,9 @@ void sl_dataverse_saw(struct sl_dataverse *dataverse, int64_t version);
  * not be published. */
 int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, struct sl_err *err);
 
-/* The same, for the rows of a batch. */
-int sl_dataverse_clear(struct sl_dataverse *dataverse, const struct sl_batch *batch,
+/* The same, for the rows of a batch that was read under that epoch. Whoever owned the source in
+ * between may have seen them deleted. */
+int sl_dataverse_clear(struct sl_dataverse *dataverse, int64_t epoch, const struct sl_batch *batch,
                        struct sl_err *err);
 
 /* Rows of it are stored in this collection (borrowed), too: should the mark have been lost, what is

@@ -122,6 +122,7 @@ struct sl_hook_job {
     struct sl_hook_pair pair;
     char id[SL_HOOK_ID_BYTES];     /* the document's */
     int64_t at_ms;                 /* wall clock of the service: the newest event; 0: none */
+    int64_t epoch;                 /* the feed's, when it was asked for */
     struct sl_hook_claim *waiting; /* not part of the reading that is under way */
     struct sl_fiber *fiber;        /* NULL: not begun */
 };
@@ -219,6 +220,7 @@ struct sl_webhook_feed {
     struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
     int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
+    int64_t fence;                 /* what is written into the journal for it */
     bool by_arrival;               /* its rows have no version of their own */
     bool order_known;              /* … which is settled by its first row */
     bool settling;                 /* a fiber is about to know */

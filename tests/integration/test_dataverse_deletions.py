@@ -3,9 +3,11 @@ younger one, whoever is killed or paused in between."""
 
 import json
 import threading
+import time
 
 from dataverse_script import Page, Script, row
 from feeds import logged
+from gate import Gate
 from process import wait_until
 from readiness import wait_trouble
 from scene import seeded
@@ -97,6 +99,54 @@ def test_an_owner_that_slept_cannot_publish_what_its_successor_saw_deleted(works
         wait_until(lambda: zombie.ready() and not owns(zombie), 20, "the old owner standing by")
         assert scene.stored()[A] == (203, False)
         scene.check_versions()
+
+
+def test_what_was_read_before_the_source_was_lost_is_not_published_when_it_is_won_again(rabbit, workspace):
+    """The first owner cannot publish. The second one sees the row deleted, ends, and the first one, which still
+    has the row in hand, owns the source again."""
+    gate = Gate(rabbit.port)
+    try:
+        with Script(account=["name"]) as script:
+            table = script["account"]
+            table.answers["full"] = Page([row(A, 100), row(B, 101)], delta="d1")
+            scene = Scripted(script, workspace, run_span="1s")
+            scene.sluice("apply", role="apply")
+            first = scene.sluice("one", role="ingest",
+                                 broker={"url": f"amqp://guest:guest@127.0.0.1:{gate.port}/"})
+            scene.wait_stored({A: (200, True), B: (202, True)})
+            gate.shut()
+            wait_trouble(first, "broker", "")
+            table.answers["d2"] = Page([], delta="d2")
+            table.answers["d1"] = Page([row(B, 110)], delta="d2")
+            wait_until(lambda: logged(first, "cannot deliver, waiting for the destination"), 20, "a batch before it")
+            table.answers["d3"] = Page([], delta="d3")
+            table.answers["d2"] = Page([row(B, 120)], delta="d3")  # this one is taken all the same
+            wait_until(lambda: table.count("d3"), 20, "the one behind it")
+            time.sleep(0.5)
+            table.answers["e"] = Page([], delta="e")
+            table.answers["d3"] = Page([row(A, 200, name="a2")], delta="e")
+            wait_until(lambda: table.count("e"), 20, "the row being read, of which nobody knows")
+            time.sleep(2)
+
+            table.answers["d1"] = Page([row(B, 120)], deleted=[A], delta="d4")
+            table.answers["d4"] = Page([], delta="d4")
+            first.sigstop()
+            second = scene.sluice("two", role="ingest")
+            end_lease(workspace)
+            wait_until(lambda: not scene.stored()[A][1], 20, "the deletion")
+            deleted = scene.stored()[A]
+            assert deleted[0] < 400
+            first.sigcont()
+            wait_until(lambda: owns(second) and not owns(first), 20, "another owner")
+            wait_until(lambda: "d4" in scene.newest(), 20, "the deletion being journaled")
+            assert second.stop() == 0
+            wait_until(lambda: owns(first), 20, "the first one owning it again")
+            gate.open()
+            table.answers["d4"] = Page([row(B, 300)], delta="d5")
+            scene.wait_stored({A: deleted, B: (600, True)})
+            scene.check_versions()
+    finally:
+        gate.close()
 
 
 def test_deleted_and_created_ten_times_with_two_appliers_and_every_message_again(sim, workspace):
