@@ -11,6 +11,7 @@
 #include "cli/gateway.h"
 #include "cli/load.h"
 #include "cli/trial.h"
+#include "http/listen.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
 #include "ops/alert.h"
@@ -132,6 +133,7 @@ static bool live(struct running *running)
         return go_back(running, &err);
     sl_config_free(running->before);
     running->before = NULL;
+    sl_listen_drop_kept();
     sl_log(SL_INFO, "running", SL_T("version", SLUICE_VERSION), SL_T("config", running->path),
            SL_N("feeds", running->config->feed_count),
            SL_T("sandbox", sl_sandbox_entered() ? "on" : "off"));
@@ -145,7 +147,7 @@ static bool live(struct running *running)
         sl_notify("STOPPING=1");
         sl_alert_hurry();
     }
-    sl_gateway_stop(gateway, sl_deadline_in(DRAIN_MS));
+    sl_gateway_stop(gateway, sl_deadline_in(DRAIN_MS), next != NULL);
     if (!next)
         return false;
     running->before = running->config;

@@ -240,7 +240,7 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     if (rc == SL_OK && ingests(gateway))
         rc = start_ingest(gateway, err);
     if (rc != SL_OK) {
-        sl_gateway_stop(gateway, sl_deadline_in(0));
+        sl_gateway_stop(gateway, sl_deadline_in(0), false);
         return NULL;
     }
     if (applies(gateway))
@@ -279,14 +279,14 @@ static void close_sink(struct sl_sink *sink)
         sink->type->close(sink);
 }
 
-void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms)
+void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool again)
 {
     uint64_t drain_ms = deadline_ms > DRAIN_SHARE_MS ? deadline_ms - DRAIN_SHARE_MS : deadline_ms;
     sl_alert_watch_stop(gateway);
     sl_watch_stop(gateway);
     sl_refresher_stop(gateway);
     sl_share_leave(gateway->share);
-    sl_listeners_stop(gateway->listeners, drain_ms); /* posts under way are answered */
+    sl_listeners_stop(gateway->listeners, drain_ms, again); /* posts under way are answered */
     stop_reading(gateway);
     for (size_t i = 0; i < gateway->feed_count; i++)
         stop_flow(gateway->feeds[i].flow, drain_ms);

@@ -16,7 +16,7 @@ struct sl_gateway;
 struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_err *err);
 
 /* Stops reading, finishes what is in flight until deadline_ms (loop clock), gives the rest back to
- * the broker, and frees everything. Suspends. */
-void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms);
+ * the broker, and frees everything. again: another one follows at once. Suspends. */
+void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool again);
 
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 static int bad(const char *text, struct sl_err *err)
 {
     return sl_err_set(err, SL_CONFIG,
@@ -153,6 +155,51 @@ static uint16_t port_of(int fd)
     return ntohs(address.sin6_port);
 }
 
+/* --- sockets without a server --- */
+
+struct kept {
+    struct kept *next;
+    int fd;
+    char text[];
+};
+
+static struct kept *kept;
+
+void sl_listen_keep(const char *text, int fd)
+{
+    size_t size = strlen(text) + 1;
+    struct kept *one = sl_calloc(1, sizeof *one + size);
+    one->next = kept;
+    one->fd = fd;
+    memcpy(one->text, text, size);
+    kept = one;
+}
+
+/* -1: there is none. */
+static int take_kept(const char *text)
+{
+    struct kept **at = &kept;
+    while (*at && strcmp((*at)->text, text) != 0)
+        at = &(*at)->next;
+    if (!*at)
+        return -1;
+    struct kept *one = *at;
+    int fd = one->fd;
+    *at = one->next;
+    free(one);
+    return fd;
+}
+
+void sl_listen_drop_kept(void)
+{
+    while (kept) {
+        struct kept *one = kept;
+        kept = one->next;
+        close(one->fd);
+        free(one);
+    }
+}
+
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err)
 {
     struct sockaddr_storage address = {0};
@@ -161,7 +208,9 @@ int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_
     if (rc != SL_OK)
         return rc;
 
-    int fd = bind_to(&address, length);
+    int fd = take_kept(text);
+    if (fd < 0)
+        fd = bind_to(&address, length);
     if (fd < 0 && errno == EAFNOSUPPORT && (*text == ':' || *text == '*'))
         fd = bind_any_v4(text);
     if (fd < 0) {

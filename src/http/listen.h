@@ -25,4 +25,11 @@ bool sl_listen_is_local(const char *text);
  * Fails with SL_CONFIG, naming the address, when it is taken or not this machine's. */
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err);
 
+/* Keeps a listening socket, whose clients wait meanwhile, for the next sl_listen_open of the same
+ * address. Takes the socket; text is copied. */
+void sl_listen_keep(const char *text, int fd);
+
+/* Closes what nobody has opened again. */
+void sl_listen_drop_kept(void);
+
 #endif

@@ -14,6 +14,7 @@ enum {
     IDLE_TIMEOUT_MS = 60 * 1000,
     CONNECTION_BYTES = 32 * 1024, /* the library's buffer a connection: the limit for headers */
     RUNS_A_TURN = 4,              /* a request with its answer takes three */
+    COME_IN_MS = 1000,            /* for requests that have begun when it stops */
     LAST_WORDS_MS = 200,          /* for answers of cancelled handlers */
 };
 
@@ -125,6 +126,7 @@ static struct sl_http_server *new_server(const struct sl_http_server_options *op
 {
     struct sl_http_server *server = SL_NEW(struct sl_http_server);
     server->name = sl_strdup(options->name ? options->name : options->listen);
+    server->listen = sl_strdup(options->listen);
     server->routes = options->routes;
     server->route_count = options->route_count;
     server->max_connections = number_or(options->max_connections, CONNECTIONS_MAX);
@@ -144,6 +146,7 @@ static void free_server(struct sl_http_server *server)
 {
     sl_server_tls_free(server->tls);
     free(server->name);
+    free(server->listen);
     free(server);
 }
 
@@ -178,9 +181,21 @@ uint16_t sl_http_server_port(const struct sl_http_server *server)
 
 /* --- stopping --- */
 
+/* Whoever posts may not try again. SL_OK, or SL_CANCELED. */
+static int await_begun(struct sl_http_server *server, uint64_t deadline_ms)
+{
+    uint64_t until_ms = sl_deadline_in(COME_IN_MS);
+    int rc = SL_OK;
+    while (server->receiving && rc == SL_OK)
+        rc = sl_wait(&server->quiet, until_ms < deadline_ms ? until_ms : deadline_ms);
+    return rc == SL_CANCELED ? rc : SL_OK;
+}
+
 static void await_end(struct sl_http_server *server, uint64_t deadline_ms)
 {
-    int rc = SL_OK;
+    int rc = await_begun(server, deadline_ms);
+    server->over = true;
+    sl_link_cut_all(server, SL_RECEIVING);
     while (server->busy && rc == SL_OK)
         rc = sl_wait(&server->quiet, deadline_ms);
 
@@ -194,13 +209,22 @@ static void await_end(struct sl_http_server *server, uint64_t deadline_ms)
     sl_fiber_shield(false);
 }
 
+void sl_http_server_hand_over(struct sl_http_server *server)
+{
+    server->handed_over = true;
+}
+
 void sl_http_server_stop(struct sl_http_server *server, uint64_t deadline_ms)
 {
     if (!server)
         return;
     server->stopping = true;
-    close(MHD_quiesce_daemon(server->daemon));
-    sl_link_cut_idle(server);
+    int fd = MHD_quiesce_daemon(server->daemon);
+    if (server->handed_over)
+        sl_listen_keep(server->listen, fd);
+    else
+        close(fd);
+    sl_link_cut_all(server, SL_IDLE);
     if (sl_fiber_self())
         await_end(server, deadline_ms);
     unwatch(server);

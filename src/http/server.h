@@ -53,6 +53,7 @@ struct sl_http_route {
     void (*handler)(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply);
     void *ctx;
     size_t max_body_bytes; /* a longer body gets 413; 0: no body expected (1 KiB is let pass) */
+    unsigned rate_status;  /* what is told to those above max_rate; 0: 429 */
 };
 
 struct sl_http_server_options {
@@ -89,11 +90,15 @@ int sl_http_server_check_tls(const char *certificate, const char *key, struct sl
 /* The port it listens on. */
 uint16_t sl_http_server_port(const struct sl_http_server *server);
 
-/* Stops to listen, lets the requests that are being handled finish until deadline_ms (loop clock),
- * then cancels their fibers, and returns when none is left and every connection is closed. Suspends
- * for that; a cancelled caller does not wait until the deadline. A server without fiber routes may
- * also be stopped from the loop itself, at once. The loop must turn once more to let go of the
- * handles. NULL is fine. */
+/* To be called before stop: who connects from then on waits for the server that listens on the same
+ * address next (sl_listen_keep). */
+void sl_http_server_hand_over(struct sl_http_server *server);
+
+/* Stops to listen, gives the requests that have begun a second to come in, lets those that are
+ * being handled finish, both until deadline_ms (loop clock), then cancels their fibers, and returns
+ * when none is left and every connection is closed. Suspends for that; a cancelled caller does not
+ * wait until the deadline. A server without fiber routes may also be stopped from the loop itself,
+ * at once. The loop must turn once more to let go of the handles. NULL is fine. */
 void sl_http_server_stop(struct sl_http_server *server, uint64_t deadline_ms);
 
 #endif

@@ -99,11 +99,13 @@ void sl_link_sweep(uv_timer_t *timer)
 static void count_phase(struct sl_link *link, enum sl_phase phase)
 {
     struct sl_http_server *server = link->server;
-    unsigned handling = server->handling, busy = server->busy;
+    unsigned receiving = server->receiving, handling = server->handling, busy = server->busy;
+    server->receiving +=
+        (unsigned)(phase == SL_RECEIVING) - (unsigned)(link->phase == SL_RECEIVING);
     server->handling += (unsigned)(phase == SL_HANDLING) - (unsigned)(link->phase == SL_HANDLING);
     server->busy += (unsigned)is_busy(phase) - (unsigned)is_busy(link->phase);
     link->phase = phase;
-    if (server->handling < handling || server->busy < busy)
+    if (server->receiving < receiving || server->handling < handling || server->busy < busy)
         sl_wake_all(&server->quiet);
 }
 
@@ -138,10 +140,10 @@ void sl_link_enter(struct sl_link *link, enum sl_phase phase)
         cut(link);
 }
 
-void sl_link_cut_idle(struct sl_http_server *server)
+void sl_link_cut_all(struct sl_http_server *server, enum sl_phase phase)
 {
     for (struct sl_link *link = server->links; link; link = link->next)
-        if (!is_busy(link->phase))
+        if (link->phase == phase)
             cut(link);
 }
 

@@ -85,7 +85,7 @@ struct sl_http_server {
     uv_idle_t *again;  /* runs while the daemon has more to do; a timer would starve the loop */
     uv_timer_t *sweep; /* the earliest deadline of a connection */
     uint64_t sweep_ms; /* when; SL_FOREVER: not set */
-    char *name;
+    char *name, *listen;
     uint16_t port;
     const struct sl_http_route *routes;
     size_t route_count;
@@ -96,10 +96,12 @@ struct sl_http_server {
     uint64_t tokens_ms;
     struct sl_link *links;
     unsigned link_count;
-    unsigned handling, busy;  /* links in HANDLING; in HANDLING or ANSWERING */
-    struct sl_waitlist quiet; /* woken whenever one of the two becomes less */
-    bool stopping;
-    bool moved; /* over TLS: something came of the library's last run */
+    unsigned receiving, handling, busy; /* links in RECEIVING; HANDLING; HANDLING or ANSWERING */
+    struct sl_waitlist quiet;           /* woken whenever one of them becomes less */
+    bool handed_over;                   /* its address, when it stops */
+    bool stopping;                      /* no request is begun any more */
+    bool over;                          /* nor handled */
+    bool moved;                         /* over TLS: something came of the library's last run */
     struct sl_linger *lingers;
     unsigned linger_count;
     struct sl_server_tls *tls; /* NULL: plain */
@@ -127,8 +129,8 @@ void *sl_link_requested(void *ctx, const char *uri, struct MHD_Connection *conne
 
 struct sl_link *sl_link_of(struct MHD_Connection *connection);
 void sl_link_enter(struct sl_link *link, enum sl_phase phase);
-/* Hangs up on those that have no request in the works. */
-void sl_link_cut_idle(struct sl_http_server *server);
+/* Hangs up on those in that phase. */
+void sl_link_cut_all(struct sl_http_server *server, enum sl_phase phase);
 /* Cancels the fibers of all handlers. */
 void sl_link_cancel_all(struct sl_http_server *server);
 void sl_link_sweep(uv_timer_t *timer);

@@ -153,7 +153,8 @@ static unsigned examine(struct sl_http_server *server, struct sl_exchange *excha
     if (length != LENGTH_UNKNOWN && length > exchange->body_limit)
         return refuse(server, SL_REFUSED_SIZE, MHD_HTTP_CONTENT_TOO_LARGE);
     if (!take_token(server, exchange->call.arrived_ms))
-        return refuse(server, SL_REFUSED_RATE, MHD_HTTP_TOO_MANY_REQUESTS);
+        return refuse(server, SL_REFUSED_RATE,
+                      route->rate_status ? route->rate_status : MHD_HTTP_TOO_MANY_REQUESTS);
     if (length != LENGTH_UNKNOWN && !charge(server, exchange, (size_t)length))
         return refuse(server, SL_REFUSED_MEMORY, MHD_HTTP_SERVICE_UNAVAILABLE);
     return 0;
@@ -239,7 +240,7 @@ static enum MHD_Result handle_on_fiber(struct sl_link *link)
         exchange->whole = true;
         return MHD_YES;
     }
-    if (link->server->stopping) {
+    if (link->server->over) {
         sl_reply_count_refusal(link->server, SL_REFUSED_STOPPING);
         return sl_reply_error(link, MHD_HTTP_SERVICE_UNAVAILABLE, NULL);
     }

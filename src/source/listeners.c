@@ -99,12 +99,14 @@ static void stop(void *arg)
 }
 
 /* All at once: while one waits for its last requests, the others take no more either. */
-void sl_listeners_stop(struct sl_listeners *listeners, uint64_t deadline_ms)
+void sl_listeners_stop(struct sl_listeners *listeners, uint64_t deadline_ms, bool again)
 {
     if (!listeners)
         return;
     for (struct listener *one = listeners->first; one; one = one->next) {
         one->deadline_ms = deadline_ms;
+        if (again && one->server)
+            sl_http_server_hand_over(one->server);
         one->stopper = sl_fiber_spawn_joinable("listener.stop", stop, one);
     }
     while (listeners->first) {

@@ -21,7 +21,8 @@ void sl_listeners_add(struct sl_listeners *listeners, const struct sl_source_con
 int sl_listeners_start(struct sl_listeners *listeners, struct sl_err *err);
 
 /* Takes no more requests, and waits for those under way until deadline_ms (loop clock). Suspends.
- * The handlers' contexts may go afterwards. NULL is fine. */
-void sl_listeners_stop(struct sl_listeners *listeners, uint64_t deadline_ms);
+ * The handlers' contexts may go afterwards. again: others follow on the same addresses, for which
+ * clients wait (sl_listen_drop_kept). NULL is fine. */
+void sl_listeners_stop(struct sl_listeners *listeners, uint64_t deadline_ms, bool again);
 
 #endif

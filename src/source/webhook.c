@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "source/webhook_own.h"
 
+enum { UNAVAILABLE = 503 }; /* of 429 Dataverse never tries again */
+
 /* --- the source --- */
 
 static struct sl_metric *outcome(const struct sl_webhook *webhook, const char *name)
@@ -40,6 +42,7 @@ static void add_route(struct sl_webhook *webhook)
         .handler = sl_hook_post,
         .ctx = webhook,
         .max_body_bytes = (size_t)webhook->settings->listen.max_body_bytes,
+        .rate_status = UNAVAILABLE,
     };
     sl_listeners_add(webhook->env.listeners, webhook->config, &webhook->route);
 }

@@ -85,11 +85,12 @@ def test_more_requests_a_second_than_the_listener_takes_are_refused(listeners):
     sluice, both = listeners
     for listener in both:
         answers = [listener.post() for _ in range(20)]
-        assert {status for status, _ in answers} == {listener.taken, 429}
-        assert {after for status, after in answers if status == 429} == {"1"}
+        refusal = 503 if listener.path.startswith("/webhook/") else 429  # of 429 Dataverse never tries again
+        assert {status for status, _ in answers} == {listener.taken, refusal}
+        assert {after for status, after in answers if status == refusal} == {"1"}
         assert [status for status, _ in answers[:3]] == [listener.taken] * 3, "a second's worth at once"
         refused = sluice.metrics().get("sluice_http_refused_total", why="rate",
                                        listener=f"127.0.0.1:{listener.port}")
-        assert refused == sum(status == 429 for status, _ in answers)
+        assert refused == sum(status == refusal for status, _ in answers)
         time.sleep(1)
         assert listener.post()[0] == listener.taken
