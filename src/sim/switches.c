@@ -104,6 +104,7 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
          "that a token has expired is told in words alone, with an empty code"),
     FLAG(SW_DV_NO_ORG_READ, "dv_no_org_read", false,
          "the application users may not read the whole organisation's rows"),
+    FLAG(SW_DV_USER_DISABLED, "dv_user_disabled", false, "the application users are disabled"),
     CHOICE(
         SW_DV_READ_DEPTH, "dv_read_depth", "global", "basic local deep global untold",
         "how far their privilege to read reaches; below global they see part of the rows, and 200"),

@@ -21,6 +21,7 @@ enum {
     ASKED_BYTES = 80,
     PROGRESS_BYTES = 16 * 1024, /* must come within the patience of the reader, … */
     PATIENCE_STRETCHES = 10,    /* … and the whole answer within so many times that */
+    TOKEN_REFUSED = 401,
 };
 
 int sl_dataverse_remote_init(struct sl_dataverse_remote *remote, struct sl_http *http,
@@ -103,6 +104,8 @@ static int send_once(struct sl_dataverse_remote *remote, const struct sl_dataver
     if (rc != SL_OK)
         return rc;
     rc = sl_oauth_token(remote->oauth, &token, err);
+    if (rc == SL_CONFIG)
+        err->cause = TOKEN_REFUSED; /* whatever the endpoint answers, it is no table's */
     *ret_token = sl_oauth_number(remote->oauth);
     if (rc == SL_OK) {
         const struct sl_http_request request = {
@@ -199,7 +202,7 @@ static int refuse(struct sl_dataverse_remote *remote, const struct sl_dataverse_
         sl_buf_init(&body);
         /* What cannot be read of it is not needed: the status says most. */
         read_all(stream, ERROR_BYTES_MAX, ERROR_WAIT_MS, &body, NULL);
-        const struct sl_dataverse_refusal refusal = {asked, get->link != NULL, head,
+        const struct sl_dataverse_refusal refusal = {asked, get->link != NULL, get->row, head,
                                                      sl_buf_view(&body)};
         rc = sl_dataverse_refuse(&refusal, &throttle, err);
         if (throttle)

@@ -39,6 +39,7 @@ void sl_dataverse_remote_done(struct sl_dataverse_remote *remote);
 struct sl_dataverse_get {
     const char *link;   /* whole, as the service gave it, and followed as it is */
     const char *path;   /* below /api/data/v9.2/, escaped: "accounts?$select=name" */
+    bool row;           /* path names one row: SL_NOTFOUND only when the service says it is gone */
     const char *prefer; /* the header Prefer; NULL: none */
     enum sl_urgency urgency;
 };
@@ -46,10 +47,10 @@ struct sl_dataverse_get {
 /* Sends the request and waits for the headers of the answer, in its turn (sl_budget_take); both
  * suspend. SL_OK: the answer is a 200 and JSON; gives its stream (sl_dataverse_close) and its head
  * (sl_http_response_done). err must be given. Fails with
- *   SL_NOTFOUND   there is no such row or table, the link is void (expired, redirected), or it
- *                 leads to another host, and then nothing was sent;
+ *   SL_NOTFOUND   there is no such row or table, the link has expired, or it leads to another
+ *                 host, and then nothing was sent;
  *   SL_THROTTLED  429 or 503: everybody waits in the next call already;
- *   SL_CONFIG     an operator must act: login, privilege, change tracking;
+ *   SL_CONFIG     an operator must act: login (cause 401), privilege (403), change tracking;
  *   SL_REJECTED   the service refuses this request;
  *   SL_CLOSED, SL_TIMEOUT, SL_CANCELED.
  * The message begins with what was asked, without its query: "accounts: …". */

@@ -18,7 +18,9 @@ enum {
     INTERVAL_AGAIN_MS = 1000,
     VOID_MIN_MS = 1000,
     VOID_MAX_MS = 5 * 60 * 1000,
-    REFUSED_FOR_MS = 5000, /* one link, each time it was tried: then it is void */
+    REFUSED_INTERVALS = 50, /* one link, each time it was tried: then it is void */
+    REFUSED_MIN_MS = 5000,
+    REFUSED_MAX_MS = 60 * 1000,
 };
 
 /* --- the parts of a step --- */
@@ -161,18 +163,27 @@ static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
     return rc;
 }
 
+/* A full read costs more than a while without changes: what passes is waited for. */
+static uint64_t refused_for_ms(const struct sl_dv_feed *feed)
+{
+    uint64_t patience_ms = REFUSED_INTERVALS * feed->settings->every_ms;
+    if (patience_ms < REFUSED_MIN_MS)
+        return REFUSED_MIN_MS;
+    return patience_ms < REFUSED_MAX_MS ? patience_ms : REFUSED_MAX_MS;
+}
+
 /* The service finds the request wrong. Of a link it has made itself that means that something has
  * changed since: a column is gone, or a page was left for too long. The table's description tells
  * the first, and reading all is what helps otherwise. */
 static int judge_refusal(struct sl_dv_feed *feed, int rc, struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    if (rc != SL_REJECTED || !feed->link || err->cause < 400 || err->cause >= 500)
+    if (rc != SL_REJECTED || !feed->link || err->cause < 300 || err->cause >= 500)
         return rc;
     feed->table_known = false;
     if (!feed->refused_ms)
         feed->refused_ms = now_ms;
-    if (now_ms - feed->refused_ms >= REFUSED_FOR_MS)
+    if (now_ms - feed->refused_ms >= refused_for_ms(feed))
         rc = err->code = SL_NOTFOUND;
     return rc;
 }

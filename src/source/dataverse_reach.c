@@ -92,6 +92,10 @@ int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privi
     const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
     rc = sl_dataverse_read_json(remote, &get, &doc, err);
     sl_buf_done(&path);
+    if (rc == SL_NOTFOUND) { /* or he was made again, under another id */
+        free(remote->user);
+        remote->user = NULL;
+    }
     if (rc != SL_OK)
         return rc;
     sl_dataverse_reach_parse(sl_json_root(doc), ret);

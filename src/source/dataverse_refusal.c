@@ -9,6 +9,10 @@
 enum {
     THROTTLED_MS = 30 * 1000, /* when the service names no time */
     AWAY_MS = 5 * 1000,
+    LONGEST_MS =
+        15 * 60 * 1000, /* the service counts in windows of five minutes: more is a mistake */
+    FORBIDDEN = 403,
+    TOKEN_REFUSED = 401,
     TEXT_BYTES = 200, /* of the service's own words */
 };
 
@@ -74,6 +78,8 @@ static int throttled(const struct sl_dataverse_refusal *refusal, const char *cod
     bool away = !strcmp(code, "503");
     if (!wait_ms)
         wait_ms = away ? AWAY_MS : THROTTLED_MS;
+    if (wait_ms > LONGEST_MS)
+        wait_ms = LONGEST_MS;
     sl_err_set(err, SL_THROTTLED, "%s: the service %s (%s); asked again after %u s", refusal->asked,
                away ? "is not available" : "throttles this application user", code,
                (wait_ms + 999) / 1000);
@@ -84,20 +90,28 @@ static int throttled(const struct sl_dataverse_refusal *refusal, const char *cod
 static int redirected(const struct sl_dataverse_refusal *refusal, struct sl_err *err)
 {
     if (refusal->link)
-        return sl_err_set(err, SL_NOTFOUND,
-                          "%s: the link is redirected (%d), which is not followed; the table is "
-                          "read again",
-                          refusal->asked, refusal->head->status);
-    return sl_err_set(err, SL_REJECTED,
+        return sl_err_set(err, SL_REJECTED,
+                          "%s: the link is redirected (%d), which is not followed", refusal->asked,
+                          refusal->head->status);
+    return sl_err_set(err, SL_CONFIG,
                       "%s: the service redirects (%d), which is not followed: is the source's url "
                       "that of the environment?",
                       refusal->asked, refusal->head->status);
 }
 
+static bool lacks_privilege(const struct told *told)
+{
+    return is(told, "0x80040220") || strcasestr(told->text, "privilege") ||
+           strcasestr(told->text, "SecLib");
+}
+
 static int forbidden(const struct sl_dataverse_refusal *refusal, const struct told *told,
                      struct sl_err *err)
 {
-    if (refusal->head->status == 401 || is(told, "0x80072560") || is(told, "0x80040225"))
+    if (refusal->head->status == FORBIDDEN && !told->json)
+        return sl_err_set(err, SL_CLOSED, "%s: 403, and what answers is not the Web API",
+                          refusal->asked);
+    if (!lacks_privilege(told))
         return sl_err_set(err, SL_CONFIG,
                           "%s: the service does not accept the token (%d): is the client id an "
                           "enabled application user of this environment? %s %s",
@@ -106,6 +120,20 @@ static int forbidden(const struct sl_dataverse_refusal *refusal, const struct to
                       "%s: give the application user a security role with organisation-wide read "
                       "on this table; the service says: %d %s %s",
                       refusal->asked, refusal->head->status, told->code, told->text);
+}
+
+/* Part of the path is unknown, and not a row. */
+static bool names_a_segment(const struct told *told)
+{
+    return is(told, "0x80060888") || is(told, "0x8006088a") ||
+           strcasestr(told->text, "not found for the segment");
+}
+
+/* By the codes for an id and for a key; a virtual table's provider may have others. */
+static bool names_a_row(const struct told *told)
+{
+    return is(told, "0x80040217") || is(told, "0x80060891") ||
+           strcasestr(told->text, "does not exist");
 }
 
 /* 404 and 410. A deletion is concluded from it, so it must be the service that says so. */
@@ -117,11 +145,29 @@ static int gone(const struct sl_dataverse_refusal *refusal, const struct told *t
     if (html || (!refusal->link && !told->json))
         return sl_err_set(err, SL_CLOSED, "%s: %d, and what answers is not the Web API",
                           refusal->asked, status);
-    if (!refusal->link && is(told, "0x80060888")) /* a segment of the path, not a row */
-        return sl_err_set(err, SL_CONFIG, "%s: there is no such table: %s", refusal->asked,
+    if (refusal->link)
+        return sl_err_set(err, SL_REJECTED, "%s: %d %s %s", refusal->asked, status, told->code,
                           told->text);
+    if (names_a_segment(told))
+        return sl_err_set(err, SL_CONFIG, "%s: there is no such table or relationship: %s",
+                          refusal->asked, told->text);
+    if (refusal->row && !names_a_row(told))
+        return sl_err_set(err, SL_CLOSED, "%s: %d, which does not say that the row is gone: %s %s",
+                          refusal->asked, status, told->code, told->text);
     return sl_err_set(err, SL_NOTFOUND, "%s: %d %s %s", refusal->asked, status, told->code,
                       told->text);
+}
+
+/* A plug-in, or the provider of a virtual table, has failed: by its own fault or another's, and
+ * with 400 as often as with 500. */
+static bool is_a_fault(const struct told *told)
+{
+    static const char *const codes[] = {"0x80040265", "0x80040224", "0x80040216", "0x80044150",
+                                        "0x80044151"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (is(told, codes[i]))
+            return true;
+    return false;
 }
 
 static int classify(const struct sl_dataverse_refusal *refusal, const struct told *told,
@@ -134,14 +180,14 @@ static int classify(const struct sl_dataverse_refusal *refusal, const struct tol
                           refusal->asked);
     if (status >= 300 && status < 400)
         return redirected(refusal, err);
-    if (status == 401 || status == 403 || is(told, "0x80040220"))
+    if (status == TOKEN_REFUSED || status == FORBIDDEN || is(told, "0x80040220"))
         return forbidden(refusal, told, err);
     if (status == 404 || status == 410)
         return gone(refusal, told, err);
     if (strcasestr(told->text, "change tracking"))
         return sl_err_set(err, SL_CONFIG, "%s: turn on change tracking of this table: %s %s",
                           refusal->asked, told->code, told->text);
-    if (status == 408 || status >= 500)
+    if (status == 408 || status >= 500 || is_a_fault(told))
         return sl_err_set(err, SL_CLOSED, "%s: the service answered %d %s %s", refusal->asked,
                           status, told->code, told->text);
     if (!told->json) /* a gateway in between, which may let the next one through */
@@ -162,5 +208,7 @@ int sl_dataverse_refuse(const struct sl_dataverse_refusal *refusal, const char *
     else
         classify(refusal, &told, err);
     err->cause = refusal->head->status;
+    if (err->cause == FORBIDDEN && !lacks_privilege(&told)) /* the user, and not the table */
+        err->cause = TOKEN_REFUSED;
     return (int)err->code;
 }

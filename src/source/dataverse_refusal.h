@@ -14,6 +14,7 @@
 struct sl_dataverse_refusal {
     const char *asked; /* "accounts", for the message */
     bool link;         /* a link was followed: its end is not the table's end */
+    bool row;          /* one row was asked for */
     const struct sl_http_response *head;
     struct sl_str body; /* as much of it as was read */
 };

@@ -14,6 +14,7 @@ enum {
     PAUSE_MAX_MS = 30 * 1000,
     OPERATOR_PAUSE_MIN_MS = 2000,
     OPERATOR_PAUSE_MAX_MS = 60 * 1000,
+    REFUSED_FOR_MS = 5 * 1000, /* then a refusal is not taken back any more */
     FORBIDDEN = 403,
     NOT_THERE = 404,
 };
@@ -85,16 +86,18 @@ static void bury(const struct sl_hook_job *job, struct sl_hook_reading *reading,
     snprintf(reading->dead_reason, sizeof reading->dead_reason, "%s", err->message);
 }
 
-/* Waits before the next try. SL_OK: try. */
-static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t *pause_ms)
+/* Waits before the next try, not beyond until_ms. SL_OK: try. */
+static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t until_ms,
+                     uint64_t *pause_ms)
 {
     bool operator= err->code == SL_CONFIG;
     uint64_t wait_ms = err->retry_after_ms ? err->retry_after_ms : *pause_ms;
     if (operator&& wait_ms<OPERATOR_PAUSE_MIN_MS)
         wait_ms = *pause_ms = OPERATOR_PAUSE_MIN_MS;
     *pause_ms = sl_backoff_next(*pause_ms, operator? OPERATOR_PAUSE_MAX_MS : PAUSE_MAX_MS);
+    uint64_t now_ms = sl_loop_now_ms(), left_ms = until_ms > now_ms ? until_ms - now_ms : 0;
     job->feed->held_up += operator;
-    int rc = sl_fiber_sleep(wait_ms);
+    int rc = sl_fiber_sleep(wait_ms < left_ms ? wait_ms : left_ms);
     job->feed->held_up -= operator;
     return rc;
 }
@@ -105,10 +108,15 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
                           struct sl_hook_reading *reading, struct sl_err *err)
 {
     const struct sl_webhook_feed *feed = job->feed;
-    uint64_t pause_ms = PAUSE_MIN_MS;
+    uint64_t pause_ms = PAUSE_MIN_MS, refused_ms = 0;
     unsigned tries = 0;
     for (;;) {
+        job->epoch = feed->epoch;
         int rc = sl_hook_read(job, reading, err);
+        if (rc != SL_REJECTED)
+            refused_ms = 0;
+        else if (!refused_ms)
+            refused_ms = sl_loop_now_ms();
         if (rc == SL_OK) {
             works(job->feed);
             return SL_OK;
@@ -116,12 +124,13 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
         if (rc == SL_CANCELED)
             return rc;
         complain(job, err, ++tries);
-        if (rc == SL_REJECTED || (rc == SL_CONFIG && is_hopeless(job, err))) {
+        bool final = refused_ms && sl_loop_now_ms() - refused_ms >= REFUSED_FOR_MS;
+        if (final || (rc == SL_CONFIG && is_hopeless(job, err))) {
             bury(job, reading, err);
             return SL_OK;
         }
         sl_hook_reading_done(reading);
-        if (pause_job(job, err, &pause_ms) != SL_OK)
+        if (pause_job(job, err, give_up_ms, &pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         bool owner = sl_dataverse_epoch(sl_hook_reader(feed->webhook)) == feed->epoch;
         if (!owner || sl_loop_now_ms() >= give_up_ms)

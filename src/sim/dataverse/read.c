@@ -195,7 +195,7 @@ void dv_answer_related(struct dv_call *call, struct dv_table *table, const char 
     sim_lock(call->sim);
     const struct dv_relation *relation = dv_find_relation(call->dv, relation_name);
     if (!relation || (relation->from != table && relation->to != table))
-        dv_fail(call, 404, "0x80060888", "Resource not found for the segment '%s'.", relation_name);
+        dv_fail(call, 404, "0x8006088a", "Resource not found for the segment '%s'.", relation_name);
     else if (!dv_table_find(table, guid, &index) || table->rows[index].dead)
         fail_unknown(call, table->schema->name, guid);
     else if (!dv_sees(call->dv, index))

@@ -215,7 +215,9 @@ static void execute(struct dv_call *call, const struct dv_fate *fate)
     int64_t begin_us = now_us();
     if (fate->delay_ms > 0)
         sim_sleep(call->sim, fate->delay_ms);
-    if (strcmp(call->request->method, "GET") == 0)
+    if (dv_switch(dv, SW_DV_USER_DISABLED))
+        dv_fail(call, 403, "0x80040225", "The specified user is disabled. Consider enabling it.");
+    else if (strcmp(call->request->method, "GET") == 0)
         route(call);
     else
         dv_fail(call, 405, "0x80060888", "sluice-sim is read only here.");
