@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 enum { ACCESS_REFUSED = 403, PRECONDITION_FAILED = 406, MAJOR_WITH_NO_LIMIT = 4 };
 
 struct declaring {
@@ -65,6 +67,12 @@ static int explain(const struct declaring *d, const char *kind, const char *name
     return err->code;
 }
 
+static bool differs_in_limit(const struct sl_err *err)
+{
+    return err && err->cause == PRECONDITION_FAILED &&
+           strstr(err->message, "x-delivery-limit") != NULL;
+}
+
 static int exchange(const struct declaring *d, const char *name, const char *type,
                     struct sl_err *err)
 {
@@ -72,8 +80,28 @@ static int exchange(const struct declaring *d, const char *name, const char *typ
     return rc == SL_OK ? rc : explain(d, "exchange", name, err);
 }
 
+/* A queue that another version of RabbitMQ made: messages are in it, so it is taken as it is. The
+ * refusal has closed the channel. */
+static int take_as_made(struct declaring *d, const char *name, struct sl_queue_options *options,
+                        struct sl_err *err)
+{
+    options->no_delivery_limit = !options->no_delivery_limit;
+    sl_channel_free(d->channel);
+    d->channel = NULL;
+    int rc = sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
+    if (rc == SL_OK)
+        rc = sl_channel_declare_queue(d->channel, name, options, d->deadline_ms, err);
+    if (rc == SL_OK)
+        sl_log(SL_WARN,
+               "queue was made by another version of RabbitMQ: a message that comes back often, "
+               "while MongoDB is away say, leaves it for the queue of the unreadable; when it is "
+               "empty, delete it, and it is made anew",
+               SL_T("queue", name), SL_T("server", sl_amqp_server_version(d->amqp)));
+    return rc;
+}
+
 /* bound_to NULL: reached by its name alone. */
-static int queue(const struct declaring *d, const char *name, const char *dead_letter_exchange,
+static int queue(struct declaring *d, const char *name, const char *dead_letter_exchange,
                  const char *bound_to, const char *routing_key, struct sl_err *err)
 {
     bool quorum = d->settings->queue_type == SL_QUEUE_QUORUM;
@@ -85,6 +113,8 @@ static int queue(const struct declaring *d, const char *name, const char *dead_l
         .no_delivery_limit = quorum && sl_amqp_server_major(d->amqp) >= MAJOR_WITH_NO_LIMIT,
     };
     int rc = sl_channel_declare_queue(d->channel, name, &options, d->deadline_ms, err);
+    if (rc != SL_OK && quorum && differs_in_limit(err))
+        rc = take_as_made(d, name, &options, err);
     if (rc == SL_OK && bound_to)
         rc = sl_channel_bind(d->channel, name, bound_to, routing_key, d->deadline_ms, err);
     return rc == SL_OK ? rc : explain(d, "queue", name, err);
@@ -105,7 +135,7 @@ static int fleeting_queue(const struct declaring *d, const char *exchange_name,
     return rc == SL_OK ? rc : explain(d, "queue", ret, err);
 }
 
-static int declare_all(const struct declaring *d, struct sl_err *err)
+static int declare_all(struct declaring *d, struct sl_err *err)
 {
     const char *topic = d->settings->exchange;
     char name[SL_QUEUE_NAME_MAX];

@@ -114,6 +114,22 @@ def test_a_queue_with_other_arguments_is_told(sim, workspace):
     assert status == 1 and f"queue '{workspace.exchange}.bulk' exists with other arguments" in said
 
 
+def test_a_queue_that_another_version_of_rabbitmq_made_is_taken_with_what_is_in_it(sim, workspace):
+    """From 4.0 sluice asks for queues without a limit of deliveries, before it does not; here it is the
+    other way round, since there is one RabbitMQ."""
+    make_project(sim)
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_declare(f"{workspace.exchange}.bulk", durable=True, arguments={
+            "x-queue-type": "quorum", "x-dead-letter-exchange": f"{workspace.exchange}.unreadable",
+            "x-delivery-limit": -1})
+    sluice = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
+    wait_run(sluice, workspace)
+    told = logged(sluice, "queue was made by another version of RabbitMQ: a message that comes back often, "
+                  "while MongoDB is away say, leaves it for the queue of the unreadable; when it is empty, "
+                  "delete it, and it is made anew")
+    assert {one["queue"] for one in told} == {f"{workspace.exchange}.bulk"}
+
+
 def test_a_wrong_password_of_the_broker_is_told_without_showing_it(sim, workspace):
     make_project(sim)
     url = workspace.rabbit.url.replace("guest:guest", "guest:hunter2-wrong")
