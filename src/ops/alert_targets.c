@@ -54,8 +54,10 @@ const struct sl_setting sl_alert_mail_table[] = {
 #undef AT
 
 static const char *const schemes[] = {"https", "http", NULL};
-static const char *const bodies[] = {
-    [SL_ALERT_BODY_FULL] = "full", [SL_ALERT_BODY_TEXT] = "text", NULL};
+static const char *const bodies[] = {[SL_ALERT_BODY_FULL] = "full",
+                                     [SL_ALERT_BODY_TEXT] = "text",
+                                     [SL_ALERT_BODY_TEAMS] = "teams",
+                                     NULL};
 
 #define AT(field) offsetof(struct sl_alert_webhook, field)
 
@@ -74,8 +76,9 @@ const struct sl_setting sl_alert_webhook_table[] = {
      .kind = SL_SET_CHOICE,
      .offset = AT(body),
      .fallback = "full",
-     .help = "full: all that is known, as JSON; text: {\"text\": …} alone, as Slack and Teams take "
-             "it", .choices = bodies},
+     .help =
+         "full: all that is known, as JSON; text: {\"text\": …} alone, as Slack takes it; teams: "
+         "an Adaptive Card, as workflows of Teams take it", .choices = bodies},
     {.name = "timeout",
      .kind = SL_SET_DURATION,
      .offset = AT(timeout_ms),
@@ -174,7 +177,7 @@ static int webhook_send(struct sl_http *http, const struct sl_alert_targets *tar
     struct sl_http_response response = {0};
     struct sl_buf body;
     sl_buf_init(&body);
-    sl_alert_json(&body, message, sender, webhook->body == SL_ALERT_BODY_TEXT);
+    sl_alert_json(&body, message, sender, (enum sl_alert_body)webhook->body);
     request.headers = headers;
     request.bearer = webhook->bearer;
     request.body = sl_buf_view(&body);

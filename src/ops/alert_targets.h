@@ -6,11 +6,6 @@
 #include "http/mail.h"
 #include "ops/alert_text.h"
 
-enum sl_alert_body {
-    SL_ALERT_BODY_FULL, /* all members of docs/ALERTS.md */
-    SL_ALERT_BODY_TEXT, /* "text" alone: Slack, Teams and others refuse what they do not know */
-};
-
 struct sl_alert_webhook {
     char *url;    /* secret: chat services put the key into its path; NULL: none */
     char *bearer; /* secret; NULL: none */

@@ -1,5 +1,7 @@
 #include "ops/alert_text.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static size_t count_of(const struct sl_alert_message *message, enum sl_alert_change change)
@@ -138,37 +140,67 @@ static void add_alert(struct sl_buf *buf, const struct sl_alert_line *line)
     sl_buf_add_char(buf, '}');
 }
 
-static void add_plain_text(struct sl_buf *buf, const struct sl_alert_message *message,
-                           const struct sl_alert_sender *sender)
+/* Subject and text. */
+static void add_all(struct sl_buf *text, const struct sl_alert_message *message,
+                    const struct sl_alert_sender *sender)
 {
-    struct sl_buf text;
-    sl_buf_init(&text);
-    sl_alert_subject(&text, message);
-    sl_buf_add_text(&text, "\n\n");
-    sl_alert_text(&text, message, sender);
-    sl_buf_add_text(buf, "\"text\":");
-    sl_buf_add_json_text(buf, text.data);
-    sl_buf_done(&text);
+    sl_alert_subject(text, message);
+    sl_buf_add_text(text, "\n\n");
+    sl_alert_text(text, message, sender);
+}
+
+static void add_full(struct sl_buf *buf, const struct sl_alert_message *message,
+                     const struct sl_alert_sender *sender)
+{
+    sl_buf_add_text(buf, ",\"sender\":{");
+    add_member(buf, "version", sender->version);
+    add_member(buf, "role", sender->role);
+    add_member(buf, "host", sender->host);
+    sl_buf_printf(buf, "\"pid\":%d},\"held_back\":%u,\"alerts\":[", sender->pid,
+                  message->held_back);
+    for (size_t i = 0; i < message->count; i++) {
+        if (i)
+            sl_buf_add_char(buf, ',');
+        add_alert(buf, &message->lines[i]);
+    }
+    sl_buf_add_char(buf, ']');
+}
+
+/* A block for each line, since a card runs lines of one block together. */
+static void add_card(struct sl_buf *buf, char *text)
+{
+    char *rest = text;
+    bool first = true;
+    sl_buf_add_text(buf, "{\"type\":\"message\",\"attachments\":[{\"contentType\":"
+                         "\"application/vnd.microsoft.card.adaptive\",\"content\":{"
+                         "\"type\":\"AdaptiveCard\",\"version\":\"1.4\",\"body\":[");
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        if (!*line)
+            continue;
+        sl_buf_add_text(buf, first ? "" : ",");
+        sl_buf_add_text(buf, "{\"type\":\"TextBlock\",\"wrap\":true,");
+        sl_buf_add_text(buf, first ? "\"weight\":\"Bolder\",\"text\":" : "\"text\":");
+        sl_buf_add_json_text(buf, line);
+        sl_buf_add_char(buf, '}');
+        first = false;
+    }
+    sl_buf_add_text(buf, "]}}]}");
 }
 
 void sl_alert_json(struct sl_buf *buf, const struct sl_alert_message *message,
-                   const struct sl_alert_sender *sender, bool text_alone)
+                   const struct sl_alert_sender *sender, enum sl_alert_body body)
 {
-    sl_buf_add_char(buf, '{');
-    add_plain_text(buf, message, sender);
-    if (!text_alone) {
-        sl_buf_add_text(buf, ",\"sender\":{");
-        add_member(buf, "version", sender->version);
-        add_member(buf, "role", sender->role);
-        add_member(buf, "host", sender->host);
-        sl_buf_printf(buf, "\"pid\":%d},\"held_back\":%u,\"alerts\":[", sender->pid,
-                      message->held_back);
-        for (size_t i = 0; i < message->count; i++) {
-            if (i)
-                sl_buf_add_char(buf, ',');
-            add_alert(buf, &message->lines[i]);
-        }
-        sl_buf_add_char(buf, ']');
+    struct sl_buf text;
+    sl_buf_init(&text);
+    add_all(&text, message, sender);
+    if (body == SL_ALERT_BODY_TEAMS) {
+        add_card(buf, text.data);
+    } else {
+        sl_buf_add_text(buf, "{\"text\":");
+        sl_buf_add_json_text(buf, text.data);
+        if (body == SL_ALERT_BODY_FULL)
+            add_full(buf, message, sender);
+        sl_buf_add_char(buf, '}');
     }
-    sl_buf_add_char(buf, '}');
+    sl_buf_done(&text);
 }

@@ -20,9 +20,14 @@ void sl_alert_subject(struct sl_buf *buf, const struct sl_alert_message *message
 void sl_alert_text(struct sl_buf *buf, const struct sl_alert_message *message,
                    const struct sl_alert_sender *sender);
 
-/* Adds a JSON object, as docs/ALERTS.md describes it: "text" is subject and text together. With
- * text_alone nothing but that, which is what chat services take. */
+enum sl_alert_body {
+    SL_ALERT_BODY_FULL,  /* all members of docs/ALERTS.md; "text" is subject and text together */
+    SL_ALERT_BODY_TEXT,  /* "text" alone: Slack and others refuse what they do not know */
+    SL_ALERT_BODY_TEAMS, /* an Adaptive Card: workflows of Teams take nothing else */
+};
+
+/* Adds a JSON object. */
 void sl_alert_json(struct sl_buf *buf, const struct sl_alert_message *message,
-                   const struct sl_alert_sender *sender, bool text_alone);
+                   const struct sl_alert_sender *sender, enum sl_alert_body body);
 
 #endif

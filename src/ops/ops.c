@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "http/server.h"
 #include "ops/prometheus.h"
+#include "ops/ready.h"
 
 const struct sl_setting sl_ops_table[] = {
     {.name = "listen",
@@ -93,6 +94,7 @@ static void metrics(void *ctx, const struct sl_http_call *call, struct sl_http_r
                   "# TYPE sluice_build_info gauge\n"
                   "sluice_build_info{version=\"%s\",role=\"%s\"} 1\n",
                   ops->about.version, ops->about.role);
+    sl_ready_metrics(&reply->body);
     sl_prometheus_metrics(&reply->body);
     sl_prometheus_process(&reply->body);
 }

@@ -61,3 +61,11 @@ bool sl_ready_ask(struct sl_buf *buf)
         sl_buf_add_char(buf, ']');
     return ready;
 }
+
+void sl_ready_metrics(struct sl_buf *buf)
+{
+    sl_buf_add_text(buf, "# HELP sluice_ready Whether a part is in order, as /readyz tells.\n"
+                         "# TYPE sluice_ready gauge\n");
+    for (struct check *check = checks; check; check = check->next)
+        sl_buf_printf(buf, "sluice_ready{part=\"%s\"} %d\n", check->name, !check->ask(check->ctx));
+}

@@ -17,6 +17,9 @@ void sl_ready_register(const char *name, sl_ready_check check, void *ctx);
  * {"what":"mongo","message":"…"}; an empty array when true. */
 bool sl_ready_ask(struct sl_buf *buf);
 
+/* Adds sluice_ready{part="NAME"}, 1 or 0, for each check, as Prometheus reads it. */
+void sl_ready_metrics(struct sl_buf *buf);
+
 /* Forgets all: their ctx may go then. */
 void sl_ready_clear(void);
 

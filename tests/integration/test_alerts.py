@@ -8,7 +8,7 @@ import pytest
 
 import feeds
 from certificates import Authority
-from feeds import begin, change_records, logged, make_project, runs, wait_run
+from feeds import begin, change_records, configure, logged, make_project, runs, wait_run
 from gate import Gate
 from mailbox import Hook, Mailbox
 from servers import wait_until
@@ -296,6 +296,17 @@ def test_a_chat_service_is_sent_its_text_alone(sim, workspace):
         change_records(sim, 2)
         _, _, body = sluice.wait_for(lambda: hook.posts, 30, "a post")[0]
         assert body.keys() == {"text"} and "the export failed" in body["text"]
+
+
+def test_a_workflow_of_teams_is_sent_a_card(workspace, sim):
+    with Hook() as hook:
+        config = configure(workspace, sim, alerts=hook.alerts(webhook={"body": "teams"}))
+        tested = workspace.sluice(config, start=False).command("alert", "test")
+        assert tested.returncode == 0, tested.stderr
+        _, _, body = hook.posts[0]
+        card = body["attachments"][0]["content"]
+        assert body["type"] == "message" and card["type"] == "AdaptiveCard"
+        assert card["body"][0]["text"].startswith("sluice: ")
 
 
 # --- commands ---

@@ -90,7 +90,7 @@ static void test_json(void **state)
     int64_t number = 0;
     (void)state;
     sl_buf_init(&buf);
-    sl_alert_json(&buf, &message, &sender, false);
+    sl_alert_json(&buf, &message, &sender, SL_ALERT_BODY_FULL);
     assert_int_equal(sl_json_parse(buf.data, buf.length, NULL, &doc, NULL), SL_OK);
     const struct sl_json *root = sl_json_root(doc), *alerts = sl_json_get(root, "alerts");
     assert_int_equal(
@@ -109,9 +109,27 @@ static void test_json(void **state)
     sl_json_free(doc);
 
     sl_buf_clear(&buf);
-    sl_alert_json(&buf, &message, &sender, true);
+    sl_alert_json(&buf, &message, &sender, SL_ALERT_BODY_TEXT);
     assert_int_equal(sl_json_parse(buf.data, buf.length, NULL, &doc, NULL), SL_OK);
     assert_int_equal(sl_json_root(doc)->count, 1);
+    sl_json_free(doc);
+
+    sl_buf_clear(&buf);
+    sl_alert_json(&buf, &message, &sender, SL_ALERT_BODY_TEAMS);
+    assert_int_equal(sl_json_parse(buf.data, buf.length, NULL, &doc, NULL), SL_OK);
+    const struct sl_json *attachment = sl_json_get(sl_json_root(doc), "attachments")->first;
+    const struct sl_json *card = sl_json_get(attachment, "content");
+    assert_string_equal(text_at(sl_json_root(doc), "type"), "message");
+    assert_string_equal(text_at(attachment, "contentType"),
+                        "application/vnd.microsoft.card.adaptive");
+    assert_string_equal(text_at(card, "type"), "AdaptiveCard");
+    const struct sl_json *block = sl_json_get(card, "body")->first;
+    assert_string_equal(text_at(block, "text"), "sluice: 1 raised, 1 still raised");
+    assert_string_equal(text_at(block->next, "text"), "Raised:");
+    for (; block; block = block->next) {
+        assert_string_equal(text_at(block, "type"), "TextBlock");
+        assert_null(strchr(text_at(block, "text"), '\n'));
+    }
     sl_json_free(doc);
     sl_buf_done(&buf);
 }

@@ -172,6 +172,15 @@ static void show_metrics(void *arg)
     EXPECT(strstr(got.body, "\nsluice_rows_total 3\n"));
     EXPECT(strstr(got.body, "\nprocess_resident_memory_bytes "));
     sl_http_response_done(&got);
+
+    static char why[] = "blocked";
+    sl_ready_register("mongo", mongo_trouble, NULL);
+    sl_ready_register("broker", always_trouble, why);
+    got = ask(setup, "/metrics", 200);
+    EXPECT(strstr(got.body, "# TYPE sluice_ready gauge\nsluice_ready{part=\"mongo\"} 1\n"
+                            "sluice_ready{part=\"broker\"} 0\n"));
+    EXPECT(!strstr(got.body, why));
+    sl_http_response_done(&got);
     done(setup);
 }
 
