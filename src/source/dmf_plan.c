@@ -132,5 +132,10 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK)
         sl_log(SL_INFO, "run planned", SL_T("feed", dmf->feed->name), SL_T("run", run.id),
                SL_T("execution", run.execution_id), SL_T("kind", run.full ? "full" : "increment"));
+    if (rc == SL_OK && run.number == 1 && !run.full)
+        sl_log(SL_INFO,
+               "no earlier run is known: what the data project has exported before, into another "
+               "database say, does not come again; if there is such, ask for sluice refresh",
+               SL_T("feed", dmf->feed->name), SL_T("project", dmf->settings->definition_group));
     return rc;
 }

@@ -21,8 +21,6 @@
 
 enum {
     BROKEN_MAX = 3,
-    LEDGER_POLL_MIN_MS = 50,
-    LEDGER_POLL_MAX_MS = 2000,
     PACKAGE_LIFE_MS = 8 * 24 * 3600 * 1000, /* the environment keeps it for 7 days */
 };
 
@@ -78,6 +76,19 @@ static int accepted(struct sl_dmf *dmf, struct sl_err *err)
     return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
 }
 
+/* The environment does not tell, and in no words that are known: after such a time it never will,
+ * and changes may be lost. */
+static bool is_refused_for_good(const struct sl_dmf *dmf, int rc)
+{
+    return rc == SL_REJECTED && age_ms(dmf) >= dmf->settings->execution_deadline_ms;
+}
+
+static int give_up(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_err why = *err;
+    return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, why.message, err);
+}
+
 /* The answer was an error, which may have come after the start; and an id may be unknown for a
  * moment. It never started if it stays unknown for as long as one whose answer was lost. */
 static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
@@ -90,6 +101,8 @@ static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
         int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
+        if (is_refused_for_good(dmf, rc))
+            return give_up(dmf, err);
         if (rc != SL_NOTFOUND)
             return rc;
         if (age_ms(dmf) >= dmf->settings->start_grace_ms)
@@ -156,6 +169,8 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
     int rc = look_for_late_start(dmf, &started, err);
     if (rc == SL_OK && started)
         return accepted(dmf, err);
+    if (is_refused_for_good(dmf, rc))
+        return give_up(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_take_collections(dmf, err);
     if (rc == SL_OK)
@@ -183,6 +198,8 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
         rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
+        if (is_refused_for_good(dmf, rc))
+            return give_up(dmf, err);
         if (rc != SL_NOTFOUND)
             return rc;
         if (age_ms(dmf) >= dmf->settings->start_grace_ms) {
@@ -231,8 +248,8 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
                            err);
     if (rc == SL_NOTFOUND)
         return SL_END;
-    if (rc == SL_REJECTED && age_ms(dmf) >= dmf->settings->execution_deadline_ms)
-        return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, err->message, err);
+    if (is_refused_for_good(dmf, rc))
+        return give_up(dmf, err);
     if (rc != SL_OK)
         return rc;
     switch (status) {
@@ -295,6 +312,8 @@ static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
         if (rc == SL_NOTFOUND)
             return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the environment has forgotten the export",
                                err);
+        if (is_refused_for_good(dmf, rc))
+            return give_up(dmf, err);
         if (rc != SL_OK)
             return rc;
         bool there = url[0] != 0;
