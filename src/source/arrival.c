@@ -69,9 +69,14 @@ static int64_t clock_version(int64_t ahead_ms)
 
 /* --- asking the state --- */
 
+static bool was_alone(const struct sl_arrival *arrival, uint64_t at_ms)
+{
+    return arrival->known_alone || at_ms >= arrival->alone_ms + QUIET_MS;
+}
+
 static bool is_alone(const struct sl_arrival *arrival)
 {
-    return arrival->known_alone || sl_loop_now_ms() - arrival->alone_ms >= QUIET_MS;
+    return was_alone(arrival, sl_loop_now_ms());
 }
 
 /* Somebody else has reserved. Whoever saw a reservation of ours keeps no range for a while, so that
@@ -103,7 +108,8 @@ static void take_in(struct sl_arrival *arrival, uint64_t serial, uint64_t sent_m
     arrival->limit = until;
     arrival->answered = serial;
     arrival->shown_ms = sent_ms;
-    arrival->keep_ms = is_alone(arrival) ? sent_ms + KEEP_MS : 0;
+    /* When it was sent, since others may have been answered between that and now. */
+    arrival->keep_ms = was_alone(arrival, sent_ms) ? sent_ms + KEEP_MS : 0;
 }
 
 static int64_t pick_until(const struct sl_arrival *arrival)

@@ -82,7 +82,8 @@ struct sl_ingest *sl_ingest_new(const struct sl_ingest_env *env,
     ingest->env = *env;
     ingest->config = source;
     ingest->settings = source->settings;
-    snprintf(ingest->process, sizeof ingest->process, "%06" PRIx32, arc4random() & 0xffffff);
+    snprintf(ingest->process, sizeof ingest->process, "%08" PRIx32 "%04" PRIx32, arc4random(),
+             arc4random() & 0xffff);
     ingest->strangers =
         sl_counter("ingest_unauthorized_total", "Posts that showed no token that is known.",
                    "source=\"%s\"", source->name);

@@ -97,6 +97,9 @@ static void end_run(struct sl_ingest_feed *feed)
     note_first(feed);
     sl_batcher_set_deadline(feed->batcher, deadline_ms);
     sl_journal_end(feed->journal, NULL, &err); /* when the flow does not move: later */
+    uint64_t closings = sl_batcher_closings(feed->batcher);
+    if (closings > feed->newest) /* an empty one came of it, and is confirmed like all */
+        feed->newest = closings;
     sl_ingest_leave(feed);
 }
 

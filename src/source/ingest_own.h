@@ -26,7 +26,7 @@ struct sl_ingest {
     struct sl_ingest_env env;
     const struct sl_source_config *config;
     const struct sl_ingest_source_settings *settings;
-    char process[8]; /* in the names of runs: several processes may feed one table */
+    char process[16]; /* in the names of runs: several processes may feed one table */
     struct sl_ingest_feed *feeds;
 
     struct sl_books books;
