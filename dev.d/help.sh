@@ -11,9 +11,11 @@ usage: ./dev COMMAND [ARGUMENTS]
                        everything breaks at random, again and again; nothing may be missing
   endure [--minutes N] each peer away for an hour (or N minutes) in mid run
   bench [ARGS]         measure beside Bento, a hand-made pipeline and the limit; --quick: 5 minutes
-  bench csv | growth | idle | memory
-                       the CSV parser against others; how cost grows; at rest; peak memory
+  bench csv | growth | idle | memory | floor | plots
+                       the CSV parser against others; how cost grows; at rest; peak memory; the
+                       least that a change takes; the plots anew
   bench latency [--quick]  how soon a change can be read in MongoDB
+  package              a Debian package of the release build, into build/package
   build [PRESET]       release (default) or debug-asan, into build/PRESET
   check                format, layers, clang-tidy, cppcheck
   format               rewrite every C file as .clang-format says
