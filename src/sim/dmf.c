@@ -125,8 +125,12 @@ static void export_to_package(struct call *call)
 /* Answers for an id that is not known, or not yet. */
 static void fail_unknown(struct call *call, const char *action)
 {
+    struct sim_switch_view view = sim_switch_view(call->request->sim, call->project);
     char inner[512];
-    snprintf(inner, sizeof(inner), "Execution details were not found for execution id: %s",
+    snprintf(inner, sizeof(inner), "%s: %s",
+             sim_switch_number(view, SW_UNKNOWN_TRANSLATED)
+                 ? "Keine Details zu dieser Ausführungs-ID gefunden"
+                 : "Execution details were not found for execution id",
              argument(call, "executionId"));
     fail(call, action, inner);
 }

@@ -24,6 +24,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     FLAG(SW_FORCE_ZIP64, "force_zip64", false, "zip64 fields even where nobody needs them"),
     FLAG(SW_NESTED_VALUE, "nested_value", false,
          "answers {\"value\":{\"value\":…}} as the documentation shows it"),
+    FLAG(SW_UNKNOWN_TRANSLATED, "unknown_translated", false,
+         "that an execution is not known is told in another language"),
     NUMBER(SW_ID_UNKNOWN_POLLS, "id_unknown_polls", 0,
            "the first N status polls of an execution do not find it"),
     NUMBER(SW_URL_EMPTY_POLLS, "url_empty_polls", 0,

@@ -7,12 +7,12 @@ from process import wait_until
 from truth import differences, documents
 
 
-def begin(sim, workspace):
+def begin(sim, workspace, **more):
     """A finished first run of a feed that has a project for full exports; gives its sluice."""
     add_records(sim, 50)
     make_project(sim)
     make_project(sim, "VendorsFull", mode="full")
-    settings = feed(sim, full_definition_group="VendorsFull", start_grace="2s")
+    settings = feed(sim, full_definition_group="VendorsFull", start_grace="2s", **more)
     sluice = workspace.sluice(configure(workspace, sim, {"vendors": settings}))
     wait_run(sluice, workspace)
     return sluice
@@ -37,6 +37,18 @@ def test_an_export_that_ran_although_it_was_refused_is_found_by_its_id(sim, work
     wait_healed(sim, sluice, workspace)
     assert not runs(workspace, state="failed") and not exports(sim, "VendorsFull")
     assert logged(sluice, "feed in trouble, will try again")
+
+
+def test_an_environment_that_does_not_tell_in_known_words_holds_no_feed_for_ever(sim, workspace):
+    sluice = begin(sim, workspace, execution_deadline="2s")
+    sim.post("switches", {"project": "Vendors", "export_error_next": 1, "id_unknown_polls": 10**6,
+                          "unknown_translated": True})
+    change_records(sim, 20)
+    failed = sluice.wait_for(lambda: runs(workspace, state="failed"), 30, "the run being given up")[0]
+    assert "Keine Details" in failed["error"]
+    sim.post("switches", {"project": "Vendors", "id_unknown_polls": 0})
+    wait_healed(sim, sluice, workspace)
+    assert exports(sim, "VendorsFull")
 
 
 def test_an_answer_lost_in_a_crash_where_ids_are_rewritten_brings_a_full_export(sim, workspace):
