@@ -80,6 +80,24 @@ static int exchange(const struct declaring *d, const char *name, const char *typ
     return rc == SL_OK ? rc : explain(d, "exchange", name, err);
 }
 
+/* Once a queue and process: each connection declares all of them. */
+static void tell_limit(const struct declaring *d, const char *name)
+{
+    static uint64_t told[16];
+    static unsigned count;
+    uint64_t hash = sl_hash(name, strlen(name));
+    for (unsigned i = 0; i < count; i++)
+        if (told[i] == hash)
+            return;
+    if (count < sizeof told / sizeof *told)
+        told[count++] = hash;
+    sl_log(SL_WARN,
+           "queue was made by another version of RabbitMQ: a message that comes back often, "
+           "while MongoDB is away say, leaves it for the queue of the unreadable; when it is "
+           "empty, delete it, and it is made anew",
+           SL_T("queue", name), SL_T("server", sl_amqp_server_version(d->amqp)));
+}
+
 /* A queue that another version of RabbitMQ made: messages are in it, so it is taken as it is. The
  * refusal has closed the channel. */
 static int take_as_made(struct declaring *d, const char *name, struct sl_queue_options *options,
@@ -92,11 +110,7 @@ static int take_as_made(struct declaring *d, const char *name, struct sl_queue_o
     if (rc == SL_OK)
         rc = sl_channel_declare_queue(d->channel, name, options, d->deadline_ms, err);
     if (rc == SL_OK)
-        sl_log(SL_WARN,
-               "queue was made by another version of RabbitMQ: a message that comes back often, "
-               "while MongoDB is away say, leaves it for the queue of the unreadable; when it is "
-               "empty, delete it, and it is made anew",
-               SL_T("queue", name), SL_T("server", sl_amqp_server_version(d->amqp)));
+        tell_limit(d, name);
     return rc;
 }
 

@@ -175,14 +175,8 @@ void sl_listen_keep(const char *text, int fd)
     kept = one;
 }
 
-/* -1: there is none. */
-static int take_kept(const char *text)
+static int take(struct kept **at)
 {
-    struct kept **at = &kept;
-    while (*at && strcmp((*at)->text, text) != 0)
-        at = &(*at)->next;
-    if (!*at)
-        return -1;
     struct kept *one = *at;
     int fd = one->fd;
     *at = one->next;
@@ -190,14 +184,24 @@ static int take_kept(const char *text)
     return fd;
 }
 
+/* -1: there is none. Those that would be in the way of this address are closed. */
+static int take_kept(const char *text)
+{
+    for (struct kept **at = &kept; *at;) {
+        if (!strcmp((*at)->text, text))
+            return take(at);
+        if (sl_listen_overlap((*at)->text, text))
+            close(take(at));
+        else
+            at = &(*at)->next;
+    }
+    return -1;
+}
+
 void sl_listen_drop_kept(void)
 {
-    while (kept) {
-        struct kept *one = kept;
-        kept = one->next;
-        close(one->fd);
-        free(one);
-    }
+    while (kept)
+        close(take(&kept));
 }
 
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err)

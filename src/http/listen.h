@@ -26,7 +26,7 @@ bool sl_listen_is_local(const char *text);
 int sl_listen_open(const char *text, int *ret_fd, uint16_t *ret_port, struct sl_err *err);
 
 /* Keeps a listening socket, whose clients wait meanwhile, for the next sl_listen_open of the same
- * address. Takes the socket; text is copied. */
+ * address; one of an address that is in its way closes it. Takes the socket; text is copied. */
 void sl_listen_keep(const char *text, int fd);
 
 /* Closes what nobody has opened again. */

@@ -48,6 +48,18 @@ def test_posts_go_on_while_the_configuration_is_read_anew(sim, workspace):
     assert answers.count(503) < answers.count(200) / 5
 
 
+def test_a_listener_moves_to_an_address_that_has_the_old_one_in_it(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 20})
+    sluice = scene.sluice()
+    for host in ("0.0.0.0", "127.0.0.1"):
+        sluice.config["sources"]["hook"]["listen"] = f"{host}:{scene.port}"
+        sluice.write_config()
+        reload(sluice)
+        assert logged(sluice, "listening")[-1]["address"] == f"{host}:{scene.port}"
+        assert Poster(scene.port).send(event("account", ROW))[0] == 200
+    assert not logged(sluice, "cannot start as configured anew, going back")
+
+
 def test_a_post_that_is_half_there_is_taken_before_a_reload_or_the_end(sim, workspace):
     scene = Hooks(sim, workspace, read_back={"new_visit": 0})
     sluice = scene.sluice()
