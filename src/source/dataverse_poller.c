@@ -21,6 +21,8 @@ enum {
     REFUSED_INTERVALS = 50, /* one link, each time it was tried: then it is void */
     REFUSED_MIN_MS = 5000,
     REFUSED_MAX_MS = 60 * 1000,
+    FAULTS_MAX_MS = 60 * 60 * 1000, /* the same, where it is called a fault of the service */
+    BAD_REQUEST = 400,
 };
 
 /* --- the parts of a step --- */
@@ -164,9 +166,11 @@ static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
 }
 
 /* A full read costs more than a while without changes: what passes is waited for. */
-static uint64_t refused_for_ms(const struct sl_dv_feed *feed)
+static uint64_t patience_of(const struct sl_dv_feed *feed, int rc)
 {
     uint64_t patience_ms = REFUSED_INTERVALS * feed->settings->every_ms;
+    if (rc != SL_REJECTED)
+        return FAULTS_MAX_MS;
     if (patience_ms < REFUSED_MIN_MS)
         return REFUSED_MIN_MS;
     return patience_ms < REFUSED_MAX_MS ? patience_ms : REFUSED_MAX_MS;
@@ -178,12 +182,13 @@ static uint64_t refused_for_ms(const struct sl_dv_feed *feed)
 static int judge_refusal(struct sl_dv_feed *feed, int rc, struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    if (rc != SL_REJECTED || !feed->link || err->cause < 300 || err->cause >= 500)
+    bool refused = rc == SL_REJECTED && err->cause >= 300 && err->cause < 500;
+    if (!feed->link || (!refused && (rc != SL_CLOSED || err->cause != BAD_REQUEST)))
         return rc;
-    feed->table_known = false;
+    feed->table_known = !refused;
     if (!feed->refused_ms)
         feed->refused_ms = now_ms;
-    if (now_ms - feed->refused_ms >= refused_for_ms(feed))
+    if (now_ms - feed->refused_ms >= patience_of(feed, rc))
         rc = err->code = SL_NOTFOUND;
     return rc;
 }
