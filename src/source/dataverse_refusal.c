@@ -9,8 +9,7 @@
 enum {
     THROTTLED_MS = 30 * 1000, /* when the service names no time */
     AWAY_MS = 5 * 1000,
-    LONGEST_MS =
-        15 * 60 * 1000, /* the service counts in windows of five minutes: more is a mistake */
+    LONGEST_MS = 15 * 60 * 1000, /* its windows have five minutes: more is a mistake */
     FORBIDDEN = 403,
     TOKEN_REFUSED = 401,
     TEXT_BYTES = 200, /* of the service's own words */
