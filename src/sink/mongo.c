@@ -5,8 +5,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/fiber.h"
 #include "mongo/error.h"
 #include "sink/mongo_write.h"
+
+enum { REFUSED_FOR_MS = 15 * 1000 }; /* then the others go on without it */
 
 struct mongo_sink {
     struct sl_sink sink;
@@ -18,6 +21,7 @@ struct mongo_sink {
     struct sl_overtaken *overtaken;
     struct sl_metric *inserted, *refused;
     struct sl_mongo_collection *collections;
+    uint64_t written_ms; /* loop clock: the newest write that was taken; 0: none was */
 };
 
 /* --- collections --- */
@@ -72,6 +76,35 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
 
 /* --- the sink --- */
 
+/* A right that is missing there, a name that is refused, a view. */
+static bool is_of_collection(int cause)
+{
+    enum { UNAUTHORIZED = 13, ILLEGAL = 20, BAD_OPTIONS = 72, BAD_NAME = 73, IS_VIEW = 166 };
+    return cause == UNAUTHORIZED || cause == ILLEGAL || cause == BAD_OPTIONS || cause == BAD_NAME ||
+           cause == IS_VIEW;
+}
+
+/* Batches of one collection that the server refuses would take every place of the lane, and no
+ * other feed went on: while others are written, these have no destination
+ * (docs/adr/0009-set-aside.md). */
+static int judge(struct mongo_sink *sink, struct sl_mongo_collection *collection, int rc,
+                 struct sl_err *err)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (rc == SL_OK) {
+        collection->refused_ms = 0;
+        sink->written_ms = now_ms;
+    }
+    if (rc != SL_CONFIG || !is_of_collection(err->cause))
+        return rc;
+    if (!collection->refused_ms)
+        collection->refused_ms = now_ms;
+    bool alone = sink->written_ms > collection->refused_ms;
+    if (alone && now_ms - collection->refused_ms >= REFUSED_FOR_MS)
+        rc = err->code = SL_NOTFOUND;
+    return rc;
+}
+
 static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t deadline_ms,
                        struct sl_result *ret, struct sl_err *err)
 {
@@ -88,7 +121,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         return SL_NOTFOUND;
     int rc = prepare_collection(sink, collection, deadline_ms, fault);
     if (rc != SL_OK)
-        return rc == SL_REJECTED ? SL_CONFIG : rc;
+        return judge(sink, collection, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
 
     const struct sl_mongo_target target = {
         .mongo = sink->mongo,
@@ -102,7 +135,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     rc = sl_mongo_write_batch(&target, batch, deadline_ms, ret, fault);
     if (rc != SL_OK)
         sl_err_wrap(fault, "cannot write to '%s.%s'", sink->database, collection->name);
-    return rc;
+    return judge(sink, collection, rc, fault);
 }
 
 static int mongo_ping(struct sl_sink *base, uint64_t deadline_ms, struct sl_err *err)

@@ -1,0 +1,35 @@
+"""A collection that MongoDB does not let sluice write to (here a view; a missing grant looks the same) holds up
+no other feed: its batches are set aside after a while, and come back by a replay."""
+
+from cli import replay
+from feeds import logged
+from process import free_port, wait_until
+from readiness import wait_trouble
+from test_ingest import FEED, TOKEN, Poster
+
+LATE_S = 60  # it is refused for 15 s before it gives way
+
+
+def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(workspace):
+    port = free_port()
+    workspace.db.create_collection("mirror", viewOn="things", pipeline=[])
+    sluice = workspace.sluice(workspace.config(
+        feeds={"things": FEED, "mirror": {**FEED, "collection": "mirror"}},
+        sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{port}", "token": TOKEN}}), ready_timeout_s=30)
+    mirror, things = Poster(port, "mirror"), Poster(port)
+    mirror.accepted({"id": "m0"})
+    wait_trouble(sluice, "apply fast", "mirror")
+    things.accepted({"id": "t0"})
+    wait_until(lambda: workspace.db["things"].count_documents({}) == 1, 20, "the other feed's row")
+    for number in range(1, 6):  # more than there are writers
+        mirror.accepted({"id": f"m{number}"})
+    for number in range(1, 6):
+        things.insist({"id": f"t{number}"}, LATE_S)
+    wait_until(lambda: workspace.db["things"].count_documents({}) == 6, LATE_S, "the other feed's rows")
+    wait_until(lambda: workspace.queue_depth("unreadable") == 6, LATE_S, "the batches set aside")
+    assert "mirror" in logged(sluice, "a batch has no destination and is set aside")[0]["error"]
+
+    workspace.db.drop_collection("mirror")
+    replay(sluice)
+    wait_until(lambda: workspace.db["mirror"].count_documents({}) == 6, 30, "the rows brought back")
+    wait_until(lambda: sluice.ready(), 20, "no trouble")
