@@ -15,6 +15,7 @@
 enum {
     SILENCE_MAX_MS = 10000, /* no confirm for so long: the connection is doubtful */
     REFUSALS_MAX = 3,       /* so many in a row: so it is, too */
+    PRECONDITION_FAILED = 406,
 };
 
 struct amqp_sink {
@@ -108,6 +109,29 @@ static const char *cannot_store(struct amqp_sink *self)
     return self->trouble;
 }
 
+/* RabbitMQ closes the channel, and all that is on its way fails; it names the size that it does not
+ * take. */
+static bool is_too_large(const struct sl_err *err, size_t size)
+{
+    char text[64];
+    snprintf(text, sizeof text, "message size %zu is larger", size);
+    return err && err->cause == PRECONDITION_FAILED && strstr(err->message, text) != NULL;
+}
+
+static int refuse_size(const struct sl_batch *batch, size_t size, struct sl_err *err)
+{
+    if (batch->count == 1)
+        return sl_err_set(err, SL_REJECTED,
+                          "RabbitMQ takes no message as large as this row makes (%zu bytes): its "
+                          "max_message_size is smaller",
+                          size);
+    return sl_err_set(
+        err, SL_CONFIG,
+        "RabbitMQ takes no message of %zu bytes: raise its max_message_size, or lower "
+        "limits.batch_bytes",
+        size);
+}
+
 /* A failed publish says something about the connection too. */
 static int judge(struct amqp_sink *self, enum sl_lane lane, int rc, uint64_t waited_ms,
                  struct sl_err *err)
@@ -150,6 +174,8 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     int rc = sl_channel_publish(self->link.publish, &message, sl_deadline_in(budget_ms), err);
     uint64_t waited_us = (sl_now_ns() - began_ns) / 1000;
     free(labels);
+    if (rc == SL_CLOSED && is_too_large(err, body.length))
+        return refuse_size(batch, body.length, err);
     if (rc != SL_OK)
         return judge(self, batch->origin.lane, rc, waited_us / 1000, err);
     self->refusals = 0;

@@ -56,11 +56,13 @@ class Rabbit:
     tls, a servers.Tls, adds a listener (tls_url) where a client's certificate is a login, too.
     """
 
-    def __init__(self, directory, consumer_timeout_ms=None, memory_high_watermark=None, tls=None):
+    def __init__(self, directory, consumer_timeout_ms=None, memory_high_watermark=None, tls=None,
+                 max_message_size=None):
         self.dir = pathlib.Path(directory).resolve()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.port, self.dist_port, self.epmd_port = free_port(), free_port(), free_port()
         self.consumer_timeout_ms = consumer_timeout_ms
+        self.max_message_size = max_message_size
         self.memory_high_watermark = memory_high_watermark or "1GB"
         self.tls, self.tls_port = tls, free_port() if tls else None
         self.env = self._environment()
@@ -118,6 +120,8 @@ class Rabbit:
             "raft.wal_max_size_bytes = 64000000",  # else quorum queues keep 512 MB in memory
         ]
         rabbit = ""
+        if self.max_message_size is not None:
+            settings.append(f"max_message_size = {self.max_message_size}")
         if self.consumer_timeout_ms is not None:
             settings.append(f"consumer_timeout = {self.consumer_timeout_ms}")
             rabbit = f"{{channel_tick_interval, {max(self.consumer_timeout_ms // 4, 250)}}}"
