@@ -149,6 +149,9 @@ def test_what_does_not_go_with_change_tracking(service):
     refused = service.get("accounts", TRACK)
     assert (refused.status, refused.code) == (403, "0x80040220")
     assert "prvReadAccount" in refused.json["error"]["message"]
+    service.switch(dv_user_disabled=True)
+    refused = service.get("accounts")
+    assert (refused.status, refused.code) == (403, "0x80040225")
 
 
 def test_tokens_expire_by_call_by_age_and_by_metadata(service):

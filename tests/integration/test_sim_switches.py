@@ -67,6 +67,14 @@ def test_id_unknown_and_url_empty_for_some_polls(sim):
     assert [bool(sim.url(execution)) for _ in range(4)] == [False, False, False, True]
 
 
+def test_an_unknown_execution_may_be_told_in_another_language(sim):
+    sim.project()
+    for translated, words in ((False, "Execution details were not found"), (True, "Keine Details")):
+        sim.switches(unknown_translated=translated)
+        answer = sim.status("nobody")
+        assert answer.status == 500 and words in answer.json["error"]["innererror"]["message"]
+
+
 def test_queue_and_export_time_pass_through_the_states(sim):
     sim.records(1)
     sim.project()
