@@ -255,11 +255,13 @@ int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, str
 {
     int64_t epoch = dataverse->epoch; /* one that was lost and won again is another one */
     sl_dataverse_saw(dataverse, version);
-    while (version > dataverse->mark || !epoch || dataverse->epoch != epoch) {
-        int rc = SL_OK;
+    for (;;) {
+        int rc;
         if (!epoch || dataverse->epoch != epoch)
             return sl_err_set(err, SL_REJECTED, "source '%s' has another owner now",
                               dataverse->config->name);
+        if (version <= dataverse->mark)
+            return SL_OK;
         if (dataverse->raising)
             rc = sl_wait(&dataverse->raised, SL_FOREVER);
         else
@@ -270,7 +272,6 @@ int sl_dataverse_raise_mark(struct sl_dataverse *dataverse, int64_t version, str
             return sl_err_wrap(err, "cannot raise the mark of source '%s'",
                                dataverse->config->name);
     }
-    return SL_OK;
 }
 
 int sl_dataverse_clear(struct sl_dataverse *dataverse, int64_t epoch, const struct sl_batch *batch,

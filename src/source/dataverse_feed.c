@@ -51,12 +51,6 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
-/* The epoch that its rows were read under; 0: an earlier one. */
-static int64_t epoch_of(const struct sl_dv_feed *feed, const struct sl_batch *batch)
-{
-    return batch->origin.attempt == (uint32_t)feed->fence ? feed->epoch : 0;
-}
-
 /* A batch leaves only when a successor would know how new its rows were. */
 static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
 {
@@ -67,7 +61,8 @@ static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, stru
             rc = sl_batcher_take(feed->batcher, SL_FOREVER, &feed->pending, err);
         if (rc != SL_OK)
             return rc;
-        rc = sl_dataverse_clear(feed->dataverse, epoch_of(feed, feed->pending), feed->pending, err);
+        int64_t epoch = sl_journal_is_ours(feed->journal, feed->pending) ? feed->epoch : 0;
+        rc = sl_dataverse_clear(feed->dataverse, epoch, feed->pending, err);
         if (rc != SL_OK && rc != SL_REJECTED)
             return rc;
         struct sl_batch *batch = feed->pending;

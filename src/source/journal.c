@@ -329,6 +329,11 @@ static struct sl_journal_entry *run_of(const struct sl_journal *journal,
     return NULL;
 }
 
+bool sl_journal_is_ours(const struct sl_journal *journal, const struct sl_batch *batch)
+{
+    return batch->origin.attempt == (uint32_t)journal->epoch;
+}
+
 void sl_journal_commit(struct sl_journal *journal, const struct sl_batch *batch)
 {
     struct sl_journal_entry *run = run_of(journal, batch);

@@ -108,6 +108,9 @@ int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *
 /* Gives up every run that is not journaled yet; their rows will be read again. */
 void sl_journal_abandon(struct sl_journal *journal);
 
+/* Whether the batch was begun by the owner that the journal has now. */
+bool sl_journal_is_ours(const struct sl_journal *journal, const struct sl_batch *batch);
+
 /* From the flow; neither takes the batch. */
 void sl_journal_commit(struct sl_journal *journal, const struct sl_batch *batch);
 void sl_journal_release(struct sl_journal *journal, const struct sl_batch *batch);

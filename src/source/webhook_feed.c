@@ -123,11 +123,9 @@ static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err
         rc = claim(feed, &at, epoch, err);
     if (rc == SL_OK)
         rc = sl_journal_adopt(feed->journal, at.fence_base + epoch, 0, NULL, err);
-    if (rc == SL_OK) {
-        feed->fence = at.fence_base + epoch;
-        feed->epoch = epoch;
-    }
     sl_checkpoint_done(&at);
+    if (rc == SL_OK)
+        feed->epoch = epoch;
     return rc;
 }
 
@@ -195,10 +193,9 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
 static int clear_batch(struct sl_webhook_feed *feed, struct sl_err *err)
 {
     struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
-    bool ours = feed->pending->origin.attempt == (uint32_t)feed->fence;
-    return feed->by_arrival
-               ? sl_dataverse_raise_mark(reader, 0, err)
-               : sl_dataverse_clear(reader, ours ? feed->epoch : 0, feed->pending, err);
+    int64_t epoch = sl_journal_is_ours(feed->journal, feed->pending) ? feed->epoch : 0;
+    return feed->by_arrival ? sl_dataverse_raise_mark(reader, 0, err)
+                            : sl_dataverse_clear(reader, epoch, feed->pending, err);
 }
 
 static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)

@@ -90,15 +90,15 @@ static void bury(const struct sl_hook_job *job, struct sl_hook_reading *reading,
 static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t until_ms,
                      uint64_t *pause_ms)
 {
-    bool operator= err->code == SL_CONFIG;
+    bool by_hand = err->code == SL_CONFIG;
     uint64_t wait_ms = err->retry_after_ms ? err->retry_after_ms : *pause_ms;
-    if (operator&& wait_ms<OPERATOR_PAUSE_MIN_MS)
+    if (by_hand && wait_ms < OPERATOR_PAUSE_MIN_MS)
         wait_ms = *pause_ms = OPERATOR_PAUSE_MIN_MS;
-    *pause_ms = sl_backoff_next(*pause_ms, operator? OPERATOR_PAUSE_MAX_MS : PAUSE_MAX_MS);
+    *pause_ms = sl_backoff_next(*pause_ms, by_hand ? OPERATOR_PAUSE_MAX_MS : PAUSE_MAX_MS);
     uint64_t now_ms = sl_loop_now_ms(), left_ms = until_ms > now_ms ? until_ms - now_ms : 0;
-    job->feed->held_up += operator;
+    job->feed->held_up += by_hand;
     int rc = sl_fiber_sleep(wait_ms < left_ms ? wait_ms : left_ms);
-    job->feed->held_up -= operator;
+    job->feed->held_up -= by_hand;
     return rc;
 }
 

@@ -220,7 +220,6 @@ struct sl_webhook_feed {
     struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
     int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
-    int64_t fence;                 /* what is written into the journal for it */
     bool by_arrival;               /* its rows have no version of their own */
     bool order_known;              /* … which is settled by its first row */
     bool settling;                 /* a fiber is about to know */
