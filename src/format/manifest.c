@@ -24,13 +24,22 @@ struct reader {
     bool failed;
 };
 
+/* Where the parser is. expat 2.9 calls the old name deprecated. */
+static unsigned long line_of(const struct reader *r)
+{
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+    return (unsigned long)XML_GetCurrentLineNumber64(r->parser);
+#else
+    return (unsigned long)XML_GetCurrentLineNumber(r->parser);
+#endif
+}
+
 static void fail(struct reader *r, const char *why)
 {
     if (r->failed)
         return;
     r->failed = true;
-    sl_err_set(r->err, SL_REJECTED, "manifest, line %lu: %s",
-               (unsigned long)XML_GetCurrentLineNumber(r->parser), why);
+    sl_err_set(r->err, SL_REJECTED, "manifest, line %lu: %s", line_of(r), why);
     XML_StopParser(r->parser, XML_FALSE);
 }
 
@@ -126,8 +135,7 @@ static int check(struct reader *r, enum XML_Status status)
     if (r->failed)
         return SL_REJECTED;
     if (status != XML_STATUS_OK)
-        return sl_err_set(r->err, SL_REJECTED, "manifest, line %lu: broken XML: %s",
-                          (unsigned long)XML_GetCurrentLineNumber(r->parser),
+        return sl_err_set(r->err, SL_REJECTED, "manifest, line %lu: broken XML: %s", line_of(r),
                           XML_ErrorString(XML_GetErrorCode(r->parser)));
     if (!r->root_right)
         return sl_err_set(r->err, SL_REJECTED,

@@ -1,7 +1,7 @@
 /* Zip packages by libarchive. Three things it leaves to its caller are done here: damage that it
  * calls a warning (a wrong CRC or size) is an error; names are read in a UTF-8 locale whatever the
- * process has; and a streamed zip must end with its directory, which must count as many entries as
- * came by, because libarchive skips over what it does not recognise. */
+ * process has; and a streamed zip must end with its directory, which must count as many entries and
+ * bytes as came by, because libarchive skips over what it does not recognise. */
 #include "format/unzip.h"
 
 #include <archive.h>
@@ -25,7 +25,7 @@ struct sl_unzip {
     void *ctx;
     int64_t size, at; /* seekable: of the zip; where the next read begins */
     uint64_t inflated, max_inflated;
-    uint64_t entries;
+    uint64_t entries, told; /* what has come by: entries, and their bytes as their headers tell */
     struct sl_zip_tail tail;
     char *name;
     bool opened, ended, in_entry;
@@ -217,6 +217,9 @@ static int check_end(struct sl_unzip *unzip, struct sl_err *err)
     if (listed != SL_ZIP_ENTRIES_UNKNOWN && listed != unzip->entries)
         return sl_err_set(err, SL_REJECTED, "broken zip: %llu entries found, but %llu are listed",
                           (unsigned long long)unzip->entries, (unsigned long long)listed);
+    if (sl_zip_tail_inflated(&unzip->tail, &listed) && listed != unzip->told)
+        return sl_err_set(err, SL_REJECTED, "broken zip: %llu bytes found, but %llu are listed",
+                          (unsigned long long)unzip->told, (unsigned long long)listed);
     return SL_END;
 }
 
@@ -265,6 +268,8 @@ int sl_unzip_next(struct sl_unzip *unzip, struct sl_unzip_entry *ret, struct sl_
             continue;
         unzip->in_entry = true;
         unzip->sized = archive_entry_size_is_set(entry);
+        if (unzip->sized)
+            unzip->told += (uint64_t)archive_entry_size(entry);
         ret->name = unzip->name;
         ret->size_bytes = unzip->sized ? archive_entry_size(entry) : -1;
         return SL_OK;
@@ -284,6 +289,8 @@ int sl_unzip_read(struct sl_unzip *unzip, void *buf, size_t size, size_t *ret_si
         return SL_END;
     }
     unzip->inflated += (uint64_t)got;
+    if (!unzip->sized)
+        unzip->told += (uint64_t)got;
     if (unzip->inflated > unzip->max_inflated)
         return too_large(unzip, err);
     *ret_size = (size_t)got;
