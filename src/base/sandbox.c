@@ -151,6 +151,14 @@ static const struct narrow narrows[] = {
     {SCMP_SYS(kill),       1, INT,                    0              },
 };
 
+/* Calls that do not exist, as far as libraries are concerned, and that nobody need be told of: what
+ * they are to do lies in memory, which a filter cannot read. The C library goes on to clone(),
+ * libuv to epoll. */
+static const int missing[] = {
+    SCMP_SYS(clone3),
+    SCMP_SYS(io_uring_setup),
+};
+
 static int allow_narrow(scmp_filter_ctx filter, const struct narrow *narrow)
 {
     const struct scmp_arg_cmp test = {narrow->argument, SCMP_CMP_MASKED_EQ, narrow->mask,
@@ -166,9 +174,8 @@ static int add_rules(scmp_filter_ctx filter)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
     for (size_t i = 0; !rc && i < sizeof narrows / sizeof *narrows; i++)
         rc = allow_narrow(filter, &narrows[i]);
-    /* Its flags lie in memory that a filter cannot read. The C library goes on to clone(). */
-    if (!rc)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    for (size_t i = 0; !rc && i < sizeof missing / sizeof *missing; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), missing[i], 0);
 #ifdef SLUICE_KILL_POINTS
     if (!rc && getenv("SLUICE_KILL_LOG"))
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 0);

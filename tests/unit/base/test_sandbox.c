@@ -94,7 +94,7 @@ static void test_denied(void **state)
         {"setuid",           become_other_user,        EPERM },
         {"unshare",          leave_namespaces,         EPERM },
         {"bpf",              load_bpf,                 EPERM },
-        {"io_uring",         start_io_uring,           EPERM },
+        {"io_uring",         start_io_uring,           ENOSYS},
         {"keyctl",           use_keyring,              EPERM },
         {"setrlimit",        raise_limit,              EPERM },
         {"newer call",       call_of_the_future,       ENOSYS},
