@@ -11,7 +11,6 @@ import pytest
 import books
 from gate import Gate
 from outage import Outage
-from process import wait_until
 from scene import LONG, long_scene
 
 AWAY_S = 60 * float(os.environ.get("SLUICE_ENDURE_MINUTES", "60"))

@@ -17,6 +17,9 @@ from tables import Tables, owns
 
 KEY = "x-sluice-key"
 SECRET = "the-secret-of-the-tests"
+ROW = "60c4e274-0d87-4e11-80e5-00155db19e6d"
+VIRTUAL = "mserp_vendvendorv2entity"
+MIX = {"update": 60, "create": 15, "delete": 15, "recreate": 10}
 RELATIONSHIP = "new_account_tag"
 VISIT = [{"name": "new_name", "type": "String"}, {"name": "new_amount", "type": "Money"},
          {"name": "new_count", "type": "Integer"}, {"name": "new_at", "type": "DateTime"}]
@@ -156,3 +159,17 @@ def association(target, related, message="Associate", relationship=RELATIONSHIP)
         {"key": "Target", "value": reference(*target)},
         {"key": "Relationship", "value": {"PrimaryEntityRole": None, "SchemaName": relationship}},
         {"key": "RelatedEntities", "value": [reference(*one) for one in related]}])
+
+
+def outcomes(sluice):
+    """{outcome: how many posts}, of those that there were."""
+    counted = sluice.metrics().all("sluice_webhook_events_total", source="hook")
+    return {labels["outcome"]: int(number) for labels, number in counted if number}
+
+
+def read_backs(sluice, outcome, feed="new_visit"):
+    return sluice.metrics().get("sluice_read_backs_total", feed=feed, outcome=outcome)
+
+
+def source_status(sluice, name="hook"):
+    return json.loads(sluice.ops("/status")[1])["sources"][name]

@@ -7,10 +7,8 @@ on: in the end all must be there, and the books must balance.
 """
 
 import datetime
-import json
 import re
 import signal
-import time
 
 from bson import Int64
 from bson.json_util import CANONICAL_JSON_OPTIONS, loads

@@ -162,7 +162,7 @@ def post_rows(random, ports, until):
                 for number in random.sample(range(METERS), 5)]
         while True:  # where it is not accepted, the other one may
             try:
-                status, _, _ = (poster := random.choice(posters)).send(rows)
+                status, _, _ = random.choice(posters).send(rows)
             except OSError as error:
                 status = str(error)
             if status == 202:

@@ -1,7 +1,6 @@
 """Killed at each durable step there is, one after the other: nothing is lost, at none of them."""
 
 import itertools
-import pathlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

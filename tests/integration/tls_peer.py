@@ -1,6 +1,5 @@
 """A server that speaks TLS in any way that a test wants, right or wrong, and notes what it is told."""
 
-import socket
 import socketserver
 import ssl
 import warnings

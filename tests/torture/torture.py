@@ -10,7 +10,6 @@ status 0 only when the five are zero, no sluice crashed, all was quiet in time, 
 import argparse
 import datetime
 import json
-import os
 import pathlib
 import shutil
 import sys

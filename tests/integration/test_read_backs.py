@@ -1,0 +1,337 @@
+"""Rows that events name, read back by their ids."""
+
+import json
+import threading
+import time
+
+import books
+from dataverse_script import Script, guid, row
+from feeds import logged
+from hooks import (KEY, MIX, ROW, SECRET, VIRTUAL, Hooks, Poster, association, event, outcomes, read_backs,
+                   source_status)
+from mailbox import Mailbox
+from process import free_port, wait_until
+from readiness import wait_trouble
+from tables import owns
+
+
+def test_rows_are_read_back_whatever_became_of_them(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0, "account": 40, "contact": 10, VIRTUAL: 10},
+                  feeds={"account": {"select": ["name", "creditlimit", "_ownerid_value"]},
+                         "contact": {"formatted_values": True}})
+    sluice = scene.sluice()
+    scene.register()
+    visits = scene.create(30, "new_visit")
+    scene.change("account", count=30)
+    scene.change("contact", count=10)
+    scene.change(VIRTUAL, count=8)
+    scene.delete(VIRTUAL, count=3)
+    scene.wait_followed(timeout_s=15)
+    scene.change("new_visit", ids=visits[:10])
+    scene.delete("new_visit", ids=visits[:6])
+    scene.recreate("new_visit", ids=visits[:3])
+    scene.change("new_visit", ids=visits[:2])
+    scene.wait_followed("new_visit", timeout_s=15)
+    assert scene.tombstones("new_visit").keys() == set(visits[3:6])
+    scene.check_nothing_lost()
+    assert sluice.metrics().get("sluice_read_backs_total", outcome="dead") == 0
+    assert sluice.stop() == 0
+
+
+def test_events_in_any_order_and_number_end_with_the_truth(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    scene.switch(hook_double_percent=30, hook_rollback_percent=30, hook_oversize=30, hook_disorder=700)
+    sluice = scene.sluice()
+    scene.register()
+    scene.create(15, "new_visit")
+    sim.dataverse("load", tables=["new_visit"], per_s=80, seconds=3, mix=MIX, seed=11)
+    scene.check_nothing_lost()
+    assert scene.posts()["failed"] == 0
+    assert read_backs(sluice, "deletion") > 0
+
+
+def test_a_row_is_read_back_while_its_post_waits_unless_that_takes_long(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    rows = scene.create(4, "new_visit")
+    poster = Poster(scene.port)
+
+    def post(row, **more):
+        began = time.monotonic()
+        status, text, _ = poster.send(event("new_visit", row, **more))
+        assert status == 200
+        return json.loads(text)["outcome"], time.monotonic() - began
+
+    wait_until(lambda: source_status(sluice)["trouble"] == "", 10, "the connections")
+    wait_until(lambda: post(rows[0], Mode=1)[0] == "read_back", 10, "a row that is read at once")
+    wait_until(lambda: rows[0] in scene.live("new_visit"), 10, "the row")
+    # A synchronous step's transaction would wait for us, and so would its row; so it is when nobody says.
+    assert [post(rows[0], Mode=0)[0], post(rows[0])[0]] == ["queued", "queued"]
+    # What takes longer is queued after all, and the next ones at once.
+    scene.switch(dv_delay_ms=3000)
+    outcome, took_s = post(rows[1], Mode=1)
+    assert outcome == "queued" and 1.9 < took_s < 2.9
+    outcome, took_s = post(rows[2], Mode=1)
+    assert outcome == "queued" and took_s < 1
+    scene.switch(dv_delay_ms=0)
+    wait_until(lambda: set(rows[:3]) <= set(scene.live("new_visit")), 20, "the rows")
+    wait_until(lambda: not source_status(sluice)["reading"], 10, "the reading")
+    assert workspace.queue_depth("events.hook") == 0
+    # The link to the queue may break meanwhile.
+    wait_until(lambda: post(rows[0], Mode=1)[0] == "read_back", 20, "a row that is read at once again")
+    scene.switch(dv_delay_ms=1500)
+    posting = threading.Thread(target=lambda: answers.append(post(rows[3], Mode=1)[0]))
+    answers = []
+    posting.start()
+    wait_until(lambda: source_status(sluice)["reading"], 5, "the reading")
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_delete(f"{workspace.exchange}.events.hook")
+    posting.join()
+    assert answers in (["queued"], ["read_back"])
+    wait_until(lambda: set(scene.live("new_visit")) == set(rows), 20, "the last row")
+
+
+def test_one_id_is_asked_for_once_at_a_time(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    scene.register()
+    row, = scene.create(1, "new_visit")
+    scene.wait_followed()
+    scene.switch(dv_delay_ms=300)
+    before = scene.user()["requests"]
+    threads = [threading.Thread(target=Poster(scene.port).send, args=[event("new_visit", row, Mode=i % 2)])
+               for i in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: sum(outcomes(sluice).values()) == 41, 10, "the events")
+    assert outcomes(sluice)["queued"] >= 20 and outcomes(sluice)["read_back"] > 1
+    wait_until(lambda: not source_status(sluice)["reading"], 10, "the reading")
+    assert workspace.queue_depth("events.hook") == 0
+    asked = scene.user()["requests"] - before
+    assert 2 <= asked <= 6, f"40 events, {asked} requests"
+    scene.switch(dv_delay_ms=0)
+    scene.change("new_visit", ids=[row])
+    scene.check_nothing_lost()
+
+
+def test_associations_are_documents_whichever_end_tells(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 3}, {"new_tag": 4}, relationship=True)
+    sluice = scene.sluice()
+    accounts = [row["id"] for row in scene.rows("account")]
+    tags = [row["id"] for row in scene.all_rows("new_tag")]
+    join = dict(relationship="new_account_tag", target=accounts[0])
+
+    def settled():
+        return scene.stored_associations() == scene.associations()
+
+    scene.register()
+    sim.dataverse("associate", **join, related=tags[0])
+    sim.dataverse("associate", **join, related=tags[1])
+    wait_until(settled, 10, "two associations")
+    one = workspace.db["tags"].find_one({"_id": f"{accounts[0]}|{tags[0]}"}, {"_sluice": 0})
+    assert one == {"_id": f"{accounts[0]}|{tags[0]}", "relationship": "new_account_tag",
+                   "target": {"table": "account", "id": accounts[0]},
+                   "related": {"table": "new_tag", "id": tags[0]}}
+    sim.dataverse("disassociate", **join, related=tags[0])
+    wait_until(settled, 10, "one that ended")
+    # Told from the other end, and of several at once; nobody registered for these changes.
+    sim.dataverse("webhook", remove=1)
+    sim.dataverse("associate", relationship="new_account_tag", target=accounts[1], related=tags[2])
+    sim.dataverse("associate", relationship="new_account_tag", target=accounts[2], related=tags[2])
+    poster = Poster(scene.port)
+    several = association(("new_tag", tags[2]), [("account", one) for one in accounts[1:]])
+    assert poster.send(several)[0] == 200
+    wait_until(settled, 10, "those told from the other end")
+    # The rows beneath are gone, and with them the associations.
+    scene.delete("account", ids=[accounts[1]])
+    end = association(("account", accounts[1]), [("new_tag", tags[2])], "Disassociate")
+    assert poster.send(end)[0] == 200
+    wait_until(lambda: workspace.db["tags"].find_one({"_id": f"{accounts[1]}|{tags[2]}"})["_sluice"]
+               .get("deleted"), 10, "the association of a row that is gone")
+    scene.wait_books_closed()
+    assert books.check_all(workspace) > 0
+    assert outcomes(sluice).get("malformed") is None
+
+
+def test_associations_that_an_event_was_too_small_for_are_told_to_people(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Hooks(sim, workspace, {"account": 3}, {"new_tag": 2}, relationship=True)
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        scene.switch(hook_oversize=100)
+        scene.register()
+        target = next(row["id"] for row in scene.rows("account"))
+        related = next(row["id"] for row in scene.all_rows("new_tag"))
+
+        def notices():
+            return sluice.metrics().get("sluice_alerts_total", kind="notice", outcome="raised")
+
+        scene.change("new_tag", count=1)  # this one names its row all the same
+        scene.change("account", count=1)
+        scene.wait_posts()
+        assert notices() == 0
+        for call in ("associate", "disassociate"):
+            sim.dataverse(call, relationship="new_account_tag", target=target, related=related)
+        scene.wait_posts()
+        assert notices() > 0
+        mail = wait_until(lambda: mailbox.mails, 10, "the mail")[0]
+        assert "associations may be missing" in mail["Subject"]
+        text = " ".join(mail.get_content().split())
+        assert "tags" in text and "associate those rows again, fewer at a time" in text
+        assert scene.posts()["answers"] == {"200": 4}, "the service cannot mend it"
+        assert workspace.db["tags"].count_documents({}) == 0
+
+
+def test_an_association_that_is_out_of_sight_has_not_ended(sim, workspace):
+    """The service leaves out what the application user may not see, and says nothing."""
+    scene = Hooks(sim, workspace, {"account": 4}, {"new_tag": 4}, relationship=True)
+    sluice = scene.sluice()
+    account = next(scene.rows("account"))["id"]
+    tags = [row["id"] for row in scene.all_rows("new_tag")]
+    join = dict(relationship="new_account_tag", target=account)
+
+    def settled():
+        return scene.stored_associations() == scene.associations()
+
+    scene.register()
+    for tag in tags[:2]:
+        sim.dataverse("associate", **join, related=tag)
+    wait_until(settled, 10, "two associations")
+    assert sluice.stop() == 0
+    scene.switch(dv_read_depth="basic")  # the first of four rows can be seen
+    sluice.start()
+    wait_until(lambda: owns(sluice), 20, "an owner")
+    assert Poster(scene.port).send(association(("account", account), [("new_tag", tags[1])]))[0] == 200
+    wait_trouble(sluice, "feed tags", "security role")
+    told = logged(sluice, "the application user sees part of the table only", feed="tags")
+    assert len(told) == 1 and "reaches less than the organisation (Basic)" in told[0]["error"]
+    # Of what can be seen an end is an end.
+    sim.dataverse("disassociate", **join, related=tags[0])
+    wait_until(settled, 20, "the one that ended")
+    assert scene.stored_associations() == {f"{account}|{tags[0]}": False, f"{account}|{tags[1]}": True}
+
+    # Associated anew, it stays a trouble: more may be out of sight.
+    sim.dataverse("disassociate", **join, related=tags[1])
+    sim.dataverse("associate", **join, related=tags[0])
+    wait_until(lambda: scene.stored_associations()[f"{account}|{tags[0]}"], 20, "one that came back")
+    assert scene.stored_associations()[f"{account}|{tags[1]}"]
+    wait_trouble(sluice, "feed tags")
+    scene.switch(dv_read_depth="global")
+    wait_until(settled, 30, "the other one, too")
+    sluice.restart()
+    sluice.wait_ready(30)
+
+
+def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        scene.register()
+        visits = scene.create(4, "new_visit")
+        scene.wait_followed()
+        scene.switch(dv_wrong_type_next=1)
+        scene.change("new_visit", ids=visits[:1])
+        letter = wait_until(lambda: books.letters(workspace), 10, "the dead letter")[0]
+        assert (letter["code"], letter["id"]) == ("untypable", visits[0])
+
+        scene.switch(dv_no_org_read=True)
+        scene.change("new_visit", ids=visits)
+        reason = wait_trouble(sluice, "feed new_visit", "security role")
+        assert sim.client_secret not in reason + sluice.log_path.read_text()
+        wait_until(lambda: mailbox.mails, 10, "the mail")
+        scene.switch(dv_no_org_read=False)
+        scene.wait_followed(timeout_s=20)
+        sluice.wait_ready(10)
+        scene.check_nothing_lost()
+
+
+def test_a_table_that_does_not_exist_is_named_and_holds_up_nothing_else(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 5}, {"new_visit": 0})
+    config = scene.config()
+    config["feeds"]["ghosts"] = {"source": "hook", "table": "new_ghost", "collection": "ghosts"}
+    sluice = workspace.sluice(config, ready_timeout_s=30)
+    wait_until(lambda: owns(sluice), 10, "an owner")
+    scene.register()
+    poster = Poster(scene.port)
+    for number in range(60):
+        assert poster.send(event("new_ghost", ROW[:-2] + f"{number:02x}"))[0] == 200
+    wait_trouble(sluice, "feed ghosts", "has no table 'new_ghost'")
+    scene.create(10, "new_visit")
+    scene.change(count=3)
+    scene.wait_followed(timeout_s=15)
+    letters = wait_until(lambda: books.letters(workspace), 10, "those that found no place to wait")
+    assert {(one["code"], one["feed"]) for one in letters} == {("read_back", "ghosts")}
+
+
+def test_a_service_that_fails_or_throttles_is_asked_again(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    scene.register()
+    visits = scene.create(10, "new_visit")
+    scene.wait_followed()
+    scene.switch(dv_500_next=3, dv_malformed_next=2, dv_cut_body_next=2, dv_html_next=2)
+    scene.change("new_visit", ids=visits)
+    scene.wait_followed(timeout_s=20)
+    scene.switch(dv_429_next=2, dv_503_next=1, dv_retry_after=1)
+    scene.delete("new_visit", ids=visits[:5])
+    scene.check_nothing_lost()
+    assert read_backs(sluice, "failed") >= 5 and read_backs(sluice, "dead") == 0
+
+
+def test_a_deletion_wins_although_all_state_was_lost(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    hook = scene.register()
+    visits = scene.create(4, "new_visit")
+    scene.wait_followed()
+    assert sluice.stop() == 0
+    sim.dataverse("webhook", remove=hook)
+    workspace.client.drop_database(workspace.state_database)
+    scene.delete("new_visit", ids=visits[:1])
+    sluice.start(ready_timeout_s=20)
+    assert Poster(scene.port).send(event("new_visit", visits[0], "Delete"))[0] == 200
+    scene.check_nothing_lost()
+    assert scene.tombstones("new_visit").keys() == {visits[0]}
+
+
+def test_a_table_that_gains_versions_goes_on_in_the_order_of_asking(workspace):
+    """Versions by order are far above those of rows: rows with the latter would be stale for ever."""
+    with Script(visit=["name"]) as script:
+        table, port = script["visit"], free_port()
+        table.versions = False
+        config = workspace.config(
+            sources={"crm": script.source(), "hook": {
+                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
+                "secret": {"header": KEY, "value": SECRET}}},
+            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
+                              "run_span": "300ms"}})
+        documents, poster = workspace.db["visits"], Poster(port)
+
+        def told(number, **fields):
+            """An event comes, and the row is seen to be like this in the end (empty: deleted)."""
+            if fields:
+                table.rows[number] = row(number, 500 + len(table.asked), **fields)
+            else:
+                table.rows.pop(number)
+            assert poster.send(event("visit", guid(number)))[0] == 200
+            wanted = fields.get("name")
+            wait_until(lambda: (documents.find_one({"_id": guid(number)}) or {}).get("name") == wanted
+                       and documents.count_documents({"_id": guid(number)}), 20, f"{number}: {fields}")
+
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        told(1, name="first")
+        told(2, name="second")
+        assert sluice.stop() == 0
+        table.versions = True
+        for state_lost in (False, True):
+            if state_lost:
+                workspace.state["checkpoints"].delete_one({"_id": "feed:visits"})
+            sluice.start(ready_timeout_s=30)
+            sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+            told(1, name=f"changed, {state_lost}")
+            told(2)
+            told(2, name="again")
+            assert sluice.stop() == 0
+        assert all(one["_sluice"]["v"] > 2**51 for one in documents.find())

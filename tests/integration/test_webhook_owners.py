@@ -1,0 +1,120 @@
+"""Events when a server or a process ends between post and row."""
+
+import time
+
+from gate import Gate
+from hooks import MIX, ROW, Hooks, Poster, event, outcomes, read_backs, source_status
+from process import free_port, wait_until
+from readiness import wait_trouble
+from tables import end_lease, owns
+
+
+def test_without_rabbitmq_events_are_put_off_and_the_retry_delivers_them(sim, rabbit, workspace):
+    gate = Gate(rabbit.port)
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice(broker={"url": f"amqp://guest:guest@127.0.0.1:{gate.port}/"})
+    try:
+        scene.register()
+        scene.create(3, "new_visit")
+        scene.wait_followed()
+        scene.switch(hook_retry_ms=4000, hook_timeout_ms=15000)
+        gate.shut()
+        wait_trouble(sluice, "source hook")
+        rows = scene.create(5, "new_visit")
+        wait_until(lambda: scene.posts()["answers"].get("503") == 5, 15, "the posts being put off")
+        began = time.monotonic()
+        status, _, headers = Poster(scene.port).send(event("new_visit", rows[0]))
+        assert status == 503 and int(headers["Retry-After"]) > 0
+        assert time.monotonic() - began < 5, "while RabbitMQ is away for long, posts do not pile up"
+        gate.open()
+        sluice.wait_ready(30)
+        scene.check_nothing_lost(30)
+        posts = scene.posts()
+        assert posts["failed"] == 0 and posts["answers"] == {"200": 8, "503": 5}
+        counted = outcomes(sluice)
+        assert counted.pop("unavailable") == 6 and sum(counted.values()) == 8
+        assert sluice.stop() == 0
+    finally:
+        gate.close()
+
+
+def test_a_queue_of_events_that_was_deleted_is_made_again(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    scene.register()
+    scene.create(2, "new_visit")
+    scene.wait_followed()
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_delete(f"{workspace.exchange}.events.hook")
+    rows = scene.create(5, "new_visit")
+    scene.wait_followed(timeout_s=20)
+    assert len(rows) == 5
+    sluice.wait_ready(20)
+    # What is no event of sluice is set aside.
+    with workspace.rabbit.connect() as connection:
+        for body in (b"hello", b'{"event":1,"feed":"gone","rows":[["a","%s"]]}' % ROW.encode()):
+            connection.channel().basic_publish("", f"{workspace.exchange}.events.hook", body)
+    wait_until(lambda: workspace.queue_depth("unreadable") == 2, 10, "the unreadable ones")
+    scene.check_nothing_lost()
+
+
+def test_what_another_process_hears_reaches_the_owner(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 30}, {"new_visit": 0})
+    owner = scene.sluice("owner", mongo={"lease": "30s"})
+    wait_until(lambda: owns(owner), 10, "an owner")
+    other_port = free_port()
+    other = scene.sluice("other", port=other_port, mongo={"lease": "30s"})
+    assert not owns(other)
+    scene.register(other_port)
+    scene.wait_followed("account")
+    for _ in range(3):
+        began = time.monotonic()
+        scene.change(count=2)
+        scene.wait_followed("account", timeout_s=5)
+        assert time.monotonic() - began < 3, "polls are 30 seconds apart"
+    visits = scene.create(10, "new_visit")
+    scene.wait_followed(timeout_s=10)
+    assert outcomes(other) == {"passed_on": 6, "queued": 10}
+    assert source_status(owner)["bells_heard"] >= 3
+    assert read_backs(owner, "upsert") == 10 and read_backs(other, "upsert") == 0
+
+    # Ended in the middle of it: the other takes over, and what was not answered comes again.
+    for end in (owner.stop, owner.kill):
+        before = read_backs(owner, "upsert")
+        scene.switch(dv_delay_ms=150)
+        sim.dataverse("load", tables=["new_visit"], per_s=60, seconds=2, mix=MIX, seed=5)
+        wait_until(lambda: read_backs(owner, "upsert") > before + 2, 10, "reading")
+        end()
+        scene.switch(dv_delay_ms=0)
+        wait_until(lambda: owns(other), 20, "another owner")
+        scene.change(count=5)
+        scene.wait_followed("account", timeout_s=10)
+        if end == owner.stop:
+            owner.start(ready_timeout_s=20)
+            end_lease(workspace)
+            wait_until(lambda: owns(owner), 20, "the first owner again")
+    scene.check_nothing_lost()
+    assert read_backs(other, "upsert") > 0 and len(visits) == 10
+
+
+def test_an_owner_that_was_asleep_does_not_bring_back_what_is_gone(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    first = scene.sluice("first")
+    wait_until(lambda: owns(first), 10, "an owner")
+    port = free_port()
+    second = scene.sluice("second", port=port)
+    scene.register(port)
+    visits = scene.create(10, "new_visit")
+    scene.wait_followed(timeout_s=10)
+    scene.switch(dv_delay_ms=400)
+    scene.change("new_visit", ids=visits)  # it is asked for these …
+    wait_until(lambda: source_status(first)["reading"], 10, "the requests")
+    first.sigstop()
+    scene.switch(dv_delay_ms=0)
+    end_lease(workspace)
+    wait_until(lambda: owns(second), 20, "another owner")
+    scene.delete("new_visit", ids=visits[:5])
+    first.sigcont()  # … and hears the answers now
+    scene.change("new_visit", ids=visits[5:])
+    scene.check_nothing_lost(40)
+    assert scene.tombstones("new_visit").keys() == set(visits[:5])
