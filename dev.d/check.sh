@@ -33,10 +33,17 @@ check_cppcheck() {
         --cppcheck-build-dir=build/cppcheck -D__linux__ -I src src bench
 }
 
+# As users compile it, but that a compiler or library newer than ours must not break their build.
+check_warnings() {
+    cmake --preset release -B build/strict -DSLUICE_WERROR=ON -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF >/dev/null &&
+        cmake --build build/strict --parallel "$jobs" --target sluice sluice-sim
+}
+
 cmake --preset $preset >/dev/null # clang-tidy reads how each file is compiled
 check "format" check_format
 check "layers" dev arrows
 check "paths" check_paths
+check "warnings" check_warnings
 check "clang-tidy" check_tidy
 check "cppcheck" check_cppcheck
 [ ${#failed[@]} = 0 ] || die "failed: ${failed[*]}"

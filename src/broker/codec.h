@@ -4,8 +4,14 @@
 #ifndef SL_BROKER_CODEC_H
 #define SL_BROKER_CODEC_H
 
+/* Newer versions of librabbitmq have their headers in a folder. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#else
 #include <amqp.h>
 #include <amqp_framing.h>
+#endif
 
 #include "broker/frame.h"
 #include "loop/stream.h"
