@@ -86,6 +86,8 @@ static int try_all(const char *host, const struct sl_addresses *addresses, struc
 {
     if (!addresses->count)
         return sl_err_set(err, SL_CLOSED, "the name has no address");
+    struct sl_err last = {
+        0}; /* what an address failed with is nobody's business once another works */
     int rc = SL_CLOSED;
     for (size_t i = 0; i < addresses->count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)&addresses->item[i].address;
@@ -93,10 +95,14 @@ static int try_all(const char *host, const struct sl_addresses *addresses, struc
         uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
         uint64_t by = deadline_ms == SL_FOREVER ? deadline_ms : now + left / (addresses->count - i);
         bool connected = false;
-        rc = attempt(host, address, tls, by, deadline_ms, ret, &connected, err);
-        if (rc == SL_OK || rc == SL_CANCELED || connected || sl_loop_now_ms() >= deadline_ms)
-            return rc; /* TLS would fail on the others too */
+        rc = attempt(host, address, tls, by, deadline_ms, ret, &connected, &last);
+        if (rc == SL_OK)
+            return SL_OK;
+        if (rc == SL_CANCELED || connected || sl_loop_now_ms() >= deadline_ms)
+            break; /* TLS would fail on the others too */
     }
+    if (err)
+        *err = last;
     return rc;
 }
 
