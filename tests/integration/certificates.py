@@ -42,7 +42,7 @@ class Authority:
         self.dir.mkdir(parents=True)
         self.file, self.key = self.dir / "ca.pem", self.dir / "ca.key"
         self._make(self.file, self.key, f"/O={name}/CN={name}", ["-nodes"],
-                   "basicConstraints=critical,CA:TRUE")
+                   "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 
     def _make(self, certificate, key, subject, more, *extensions):
         _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", 2,

