@@ -31,7 +31,8 @@ struct sl_err {
 int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts context in front of the message ("context: message") and returns the unchanged code. */
+/* Puts context in front of the message ("context: message") and returns the unchanged code; without
+ * err, which alone knows it, SL_CLOSED. */
 int sl_err_wrap(struct sl_err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* True for the codes after which the same call may succeed later. */

@@ -95,6 +95,18 @@ int sl_wait(struct sl_waitlist *list, uint64_t deadline_ms);
 void sl_wake_one(struct sl_waitlist *list);
 void sl_wake_all(struct sl_waitlist *list);
 
+/* What one fiber has at a time. Zeroed = free; no end needed. */
+struct sl_mutex {
+    bool held;
+    struct sl_waitlist waiting; /* private */
+};
+
+/* Suspends while another fiber has it. SL_TIMEOUT, SL_CANCELED. */
+int sl_mutex_lock(struct sl_mutex *mutex, uint64_t deadline_ms, struct sl_err *err);
+/* False, at once, while another one has it. */
+bool sl_mutex_try(struct sl_mutex *mutex);
+void sl_mutex_unlock(struct sl_mutex *mutex);
+
 /* A file descriptor that fibers wait for, one at a time. */
 struct sl_watch {
     uv_poll_t poll;             /* first: its closing frees the whole */

@@ -58,6 +58,30 @@ void sl_wake_all(struct sl_waitlist *list)
         sl_wake_one(list);
 }
 
+int sl_mutex_lock(struct sl_mutex *mutex, uint64_t deadline_ms, struct sl_err *err)
+{
+    while (!sl_mutex_try(mutex)) {
+        int rc = sl_wait(&mutex->waiting, deadline_ms);
+        if (rc != SL_OK)
+            return sl_err_set(err, rc,
+                              rc == SL_TIMEOUT ? "another one takes too long" : "cancelled");
+    }
+    return SL_OK;
+}
+
+bool sl_mutex_try(struct sl_mutex *mutex)
+{
+    if (mutex->held)
+        return false;
+    return mutex->held = true;
+}
+
+void sl_mutex_unlock(struct sl_mutex *mutex)
+{
+    mutex->held = false;
+    sl_wake_one(&mutex->waiting);
+}
+
 /* A wait that goes on. */
 struct sl_polling {
     struct sl_fiber *fiber;

@@ -21,23 +21,6 @@ void sl_dv_trouble(struct sl_dv_feed *feed, const char *text)
     snprintf(feed->trouble, sizeof feed->trouble, "%s", text);
 }
 
-/* --- the batcher, one fiber at a time --- */
-
-int sl_dv_enter(struct sl_dv_feed *feed, struct sl_err *err)
-{
-    while (feed->adding)
-        if (sl_wait(&feed->added, SL_FOREVER) == SL_CANCELED)
-            return sl_err_set(err, SL_CANCELED, "cancelled");
-    feed->adding = true;
-    return SL_OK;
-}
-
-void sl_dv_leave(struct sl_dv_feed *feed)
-{
-    feed->adding = false;
-    sl_wake_all(&feed->added);
-}
-
 /* --- the source --- */
 
 static struct sl_dv_feed *feed_of(const struct sl_source *source)

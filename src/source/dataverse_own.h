@@ -97,11 +97,10 @@ struct sl_dv_feed {
     bool swept;               /* it has come to its end, with sweep_err */
     struct sl_err sweep_err;
     uint64_t sweep_again_ms; /* loop clock: not before, after a failure; 0: at once */
-    bool adding;             /* a fiber gives rows to the batcher */
-    struct sl_waitlist added;
-    bool lost;             /* batches came back or runs are stuck: read again from at.newest */
-    uint64_t reading_rows; /* rows of the full read under way */
-    bool untouched;        /* … of which no row was given yet */
+    struct sl_mutex adding;  /* rows to the batcher: a poll, or the sweep beside it */
+    bool lost;               /* batches came back or runs are stuck: read again from at.newest */
+    uint64_t reading_rows;   /* rows of the full read under way */
+    bool untouched;          /* … of which no row was given yet */
     int64_t earlier;     /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless;   /* dead rows without an id so far */
     unsigned voided;     /* void links since the last poll that worked */
@@ -132,11 +131,6 @@ int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struc
 
 /* The feed is in trouble (logged once for each text), or no longer (""). */
 void sl_dv_trouble(struct sl_dv_feed *feed, const char *text);
-
-/* For whoever gives rows to the batcher: a poll, or the sweep beside it. Suspends until the other
- * one has left. SL_CANCELED. */
-int sl_dv_enter(struct sl_dv_feed *feed, struct sl_err *err);
-void sl_dv_leave(struct sl_dv_feed *feed);
 
 /* --- dataverse_sight.c --- */
 

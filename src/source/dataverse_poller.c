@@ -256,12 +256,12 @@ static int step(struct sl_dv_feed *feed, struct sl_err *err)
         return sl_dv_refresh(feed, err);
     if (sl_dv_sweep_is_due(feed))
         return sl_dv_sweep(feed, err);
-    rc = sl_dv_enter(feed, err);
+    rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     if (!feed->lost && feed->epoch == sl_dataverse_epoch(feed->dataverse))
         rc = poll_is_due(feed) ? poll(feed, err) : run_is_due(feed) ? end_run(feed, err) : SL_OK;
-    sl_dv_leave(feed);
+    sl_mutex_unlock(&feed->adding);
     return rc;
 }
 

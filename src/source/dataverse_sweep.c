@@ -23,11 +23,11 @@ bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed)
 /* Nothing was deleted: goes back to the kept link, between two polls. */
 static int leave_unclean(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    int rc = sl_dv_enter(feed, err);
+    int rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     rc = sl_dv_leave_sweep(feed, false, err);
-    sl_dv_leave(feed);
+    sl_mutex_unlock(&feed->adding);
     return rc;
 }
 
@@ -72,18 +72,18 @@ static int delete_one(void *ctx, struct sl_str id, struct sl_err *err)
         rc = sl_fiber_sleep(RUNS_AGAIN_MS);
     if (rc != SL_OK)
         return sl_err_set(err, rc, "cancelled");
-    rc = sl_dv_enter(feed, err);
+    rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     rc = add_deletion(feed, id, err);
-    sl_dv_leave(feed);
+    sl_mutex_unlock(&feed->adding);
     return rc;
 }
 
 /* The last run of the sweep says that it was one; a poll may have opened one of its own. */
 static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    int rc = sl_dv_enter(feed, err);
+    int rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     char *mark = sl_dv_sweep_mark(feed);
@@ -93,7 +93,7 @@ static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
         rc = sl_journal_end(feed->journal, mark, err);
     free(mark);
     feed->sweep_published = rc == SL_OK; /* over when that run is done; not twice until then */
-    sl_dv_leave(feed);
+    sl_mutex_unlock(&feed->adding);
     return rc;
 }
 

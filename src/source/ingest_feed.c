@@ -16,23 +16,6 @@ enum {
 
 /* --- adding rows --- */
 
-int sl_ingest_enter(struct sl_ingest_feed *feed, uint64_t deadline_ms)
-{
-    while (feed->adding) {
-        int rc = sl_wait(&feed->added, deadline_ms);
-        if (rc != SL_OK)
-            return rc;
-    }
-    feed->adding = true;
-    return SL_OK;
-}
-
-void sl_ingest_leave(struct sl_ingest_feed *feed)
-{
-    feed->adding = false;
-    sl_wake_all(&feed->added);
-}
-
 /* Batches that are not confirmed. */
 static bool has_waiting(const struct sl_ingest_feed *feed)
 {
@@ -92,7 +75,8 @@ static void end_run(struct sl_ingest_feed *feed)
 {
     struct sl_err err;
     uint64_t deadline_ms = sl_deadline_in(END_PATIENCE_MS);
-    if (!sl_journal_is_due(feed->journal) || sl_ingest_enter(feed, deadline_ms) != SL_OK)
+    if (!sl_journal_is_due(feed->journal) ||
+        sl_mutex_lock(&feed->adding, deadline_ms, NULL) != SL_OK)
         return;
     note_first(feed);
     sl_batcher_set_deadline(feed->batcher, deadline_ms);
@@ -100,7 +84,7 @@ static void end_run(struct sl_ingest_feed *feed)
     uint64_t closings = sl_batcher_closings(feed->batcher);
     if (closings > feed->newest) /* an empty one came of it, and is confirmed like all */
         feed->newest = closings;
-    sl_ingest_leave(feed);
+    sl_mutex_unlock(&feed->adding);
 }
 
 void sl_ingest_send(struct sl_ingest_feed *feed, struct sl_ingest_post *post)

@@ -67,8 +67,7 @@ struct sl_ingest_feed {
     uint64_t run_began_ms;      /* loop clock: the open run */
     uint64_t orphans_ms;        /* loop clock: when to look for runs that others left */
 
-    bool adding; /* somebody adds rows to the batcher, or ends the run */
-    struct sl_waitlist added;
+    struct sl_mutex adding; /* rows to the batcher, or ending the run */
 
     struct sl_ingest_post *posts;
     uint64_t taken, done; /* batches given to the flow; committed or released */
@@ -85,10 +84,6 @@ struct sl_ingest_feed {
 int sl_ingest_authorize(void *ctx, const struct sl_http_call *call);
 
 /* --- ingest_feed.c --- */
-
-/* One fiber at a time adds to the batcher. enter suspends: SL_TIMEOUT, SL_CANCELED. */
-int sl_ingest_enter(struct sl_ingest_feed *feed, uint64_t deadline_ms);
-void sl_ingest_leave(struct sl_ingest_feed *feed);
 
 /* Adds the row of a post, inside of enter and leave. Copies it; the version is in it. ret_run
  * becomes the run's name. Suspends, SL_INGEST_PATIENCE_MS at most. */

@@ -119,7 +119,7 @@ static int pause_reading(void *ctx, struct sl_err *err)
 
 static int enter(struct posting *posting, struct sl_err *err)
 {
-    int rc = sl_ingest_enter(posting->feed, sl_deadline_in(SL_INGEST_PATIENCE_MS));
+    int rc = sl_mutex_lock(&posting->feed->adding, sl_deadline_in(SL_INGEST_PATIENCE_MS), NULL);
     posting->inside = rc == SL_OK;
     return rc == SL_OK ? rc : sl_err_set(err, rc, "other posts are waiting before it");
 }
@@ -127,7 +127,7 @@ static int enter(struct posting *posting, struct sl_err *err)
 static void leave(struct posting *posting)
 {
     if (posting->inside)
-        sl_ingest_leave(posting->feed);
+        sl_mutex_unlock(&posting->feed->adding);
     posting->inside = false;
 }
 

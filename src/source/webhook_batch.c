@@ -53,23 +53,6 @@ void sl_hook_feed_drop_sheaves(struct sl_webhook_feed *feed)
     }
 }
 
-/* --- the batcher, one fiber at a time --- */
-
-int sl_hook_feed_lock(struct sl_webhook_feed *feed, struct sl_err *err)
-{
-    while (feed->adding)
-        if (sl_wait(&feed->added, SL_FOREVER) == SL_CANCELED)
-            return sl_err_set(err, SL_CANCELED, "cancelled");
-    feed->adding = true;
-    return SL_OK;
-}
-
-void sl_hook_feed_unlock(struct sl_webhook_feed *feed)
-{
-    feed->adding = false;
-    sl_wake_one(&feed->added);
-}
-
 /* --- adding --- */
 
 /* The open batch. A row that fills more than one gets an empty one, because the batcher would move
@@ -157,10 +140,10 @@ static int add_locked(const struct sl_hook_job *job, const struct sl_hook_readin
 int sl_hook_feed_add(const struct sl_hook_job *job, const struct sl_hook_reading *reading,
                      struct sl_hook_claim *claims, struct sl_err *err)
 {
-    int rc = sl_hook_feed_lock(job->feed, err);
+    int rc = sl_mutex_lock(&job->feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     rc = add_locked(job, reading, claims, err);
-    sl_hook_feed_unlock(job->feed);
+    sl_mutex_unlock(&job->feed->adding);
     return rc;
 }

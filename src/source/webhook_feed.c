@@ -133,7 +133,7 @@ int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_
 {
     if (!epoch)
         return sl_err_set(err, SL_CLOSED, "the environment has another owner now");
-    int rc = sl_hook_feed_lock(feed, err);
+    int rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
     if (feed->epoch != epoch)
@@ -142,20 +142,19 @@ int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_
         sl_journal_abandon(feed->journal);
     if (rc == SL_OK)
         feed->broken = false;
-    sl_hook_feed_unlock(feed);
+    sl_mutex_unlock(&feed->adding);
     return rc;
 }
 
 int sl_hook_feed_end_due(struct sl_webhook_feed *feed, struct sl_err *err)
 {
-    if (feed->adding) { /* perhaps for long, while the broker is away */
+    if (!sl_mutex_try(&feed->adding)) { /* perhaps for long, while the broker is away */
         feed->due_ms = sl_deadline_in(TRY_AGAIN_MS);
         return SL_OK;
     }
     feed->due_ms = 0;
-    feed->adding = true;
     int rc = sl_journal_is_due(feed->journal) ? sl_journal_end(feed->journal, NULL, err) : SL_OK;
-    sl_hook_feed_unlock(feed);
+    sl_mutex_unlock(&feed->adding);
     if (sl_journal_is_open(feed->journal) && !feed->due_ms) /* too many wait for their ledgers */
         feed->due_ms = sl_deadline_in(feed->settings->run_span_ms);
     return rc;

@@ -224,14 +224,14 @@ struct sl_webhook_feed {
     bool order_known;              /* … which is settled by its first row */
     bool settling;                 /* a fiber is about to know */
     bool broken;                   /* a batch came back: runs are to be given up */
-    bool adding;                   /* a fiber uses the batcher */
+    struct sl_mutex adding;        /* rows to the batcher, or ending the run */
     uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
     unsigned held_up;              /* jobs that wait for an operator */
     bool alerted;                  /* … who was told */
     char sight[SL_ERR_TEXT_BYTES]; /* its tables' */
     uint64_t sheaf_number;
     struct sl_hook_sheaf *sheaves;
-    struct sl_waitlist added, taken, settled;
+    struct sl_waitlist taken, settled;
 
     char trouble[SL_ERR_TEXT_BYTES];
     uint64_t upserts, deletions, dead;
@@ -359,9 +359,6 @@ int sl_hook_order_take(struct sl_webhook *webhook, int64_t *ret, struct sl_err *
  * batch is committed. SL_CLOSED: the owner has changed; SL_CANCELED. */
 int sl_hook_feed_add(const struct sl_hook_job *job, const struct sl_hook_reading *reading,
                      struct sl_hook_claim *claims, struct sl_err *err);
-/* For whoever uses the feed's batcher. Suspends. SL_CANCELED. */
-int sl_hook_feed_lock(struct sl_webhook_feed *feed, struct sl_err *err);
-void sl_hook_feed_unlock(struct sl_webhook_feed *feed);
 /* The rows of the batch are safe, or (false) must come again. */
 void sl_hook_feed_end_sheaf(struct sl_webhook_feed *feed, const struct sl_batch *batch, bool safe);
 /* The events behind what is on its way are void: they are delivered again. */

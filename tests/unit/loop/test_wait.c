@@ -1,4 +1,4 @@
-/* Wait lists and readiness of file descriptors. */
+/* Wait lists, mutexes, and readiness of file descriptors. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,6 +133,63 @@ static void a_wait_that_timed_out_has_left_the_list(void **state)
     run_in_fiber(time_out, NULL);
 }
 
+/* --- mutexes --- */
+
+struct visitor {
+    struct sl_mutex *mutex;
+    uint64_t deadline_ms;
+    unsigned *inside, *visits;
+    int rc;
+};
+
+static void visit(void *arg)
+{
+    struct visitor *visitor = arg;
+    struct sl_err err = {0};
+    visitor->rc = sl_mutex_lock(visitor->mutex, visitor->deadline_ms, &err);
+    EXPECT(err.code == (enum sl_code)visitor->rc);
+    if (visitor->rc != SL_OK)
+        return;
+    EXPECT(++*visitor->inside == 1);
+    sl_fiber_sleep(3);
+    --*visitor->inside;
+    ++*visitor->visits;
+    sl_mutex_unlock(visitor->mutex);
+}
+
+enum { VISITORS = 6, CANCELLED = 1, HASTY = 2 };
+
+static void take_turns(void *arg)
+{
+    (void)arg;
+    struct sl_mutex mutex = {0};
+    struct visitor visitors[VISITORS];
+    struct sl_fiber *fibers[VISITORS];
+    unsigned inside = 0, visits = 0;
+    EXPECT(sl_mutex_try(&mutex));
+    EXPECT(!sl_mutex_try(&mutex));
+    for (int i = 0; i < VISITORS; i++) {
+        visitors[i] = (struct visitor){&mutex, i == HASTY ? sl_deadline_in(5) : SL_FOREVER, &inside,
+                                       &visits, SL_OK};
+        fibers[i] = sl_fiber_spawn_joinable("visitor", visit, &visitors[i]);
+    }
+    sl_fiber_sleep(20);
+    EXPECT(visits == 0);
+    sl_mutex_unlock(&mutex);
+    sl_fiber_cancel(fibers[CANCELLED]);
+    for (int i = 0; i < VISITORS; i++)
+        sl_fiber_join(fibers[i]);
+    EXPECT(visitors[CANCELLED].rc == SL_CANCELED && visitors[HASTY].rc == SL_TIMEOUT);
+    EXPECT(visits == VISITORS - 2);
+    EXPECT(sl_mutex_try(&mutex));
+}
+
+static void a_mutex_is_had_by_one_at_a_time(void **state)
+{
+    (void)state;
+    run_in_fiber(take_turns, NULL);
+}
+
 /* --- file descriptors --- */
 
 struct pipe {
@@ -255,6 +312,7 @@ int main(void)
         cmocka_unit_test(waiters_are_woken_first_come_first_served),
         cmocka_unit_test(a_wake_is_not_lost_when_the_woken_one_is_cancelled),
         cmocka_unit_test(a_wait_that_timed_out_has_left_the_list),
+        cmocka_unit_test(a_mutex_is_had_by_one_at_a_time),
         cmocka_unit_test(a_pipe_becomes_readable),
         cmocka_unit_test(the_first_of_several_ends_the_wait),
         cmocka_unit_test(a_cancelled_poll_stops),
