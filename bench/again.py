@@ -5,6 +5,7 @@ that each has to be written again, and the guard decides about every one.
 from bson import Int64
 
 from prepared import OLD, older, stretch_ends
+from report import AGAIN
 from servers import ServerError
 from stage import COLLECTION, DATABASE
 from systems import LimitSystem
@@ -16,7 +17,7 @@ class Again:
     """A system, on a collection that is filled before the clock starts."""
 
     def __init__(self, system):
-        self.system, self.name = system, f"{system.name}-again"
+        self.system, self.name = system, system.name + AGAIN
         self.exact, self.cell = system.exact, system.cell
 
     def round(self, stage, rows, documents, tell=None):

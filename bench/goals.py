@@ -1,10 +1,10 @@
 """The goals of ./dev bench, as ratios within one run; each is told with what was reached."""
 
 import report
+from report import AGAIN
 
 PEERS = {"pipeline": 2.0, "bento": 3.0, "bento-csv": 3.0}  # sluice's rows/s over theirs, at least
 LIMIT, SHARE_OF_LIMIT = "limit-2", 0.75
-AGAIN = "-again"  # over documents that are there already
 CPU_S_PER_100K = {"sluice-json": 0.9, "sluice-bson": 0.65}
 BSON_WITH_ISA_L = 0.5  # instead, where it is linked
 QUICK_S = 300          # all of --quick

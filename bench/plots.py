@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 from markdown import NAMES
-from report import NOISE, RESULTS
+from report import AGAIN, NOISE, RESULTS
 from servers import ROOT, ServerError
 
 PLACE = ROOT / "docs/bench"
@@ -94,7 +94,7 @@ def bulk(result):
 
 
 def color(name):
-    return SLUICE if name.startswith("sluice") else LIMIT if name.startswith("limit") else COLORS[name.removesuffix("-again")]
+    return SLUICE if name.startswith("sluice") else LIMIT if name.startswith("limit") else COLORS[name.removesuffix(AGAIN)]
 
 
 def latency(percentiles_ms):

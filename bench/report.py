@@ -13,6 +13,7 @@ from versions import first_line, isa_l, versions
 RESULTS = ROOT / "bench/results"
 NUMBERS = ("rows_per_s", "cpu_s_per_100k", "rss_mib", "loop_delay_p99_ms", "loop_delay_p999_ms")
 CHANGE_NUMBERS = ("p50_ms", "p99_ms", "cpu_ms_per_change")  # of one change, where they were measured
+AGAIN = "-again"  # the load is over documents that are there already
 NOISE = 0.05  # share of the machine that others may take without a word about it
 
 
@@ -29,7 +30,7 @@ def table(result, rounds):
           f"{'loop p99 ms':>13}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}"
     for system in rounds:
         numbers = result[system]
-        limit = result.get("limit-2-again" if system.endswith("-again") else "limit-2")
+        limit = result.get("limit-2" + AGAIN if system.endswith(AGAIN) else "limit-2")
         share = f"{numbers['rows_per_s'] / limit['rows_per_s']:.2f}" if limit else ""
         delay = f"{numbers['loop_delay_p99_ms']:.2f}" if "loop_delay_p99_ms" in numbers else ""
         yield (f"  {system:18}{numbers['rows_per_s']:>10,.0f}{share:>10}"
