@@ -3,7 +3,8 @@
  * queues.
  *
  * A socket is watched until it is closed, also between two requests: to begin and to end watching
- * takes six calls of the kernel, which each request would pay for. */
+ * takes six calls of the kernel, which each request would pay for. But not while its transfer is paused:
+ * that libcurl asks for it no more is not so in 8.5 and 8.6, which go on reading, into memory. */
 #include "http/multi.h"
 
 #include <stdlib.h>
@@ -23,8 +24,10 @@ struct sl_multi_watch {
     struct sl_multi_watch *next;
     struct sl_http *http;
     curl_socket_t socket;
-    int events;  /* looked for */
-    bool wanted; /* by a transfer */
+    int events;       /* looked for */
+    const CURL *easy; /* whose transfer wants it; NULL: none does */
+    int asked;        /* the events that it wants */
+    bool held;        /* and does not get yet */
 };
 
 static void collect_finished(struct sl_http *http)
@@ -61,7 +64,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     struct sl_multi_watch *watch = poll->data;
     int flags = 0;
     /* The peer has closed a connection that is kept, mostly: libcurl sees that when it wants it. */
-    if (!watch->wanted) {
+    if (!watch->easy) {
         look_for(watch, 0);
         return;
     }
@@ -131,11 +134,12 @@ static int socket_asked(CURL *easy, curl_socket_t socket, int what, void *ctx, v
 {
     struct sl_http *http = ctx;
     struct sl_multi_watch *watch = watch_of(http, socket);
-    (void)easy, (void)socket_ctx;
+    (void)socket_ctx;
 
     if (what == CURL_POLL_REMOVE) { /* the connection is kept, or the socket closed next */
         if (watch) {
-            watch->wanted = false;
+            watch->easy = NULL;
+            watch->held = false;
             if (watch->events != UV_READABLE)
                 look_for(watch, 0);
         }
@@ -145,8 +149,20 @@ static int socket_asked(CURL *easy, curl_socket_t socket, int what, void *ctx, v
         return -1;
 
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    watch->wanted = true;
-    return events == watch->events ? 0 : look_for(watch, events); /* 0: paused, it stands still */
+    watch->easy = easy;
+    watch->asked = events;
+    return watch->held || events == watch->events ? 0 : look_for(watch, events);
+}
+
+void sl_multi_hold(struct sl_http *http, const CURL *easy, bool held)
+{
+    struct sl_multi_watch *watch = http->watches;
+    while (watch && watch->easy != easy)
+        watch = watch->next;
+    if (!watch)
+        return; /* libcurl does not ask for it either */
+    watch->held = held;
+    look_for(watch, held ? 0 : watch->asked);
 }
 
 int sl_multi_close_socket(void *ctx, curl_socket_t socket)

@@ -33,6 +33,9 @@ struct sl_http {
 int sl_multi_init(struct sl_http *http, struct sl_err *err);
 void sl_multi_done(struct sl_http *http);
 
+/* Does not look at the socket of the transfer, which is paused, or does again. */
+void sl_multi_hold(struct sl_http *http, const CURL *easy, bool held);
+
 /* For CURLOPT_CLOSESOCKETFUNCTION of every transfer; ctx is the http. */
 int sl_multi_close_socket(void *ctx, curl_socket_t socket);
 

@@ -1,5 +1,5 @@
 /* The answer as a stream. The transfer fills a ring of fixed size; when the next piece does not
- * fit, libcurl is told to pause, stops watching the socket, and the kernel's window closes: that is
+ * fit, libcurl is told to pause, the socket is not watched, and the kernel's window closes: that is
  * the backpressure. Reading the ring half empty lets it go on. */
 #include "http/client.h"
 
@@ -48,6 +48,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
     size_t length = size * count;
     if (length > SL_HTTP_STREAM_BYTES - stream->length) {
         stream->paused = true;
+        sl_multi_hold(stream->transfer.http, stream->transfer.easy, true);
         return CURL_WRITEFUNC_PAUSE; /* libcurl keeps this piece and brings it again */
     }
     ring_put(stream, bytes, length);
@@ -99,6 +100,8 @@ static void unpause(struct sl_http_stream *stream)
     CURLcode result = curl_easy_pause(stream->transfer.easy, CURLPAUSE_CONT);
     if (result != CURLE_OK && !stream->transfer.finished)
         sl_transfer_finish(&stream->transfer, result);
+    if (!stream->paused && !stream->transfer.finished)
+        sl_multi_hold(stream->transfer.http, stream->transfer.easy, false);
 }
 
 int sl_http_read(struct sl_http_stream *stream, void *buf, size_t size, size_t *ret_size,
