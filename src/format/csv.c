@@ -97,7 +97,7 @@ void sl_csv_finish(struct sl_csv *csv)
 /* Drops a byte order mark; false while the first bytes do not tell yet. */
 static bool start(struct sl_csv *csv)
 {
-    static const char mark[3] = "\xef\xbb\xbf";
+    static const char mark[] = {'\xef', '\xbb', '\xbf'};
     size_t size = csv->length < sizeof mark ? csv->length : sizeof mark;
     if (memcmp(csv->buf, mark, size) == 0) {
         if (size < sizeof mark && !csv->finished)

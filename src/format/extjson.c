@@ -98,9 +98,10 @@ bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
     unsigned month = (5 * of_year + 2) / 153;
     unsigned year = year_of_era + era * 400 + (month >= 10);
 
-    static const char zeros[24] = "0000-00-00T00:00:00.000Z";
-    char *at = sl_buf_reserve(out, sizeof zeros);
-    memcpy(at, zeros, sizeof zeros);
+    static const char zeros[] = "0000-00-00T00:00:00.000Z";
+    const size_t length = sizeof zeros - 1;
+    char *at = sl_buf_reserve(out, length);
+    memcpy(at, zeros, length);
     two_digits(at, year / 100);
     two_digits(at + 2, year % 100);
     two_digits(at + 5, month < 10 ? month + 3 : month - 9);
@@ -110,7 +111,7 @@ bool sl_extjson_write_moment(struct sl_buf *out, int64_t wall_ms)
     two_digits(at + 17, ms / 1000 % 60);
     at[20] = (char)('0' + ms / 100 % 10);
     two_digits(at + 21, ms % 100);
-    sl_buf_commit(out, sizeof zeros);
+    sl_buf_commit(out, length);
     return true;
 }
 

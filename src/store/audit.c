@@ -42,7 +42,7 @@ static int open_page(struct journal *journal, struct sl_err *err)
         snprintf(replay, sizeof replay, "%s%s", SL_REPLAY_FEED_PREFIX, journal->feed);
         bson_t in;
         BSON_APPEND_DOCUMENT_BEGIN(query, "feed", &in);
-        BSON_APPEND_ARRAY_BEGIN(&in, "$in", &feeds);
+        SL_ARRAY_BEGIN(&in, "$in", &feeds);
         BSON_APPEND_UTF8(&feeds, "0", journal->feed);
         BSON_APPEND_UTF8(&feeds, "1", replay);
         bson_append_array_end(&in, &feeds);

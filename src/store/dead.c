@@ -53,7 +53,7 @@ static int send_letters(struct sl_store *store, const struct sl_origin *origin,
     BSON_APPEND_UTF8(&command, "update", DEAD);
     BSON_APPEND_BOOL(&command, "ordered", true);
     sl_mongo_append_durable(&command, deadline_ms);
-    BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
+    SL_ARRAY_BEGIN(&command, "updates", &updates);
     while (sent < count && sent < COMMAND_LETTERS && updates.len < COMMAND_BYTES) {
         append_letter(&updates, sent, origin, &dead[sent], form, at_ms);
         sent++;

@@ -136,7 +136,7 @@ static void append_renewals(const struct sl_store *store, const struct sl_lease 
         "0", "{", "$set", "{",
             "expires_at", "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "}", "}");
     // clang-format on
-    BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
+    SL_ARRAY_BEGIN(command, "updates", &updates);
     for (size_t i = 0; i < count; i++) {
         char me[OWNER_BYTES], buffer[16];
         const char *key;
@@ -177,7 +177,7 @@ static bson_t *named(const struct sl_lease *leases, size_t count)
 {
     bson_t *filter = bson_new(), id, names;
     BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &id);
-    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &names);
+    SL_ARRAY_BEGIN(&id, "$in", &names);
     for (size_t i = 0; i < count; i++) {
         char buffer[16];
         const char *key;

@@ -51,7 +51,7 @@ int sl_store_ledger_put(struct sl_state *state, const struct sl_booking *booking
     uint64_t deadline_ms = sl_store_deadline(store);
     BSON_APPEND_UTF8(&command, "update", LEDGER);
     BSON_APPEND_BOOL(&command, "ordered", false);
-    BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
+    SL_ARRAY_BEGIN(&command, "updates", &updates);
     for (size_t i = 0; i < count; i++)
         append_entry(&updates, i, &bookings[i]);
     bson_append_array_end(&command, &updates);

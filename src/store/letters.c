@@ -213,7 +213,7 @@ int sl_store_letters_remove(struct sl_state *state, const struct sl_letter *lett
         bson_t command = BSON_INITIALIZER, deletes, reply;
         uint64_t deadline_ms = sl_store_deadline(store);
         BSON_APPEND_UTF8(&command, "delete", DEAD);
-        BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &deletes);
+        SL_ARRAY_BEGIN(&command, "deletes", &deletes);
         for (unsigned i = 0; i < part; i++)
             append_remove(&deletes, i, &letters[i]);
         bson_append_array_end(&command, &deletes);

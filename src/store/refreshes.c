@@ -13,7 +13,7 @@ static const char REFRESHES[] = "refreshes";
 static void append_parts(bson_t *document, const struct sl_refresh *refresh)
 {
     bson_t parts, one;
-    BSON_APPEND_ARRAY_BEGIN(document, "parts", &parts);
+    SL_ARRAY_BEGIN(document, "parts", &parts);
     for (unsigned i = 0; i < refresh->part_count; i++) {
         const struct sl_refresh_part *part = &refresh->parts[i];
         const char *key;

@@ -40,7 +40,7 @@ void sl_run_to_document(const struct sl_run *run, int64_t epoch, bson_t *documen
         BSON_APPEND_UTF8(document, "sweeps", run->sweeps);
     BSON_APPEND_UTF8(document, "error", run->error);
     BSON_APPEND_INT64(document, "epoch", epoch);
-    BSON_APPEND_ARRAY_BEGIN(document, "entities", &entities);
+    SL_ARRAY_BEGIN(document, "entities", &entities);
     for (unsigned i = 0; i < run->entity_count; i++)
         append_entity(&entities, i, &run->entities[i]);
     bson_append_array_end(document, &entities);

@@ -64,7 +64,7 @@ int sl_store_update(struct sl_store *store, const char *collection, const bson_t
     bson_t command = BSON_INITIALIZER, updates, update, reply;
     uint64_t deadline_ms = sl_store_deadline(store);
     BSON_APPEND_UTF8(&command, "update", collection);
-    BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
+    SL_ARRAY_BEGIN(&command, "updates", &updates);
     BSON_APPEND_DOCUMENT_BEGIN(&updates, "0", &update);
     BSON_APPEND_DOCUMENT(&update, "q", query);
     append_array_or_document(&update, "u", change);

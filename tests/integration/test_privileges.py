@@ -220,7 +220,7 @@ def calls_of(*names):
     for name in names:
         if name.startswith("@"):
             said = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", name],
-                                  capture_output=True, text=True, timeout=60, check=True).stdout
+                                  env={**os.environ, "SYSTEMD_COLORS": "0"}, capture_output=True, text=True, timeout=60, check=True).stdout
             words = [line.strip() for line in said.splitlines() if line.startswith("    ")]
             calls |= calls_of(*(word for word in words if not word.startswith("#")))
         else:

@@ -287,7 +287,7 @@ static void test_a_bad_row_is_shown_within_bounds(void **state)
         struct sl_err err = {0};
         struct counted counted = {0};
         sl_buf_add_text(&text, "{\"value\":[{" ETAG);
-        char *hole = strstr(fields[i], "%s");
+        const char *hole = strstr(fields[i], "%s");
         sl_buf_add(&text, fields[i], (size_t)(hole - fields[i]));
         sl_buf_add_text(&text, big);
         sl_buf_add_text(&text, hole + 2);

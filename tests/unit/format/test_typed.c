@@ -154,9 +154,9 @@ static void test_a_reason_is_short_and_printable(void **state)
     char cell[500];
     sl_arena_init(&arena, 1000);
     memset(cell, 'x', sizeof cell);
-    static const char begin[8] = "a\r\n\x1b[1m\t", euro[3] = "€";
-    memcpy(cell, begin, sizeof begin);
-    memcpy(cell + 39, euro, sizeof euro);
+    static const char begin[] = "a\r\n\x1b[1m\t", euro[] = "€";
+    memcpy(cell, begin, sizeof begin - 1);
+    memcpy(cell + 39, euro, sizeof euro - 1);
     typed(&arena, SL_TYPE_INT, (struct sl_str){cell, sizeof cell}, NULL, &err);
     assert_string_equal(err.message, "column 'c': 'a   [1m xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' is "
                                      "no int: expected digits with an optional sign");

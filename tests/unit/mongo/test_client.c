@@ -147,7 +147,7 @@ static bool all_stopped(pid_t pid)
     return stopped;
 }
 
-static void stop(pid_t pid)
+static void stop_server(pid_t pid)
 {
     kill(pid, SIGSTOP);
     for (int tries = 0; !all_stopped(pid) && tries < 5000; tries++)
@@ -161,7 +161,7 @@ static void do_standstill(struct sl_mongo *mongo)
     pid_t pid = server_pid(mongo);
     if (!EXPECT(pid > 1))
         return;
-    stop(pid);
+    stop_server(pid);
     sl_loop_delay_watch(5);
     live_worst_delay_ms();
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "loop/authority.h"
+#include "mongo/fields.h"
 #include "mongo/uri.h"
 
 /* --- how often trust is loaded --- */
@@ -226,7 +227,7 @@ static void do_much(void *arg)
     struct sl_mongo *mongo = open_trusting("localhost", &err);
     char *text = malloc(BIG_BYTES);
     memset(text, 'x', BIG_BYTES);
-    BSON_APPEND_ARRAY_BEGIN(insert, "documents", &documents);
+    SL_ARRAY_BEGIN(insert, "documents", &documents);
     for (int32_t i = 0; i < BIG_COUNT; i++) {
         bson_t one;
         char key[16];

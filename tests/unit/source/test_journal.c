@@ -272,7 +272,7 @@ static struct sl_fiber *taker_of(struct rig *rig)
     return sl_fiber_spawn_joinable("take", take_all, rig);
 }
 
-static void stop(struct sl_fiber *taker)
+static void stop_taking(struct sl_fiber *taker)
 {
     sl_fiber_cancel(taker);
     sl_fiber_join(taker);
@@ -305,7 +305,7 @@ static void lives_of_two_runs(void *arg)
     EXPECT(!strcmp(rig->told, "P1:a P2:b C1:a C2:b "));
     EXPECT(!strcmp(rig->saved[3], "feed-000002 done 3/2"));
     EXPECT(!sl_journal_unclosed(rig->journal) && sl_journal_number(rig->journal) == 2);
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -332,7 +332,7 @@ static void a_batch_comes_back(void *arg)
     commit_taken(rig);
     EXPECT(keep(rig) == SL_OK);
     EXPECT(!strcmp(rig->told, "P2:again ")); /* never the number of the other */
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -357,7 +357,7 @@ static void given_up_meanwhile(void *arg)
     sl_fiber_join(keeper);
     EXPECT(!*rig->told);
     EXPECT(!sl_journal_unpublished(rig->journal) && !sl_journal_unclosed(rig->journal));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -385,7 +385,7 @@ static void a_ledger_stands_still(void *arg)
     EXPECT(!strcmp(rig->told, "P1:a R1:a S1:a "));
     EXPECT(strstr(rig->saved[rig->saves - 1], "failed"));
     EXPECT(!sl_journal_unclosed(rig->journal));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -419,7 +419,7 @@ static void ledgers_that_are_late(void *arg)
         sl_fiber_sleep(20);
     }
     EXPECT(!strcmp(rig->told, "P1:a P2:b C1:a C2:b "));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -458,7 +458,7 @@ static void another_owner(void *arg)
     EXPECT(sl_journal_adopt(rig->journal, 9, 1, NULL, &err) == SL_OK);
     EXPECT(sl_journal_number(rig->journal) == rig->overtaken);
     EXPECT(sl_journal_skip(rig->journal, 16) == rig->overtaken + 16);
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -487,7 +487,7 @@ static void another_owner_while_the_books_are_kept(void *arg)
     sl_fiber_join(owner);
     sl_fiber_join(keeper);
     EXPECT(rig->stirred > stirred && !rig->abandoned && keep(rig) == SL_OK);
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -513,7 +513,7 @@ static void spans_and_kinds(void *arg)
     commit_taken(rig);
     EXPECT(keep(rig) == SL_OK);
     EXPECT(!strcmp(rig->told, "P1:- P2:empty "));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -542,7 +542,7 @@ static void rows_that_come_once(void *arg)
     EXPECT(rig->taken[0]->count == 1);
     commit_taken(rig);
     EXPECT(keep(rig) == SL_OK && strstr(rig->told, "P3"));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 
@@ -574,7 +574,7 @@ static void runs_of_the_dead(void *arg)
     EXPECT(!strcmp(rig->saved[0], "feed-dead-000003 done 1/1"));
     EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1"));
     EXPECT(sl_journal_number(rig->journal) == 1 && sl_journal_is_open(rig->journal));
-    stop(taker);
+    stop_taking(taker);
     tear_down(rig);
 }
 

@@ -66,7 +66,7 @@ static void test_run_refused(void **state)
 
     document = BCON_NEW("_id", "r", "state", "done");
     bson_t entities;
-    BSON_APPEND_ARRAY_BEGIN(document, "entities", &entities);
+    SL_ARRAY_BEGIN(document, "entities", &entities);
     for (uint32_t i = 0; i <= SL_RUN_ENTITIES_MAX; i++) {
         char buffer[16];
         const char *key;
