@@ -131,6 +131,8 @@ struct narrow {
 
 enum { WRITING = O_ACCMODE | O_CREAT | O_TRUNC }; /* no bit of it: a file is opened to be read */
 #define INT UINT32_MAX
+/* TCGETS2, whose header contradicts termios.h; isatty() of glibc 2.42 and later asks it. */
+#define TCGETS_2 0x802c542a
 
 static const struct narrow narrows[] = {
     {SCMP_SYS(open),       1, WRITING,                0              },
@@ -139,6 +141,7 @@ static const struct narrow narrows[] = {
     {SCMP_SYS(ioctl),      1, INT,                    FIONREAD       },
     {SCMP_SYS(ioctl),      1, INT,                    FIOCLEX        },
     {SCMP_SYS(ioctl),      1, INT,                    TCGETS         },
+    {SCMP_SYS(ioctl),      1, INT,                    TCGETS_2       },
     {SCMP_SYS(socket),     0, INT,                    AF_INET        },
     {SCMP_SYS(socket),     0, INT,                    AF_INET6       },
     {SCMP_SYS(socket),     0, INT,                    AF_UNIX        },

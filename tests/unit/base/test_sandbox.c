@@ -148,6 +148,16 @@ static long look_at_limit(void)
     return getrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* As old and as new C libraries ask. */
+static long ask_whether_terminal(void)
+{
+    char settings[100];
+    int fd = open("/dev/null", O_RDONLY);
+    bool old = ioctl(fd, TCGETS, settings) && errno == ENOTTY;
+    bool new = ioctl(fd, 0x802c542a, settings) && errno == ENOTTY;
+    return old && new ? 0 : -1;
+}
+
 static long is_entered(void)
 {
     return sl_sandbox_entered() ? 0 : -1;
@@ -156,7 +166,8 @@ static long is_entered(void)
 static void test_allowed(void **state)
 {
     static long (*const rows[])(void) = {read_file,     connect_somewhere, load_library,
-                                         look_at_limit, ask_for_parent,    is_entered};
+                                         look_at_limit, ask_for_parent,    ask_whether_terminal,
+                                         is_entered};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(outcome(rows[i], NULL), SUCCEEDED);

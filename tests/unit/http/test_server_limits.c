@@ -41,7 +41,17 @@ static const struct {
     {"two encodings",
      "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
      "identity\r\n\r\n",                                                                                              "400", "framing",   false},
+    {"unknown encoding",          "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+     "400",                                                                                                                  "framing",   false},
 };
+
+/* By newer versions of libmicrohttpd bad framing is refused before we see it; then the page is its
+ * own. */
+static void expect_refusal(struct raw *raw, size_t row, int64_t before)
+{
+    bool ours = strcmp(rows[row].why, "framing") || strstr(raw->in, "\"}\n");
+    EXPECT_INT(refused(rows[row].why) - before, ours);
+}
 
 static void refuse_by_headers(void *arg)
 {
@@ -53,15 +63,16 @@ static void refuse_by_headers(void *arg)
         int64_t before = refused(rows[i].why);
         snprintf(status, sizeof status, "HTTP/1.1 %s ", rows[i].status);
         EXPECT(raw_say(raw, rows[i].head)); /* and nothing of the body */
-        EXPECT(raw_await(raw, "\"}\n", 1));
+        if (rows[i].reads_on)
+            EXPECT(raw_await(raw, "\"}\n", 1));
+        else
+            EXPECT(raw_await_end(raw));
         EXPECT(!strncmp(raw->in, status, strlen(status)));
         EXPECT_INT(raw_count(raw, "HTTP/1.1 "), 1); /* no "100 Continue" either */
         EXPECT_INT(raw_count(raw, "\r\nRetry-After: 1\r\n"), !strcmp(rows[i].status, "503"));
-        if (!rows[i].reads_on)
-            EXPECT(raw_await_end(raw));
         sl_fiber_sleep(1);
         EXPECT_INT(raw_is_closed(raw), !rows[i].reads_on);
-        EXPECT_INT(refused(rows[i].why) - before, 1);
+        expect_refusal(raw, i, before);
         if (failed_expectations > failures)
             fprintf(stderr, "in: %s\n", rows[i].name);
         raw_close(raw);
@@ -84,13 +95,11 @@ static void test_headers(void **state)
     with_limits((struct sl_http_server_options){0}, refuse_by_headers);
 }
 
-/* A flood of headers, or an endless URL, is answered by the library itself; by version 1.0 a coding
- * that it does not know, too. */
+/* A flood of headers, or an endless URL, is answered by the library itself. */
 static void flood(void *arg)
 {
     static char junk[50 * 1024];
     struct raw *headers = raw_connect(server), *url = raw_connect(server);
-    struct raw *coding = raw_connect(server);
     (void)arg;
     memset(junk, 'h', sizeof junk);
     EXPECT(raw_say(headers, "GET /much HTTP/1.1\r\nHost: a\r\nX-H: "));
@@ -101,13 +110,8 @@ static void flood(void *arg)
     raw_send(url, junk, sizeof junk);
     EXPECT(raw_await_end(url));
     EXPECT(!strncmp(url->in, "HTTP/1.1 414 ", 13));
-    EXPECT(raw_say(coding, "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"));
-    EXPECT(raw_await_end(coding));
-    EXPECT(!strncmp(coding->in, "HTTP/1.1 400 ", 13));
-    EXPECT_INT(handled, 0);
     raw_close(headers);
     raw_close(url);
-    raw_close(coding);
     expect_alive();
     sl_http_server_stop(server, 0);
 }
