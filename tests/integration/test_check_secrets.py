@@ -88,7 +88,7 @@ def test_a_password_in_a_url_is_a_secret_too(tmp_path):
     assert not said("amqp://u:${PASSWORD}@${HOST}/")
     assert said("amqp://u:hunter2@${HOST}/"), "the rest of the URL may come from elsewhere"
     assert not said("amqp://guest:guest@127.0.0.1/")
-    assert not said("amqp://u@127.0.0.1/", "mongodb://127.0.0.1:27017/?appName=a:b@c")
+    assert not said("amqp://u@127.0.0.1/", "mongodb://127.0.0.1:27017/?appName=a:b%40c")
 
 
 def test_a_tls_key_that_others_may_read_is_a_warning(tmp_path):

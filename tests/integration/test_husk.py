@@ -2,6 +2,7 @@
 when that is done. That a publisher tells, too, is in tests/endurance: it takes minutes."""
 
 import books
+import pytest
 from husk import REMEDY, delete, make_husk, told
 from readiness import troubles, wait_trouble
 from scene import Scene
@@ -13,6 +14,8 @@ def test_a_queue_that_rabbitmq_cannot_serve_is_named_and_healed_by_deleting_it(
     ingest, queue = make_husk(own_rabbit, workspace, scene)
     own_rabbit.start()
     assert workspace.queue_depth("bulk") is not None, "RabbitMQ has forgotten the queue altogether"
+    if own_rabbit.knows(queue):
+        pytest.skip("this RabbitMQ mends such a queue by itself")
 
     apply = scene.sluice("apply", start=False, role="apply", broker={"connect_timeout": "3s"})
     apply.start()
