@@ -201,6 +201,11 @@ class Rabbit:
             raise ServerError(f"rabbitmqctl {' '.join(map(str, args))}: {done.stderr or done.stdout}")
         return done.stdout
 
+    def version(self):
+        """(4, 0, 5)"""
+        said = self.ctl("eval", "rabbit_misc:version().").strip().strip('"')
+        return tuple(int(part) for part in said.split(".")[:3])
+
     def show(self, certificate):
         """Shows another certificate to whom connects from now on."""
         self.tls.show(certificate)

@@ -118,7 +118,7 @@ def test_a_queue_that_another_version_of_rabbitmq_made_is_taken_with_what_is_in_
     """From 4.0 sluice asks for queues without a limit of deliveries, before it does not. There is one
     RabbitMQ here: the queue is made as the other kind would have it."""
     make_project(sim)
-    newer = int(workspace.rabbit.ctl("eval", "rabbit_misc:version().").strip().strip('"').split(".")[0]) >= 4
+    newer = workspace.rabbit.version() >= (4,)
     with workspace.rabbit.connect() as connection:
         connection.channel().queue_declare(f"{workspace.exchange}.bulk", durable=True, arguments={
             "x-queue-type": "quorum", "x-dead-letter-exchange": f"{workspace.exchange}.unreadable",

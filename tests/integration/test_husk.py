@@ -14,7 +14,7 @@ def test_a_queue_that_rabbitmq_cannot_serve_is_named_and_healed_by_deleting_it(
     ingest, queue = make_husk(own_rabbit, workspace, scene)
     own_rabbit.start()
     assert workspace.queue_depth("bulk") is not None, "RabbitMQ has forgotten the queue altogether"
-    if own_rabbit.knows(queue):
+    if own_rabbit.version() >= (4, 3):
         pytest.skip("this RabbitMQ mends such a queue by itself")
 
     apply = scene.sluice("apply", start=False, role="apply", broker={"connect_timeout": "3s"})

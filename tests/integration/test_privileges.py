@@ -220,7 +220,8 @@ def calls_of(*names):
     for name in names:
         if name.startswith("@"):
             said = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", name],
-                                  env={**os.environ, "SYSTEMD_COLORS": "0"}, capture_output=True, text=True, timeout=60, check=True).stdout
+                                  capture_output=True, text=True, timeout=60, check=True).stdout
+            said = re.sub(r"\x1b\[\d*m", "", said)  # some versions colour it come what may
             words = [line.strip() for line in said.splitlines() if line.startswith("    ")]
             calls |= calls_of(*(word for word in words if not word.startswith("#")))
         else:
