@@ -26,7 +26,8 @@ void sl_zip_tail_add(struct sl_zip_tail *tail, const void *bytes, size_t size);
 bool sl_zip_tail_entries(const struct sl_zip_tail *tail, uint64_t *ret_entries);
 
 /* The bytes that all entries have, inflated, as the directory lists them. False when that cannot be
- * said: the directory is larger than what is kept (some hundred entries), or not where it should be. */
+ * said: the directory is larger than what is kept (some hundred entries), or not where it should
+ * be. */
 bool sl_zip_tail_inflated(const struct sl_zip_tail *tail, uint64_t *ret_bytes);
 
 #endif

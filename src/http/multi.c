@@ -3,8 +3,9 @@
  * queues.
  *
  * A socket is watched until it is closed, also between two requests: to begin and to end watching
- * takes six calls of the kernel, which each request would pay for. But not while its transfer is paused:
- * that libcurl asks for it no more is not so in 8.5 and 8.6, which go on reading, into memory. */
+ * takes six calls of the kernel, which each request would pay for. But not while its transfer is
+ * paused: that libcurl asks for it no more is not so in 8.5 and 8.6, which go on reading, into
+ * memory. */
 #include "http/multi.h"
 
 #include <stdlib.h>

@@ -20,8 +20,8 @@ void sl_field_text(const bson_t *document, const char *path, char *out, size_t s
  */
 bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_view);
 
-/* Begins an array in which the caller numbers the elements; bson_append_array_end ends it. libbson 2
- * calls that unsafe, and its old name deprecated. */
+/* Begins an array in which the caller numbers the elements; bson_append_array_end ends it. libbson
+ * 2 calls that unsafe, and its old name deprecated. */
 #ifdef BSON_APPEND_ARRAY_UNSAFE_BEGIN
 #define SL_ARRAY_BEGIN BSON_APPEND_ARRAY_UNSAFE_BEGIN
 #else
