@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/little.h"
 #include "base/mem.h"
 #include "base/size.h"
 
@@ -43,26 +44,11 @@ void sl_zip_tail_add(struct sl_zip_tail *tail, const void *bytes, size_t size)
     tail->length += size;
 }
 
-static unsigned get16(const char *at)
-{
-    return (unsigned)(uint8_t)at[0] | (unsigned)(uint8_t)at[1] << 8;
-}
-
-static uint32_t get32(const char *at)
-{
-    return get16(at) | (uint32_t)get16(at + 2) << 16;
-}
-
-static uint64_t get64(const char *at)
-{
-    return get32(at) | (uint64_t)get32(at + 4) << 32;
-}
-
 static const char *find_record(const struct sl_zip_tail *tail)
 {
     for (size_t back = RECORD_BYTES; back <= tail->length && back <= KEPT_BYTES; back++) {
         const char *at = tail->bytes + tail->length - back;
-        if (memcmp(at, "PK\5\6", 4) == 0 && get16(at + 20) == back - RECORD_BYTES)
+        if (memcmp(at, "PK\5\6", 4) == 0 && sl_le16(at + 20) == back - RECORD_BYTES)
             return at;
     }
     return NULL;
@@ -73,7 +59,7 @@ bool sl_zip_tail_entries(const struct sl_zip_tail *tail, uint64_t *ret_entries)
     const char *record = find_record(tail);
     if (!record)
         return false;
-    unsigned entries = get16(record + 10);
+    unsigned entries = sl_le16(record + 10);
     *ret_entries = entries == 0xffff ? SL_ZIP_ENTRIES_UNKNOWN : entries;
     return true;
 }
@@ -82,14 +68,14 @@ bool sl_zip_tail_entries(const struct sl_zip_tail *tail, uint64_t *ret_entries)
  * among its extra fields. */
 static bool listed_size(const char *entry, const char *end, uint64_t *ret)
 {
-    *ret = get32(entry + 24);
+    *ret = sl_le32(entry + 24);
     if (*ret != UINT32_MAX)
         return true;
-    const char *extra = entry + LISTED_BYTES + get16(entry + 28);
+    const char *extra = entry + LISTED_BYTES + sl_le16(entry + 28);
     while (end - extra >= 4) {
-        unsigned size = get16(extra + 2);
-        if (get16(extra) == EXTRA_ZIP64 && size >= 8 && end - extra >= 12) {
-            *ret = get64(extra + 4);
+        unsigned size = sl_le16(extra + 2);
+        if (sl_le16(extra) == EXTRA_ZIP64 && size >= 8 && end - extra >= 12) {
+            *ret = sl_le64(extra + 4);
             return true;
         }
         extra += 4 + size <= end - extra ? 4 + size : end - extra;
@@ -100,20 +86,20 @@ static bool listed_size(const char *entry, const char *end, uint64_t *ret)
 bool sl_zip_tail_inflated(const struct sl_zip_tail *tail, uint64_t *ret_bytes)
 {
     const char *record = find_record(tail);
-    if (!record || get16(record + 10) == 0xffff)
+    if (!record || sl_le16(record + 10) == 0xffff)
         return false;
-    uint64_t begin = get32(record + 16), kept_from = tail->seen - tail->length;
+    uint64_t begin = sl_le32(record + 16), kept_from = tail->seen - tail->length;
     uint64_t record_at = kept_from + (uint64_t)(record - tail->bytes);
     if (begin < kept_from || begin > record_at)
         return false;
     const char *at = tail->bytes + (begin - kept_from);
     *ret_bytes = 0;
-    for (unsigned left = get16(record + 10); left; left--) {
+    for (unsigned left = sl_le16(record + 10); left; left--) {
         if (record - at < LISTED_BYTES || memcmp(at, "PK\1\2", 4) != 0)
             return false;
-        ptrdiff_t size = LISTED_BYTES + get16(at + 28) + get16(at + 30) + get16(at + 32);
+        ptrdiff_t size = LISTED_BYTES + sl_le16(at + 28) + sl_le16(at + 30) + sl_le16(at + 32);
         uint64_t inflated;
-        if (size > record - at || !listed_size(at, at + size - get16(at + 32), &inflated))
+        if (size > record - at || !listed_size(at, at + size - sl_le16(at + 32), &inflated))
             return false;
         *ret_bytes += inflated;
         at += size;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/little.h"
 #include "mongo/client.h"
 #include "mongo/stream.h"
 
@@ -25,13 +26,6 @@ static void put32(uint8_t *to, uint32_t value)
 {
     uint32_t little = BSON_UINT32_TO_LE(value);
     memcpy(to, &little, sizeof little);
-}
-
-static uint32_t get32(const uint8_t *from)
-{
-    uint32_t little;
-    memcpy(&little, from, sizeof little);
-    return BSON_UINT32_FROM_LE(little);
 }
 
 static bool fail(bson_error_t *error, uint32_t domain, uint32_t code, const char *text)
@@ -109,14 +103,15 @@ static bool ask(mongoc_stream_t *stream, uint32_t request, const bson_t *command
 
 static bool check_head(const uint8_t *head, uint32_t request, bson_error_t *error)
 {
-    uint32_t length = get32(head);
+    uint32_t length = sl_le32(head);
     if (length < PROLOGUE_BYTES + DOCUMENT_BYTES_LEAST || length > ANSWER_BYTES_MOST)
         return nonsense(error, "the answer has an impossible length");
-    if (get32(head + 8) != request)
+    if (sl_le32(head + 8) != request)
         return nonsense(error, "the answer is not to this command");
-    if (get32(head + 12) != OP_MSG || get32(head + HEAD_BYTES) != 0 || head[HEAD_BYTES + 4] != 0)
+    if (sl_le32(head + 12) != OP_MSG || sl_le32(head + HEAD_BYTES) != 0 ||
+        head[HEAD_BYTES + 4] != 0)
         return nonsense(error, "the answer is of an unknown kind");
-    if (get32(head + PROLOGUE_BYTES) != length - PROLOGUE_BYTES)
+    if (sl_le32(head + PROLOGUE_BYTES) != length - PROLOGUE_BYTES)
         return nonsense(error, "the answer and its document differ in length");
     return true;
 }
@@ -125,7 +120,7 @@ static bool check_head(const uint8_t *head, uint32_t request, bson_error_t *erro
 static bool take_document(mongoc_stream_t *stream, const uint8_t *chunk, size_t got,
                           int32_t timeout_ms, bson_t *reply, bson_error_t *error)
 {
-    uint32_t size = get32(chunk + PROLOGUE_BYTES);
+    uint32_t size = sl_le32(chunk + PROLOGUE_BYTES);
     size_t here = got - PROLOGUE_BYTES;
     if (here > size)
         return nonsense(error, "more than one answer came");
