@@ -25,7 +25,8 @@ struct sl_unzip {
     void *ctx;
     int64_t size, at; /* seekable: of the zip; where the next read begins */
     uint64_t inflated, max_inflated;
-    uint64_t entries, told; /* what has come by: entries, and their bytes as their headers tell */
+    uint64_t entries,
+        told; /* what has come by: entries, and their bytes, which most headers tell */
     struct sl_zip_tail tail;
     char *name;
     bool opened, ended, in_entry;

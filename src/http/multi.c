@@ -60,6 +60,12 @@ static int look_for(struct sl_multi_watch *watch, int events)
     return events ? uv_poll_start(&watch->poll, events, on_ready) : uv_poll_stop(&watch->poll);
 }
 
+/* Each change costs calls of the kernel. */
+static int look_only_for(struct sl_multi_watch *watch, int events)
+{
+    return events == watch->events ? 0 : look_for(watch, events);
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct sl_multi_watch *watch = poll->data;
@@ -142,7 +148,7 @@ static int socket_asked(CURL *easy, curl_socket_t socket, int what, void *ctx, v
             watch->easy = NULL;
             watch->held = false;
             if (watch->events != UV_READABLE)
-                look_for(watch, 0);
+                look_only_for(watch, 0);
         }
         return 0;
     }
@@ -152,7 +158,7 @@ static int socket_asked(CURL *easy, curl_socket_t socket, int what, void *ctx, v
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     watch->easy = easy;
     watch->asked = events;
-    return watch->held || events == watch->events ? 0 : look_for(watch, events);
+    return watch->held ? 0 : look_only_for(watch, events);
 }
 
 void sl_multi_hold(struct sl_http *http, const CURL *easy, bool held)
@@ -163,7 +169,7 @@ void sl_multi_hold(struct sl_http *http, const CURL *easy, bool held)
     if (!watch)
         return; /* libcurl does not ask for it either */
     watch->held = held;
-    look_for(watch, held ? 0 : watch->asked);
+    look_only_for(watch, held ? 0 : watch->asked);
 }
 
 int sl_multi_close_socket(void *ctx, curl_socket_t socket)

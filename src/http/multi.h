@@ -20,8 +20,7 @@ struct sl_http {
     uv_timer_t *timer;              /* libcurl's own timeouts */
     struct sl_multi_watch *watches; /* of its open sockets */
     struct x509_store_st *trusted;  /* for every connection; NULL: not needed so far */
-    bool reads_trusted;             /* it is being read */
-    struct sl_waitlist trusted_read;
+    struct sl_mutex reads_trusted;
     void *spare;           /* memory of a stream that was closed; NULL: none */
     CURL *spare_easy;      /* a handle that may be used again; NULL: none */
     char *ca_file, *proxy; /* or NULL */

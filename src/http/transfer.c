@@ -171,17 +171,14 @@ static bool may_use_tls(const struct sl_transfer *transfer)
 /* Has the certificates read that are trusted; one transfer does it for all. */
 static int get_trusted(struct sl_http *http, uint64_t deadline_ms, struct sl_err *err)
 {
-    int rc = SL_OK;
-    while (rc == SL_OK && http->reads_trusted)
-        rc = sl_wait(&http->trusted_read, deadline_ms);
-    if (rc != SL_OK)
-        return sl_err_set(err, (enum sl_code)rc, "stopped waiting for certificates to be read");
     if (http->trusted)
         return SL_OK;
-    http->reads_trusted = true;
-    rc = sl_trust_load(NULL, &http->trusted, err);
-    http->reads_trusted = false;
-    sl_wake_all(&http->trusted_read);
+    int rc = sl_mutex_lock(&http->reads_trusted, deadline_ms, NULL);
+    if (rc != SL_OK)
+        return sl_err_set(err, (enum sl_code)rc, "stopped waiting for certificates to be read");
+    if (!http->trusted)
+        rc = sl_trust_load(NULL, &http->trusted, err);
+    sl_mutex_unlock(&http->reads_trusted);
     return rc;
 }
 

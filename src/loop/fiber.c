@@ -73,8 +73,8 @@ uv_loop_t *sl_loop(void)
     if (!loop.started) {
         uv_replace_allocator(sl_alloc, sl_realloc, sl_calloc,
                              free); /* it would end without a word */
-        setenv("UV_USE_IO_URING", "0",
-               1); /* libuv 1.45 to 1.48 would have the kernel start a thread */
+        /* libuv 1.45 to 1.48 would have the kernel start a thread. */
+        setenv("UV_USE_IO_URING", "0", 1);
         int rc = uv_loop_init(&loop.uv);
         if (rc) {
             fprintf(stderr, "sluice: cannot make the event loop: %s\n", uv_strerror(rc));

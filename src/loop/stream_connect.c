@@ -86,8 +86,7 @@ static int try_all(const char *host, const struct sl_addresses *addresses, struc
 {
     if (!addresses->count)
         return sl_err_set(err, SL_CLOSED, "the name has no address");
-    struct sl_err last = {
-        0}; /* what an address failed with is nobody's business once another works */
+    struct sl_err last = {0}; /* of an address that failed; nobody's business once another works */
     int rc = SL_CLOSED;
     for (size_t i = 0; i < addresses->count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)&addresses->item[i].address;

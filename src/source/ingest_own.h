@@ -85,7 +85,7 @@ int sl_ingest_authorize(void *ctx, const struct sl_http_call *call);
 
 /* --- ingest_feed.c --- */
 
-/* Adds the row of a post, inside of enter and leave. Copies it; the version is in it. ret_run
+/* Adds the row of a post, while it holds `adding`. Copies it; the version is in it. ret_run
  * becomes the run's name. Suspends, SL_INGEST_PATIENCE_MS at most. */
 int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
                   const struct sl_record *record, char ret_run[SL_NAME_MAX], struct sl_err *err);

@@ -24,7 +24,7 @@ enum { RETRY_AFTER_S = 1 };
 struct posting {
     struct sl_ingest_feed *feed;
     struct sl_ingest_post post;
-    bool inside;     /* of enter and leave */
+    bool inside;     /* it holds the feed's `adding` */
     uint64_t rows;   /* in the body */
     int64_t version; /* of the next row, when versions come by arrival */
     int64_t changed_at_ms;

@@ -93,22 +93,15 @@ static int settle(struct sl_webhook_feed *feed, const struct sl_hook_table *tabl
 int sl_hook_order_settle(struct sl_webhook_feed *feed, const struct sl_hook_table *table,
                          struct sl_err *err)
 {
-    while (!feed->order_known) {
-        int rc;
-        if (feed->settling) {
-            rc = sl_wait(&feed->settled, SL_FOREVER);
-            if (rc != SL_OK)
-                return sl_err_set(err, rc, "cancelled");
-            continue;
-        }
-        feed->settling = true;
+    if (feed->order_known)
+        return SL_OK;
+    int rc = sl_mutex_lock(&feed->settling, SL_FOREVER, err);
+    if (rc != SL_OK)
+        return rc;
+    if (!feed->order_known) /* else the one before has found out */
         rc = settle(feed, table, err);
-        feed->settling = false;
-        sl_wake_all(&feed->settled);
-        if (rc != SL_OK)
-            return rc;
-    }
-    return SL_OK;
+    sl_mutex_unlock(&feed->settling);
+    return rc;
 }
 
 int sl_hook_order_take(struct sl_webhook *webhook, int64_t *ret, struct sl_err *err)

@@ -222,7 +222,7 @@ struct sl_webhook_feed {
     int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
     bool by_arrival;               /* its rows have no version of their own */
     bool order_known;              /* … which is settled by its first row */
-    bool settling;                 /* a fiber is about to know */
+    struct sl_mutex settling;      /* finding that out */
     bool broken;                   /* a batch came back: runs are to be given up */
     struct sl_mutex adding;        /* rows to the batcher, or ending the run */
     uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
@@ -231,7 +231,7 @@ struct sl_webhook_feed {
     char sight[SL_ERR_TEXT_BYTES]; /* its tables' */
     uint64_t sheaf_number;
     struct sl_hook_sheaf *sheaves;
-    struct sl_waitlist taken, settled;
+    struct sl_waitlist taken;
 
     char trouble[SL_ERR_TEXT_BYTES];
     uint64_t upserts, deletions, dead;
