@@ -14,6 +14,7 @@ struct answer {
 #define JSON "Content-Type: application/json; odata.metadata=minimal\r\n"
 #define ERROR(code, text) "{\"error\":{\"code\":\"" code "\",\"message\":\"" text "\"}}"
 
+// clang-format off
 static const struct refusal {
     const char *name;
     struct answer answer;
@@ -132,7 +133,7 @@ static const struct refusal {
     {.name = "a table that is none",
      .answer = {404, JSON, ERROR("0x80060888", "Resource not found for the segment 'accountz'.")},
      .code = SL_CONFIG,
-     .says = "there is no such table or relationship: Resource"                                                              },
+     .says = "there is no such table or relationship: Resource"},
     {.name = "a link that is gone",
      .answer = {410, "", ""},
      .link = true,
@@ -146,19 +147,19 @@ static const struct refusal {
     {.name = "a gateway's 404 is no deletion",
      .answer = {404, "Content-Type: text/html\r\n", "<html>nope</html>"},
      .code = SL_CLOSED,
-     .says = "not the Web API"                                                                                                            },
+     .says = "not the Web API"},
     {.name = "nor is an empty one",
      .answer = {404, "", ""},
      .code = SL_CLOSED,
-     .says = "not the Web API"                                                                      },
+     .says = "not the Web API"},
     {.name = "no privilege",
      .answer = {403, JSON, ERROR("0x80040220", "Principal is missing prvReadAccount privilege")},
      .code = SL_CONFIG,
-     .says = "organisation-wide read on this table; the service says: 403 0x80040220 Princ"                                                                                                      },
+     .says = "organisation-wide read on this table; the service says: 403 0x80040220 Princ"},
     {.name = "no privilege, as 400",
      .answer = {400, JSON, ERROR("0x80040220", "missing")},
      .code = SL_CONFIG,
-     .says = "organisation-wide read"                                                                                                           },
+     .says = "organisation-wide read"},
     {.name = "not a user here",
      .answer = {403, JSON, ERROR("0x80072560", "The user is not a member")},
      .code = SL_CONFIG,
@@ -197,11 +198,11 @@ static const struct refusal {
     {.name = "a fault of the service",
      .answer = {500, JSON, ERROR("0x80040216", "An unexpected error")},
      .code = SL_CLOSED,
-     .says = "answered 500 0x80040216 An unexpected"                                                                                                           },
+     .says = "answered 500 0x80040216 An unexpected"},
     {.name = "a plug-in that failed",
      .answer = {400, JSON, ERROR("0x80040265", "The provider is away")},
      .code = SL_CLOSED,
-     .says = "answered 400 0x80040265 The provider"                                                                     },
+     .says = "answered 400 0x80040265 The provider"},
     {.name = "a gateway's fault",
      .answer = {502, "Content-Type: text/html\r\n", "<html>"},
      .link = true,
@@ -210,16 +211,20 @@ static const struct refusal {
     {.name = "a request that is wrong",
      .answer = {400, JSON, ERROR("0x80060888", "Could not find a property\\r\\nnamed 'x'")},
      .code = SL_REJECTED,
-     .says = "the service refuses: 400 0x80060888 Could not find a property  named 'x'"                                                                                                      },
+     .says = "the service refuses: 400 0x80060888 Could not find a property  named 'x'"},
     {.name = "an error that is no object",
      .answer = {400, JSON, "[1]"},
      .code = SL_CLOSED,
-     .says = "not the Web API"                                                                                                      },
+     .says = "not the Web API"},
     {.name = "a page for people",
      .answer = {200, "Content-Type: text/html\r\n", "<html>sign in</html>"},
      .code = SL_CLOSED,
-     .says = "not JSON but text/html"                                                                                                           },
-    {.name = "no content",                            .answer = {204, "", ""},                                            .code = SL_CLOSED,         .says = "not the Web API"                                                      },
+     .says = "not JSON but text/html"},
+    {.name = "no content",
+     .answer = {204, "", ""},
+     .code = SL_CLOSED,
+     .says = "not the Web API"},
 };
+// clang-format on
 
 #endif
