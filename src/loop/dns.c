@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "loop/dns_own.h"
 #include "loop/fiber.h"
 
 enum { CACHE_SIZE = 32, TTL_MAX_S = 60, SOCKETS_MAX = 16 };
@@ -42,12 +43,10 @@ static struct {
 
 /* --- c-ares on the loop --- */
 
-static void arm_timer(void);
-
 static void process(ares_socket_t read_fd, ares_socket_t write_fd)
 {
     ares_process_fd(dns.channel, read_fd, write_fd);
-    arm_timer();
+    sl_dns_arm();
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -56,7 +55,7 @@ static void on_timer(uv_timer_t *timer)
     process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
-static void arm_timer(void)
+void sl_dns_arm(void)
 {
     struct timeval room, *wait = ares_timeout(dns.channel, NULL, &room);
     if (!wait) {
@@ -110,22 +109,22 @@ static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writa
                   on_socket);
 }
 
-static bool start(void)
+ares_channel *sl_dns_channel(void)
 {
     if (dns.started)
-        return true;
+        return &dns.channel;
     struct ares_options options = {.timeout = 2000, .tries = 3};
     options.sock_state_cb = on_socket_state;
     if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
-        return false;
+        return NULL;
     if (ares_init_options(&dns.channel, &options,
                           ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) !=
         ARES_SUCCESS)
-        return false;
+        return NULL;
     uv_timer_init(sl_loop(), &dns.timer);
     uv_unref((uv_handle_t *)&dns.timer);
     dns.started = true;
-    return true;
+    return &dns.channel;
 }
 
 void sl_dns_close(void)
@@ -233,14 +232,15 @@ int sl_dns_resolve(const char *host, uint16_t port, uint64_t deadline_ms, struct
         set_port(ret, port);
         return SL_OK;
     }
-    if (!start())
+    ares_channel *channel = sl_dns_channel();
+    if (!channel)
         return sl_err_set(err, SL_CLOSED, "cannot resolve %s: the resolver does not start", host);
 
     struct query *query = SL_NEW(struct query);
     query->fiber = sl_fiber_self();
     struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    ares_getaddrinfo(dns.channel, host, NULL, &hints, on_answer, query);
-    arm_timer();
+    ares_getaddrinfo(*channel, host, NULL, &hints, on_answer, query);
+    sl_dns_arm();
 
     int rc = wait_for(query, deadline_ms);
     if (rc != SL_OK)
