@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/fiber.h"
+#include "mongo/cluster.h"
 #include "mongo/direct.h"
 #include "mongo/error.h"
 #include "mongo/fields.h"
+#include "mongo/srv.h"
 #include "mongo/stream.h"
 #include "mongo/uri.h"
 
@@ -32,7 +34,7 @@ struct client {
 };
 
 struct sl_mongo {
-    mongoc_uri_t *uri;
+    struct sl_cluster cluster;
     struct sl_tls *tls;  /* shared by all connections; NULL: plain */
     struct client *idle; /* the last used one first */
     unsigned count, max_clients;
@@ -70,15 +72,21 @@ static void start_driver(void)
 
 /* --- clients --- */
 
-static struct client *client_new(struct sl_mongo *mongo)
+/* NULL: err tells. */
+static struct client *client_new(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
 {
+    mongo->count++; /* others may come while DNS is asked */
+    if (sl_cluster_find(&mongo->cluster, deadline_ms, err) != SL_OK) {
+        mongo->count--;
+        sl_wake_one(&mongo->waiting);
+        return NULL;
+    }
     struct client *client = SL_NEW(struct client);
     client->link.tls = mongo->tls;
-    client->driver = mongoc_client_new_from_uri(mongo->uri);
+    client->driver = mongoc_client_new_from_uri(mongo->cluster.members);
     mongoc_client_set_error_api(client->driver, MONGOC_ERROR_API_VERSION_2);
     mongoc_client_set_stream_initiator(client->driver, sl_mongo_connect, &client->link);
     sl_mongo_hook(client->driver);
-    mongo->count++;
     return client;
 }
 
@@ -106,7 +114,8 @@ static bool available(const struct sl_mongo *mongo)
     return mongo->idle || mongo->count < mongo->max_clients;
 }
 
-/* NULL when none became free in time, or when cancelled: err tells. */
+/* NULL when none became free in time, when cancelled, or when the members are not known: err tells.
+ */
 static struct client *take_client(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
 {
     while (!available(mongo)) {
@@ -122,8 +131,8 @@ static struct client *take_client(struct sl_mongo *mongo, uint64_t deadline_ms, 
     struct client *client = mongo->idle;
     if (client)
         mongo->idle = client->next;
-    else
-        client = client_new(mongo);
+    else if (!(client = client_new(mongo, deadline_ms, err)))
+        return NULL;
     client->link.deadline_ms = deadline_ms;
     client->link.timed_out = client->link.cancelled = false;
     client->link.trouble = (struct sl_err){0};
@@ -139,6 +148,7 @@ static void give_client(struct sl_mongo *mongo, struct client *client, bool soun
     } else {
         client_free(mongo, client);
         drop_idle(mongo);
+        sl_cluster_doubt(&mongo->cluster);
     }
     sl_wake_one(&mongo->waiting);
 }
@@ -338,12 +348,11 @@ struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct s
             mongoc_uri_destroy(uri);
             return NULL;
         }
-        sl_mongo_uri_strip_tls(uri, sl_tls_subject(tls));
     }
     struct sl_mongo *mongo = SL_NEW(struct sl_mongo);
-    mongo->uri = uri;
-    mongo->tls = tls;
     mongo->socket_timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, -1);
+    mongo->tls = tls;
+    sl_cluster_init(&mongo->cluster, uri, sl_srv_is(settings->url), tls);
     mongo->max_clients = settings->max_clients > 0 ? (unsigned)settings->max_clients : 1;
     return mongo;
 }
@@ -353,7 +362,7 @@ void sl_mongo_free(struct sl_mongo *mongo)
     if (!mongo)
         return;
     drop_idle(mongo);
+    sl_cluster_done(&mongo->cluster);
     sl_tls_free(mongo->tls);
-    mongoc_uri_destroy(mongo->uri);
     free(mongo);
 }

@@ -18,8 +18,9 @@ struct sl_mongo_sent {
 
 /* Checks the settings, loads the TLS files that the URL names and prepares the pool; nothing is
  * contacted yet. Copies what it needs. NULL with SL_CONFIG for a file that cannot be used, or a URL
- * that is malformed or asks for what would block (mongodb+srv, GSSAPI, MONGODB-AWS) or would not
- * verify the server. */
+ * that is malformed or asks for what would block (GSSAPI, MONGODB-AWS) or would not verify the
+ * server. A cluster (mongodb+srv) is looked up in DNS when it is needed, and again after a failure.
+ */
 struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct sl_err *err);
 
 /* No command is running any more. Does not suspend. */

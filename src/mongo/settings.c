@@ -8,7 +8,8 @@ const struct sl_setting sl_mongo_table[] = {
      .kind = SL_SET_URL,
      .offset = FIELD(url),
      .required = true,
-     .help = "connection string of the replica set: mongodb://host:port/?replicaSet=rs0"},
+     .help = "connection string of the replica set: mongodb://host:port/?replicaSet=rs0, or "
+             "mongodb+srv://cluster/"},
     {.name = "database",
      .kind = SL_SET_TEXT,
      .offset = FIELD(database),
@@ -55,5 +56,5 @@ const struct sl_setting sl_mongo_table[] = {
      .minimum = 3600 * (int64_t)SL_SECOND_MS,
      .maximum = 3650 * SL_DAY_MS,
      .help = "how long a deletion is remembered, so that nothing older brings the document back"},
-    {0         },
+    {0},
 };

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "mongo/error.h"
 #include "mongo/settings.h"
+#include "mongo/srv.h"
 
 struct limit {
     const char *option;
@@ -68,27 +69,47 @@ static void set_defaults(mongoc_uri_t *uri)
     mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, true);
 }
 
-mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err)
+static mongoc_uri_t *parse(const char *text, bool tls, struct sl_err *err)
 {
-    if (strncasecmp(url, "mongodb+srv:", 12) == 0) {
-        sl_err_set(err, SL_CONFIG,
-                   "mongo.url: mongodb+srv is not supported: name the members instead, as in "
-                   "mongodb://host1:27017,host2:27017/?replicaSet=rs0&tls=true");
-        return NULL;
-    }
     bson_error_t error = {0};
-    mongoc_uri_t *uri = mongoc_uri_new_with_error(url, &error);
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(text, &error);
     if (!uri) {
         sl_mongo_mask(error.message);
         sl_err_set(err, SL_CONFIG, "mongo.url: %s", error.message);
         return NULL;
     }
+    if (tls && !mongoc_uri_has_option(uri, MONGOC_URI_TLS))
+        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true);
     if (check_tls(uri, err) != SL_OK || check_mechanism(uri, err) != SL_OK) {
         mongoc_uri_destroy(uri);
         return NULL;
     }
     set_defaults(uri);
     return uri;
+}
+
+mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err)
+{
+    if (!sl_srv_is(url))
+        return parse(url, false, err);
+    mongoc_uri_t *uri = NULL;
+    struct sl_buf plain;
+    sl_buf_init_secret(&plain);
+    if (sl_srv_plain(url, &plain, err) == SL_OK)
+        uri = parse(plain.data, true, err);
+    sl_buf_done(&plain);
+    return uri;
+}
+
+mongoc_uri_t *sl_mongo_uri_find(const mongoc_uri_t *uri, uint64_t deadline_ms, struct sl_err *err)
+{
+    mongoc_uri_t *found = NULL;
+    struct sl_buf text;
+    sl_buf_init_secret(&text);
+    if (sl_srv_find(mongoc_uri_get_string(uri), deadline_ms, &text, err) == SL_OK)
+        found = parse(text.data, true, err);
+    sl_buf_done(&text);
+    return found;
 }
 
 bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_options)

@@ -7,10 +7,15 @@
 #include "base/err.h"
 #include "loop/tls.h"
 
-/* Parses url and sets the defaults it leaves open: appName, time limits. Gives the URI
- * (mongoc_uri_destroy). NULL with SL_CONFIG for a URL that is malformed or asks for what is not
- * done here; no user or password reaches the message. */
+/* Parses url and sets the defaults it leaves open: appName, time limits; TLS with mongodb+srv://,
+ * whose cluster stands there as if it were a member. Gives the URI (mongoc_uri_destroy). NULL with
+ * SL_CONFIG for a URL that is malformed or asks for what is not done here; no user or password
+ * reaches the message. */
 mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err);
+
+/* The same with the members that DNS names now, for one that was made of mongodb+srv://. Suspends,
+ * at most until deadline_ms. NULL with SL_CLOSED, SL_TIMEOUT or SL_CANCELED. */
+mongoc_uri_t *sl_mongo_uri_find(const mongoc_uri_t *uri, uint64_t deadline_ms, struct sl_err *err);
 
 /* The URI's TLS files, as views into it; false when it does not ask for TLS. */
 bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_options);

@@ -130,15 +130,16 @@ static void test_urls(void **state)
         const char *url;
         const char *complaint; /* part of the message; NULL: taken */
     } rows[] = {
-        {"mongodb://127.0.0.1:1/?replicaSet=rs0",                       NULL                },
-        {"mongodb://u:p@a:1,b:2,[::1]:3/?tls=true&authSource=admin",    NULL                },
-        {"mongodb+srv://user:secret@cluster.example.com/",              "mongodb+srv is not"},
-        {"MONGODB+SRV://user:secret@cluster.example.com/",              "mongodb+srv is not"},
-        {"mongodb://user:secret@h/?authMechanism=GSSAPI",               "GSSAPI"            },
-        {"mongodb://h/?authMechanism=MONGODB-AWS&authSource=$external", "MONGODB-AWS"       },
-        {"mongodb://user:secret@h:port/",                               "mongo.url: "       },
-        {"http://user:secret@h/",                                       "mongo.url: "       },
-        {"",                                                            "mongo.url: "       },
+        {"mongodb://127.0.0.1:1/?replicaSet=rs0",                       NULL            },
+        {"mongodb://u:p@a:1,b:2,[::1]:3/?tls=true&authSource=admin",    NULL            },
+        {"mongodb+srv://user:secret@cluster.example.com/",              NULL            },
+        {"mongodb+srv://user:secret@cluster.example.com:27017/",        "without a port"},
+        {"mongodb+srv://cluster.example.com/?tlsInsecure=true",         "tlsinsecure"   },
+        {"mongodb://user:secret@h/?authMechanism=GSSAPI",               "GSSAPI"        },
+        {"mongodb://h/?authMechanism=MONGODB-AWS&authSource=$external", "MONGODB-AWS"   },
+        {"mongodb://user:secret@h:port/",                               "mongo.url: "   },
+        {"http://user:secret@h/",                                       "mongo.url: "   },
+        {"",                                                            "mongo.url: "   },
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
