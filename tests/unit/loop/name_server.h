@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
-#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -17,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <ares.h>
+#include "loop/dns_own.h"
 
 struct dns_row {
     const char *name; /* NULL: the end */
@@ -175,17 +174,13 @@ static void *dns_serve(void *arg)
     }
 }
 
-/* The program's own function comes before the library's. */
-int ares_init_options(ares_channel *ret_channel, struct ares_options *options, int mask)
+/* The loop's resolver asks it and nobody else. */
+static int dns_server_rule(void)
 {
     char server[32];
-    union {
-        void *symbol;
-        int (*call)(ares_channel *, struct ares_options *, int);
-    } library = {.symbol = dlsym(RTLD_NEXT, "ares_init_options")};
-    int status = library.call(ret_channel, options, mask);
     snprintf(server, sizeof server, "127.0.0.1:%u", (unsigned)dns_server.port);
-    return status == ARES_SUCCESS ? ares_set_servers_ports_csv(*ret_channel, server) : status;
+    ares_channel *channel = sl_dns_channel();
+    return channel ? ares_set_servers_ports_csv(*channel, server) : -1;
 }
 
 /* A cmocka setup for the group, and its teardown. */
@@ -210,7 +205,7 @@ static inline int dns_server_start(void **state)
     dns_server.port = ntohs(address.sin_port);
     if (pipe(dns_server.quit))
         return -1;
-    return pthread_create(&dns_server.thread, NULL, dns_serve, NULL);
+    return pthread_create(&dns_server.thread, NULL, dns_serve, NULL) || dns_server_rule();
 }
 
 static inline int dns_server_stop(void **state)
