@@ -57,7 +57,7 @@ class NameServer:
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True)
         if records := self.records.get((name, question.rdtype.name)):
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype, *records))
+            answer.answer.append(dns.rrset.from_text(question.name, 0, "IN", question.rdtype, *records))
         elif not any(known == name for known, _type in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         answer.flags |= dns.flags.AA

@@ -67,7 +67,7 @@ static void dns_put_row(struct dns_message *out, const struct dns_row *row)
     dns_put16(out, 0xc00c); /* the name of the question */
     dns_put16(out, (unsigned)row->type);
     dns_put16(out, ns_c_in);
-    dns_put(out, (uint8_t[]){0, 0, 0, 60}, 4);
+    dns_put(out, (uint8_t[4]){0}, 4); /* to live: newer c-ares would keep it */
     size_t length_at = out->size;
     dns_put16(out, 0);
     if (row->type == ns_t_a) {
