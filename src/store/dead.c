@@ -21,23 +21,36 @@ static int make_index(struct sl_store *store, struct sl_err *err)
     return rc;
 }
 
+/* A key that was refused twice in one run has one letter, that of its newest version: replaying an
+ * older one would lose the newer. */
+static void append_unless_newer(bson_t *update, const bson_t *letter, int64_t version)
+{
+    BCON_APPEND(update, "u", "[", "{", "$replaceWith", "{", "$cond", "[", "{", "$gt", "[", "{",
+                "$ifNull", "[", BCON_UTF8("$v"), BCON_INT64(-1), "]", "}", BCON_INT64(version), "]",
+                "}", BCON_UTF8("$$ROOT"), "{", "$literal", BCON_DOCUMENT(letter), "}", "]", "}",
+                "}", "]");
+}
+
 /* Appends the update that stores one letter, or stores it again. */
 static void append_letter(bson_t *updates, uint32_t index, const struct sl_origin *origin,
                           const struct sl_dead *dead, enum sl_dead_form form, int64_t at_ms)
 {
     const char *key;
     char buffer[16];
-    bson_t update, query, letter;
+    bson_t update, query, letter = BSON_INITIALIZER;
+    sl_dead_to_document(origin, dead, form, at_ms, &letter);
     bson_uint32_to_string(index, &key, buffer, sizeof buffer);
     bson_append_document_begin(updates, key, -1, &update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
     sl_dead_append_id(&query, "_id", origin, dead);
     bson_append_document_end(&update, &query);
-    BSON_APPEND_DOCUMENT_BEGIN(&update, "u", &letter);
-    sl_dead_to_document(origin, dead, form, at_ms, &letter);
-    bson_append_document_end(&update, &letter);
+    if (dead->versioned)
+        append_unless_newer(&update, &letter, dead->version);
+    else
+        BSON_APPEND_DOCUMENT(&update, "u", &letter);
     BSON_APPEND_BOOL(&update, "upsert", true);
     bson_append_document_end(updates, &update);
+    bson_destroy(&letter);
 }
 
 /* One command with as many letters as fit. *ret_sent tells how many. */

@@ -248,6 +248,22 @@ def test_the_newest_version_wins_in_any_order(workspace):
     books.check_all(workspace)
 
 
+def test_of_two_refused_versions_of_a_key_the_newer_one_is_replayed(workspace):
+    workspace.db.create_collection("things", validator={"count": {"$lt": 900}})
+    scene = Scene(workspace, {"things": {**FEED, "version": "rev", "run_span": "60s"}})  # one run
+    poster, letters = scene.poster(), workspace.state["dead"]
+    refused = scene.sluice.metrics
+    for number, rev in enumerate((5, 3), 1):
+        poster.accepted({"id": "a", "rev": rev, "count": 1000 + rev})
+        wait_until(lambda: refused().get("sluice_rows_total", feed="things", stage="dead") >= number, 20, "its letter")
+    assert [one["v"] for one in letters.find()] == [5]
+    workspace.db.command("collMod", "things", validator={})
+    replay = scene.sluice.command("dead", "replay", "--all")
+    assert replay.returncode == 0, replay.stderr
+    assert letters.count_documents({}) == 0
+    scene.wait_documents({"a": {"id": "a", "rev": 5, "count": 1005}})
+
+
 def test_the_last_to_arrive_wins_without_a_version(workspace):
     scene = Scene(workspace)
     poster = scene.poster()

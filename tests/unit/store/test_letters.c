@@ -100,6 +100,54 @@ static void test_find(void **state)
     live(do_find);
 }
 
+/* --- one key, several versions --- */
+
+static void do_newest(struct sl_mongo *mongo)
+{
+    static const struct {
+        int64_t version, wanted; /* kept afterwards */
+    } rows[] = {
+        {5, 5},
+        {3, 5},
+        {5, 5},
+        {7, 7},
+        {6, 7},
+    };
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    struct sl_arena arena;
+    sl_arena_init(&arena, 4096);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_letter letters[2];
+        unsigned count = 0;
+        bson_t *row = BCON_NEW("rev", BCON_INT64(rows[i].version), "$price", BCON_UTF8("$v"));
+        struct sl_dead dead = {
+            .code = "refused",
+            .id = sl_str_of("a"),
+            .row_is_bson = true,
+            .row = {(const char *)bson_get_data(row), row->len},
+            .versioned = true,
+            .version = rows[i].version
+        };
+        put(state, &dead);
+        EXPECT_OK(state->type->letters_find(state, &(struct sl_letter_filter){0}, NULL, false,
+                                            false, 2, &arena, letters, &count, &err),
+                  &err);
+        EXPECT_INT(count, 1);
+        EXPECT_INT(letters[0].version, rows[i].wanted);
+        EXPECT(letters[0].form == SL_ROW_COLUMNS || letters[0].form == SL_ROW_BYTES);
+        bson_destroy(row);
+    }
+    sl_arena_done(&arena);
+    state->type->close(state);
+}
+
+static void test_newest(void **state)
+{
+    (void)state;
+    live(do_newest);
+}
+
 /* --- removing --- */
 
 static void do_remove(struct sl_mongo *mongo)
@@ -159,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_newest),
         cmocka_unit_test(test_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
