@@ -73,11 +73,34 @@ static void check_pages(const struct sl_config *config, struct sl_problems *prob
     }
 }
 
+/* What this process publishes, appliers must read: most likely they have the same configuration. */
+static void check_message(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    const struct sl_config_limits *limits = &config->limits;
+    uint64_t most = settings->broker.max_message_bytes;
+    bool by_row = limits->max_row_bytes > limits->batch_bytes;
+    uint64_t least = by_row ? limits->max_row_bytes : limits->batch_bytes;
+    struct sl_json_place at = sl_config_place(config->json, "broker.max_message", 0);
+    if (most < least)
+        sl_problem_error(
+            problems, at.line, at.column,
+            "broker.max_message is smaller than limits.%s: messages that are made here "
+            "could not be read",
+            by_row ? "max_row" : "batch_bytes");
+    else if (most < 2 * least)
+        sl_problem_warning(problems, at.line, at.column,
+                           "broker.max_message is less than twice limits.%s: as JSON a row takes "
+                           "more bytes than here, and what is larger cannot be read",
+                           by_row ? "max_row" : "batch_bytes");
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     const struct sl_settings *settings = config->settings;
     check_alerts(config, &settings->alerts, problems);
     check_pages(config, problems);
+    check_message(config, problems);
 }
 
 const struct sl_config_shape sl_registry_shape = {

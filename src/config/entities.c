@@ -144,6 +144,18 @@ static void read_entity(struct sl_entity_config *entity, const struct sl_json *m
     read_rest(entity, member, &where, true, problems);
 }
 
+/* Both, and what is counted, make the id of a message. Source: a short string of AMQP 0-9-1 has 255
+ * bytes. */
+static void check_length(const struct sl_feed_config *feed, const struct sl_entity_config *entity,
+                         struct sl_problems *problems)
+{
+    enum { COUNTED_BYTES = 35 };
+    if (strlen(feed->name) + strlen(entity->route) > 255 - COUNTED_BYTES)
+        sl_problem_error(problems, entity->line, entity->column,
+                         "feed '%s': its name and \"%s\" are longer than %d bytes together",
+                         feed->name, entity->name, 255 - COUNTED_BYTES);
+}
+
 struct sl_entity_config *sl_config_make_entity(struct sl_feed_config *feed)
 {
     feed->entities = sl_calloc(1, sizeof feed->entities[0]);
@@ -166,6 +178,7 @@ void sl_config_check_entity(struct sl_feed_config *feed, const struct sl_json *o
     if (wrong && type->entity_name) /* else it is the feed's name, which was judged */
         sl_problem_error(problems, feed->line, feed->column, "feeds.%s: the name \"%.60s\" %s",
                          feed->name, name, wrong);
+    check_length(feed, entity, problems);
     read_rest(entity, object, where, type->keyed, problems);
 }
 
@@ -199,6 +212,8 @@ void sl_config_read_entities(struct sl_feed_config *feed, const struct sl_json *
     feed->entities = sl_calloc(map->count, sizeof feed->entities[0]);
     for (const struct sl_json *member = map->first; member; member = member->next)
         read_entity(&feed->entities[feed->entity_count++], member, &where, problems);
+    for (size_t i = 0; i < feed->entity_count; i++)
+        check_length(feed, &feed->entities[i], problems);
     check_routes(feed, &where, problems);
 }
 

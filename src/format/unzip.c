@@ -185,7 +185,7 @@ static int open_archive(struct sl_unzip *unzip, struct sl_err *err)
 static int too_large(struct sl_unzip *unzip, struct sl_err *err)
 {
     unzip->ended = true;
-    return sl_err_set(err, SL_REJECTED, "the package inflates to more than %llu bytes",
+    return sl_err_set(err, SL_CONFIG, "the package inflates to more than %llu bytes",
                       (unsigned long long)unzip->max_inflated);
 }
 

@@ -30,7 +30,7 @@ struct sl_unzip_entry {
     int64_t size_bytes; /* inflated; -1 when the package tells only afterwards */
 };
 
-/* Reads a zip front to back. At most max_inflated_bytes come out in all; more is SL_REJECTED. */
+/* Reads a zip front to back. At most max_inflated_bytes come out in all; more is SL_CONFIG. */
 struct sl_unzip *sl_unzip_new(sl_unzip_read_fn read, void *ctx, uint64_t max_inflated_bytes);
 
 /* Reads a zip of size_bytes by its directory; entries come in the order of their place in the file.

@@ -12,6 +12,7 @@ enum {
     LEDGER_POLL_MIN_MS = 50,
     LEDGER_POLL_MAX_MS = 2000,
     HELD_MAX_MS = 24 * 3600 * 1000, /* that a ledger is waited for because nobody applies */
+    DOUBLINGS_MAX = 5,              /* of the deadline, for a cause that does not go away */
 };
 
 static void count_end(const struct sl_dmf *dmf, const char *how)
@@ -104,21 +105,63 @@ static void log_done(const struct sl_dmf *dmf, const struct sl_ledger_sum *sum)
            SL_N("ms", sl_wall_ms() - dmf->run.created_ms));
 }
 
-static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
+/* A full export that brought all brings what was lost, too. */
+static int heal(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    bool partial = dmf->run.error[0]; /* a full export with rows missing heals nothing */
-    int rc = SL_OK;
-    if (dmf->run.full && !partial)
-        rc = sl_dmf_refused(
+    char reason[SL_ERR_TEXT_BYTES], why[SL_ERR_TEXT_BYTES];
+    int rc = state->type->suspect_get(state, dmf->feed->name, reason, err);
+    if (rc != SL_OK)
+        return rc == SL_NOTFOUND ? SL_OK : rc;
+    rc = sl_dmf_find_absent(dmf, why, err);
+    if (rc != SL_OK)
+        return rc;
+    if (!why[0])
+        return sl_dmf_refused(
             dmf, state->type->suspect_set(state, dmf->feed->name, NULL, dmf->epoch, err));
+    snprintf(dmf->run.error, sizeof dmf->run.error, "%s", why);
+    sl_log(SL_ERROR, "full export heals nothing", SL_T("feed", dmf->feed->name),
+           SL_T("run", dmf->run.id), SL_T("error", why));
+    dmf->env.alerter->raise(SL_ALERT_NOTICE, dmf->feed->name, "full export heals nothing", why);
+    return SL_OK;
+}
+
+static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
+{
+    int rc = SL_OK;
+    if (dmf->run.full && !dmf->run.error[0])
+        rc = heal(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
     if (rc == SL_OK) {
-        dmf->failures = dmf->run.full && partial ? dmf->failures + 1 : 0;
+        bool in_vain = dmf->run.full && dmf->run.error[0];
+        dmf->failures = in_vain ? dmf->failures + 1 : 0;
         log_done(dmf, sum);
     }
     return rc;
+}
+
+static int publish_again(struct sl_dmf *dmf, uint32_t batches, struct sl_err *err)
+{
+    char told[600];
+    sl_log(SL_WARN, "ledger does not close, publishing again", SL_T("feed", dmf->feed->name),
+           SL_T("run", dmf->run.id), SL_N("batches", batches));
+    if (dmf->unclosed++) {
+        snprintf(
+            told, sizeof told,
+            "The rows of run %s of feed %s are published and not applied, again and again: are "
+            "its messages set aside as unreadable, or do appliers not know the feed?",
+            dmf->run.id, dmf->feed->name);
+        dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "ledger does not close",
+                                told);
+    }
+    return sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
+}
+
+static uint64_t deadline_ms(const struct sl_dmf *dmf)
+{
+    unsigned doublings = dmf->unclosed < DOUBLINGS_MAX ? dmf->unclosed : DOUBLINGS_MAX;
+    return dmf->settings->ledger_deadline_ms << doublings;
 }
 
 int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
@@ -138,16 +181,13 @@ int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
             seen = sum.batches;
             moved_ms = sl_loop_now_ms();
         }
-        bool late = sl_loop_now_ms() - moved_ms >= dmf->settings->ledger_deadline_ms;
+        bool late = sl_loop_now_ms() - moved_ms >= deadline_ms(dmf);
         if (late && sl_loop_now_ms() - begun_ms < HELD_MAX_MS &&
             sl_sink_stands(dmf->env.sink, dmf->feed->name, !held)) {
             moved_ms = sl_loop_now_ms(); /* its batches are safe there */
             held = true;
         } else if (late) {
-            sl_log(SL_WARN, "ledger does not close, publishing again",
-                   SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
-                   SL_N("batches", sum.batches));
-            return sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
+            return publish_again(dmf, sum.batches, err);
         }
         if (sl_fiber_sleep(pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");

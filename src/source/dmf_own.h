@@ -7,6 +7,7 @@
  *   dmf_runner.c   the journaled state machine that moves a run on
  *   dmf_end.c      how a run ends: failed, or done when the ledger has closed
  *   dmf_package.c  a package's files, one after the other, into batches
+ *   dmf_absent.c   entities that a package lacks
  *   dmf_file.c     one file's bytes into rows
  *   dmf_rows.c     rows into records
  *   dmf_blob.c     the package's bytes
@@ -39,6 +40,7 @@ struct sl_dmf {
     bool unanswered;   /* an export may have started under an id that nobody was told of */
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
+    unsigned unclosed; /* attempts of this run whose ledger did not close */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
     bool refresh_told;       /* the state may know of a refresh */
@@ -130,6 +132,20 @@ int sl_dmf_refresh(struct sl_dmf *dmf, bool *ret_full, bool *ret_moved, struct s
 /* dmf_refresh.c: in place of a package: deletes what the run's full export did not bring, as
  * sl_dmf_stream does with rows. */
 int sl_dmf_sweep(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_absent.c: SL_CONFIG when the feed's first package lacks an entity and has one that nobody
+ * configured (stranger; "": none). present: of the feed's entities, whether it was named or had a
+ * file. */
+int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, const char *stranger,
+                       struct sl_err *err);
+
+/* dmf_absent.c: the feed's first run takes entities that were configured since its export, whose
+ * package waits for a name that was corrected. */
+int sl_dmf_adopt_entities(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_absent.c: why the full export that was read cannot have been whole: it brought nothing of an
+ * entity that has documents; "" when it may have been. */
+int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err);
 
 /* dmf_package.c: waits until every batch of the present attempt is safe. SL_CLOSED: one came back.
  */

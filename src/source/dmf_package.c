@@ -1,5 +1,6 @@
 /* A package's files, one after the other, into batches: directory and manifest first (by ranges),
  * then the whole package from its beginning, unzipped and parsed as it comes. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ struct package {
     struct sl_err read_error; /* of the blob, seen through the unzipper */
     struct sl_manifest manifest;
     bool has_manifest;
+    bool present[SL_RUN_ENTITIES_MAX]; /* of the feed's entities */
+    char stranger[SL_NAME_MAX];        /* an entity that the configuration does not name */
 };
 
 /* --- bytes for the unzipper --- */
@@ -38,9 +41,16 @@ static int seek(void *ctx, int64_t offset)
     return 0;
 }
 
-/* The unzipper only knows that its input failed; the blob knows why. */
+/* The unzipper only knows that its input failed, or that there is too much of it. */
 static int explain(const struct package *package, int rc, struct sl_err *err)
 {
+    if (rc == SL_CONFIG && !err->retry_after_ms) {
+        sl_err_set(err, rc,
+                   "it inflates to more than max_package of the feed, %" PRIu64
+                   " bytes: raise that, and start again; the environment keeps it for seven days",
+                   package->dmf->settings->max_package_bytes);
+        err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
+    }
     if (rc != SL_CLOSED || package->read_error.code == SL_OK)
         return rc;
     *err = package->read_error;
@@ -154,6 +164,23 @@ static int entity_of(const struct package *package, const char *file)
     return -1;
 }
 
+/* What is in the manifest was exported, whether it has a file or not. */
+static void note_named(struct package *package)
+{
+    const struct sl_feed_config *feed = package->dmf->feed;
+    for (uint32_t i = 0; package->has_manifest && i < package->manifest.count; i++)
+        for (size_t k = 0; k < feed->entity_count; k++)
+            if (!strcasecmp(package->manifest.entities[i].entity_name, feed->entities[k].name))
+                package->present[k] = true;
+}
+
+static void note_stranger(struct package *package, const char *file)
+{
+    const char *name = entity_name_of(package, file), *end = strrchr(file, '.');
+    if (!package->stranger[0] && (name || (end && !strcasecmp(end, ".csv"))))
+        snprintf(package->stranger, sizeof package->stranger, "%s", name ? name : file);
+}
+
 static bool is_package_file(const char *file)
 {
     return !strcasecmp(file, "Manifest.xml") || !strcasecmp(file, "PackageHeader.xml");
@@ -221,6 +248,10 @@ static int take_entry(struct package *package, struct sl_unzip *unzip,
 {
     struct sl_dmf *dmf = package->dmf;
     int index = entity_of(package, entry->name);
+    if (index < 0)
+        note_stranger(package, entry->name);
+    else
+        package->present[index] = true;
     const char *why =
         index < 0 ? "the configuration does not name it" : why_passed_over(dmf, index, entry);
     if (why) {
@@ -296,6 +327,9 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
         rc = look_inside(&package, err);
     if (rc == SL_OK)
         rc = take_all(&package, err);
+    note_named(&package);
+    if (rc == SL_OK)
+        rc = sl_dmf_check_names(dmf, package.present, package.stranger, err);
     if (rc == SL_OK)
         rc = sl_dmf_wait_committed(dmf, err);
     else

@@ -19,6 +19,13 @@ static int64_t due_after_failure(const struct sl_dmf *dmf)
     return sl_wall_ms() + (int64_t)sl_backoff_after(dmf->failures, AGAIN_MIN_MS, AGAIN_MAX_MS);
 }
 
+/* A moment that was journaled before the clock was set back must not be waited for. */
+static int64_t past(int64_t wall_ms)
+{
+    int64_t now_ms = sl_wall_ms();
+    return wall_ms < now_ms ? wall_ms : now_ms;
+}
+
 static int64_t due(const struct sl_dmf *dmf, bool heal)
 {
     const struct sl_schedule *schedule = &dmf->feed->schedule;
@@ -28,8 +35,8 @@ static int64_t due(const struct sl_dmf *dmf, bool heal)
     if (heal)
         return sl_wall_ms();
     if (dmf->run.number)
-        return sl_schedule_next(schedule, dmf->run.created_ms);
-    return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, dmf->since_ms);
+        return sl_schedule_next(schedule, past(dmf->run.created_ms));
+    return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, past(dmf->since_ms));
 }
 
 /* In pieces, since the wall clock may be set meanwhile. They end for all feeds in the same turn of
@@ -40,9 +47,11 @@ static uint64_t next_look_ms(uint64_t left_ms)
     return due_ms < beat_ms ? due_ms : beat_ms;
 }
 
-/* SL_END: there is something to do before it is due. */
+/* SL_END: there is something to do before it is due, or it is due at another time, since the clock
+ * was set back. */
 static int wait_until(struct sl_dmf *dmf, int64_t due_ms, struct sl_err *err)
 {
+    int64_t begun_ms = sl_wall_ms();
     dmf->next_run_ms = due_ms;
     for (;;) {
         int64_t left_ms = dmf->next_run_ms - sl_wall_ms();
@@ -52,7 +61,7 @@ static int wait_until(struct sl_dmf *dmf, int64_t due_ms, struct sl_err *err)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         if (!sl_dmf_owns(dmf))
             return sl_err_set(err, SL_THROTTLED, "the feed has another owner now");
-        if (dmf->refresh_told || sl_dmf_must_give(dmf))
+        if (dmf->refresh_told || sl_dmf_must_give(dmf) || sl_wall_ms() < begun_ms)
             return SL_END;
     }
     dmf->next_run_ms = 0;
@@ -98,7 +107,7 @@ int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err
     if (rc != SL_OK)
         return rc;
     dmf->run = *run;
-    dmf->broken = 0;
+    dmf->broken = dmf->unclosed = 0;
     return SL_OK;
 }
 

@@ -14,7 +14,6 @@
 enum {
     ROW_MAX = (1 << SL_VERSION_ROW_BITS) - 1,
     RAW_BYTES = SL_SIZE(64 * 1024, 64), /* how much of a bad row is kept */
-    MISFIT_PAUSE_MS = 5 * 60 * 1000,
 };
 
 struct column {
@@ -76,8 +75,8 @@ static int missing(const struct sl_rows *rows, const char *column, const char *r
                "file '%s' has no column '%s', which the configuration names as %s of entity '%s'; "
                "correct the configuration or the data project, and start again",
                rows->file, column, role, rows->entity->name);
-    if (err) /* the same package will say the same, until somebody acts */
-        err->retry_after_ms = MISFIT_PAUSE_MS;
+    if (err)
+        err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
     return SL_CONFIG;
 }
 

@@ -8,6 +8,9 @@
 #include "flow/batcher.h"
 #include "format/csv.h"
 
+/* After what stays wrong until somebody acts: the same package will say the same. */
+enum { SL_DMF_MISFIT_PAUSE_MS = 5 * 60 * 1000 };
+
 struct sl_rows;
 
 /* file lives as long as the result. counter is the version base of this run. */

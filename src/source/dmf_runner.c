@@ -24,10 +24,13 @@ enum {
     PACKAGE_LIFE_MS = 8 * 24 * 3600 * 1000, /* the environment keeps it for 7 days */
 };
 
-static uint64_t age_ms(const struct sl_dmf *dmf)
+/* Of the run's state. It begins anew when the clock was set back behind it. */
+static uint64_t age_ms(struct sl_dmf *dmf)
 {
-    int64_t age = sl_wall_ms() - dmf->run.state_ms;
-    return age > 0 ? (uint64_t)age : 0;
+    int64_t now_ms = sl_wall_ms();
+    if (now_ms < dmf->run.state_ms)
+        dmf->run.state_ms = now_ms;
+    return (uint64_t)(now_ms - dmf->run.state_ms);
 }
 
 /* Waits longer each time. */
@@ -78,7 +81,7 @@ static int accepted(struct sl_dmf *dmf, struct sl_err *err)
 
 /* The environment does not tell, and in no words that are known: after such a time it never will,
  * and changes may be lost. */
-static bool is_refused_for_good(const struct sl_dmf *dmf, int rc)
+static bool is_refused_for_good(struct sl_dmf *dmf, int rc)
 {
     return rc == SL_REJECTED && age_ms(dmf) >= dmf->settings->execution_deadline_ms;
 }
@@ -341,7 +344,9 @@ static int begin_attempt(struct sl_dmf *dmf, struct sl_err *err)
 
 static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
 {
-    int rc = begin_attempt(dmf, err);
+    int rc = sl_dmf_adopt_entities(dmf, err);
+    if (rc == SL_OK)
+        rc = begin_attempt(dmf, err);
     if (rc != SL_OK)
         return rc;
     rc = sl_dmf_stream(dmf, err);

@@ -139,6 +139,8 @@ def test_the_packages_in_the_readme_are_fine(tmp_path):
      'cannot be compared'),
     ('"table": "contact"', '"tabel": "contact"',
      'unknown key "tabel" in feeds.contacts: did you mean "table"?'),
+    ('"broker": {', '"limits": {"max_row": "4MiB"}, "broker": {"max_message": "3MiB", ',
+     'broker.max_message is smaller than limits.max_row: messages that are made here could not be read'),
     ('"key": "order_id",', '', 'missing key "key" in feeds.orders'),
     ('"listen": "0.0.0.0:8443",\n      "token"', '"listen": "127.0.0.1:8443",\n      "token"',
      'sources.posts.listen has the port of sources.hook ("0.0.0.0:8443")'),
@@ -162,6 +164,16 @@ def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
     assert result.stdout == ""
     assert (f'sluice.jsonc:{line}:11: unknown key "collecton" in feeds.vendors.entities.'
             '"Vendors V3": did you mean "collection"?\n') in result.stderr
+
+
+def test_names_that_make_no_message_id_are_refused(tmp_path):
+    text = json.dumps(EXAMPLE).replace('"vendors":', f'"{"f" * 120}":').replace('"Vendors V3"', f'"{"e" * 101}"')
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert result.returncode == 1
+    assert f"feed '{'f' * 120}': its name and \"{'e' * 101}\" are longer than 220 bytes together" in result.stderr
+    write(tmp_path, text.replace("e" * 101, "e" * 100))
+    assert sluice("check", cwd=tmp_path, FNO_SECRET="s").returncode == 0
 
 
 def test_run_refuses_what_check_refuses(tmp_path):

@@ -1,0 +1,86 @@
+"""Entities that the configuration names and a package lacks: a name that is misspelt, a data project that
+does not have them, a package that is larger than it may be. Nothing of it may pass for "no changes"."""
+
+from books import check_run
+from feeds import (CUSTOMERS, VENDORS, add_records, change_records, configure, entity, feed, make_project,
+                   runs, trouble, wait_run)
+from mailbox import Mailbox
+from process import wait_until
+from truth import differences, documents
+
+
+def is_right(sim, workspace, label, collection):
+    return not differences(workspace.db[collection], documents(sim, label))
+
+
+def wait_complaint(sluice, *words):
+    return sluice.wait_for(lambda: all(word in trouble(sluice) for word in words), 30, " ".join(words))
+
+
+def correct(sluice, workspace, sim, one):
+    """The configuration is corrected, and sluice started again."""
+    assert sluice.stop() == 0
+    sluice.config = {**configure(workspace, sim, {"vendors": one}), "ops": sluice.config["ops"]}
+    sluice.write_config()
+    sluice.start(30)
+
+
+def test_a_misspelt_entity_stops_the_first_run_and_its_package_is_kept(sim, workspace):
+    add_records(sim, 30)
+    make_project(sim)
+    one = feed(sim)
+    wrong = {**one, "entities": {"Vendor V3": one["entities"][VENDORS]}}
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": wrong}))
+    wait_complaint(sluice, "no entity 'Vendor V3'", "'Vendors V3'", "correct the name under entities")
+    assert [one["state"] for one in runs(workspace)] == ["streaming"]
+    correct(sluice, workspace, sim, one)
+    done = wait_run(sluice, workspace)
+    assert check_run(workspace, done)["read"] == 30
+    assert is_right(sim, workspace, VENDORS, "vendors")
+
+
+def test_entities_that_nobody_wants_are_passed_over_when_all_that_are_wanted_are_there(sim, workspace):
+    for label in (VENDORS, CUSTOMERS):
+        add_records(sim, 20, label)
+    make_project(sim, labels=(CUSTOMERS, VENDORS))
+    sluice = workspace.sluice(configure(workspace, sim))
+    assert check_run(workspace, wait_run(sluice, workspace))["read"] == 20
+    change_records(sim, 3, CUSTOMERS)  # a package without a row that is wanted: no changes
+    assert check_run(workspace, wait_run(sluice, workspace, 3))["read"] == 0
+    assert is_right(sim, workspace, VENDORS, "vendors")
+
+
+def test_a_full_export_without_an_entity_heals_nothing(sim, workspace):
+    for label in (VENDORS, CUSTOMERS):
+        add_records(sim, 30, label)
+    make_project(sim, labels=(VENDORS, CUSTOMERS))
+    make_project(sim, "VendorsFull", labels=(VENDORS,), mode="full")  # customers were forgotten here
+    one = feed(sim, full_definition_group="VendorsFull")
+    one["entities"][CUSTOMERS] = entity(sim, CUSTOMERS, "customers")
+    with Mailbox() as mailbox:
+        sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}, alerts=mailbox.alerts()))
+        wait_run(sluice, workspace)
+        sim.post("switches", {"project": "Vendors", "final_status": "Failed", "fail_next": 1,
+                              "failed_moves_watermark": True})
+        change_records(sim, 10, CUSTOMERS)
+        full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")[0]
+        assert "no rows of entity 'Customers V3', of which 30 documents are stored" in full["error"]
+        assert "is the entity in VendorsFull?" in full["error"]
+        assert "suspect" in workspace.state["feeds"].find_one({"_id": "vendors"})
+        wait_until(lambda: any("Customers V3" in mail.get_content() or "heals nothing" in mail["Subject"]
+                               for mail in mailbox.mails), 20, "a mail")
+        make_project(sim, "VendorsFull", labels=(VENDORS, CUSTOMERS), mode="full")
+        sluice.wait_for(lambda: "suspect" not in workspace.state["feeds"].find_one({"_id": "vendors"}), 60,
+                        "no suspicion")
+    assert is_right(sim, workspace, CUSTOMERS, "customers")
+
+
+def test_a_package_larger_than_allowed_is_kept_until_it_is_allowed(sim, workspace):
+    add_records(sim, 3000)
+    make_project(sim)
+    one = feed(sim, max_package="256KiB")
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}))
+    wait_complaint(sluice, "more than max_package of the feed, 262144 bytes", "raise that")
+    correct(sluice, workspace, sim, {**one, "max_package": "1GiB"})
+    assert check_run(workspace, wait_run(sluice, workspace))["read"] == 3000
+    assert is_right(sim, workspace, VENDORS, "vendors")
