@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,20 +58,43 @@ static void as_text(struct sl_buf *line, enum sl_level level, const char *messag
     sl_buf_add_char(line, '\n');
 }
 
+static void form(struct sl_buf *line, bool readable, enum sl_level level, const char *message,
+                 const struct sl_field *fields)
+{
+    if (readable)
+        as_text(line, level, message, fields);
+    else
+        as_json(line, level, message, fields);
+}
+
+/* Whoever reads the log may stand still, and would stop the loop once the pipe is full. */
+static bool would_block(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 0;
+}
+
 void sl_log_write(enum sl_level level, const char *message, const struct sl_field *fields)
 {
     static int terminal = -1;
+    static uint64_t dropped;
     if (level < least)
         return;
+    if (would_block()) {
+        dropped++;
+        return;
+    }
     if (terminal < 0)
         terminal = isatty(STDERR_FILENO);
 
     struct sl_buf line;
     sl_buf_init(&line);
-    if (chosen == SL_LOG_TEXT || (chosen == SL_LOG_AUTO && terminal))
-        as_text(&line, level, message, fields);
-    else
-        as_json(&line, level, message, fields);
+    bool readable = chosen == SL_LOG_TEXT || (chosen == SL_LOG_AUTO && terminal);
+    if (dropped)
+        form(&line, readable, SL_WARN, "lines of the log are lost: nobody read it",
+             (const struct sl_field[]){SL_N("lines", dropped), {0}});
+    dropped = 0;
+    form(&line, readable, level, message, fields);
     /* One write a line, so that lines of several processes do not mix. */
     ssize_t written = write(STDERR_FILENO, line.data, line.length);
     (void)written; /* a log that cannot be written has nowhere to complain */

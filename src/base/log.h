@@ -19,7 +19,9 @@ struct sl_field {
 #define SL_T(name, text) ((struct sl_field){name, sl_log_text(text), 0})
 #define SL_N(name, number) ((struct sl_field){name, NULL, (int64_t)(number)})
 
-/* sl_log(SL_INFO, "package published", SL_T("feed", feed), SL_N("rows", rows)); never suspends. */
+/* sl_log(SL_INFO, "package published", SL_T("feed", feed), SL_N("rows", rows)); never suspends, and
+ * never waits: while nobody reads a pipe that is full, lines are lost, and the next one says how
+ * many. */
 #define sl_log(level, message, ...)                                                                \
     sl_log_write(level, message, &((const struct sl_field[]){{0}, ##__VA_ARGS__, {0}})[1])
 

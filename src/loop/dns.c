@@ -6,15 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "loop/dns_own.h"
 #include "loop/fiber.h"
 
-enum { CACHE_SIZE = 32, TTL_MAX_S = 60, SOCKETS_MAX = 16 };
+static const char CONF[] = "/etc/resolv.conf";
+
+enum {
+    CACHE_SIZE = 32,
+    TTL_MAX_S = 60,
+    SOCKETS_MAX = 16,
+    SERVER_MS = 500, /* then the next server is asked: a connection may take 2 s in all */
+    ROUNDS = 4,      /* each with twice the patience */
+};
 
 struct cached {
-    char host[256];
+    char host[SL_HOST_BYTES];
     uint64_t until_ms;
     struct sl_addresses addresses;
 };
@@ -25,6 +34,7 @@ struct socket_watch {
 };
 
 struct query {
+    char host[SL_HOST_BYTES];
     struct sl_fiber *fiber; /* NULL: nobody waits any more */
     bool done;
     int status;
@@ -35,6 +45,7 @@ struct query {
 static struct {
     ares_channel channel;
     bool started;
+    struct timespec configured; /* when CONF was written, as far as it is known */
     uv_timer_t timer;
     struct socket_watch *sockets[SOCKETS_MAX];
     struct cached cache[CACHE_SIZE];
@@ -109,17 +120,44 @@ static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writa
                   on_socket);
 }
 
+static bool open_channel(void)
+{
+    struct ares_options options = {.timeout = SERVER_MS, .tries = ROUNDS};
+    options.sock_state_cb = on_socket_state;
+    return ares_init_options(&dns.channel, &options,
+                             ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) ==
+           ARES_SUCCESS;
+}
+
+static bool is_configured_anew(void)
+{
+    struct stat conf;
+    if (stat(CONF, &conf) != 0 || (conf.st_mtim.tv_sec == dns.configured.tv_sec &&
+                                   conf.st_mtim.tv_nsec == dns.configured.tv_nsec))
+        return false;
+    dns.configured = conf.st_mtim;
+    return true;
+}
+
+/* The machine's name servers may change: it was not on the network, or is on another one. Whoever
+ * waits for an answer of the old ones fails, and asks again. */
+static ares_channel *refresh_channel(void)
+{
+    ares_channel old = dns.channel;
+    if (!is_configured_anew() || !open_channel()) {
+        dns.channel = old;
+        return &dns.channel;
+    }
+    ares_destroy(old);
+    return &dns.channel;
+}
+
 ares_channel *sl_dns_channel(void)
 {
     if (dns.started)
-        return &dns.channel;
-    struct ares_options options = {.timeout = 2000, .tries = 3};
-    options.sock_state_cb = on_socket_state;
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
-        return NULL;
-    if (ares_init_options(&dns.channel, &options,
-                          ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) !=
-        ARES_SUCCESS)
+        return refresh_channel();
+    is_configured_anew();
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || !open_channel())
         return NULL;
     uv_timer_init(sl_loop(), &dns.timer);
     uv_unref((uv_handle_t *)&dns.timer);
@@ -150,6 +188,14 @@ static void set_port(struct sl_addresses *addresses, uint16_t port)
     }
 }
 
+static void to_cache(const struct query *query)
+{
+    struct cached *slot = &dns.cache[dns.next_slot++ % CACHE_SIZE];
+    memcpy(slot->host, query->host, sizeof slot->host);
+    slot->addresses = query->addresses;
+    slot->until_ms = sl_deadline_in((uint64_t)(query->ttl_s < 0 ? 0 : query->ttl_s) * 1000);
+}
+
 static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo *answer)
 {
     (void)timeouts;
@@ -167,6 +213,8 @@ static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo 
     }
     if (answer)
         ares_freeaddrinfo(answer);
+    if (status == ARES_SUCCESS && query->addresses.count)
+        to_cache(query); /* also when it comes too late: the next one need not wait */
     if (query->fiber)
         sl_fiber_wake(query->fiber);
     else
@@ -203,14 +251,6 @@ static bool from_cache(const char *host, struct sl_addresses *ret)
     return false;
 }
 
-static void to_cache(const char *host, const struct query *query)
-{
-    struct cached *slot = &dns.cache[dns.next_slot++ % CACHE_SIZE];
-    snprintf(slot->host, sizeof slot->host, "%s", host);
-    slot->addresses = query->addresses;
-    slot->until_ms = sl_deadline_in((uint64_t)(query->ttl_s < 0 ? 0 : query->ttl_s) * 1000);
-}
-
 static int wait_for(struct query *query, uint64_t deadline_ms)
 {
     while (!query->done) {
@@ -238,6 +278,7 @@ int sl_dns_resolve(const char *host, uint16_t port, uint64_t deadline_ms, struct
 
     struct query *query = SL_NEW(struct query);
     query->fiber = sl_fiber_self();
+    snprintf(query->host, sizeof query->host, "%s", host);
     struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     ares_getaddrinfo(*channel, host, NULL, &hints, on_answer, query);
     sl_dns_arm();
@@ -250,7 +291,6 @@ int sl_dns_resolve(const char *host, uint16_t port, uint64_t deadline_ms, struct
         rc =
             sl_err_set(err, SL_CLOSED, "cannot resolve %s: %s", host, ares_strerror(query->status));
     } else {
-        to_cache(host, query);
         *ret = query->addresses;
         set_port(ret, port);
     }

@@ -1,4 +1,5 @@
-/* DNS by c-ares, on the loop: no thread, no blocking call. */
+/* DNS by c-ares, on the loop: no thread, no blocking call. Who the name servers are is read anew
+ * whenever /etc/resolv.conf has changed. */
 #ifndef SL_LOOP_DNS_H
 #define SL_LOOP_DNS_H
 

@@ -104,7 +104,7 @@ int sl_dns_services(const char *name, uint64_t deadline_ms, struct sl_services *
         service->port = one->port;
     }
     ares_free_data(all);
-    return SL_OK;
+    return ret->count ? SL_OK : failed_by(name, ARES_ENODATA, err); /* an alias alone */
 }
 
 int sl_dns_text(const char *name, uint64_t deadline_ms, struct sl_buf *out, struct sl_err *err)
@@ -125,5 +125,7 @@ int sl_dns_text(const char *name, uint64_t deadline_ms, struct sl_buf *out, stru
         sl_buf_add(out, part->txt, part->length);
     }
     ares_free_data(all);
+    if (!records)
+        return failed_by(name, ARES_ENODATA, err);
     return records == 1 ? SL_OK : failed(name, "there are several TXT records, one is usual", err);
 }

@@ -19,6 +19,7 @@ struct sl_cluster {
     uint64_t asked_ms; /* loop clock */
     bool doubted;      /* the members known may be none any more */
     bool silent;       /* DNS, when it was asked last */
+    struct sl_err trouble;
     struct sl_mutex asking;
 };
 

@@ -20,7 +20,7 @@ int sl_mongo_server_code(int32_t server_code);
 
 /* The same for one row's write error: the server took the command and named the row, so a code that
  * is not known here is that row's fault. Holding it would hold up every other row behind it. */
-int sl_mongo_row_code(int32_t server_code);
+int sl_mongo_row_code(int32_t server_code, bool *ret_known);
 
 /* The same for a failed call of the driver; reply may be NULL. A driver's own error (no stream, no
  * server selected) is SL_CLOSED, a failed login SL_CONFIG. */

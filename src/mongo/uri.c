@@ -14,11 +14,11 @@ struct limit {
 };
 
 /* The deadline of each command rules; these bound what happens inside it. A scan ends after
- * connectTimeoutMS, so an election is noticed soon. */
+ * connectTimeoutMS, so an election is noticed soon. No command is allowed more than an hour. */
 static const struct limit limits[] = {
-    {MONGOC_URI_CONNECTTIMEOUTMS,         2000 },
-    {MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 5000 },
-    {MONGOC_URI_SOCKETTIMEOUTMS,          60000},
+    {MONGOC_URI_CONNECTTIMEOUTMS,         2000   },
+    {MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 5000   },
+    {MONGOC_URI_SOCKETTIMEOUTMS,          3600000},
 };
 
 /* A connection that anybody could answer is not worth its encryption. */
@@ -130,7 +130,7 @@ bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_option
 char *sl_mongo_key_file(const char *url)
 {
     struct sl_tls_options options;
-    mongoc_uri_t *uri = mongoc_uri_new_with_error(url, NULL);
+    mongoc_uri_t *uri = sl_mongo_uri_new(url, NULL);
     bool has = uri && sl_mongo_uri_tls(uri, &options) && options.key;
     char *file = has ? sl_strdup(options.key) : NULL;
     mongoc_uri_destroy(uri);

@@ -25,28 +25,44 @@ static bool is_race(const struct sl_mongo_refusal *refusal, const bson_t *fault)
            bson_has_field(&key, "_id");
 }
 
+static int not_the_row(const struct sl_mongo_refusal *refusal, int code, struct sl_err *err)
+{
+    char reason[sizeof err->message];
+    sl_mongo_reason(refusal->server_code, refusal->message, reason, sizeof reason);
+    sl_err_set(err, (enum sl_code)code, "MongoDB refused a row (%d): %s", refusal->server_code,
+               reason);
+    if (err)
+        err->cause = refusal->server_code;
+    return code;
+}
+
+/* A code that is not known and that all rows have, several of them, is hardly the fault of each. */
 static int check_refusals(const bson_t *reply, struct sl_err *err)
 {
     struct sl_mongo_refusals walk = {0};
-    struct sl_mongo_refusal refusal;
+    struct sl_mongo_refusal refusal, first = {.message = ""};
+    uint32_t alike = 0, others = 0;
     while (sl_mongo_refusals_next(&walk, reply, &refusal)) {
         const uint8_t *data;
         uint32_t length;
         bson_t fault;
         bson_iter_document(&walk.at, &length, &data);
         bson_init_static(&fault, data, length);
-        int code = is_race(&refusal, &fault) ? SL_CLOSED : sl_mongo_row_code(refusal.server_code);
-        if (code == SL_REJECTED)
-            continue;
-        char reason[sizeof err->message];
-        sl_mongo_reason(refusal.server_code, refusal.message, reason, sizeof reason);
-        sl_err_set(err, (enum sl_code)code, "MongoDB refused a row (%d): %s", refusal.server_code,
-                   reason);
-        if (err)
-            err->cause = refusal.server_code;
-        return code;
+        bool known;
+        int code = sl_mongo_row_code(refusal.server_code, &known);
+        if (is_race(&refusal, &fault))
+            code = SL_CLOSED;
+        if (code != SL_REJECTED)
+            return not_the_row(&refusal, code, err);
+        if (!alike && !others)
+            first = refusal;
+        if (!known && refusal.server_code == first.server_code)
+            alike++;
+        else
+            others++;
     }
-    return SL_OK;
+    bool none_written = !others && sl_field_int64(reply, "n", 0) == 0;
+    return alike > 1 && none_written ? not_the_row(&first, SL_CONFIG, err) : SL_OK;
 }
 
 static int check_concern(const bson_t *reply, struct sl_err *err)

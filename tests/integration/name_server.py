@@ -57,14 +57,16 @@ class NameServer:
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True)
         if records := self.records.get((name, question.rdtype.name)):
-            answer.answer.append(dns.rrset.from_text(question.name, 0, "IN", question.rdtype, *records))
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype, *records))
         elif not any(known == name for known, _type in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         answer.flags |= dns.flags.AA
         return answer.to_wire()
 
-    def rule(self, sluice):
-        """Makes sluice, before it is started, one that asks this server."""
+    def rule(self, sluice, *before):
+        """Makes sluice, before it is started, one that asks this server, and others before; gives its
+        resolv.conf."""
         conf = sluice.dir / "resolv.conf"
-        conf.write_text(f"nameserver {self.address}\n")
+        conf.write_text("".join(f"nameserver {address}\n" for address in (*before, self.address)))
         sluice.args = ["unshare", "-m", "sh", "-c", WITH_RESOLV_CONF, str(conf), *sluice.args]
+        return conf

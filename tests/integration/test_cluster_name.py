@@ -76,3 +76,40 @@ def test_members_of_another_domain_are_not_asked(own_mongo, names, scene):
     sluice.start()
     wait_trouble(sluice, "mongo", "DNS names cluster0.example.org", "not asked")
     assert sluice.stop() == 0
+
+
+class Silent(NameServer):
+    """Answers nobody."""
+
+    address = "127.83.82.87"
+
+    def __init__(self):
+        super().__init__()
+        self.records = None
+
+
+def test_a_name_server_that_is_dead_does_not_keep_the_next_one_from_being_asked(own_mongo, names, scene):
+    names.records = records(own_mongo)
+    sluice = scene.sluice(start=False, mongo={
+        "url": f"mongodb+srv://sluice:p%40ss@{CLUSTER}/?tlsCAFile={own_mongo.tls.ca_file}"})
+    names.rule(sluice, Silent.address)
+    dead = Silent()
+    try:
+        sluice.start(30)
+    finally:
+        dead.close()
+    assert sluice.stop() == 0
+
+
+def test_name_servers_that_are_corrected_are_asked(own_mongo, names, scene):
+    names.records = records(own_mongo)
+    sluice = scene.sluice(start=False, mongo={
+        "url": f"mongodb+srv://sluice:p%40ss@{CLUSTER}/?tlsCAFile={own_mongo.tls.ca_file}"})
+    conf = names.rule(sluice)
+    right = conf.read_text()
+    conf.write_text(f"nameserver {Silent.address}\n")  # the machine is not on its network yet
+    sluice.start()
+    wait_trouble(sluice, "mongo", "_mongodb._tcp")
+    conf.write_text(right)
+    sluice.wait_ready(30)
+    assert sluice.stop() == 0

@@ -96,12 +96,43 @@ static void the_readable_form_stays_on_one_line(void **state)
     assert_non_null(strstr(line, "-5"));
 }
 
+/* More lines than a pipe holds, to a reader who stands still: were they waited for, this would
+ * hang. */
+static void nobody_who_does_not_read_is_waited_for(void **state)
+{
+    (void)state;
+    enum { LINES = 2000 };
+    static char read_back[1 << 20];
+    int ends[2], saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    sl_log_setup(SL_INFO, SL_LOG_JSON);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < LINES; i++)
+        sl_log(SL_INFO,
+               "a line of some length, so that there is no room for all of them in a pipe");
+    unsigned kept =
+        lines_of((read_back[read(ends[0], read_back, sizeof read_back - 1)] = 0, read_back));
+    sl_log(SL_INFO, "read again");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    read_back[read(ends[0], read_back, sizeof read_back - 1)] = 0;
+    char told[64];
+    snprintf(told, sizeof told, "nobody read it\",\"lines\":%u}", LINES - kept);
+    assert_in_range(kept, 1, LINES - 1);
+    assert_non_null(strstr(read_back, told));
+    assert_non_null(strstr(read_back, "read again"));
+    assert_int_equal(lines_of(read_back), 2);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_one_json_object),
         cmocka_unit_test(lines_below_the_level_are_dropped),
         cmocka_unit_test(the_readable_form_stays_on_one_line),
+        cmocka_unit_test(nobody_who_does_not_read_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

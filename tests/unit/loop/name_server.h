@@ -20,7 +20,7 @@
 
 struct dns_row {
     const char *name; /* NULL: the end */
-    int type;         /* ns_t_a, ns_t_srv, ns_t_txt */
+    int type;         /* ns_t_a, ns_t_srv, ns_t_txt, ns_t_cname */
     const char *text; /* address; host; text, its parts separated by | */
     uint16_t port;    /* of SRV */
 };
@@ -74,6 +74,9 @@ static void dns_put_row(struct dns_message *out, const struct dns_row *row)
         struct in_addr address;
         inet_pton(AF_INET, row->text, &address);
         dns_put(out, &address, sizeof address);
+    } else if (row->type == ns_t_cname) {
+        dns_put_text(out, row->text, '.');
+        dns_put(out, "", 1);
     } else if (row->type == ns_t_txt) {
         dns_put_text(out, row->text, '|');
     } else {
@@ -113,7 +116,7 @@ static void dns_answer(const uint8_t *question, size_t limit, struct dns_message
     for (const struct dns_row *row = dns_server.rows; row->name; row++) {
         bool is_named = strcasecmp(row->name, name) == 0;
         named += is_named;
-        if (is_named && row->type == type) {
+        if (is_named && (row->type == type || row->type == ns_t_cname)) {
             dns_put_row(out, row);
             found++;
         }

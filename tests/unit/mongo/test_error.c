@@ -48,11 +48,28 @@ static void test_codes(void **state)
 static void test_row_codes(void **state)
 {
     (void)state;
-    assert_int_equal(sl_mongo_row_code(424242), SL_REJECTED);
-    assert_int_equal(sl_mongo_row_code(11000), SL_REJECTED);
-    assert_int_equal(sl_mongo_row_code(112), SL_CLOSED);
-    assert_int_equal(sl_mongo_row_code(13), SL_CONFIG);
-    assert_int_equal(sl_mongo_row_code(166), SL_CONFIG);
+    static const struct {
+        int32_t server_code;
+        int code;
+        bool known;
+    } rows[] = {
+        {424242, SL_REJECTED, false},
+        {11000,  SL_REJECTED, true },
+        {112,    SL_CLOSED,   true },
+        {371,    SL_CLOSED,   true },
+        {82,     SL_CLOSED,   true },
+        {250,    SL_CLOSED,   true },
+        {10058,  SL_CLOSED,   true },
+        {13,     SL_CONFIG,   true },
+        {166,    SL_CONFIG,   true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool known;
+        assert_int_equal(sl_mongo_row_code(rows[i].server_code, &known), rows[i].code);
+        assert_int_equal(known, rows[i].known);
+    }
+    assert_true(sl_mongo_lost_primary(10058) && sl_mongo_lost_primary(189));
+    assert_false(sl_mongo_lost_primary(112) || sl_mongo_lost_primary(424242));
 }
 
 static void test_driver_errors(void **state)
@@ -166,7 +183,7 @@ static void test_defaults(void **state)
     assert_non_null(uri);
     assert_string_equal(mongoc_uri_get_appname(uri), "sluice");
     assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 0), 700);
-    assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), 60000);
+    assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), 3600000);
     assert_true(mongoc_uri_get_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false));
 
     struct sl_tls_options tls;

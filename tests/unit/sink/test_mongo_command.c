@@ -240,6 +240,8 @@ static void test_replies(void **state)
 // clang-format off
 #define MATCHED(n, m) "{\"n\": " #n ", \"nModified\": " #m
 #define REFUSED(code) ", \"writeErrors\": [{\"index\": 1, \"code\": " #code ", \"errmsg\": \"x\"}]}"
+#define BOTH(one, other) ", \"writeErrors\": [{\"index\": 0, \"code\": " #one "}, " \
+                         "{\"index\": 1, \"code\": " #other "}]}"
 #define DUPLICATE(key) ", \"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"x\", " \
                        "\"keyPattern\": {\"" key "\": 1}}]}"
 #define CONCERN(code) ", \"writeConcernError\": {\"code\": " #code ", \"errmsg\": \"x\"}}"
@@ -260,6 +262,12 @@ static void test_replies(void **state)
         {MATCHED(1, 1) REFUSED(112),       2, SL_CLOSED,  {0}, 0},
         {MATCHED(1, 1) REFUSED(50),        2, SL_TIMEOUT, {0}, 0},
         {MATCHED(1, 1) REFUSED(13),        2, SL_CONFIG,  {0}, 0},
+        {MATCHED(1, 1) REFUSED(371),       2, SL_CLOSED,  {0}, 0},
+        {MATCHED(1, 1) REFUSED(424242),    2, SL_OK,      {1, 1, 0, 1, 0}, 0},
+        {MATCHED(0, 0) BOTH(424242, 424242), 2, SL_CONFIG, {0}, 0},
+        {MATCHED(0, 0) BOTH(424242, 424243), 2, SL_OK,     {0, 0, 0, 2, 0}, 0},
+        {MATCHED(0, 0) BOTH(121, 121),     2, SL_OK,      {0, 0, 0, 2, 0}, 0},
+        {MATCHED(1, 1) BOTH(424242, 424242), 3, SL_OK,    {1, 1, 0, 2, 0}, 0},
         {MATCHED(0, 0) DUPLICATE("_id"),   1, SL_CLOSED,  {0}, 0},
         {MATCHED(0, 0) DUPLICATE("mail"),  1, SL_OK,      {0, 0, 0, 1, 0}, 0},
         {MATCHED(1, 1) CONCERN(64),        1, SL_TIMEOUT, {0}, 0},
