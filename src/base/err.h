@@ -17,7 +17,7 @@ enum sl_code {
     SL_CANCELED,  /* shutting down */
 };
 
-enum { SL_ERR_TEXT_BYTES = 240 }; /* of a message, its NUL included */
+enum { SL_ERR_TEXT_BYTES = 480 }; /* of a message, its NUL included */
 
 struct sl_err {
     enum sl_code code;

@@ -226,6 +226,8 @@ static void examine_collection(struct sl_doctor *doctor, struct sl_mongo *mongo,
     if (rc == SL_OK)
         rc = examine_indexes(doctor, mongo, what, collection, &err);
     if (rc == SL_OK)
+        sl_doctor_validator(doctor, mongo, what, collection);
+    if (rc == SL_OK)
         look_for_strangers(doctor, mongo, what, collection);
     if (sl_doctor_works(doctor, rc, &err, what, NULL) && doctor->warned == warned)
         sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "can be written in database '%s'",

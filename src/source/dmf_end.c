@@ -54,7 +54,7 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
                                             : "it will be started anew";
     sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_T("error", text), SL_T("next", next));
-    char told[600];
+    char told[800];
     snprintf(told, sizeof told, "Run %s of feed %s failed: %s; %s.", dmf->run.id, dmf->feed->name,
              text, next);
     dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "run failed", told);
@@ -143,7 +143,7 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
 
 static int publish_again(struct sl_dmf *dmf, uint32_t batches, struct sl_err *err)
 {
-    char told[600];
+    char told[800];
     sl_log(SL_WARN, "ledger does not close, publishing again", SL_T("feed", dmf->feed->name),
            SL_T("run", dmf->run.id), SL_N("batches", batches));
     if (dmf->unclosed++) {

@@ -64,7 +64,7 @@ static bool read_entry(struct sl_unzip *unzip, uint64_t *total)
         *total += got;
         FUZZ_REQUIRE(*total <= MAX_INFLATED);
     }
-    FUZZ_REQUIRE(rc == SL_END || rc == SL_REJECTED || rc == SL_CLOSED);
+    FUZZ_REQUIRE(rc == SL_END || rc == SL_REJECTED || rc == SL_CLOSED || rc == SL_CONFIG);
     FUZZ_REQUIRE(rc == SL_END || *err.message);
     return rc == SL_END;
 }

@@ -202,6 +202,19 @@ def test_a_unique_index_in_the_way_of_tombstones_is_a_warning(workspace, config)
     assert workspace.db["vendors"].find_one() == {"_id": "x", "number": "vendors"}
 
 
+def test_a_validator_that_refuses_tombstones_is_a_warning(workspace, config):
+    required = {"$jsonSchema": {"required": ["name"]}}
+    workspace.db.create_collection("vendors", validator=required)
+    workspace.db.create_collection("accounts", validator={"$or": [{"_sluice.deleted": True}, required]})
+    workspace.db.create_collection("contacts", validator=required, validationAction="warn")
+    status, lines, said = doctor(workspace, config)
+    assert status == 0, said
+    verdict, text = lines["mongo collection 'vendors'"]
+    assert verdict == "warn" and "refuses tombstones" in text
+    assert '{"$or": [{"_sluice.deleted": true}, VALIDATOR]}' in text
+    assert lines["mongo collection 'accounts'"][0] == lines["mongo collection 'contacts'"][0] == "ok"
+
+
 def test_a_queue_of_another_type_is_told_with_the_setting(workspace, config):
     with workspace.rabbit.connect() as connection:
         connection.channel().queue_declare(f"{workspace.exchange}.fast", durable=True, arguments={

@@ -51,7 +51,7 @@ static void test_runs(void **state)
 
 static void do_suspects(struct sl_mongo *mongo)
 {
-    char reason[240];
+    char reason[SL_ERR_TEXT_BYTES];
     struct sl_err err = {0};
     struct sl_state *state = open_store(mongo);
     EXPECT_INT(state->type->suspect_get(state, "vendors", reason, &err), SL_NOTFOUND);
