@@ -49,8 +49,8 @@ static void grow(struct sl_columns *set)
     free(old);
 }
 
-const struct sl_column *sl_columns_add(struct sl_columns *set, struct sl_str name,
-                                       enum sl_type type, bool keep)
+static const struct sl_column *add(struct sl_columns *set, struct sl_str name, enum sl_type type,
+                                   bool any, bool keep)
 {
     if (2 * (set->count + 1) > set->slot_count)
         grow(set);
@@ -63,8 +63,20 @@ const struct sl_column *sl_columns_add(struct sl_columns *set, struct sl_str nam
         slot->column = column;
     }
     slot->column->type = type;
+    slot->column->any = any;
     slot->column->keep = keep;
     return slot->column;
+}
+
+const struct sl_column *sl_columns_add(struct sl_columns *set, struct sl_str name,
+                                       enum sl_type type, bool keep)
+{
+    return add(set, name, type, false, keep);
+}
+
+const struct sl_column *sl_columns_add_any(struct sl_columns *set, struct sl_str name, bool keep)
+{
+    return add(set, name, SL_TYPE_STRING, true, keep);
 }
 
 static int refuse(const struct sl_column *column, struct sl_str text, const char *why,

@@ -106,6 +106,7 @@ static struct sl_odata_member *learn(struct sl_odata_row_maker *m, struct sl_str
         .name = named->name,
         .column = known ? known : named,
         .known = known != NULL,
+        .typed = known && !known->any,
         .annotation = memchr(name.at, '@', name.length) != NULL,
         .control = control_of(name),
         .roles = roles_of(m->options, name),

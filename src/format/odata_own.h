@@ -33,7 +33,8 @@ enum sl_odata_control {
 struct sl_odata_member {
     struct sl_str name;
     const struct sl_column *column; /* NULL: control information */
-    bool known;                     /* the column is one of options.columns */
+    bool known;                     /* the column is one of options.columns, */
+    bool typed;                     /* … and has a type */
     bool annotation;                /* "x@…": kept, and no surprise */
     bool reported;                  /* as an unknown column */
     enum sl_odata_control control;

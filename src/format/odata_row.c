@@ -167,7 +167,7 @@ static void put(struct sl_odata_row_maker *m, enum sl_json_kind kind, struct sl_
         return;
     }
     bool good =
-        member->known ? put_typed(m, kind, text) : put_any(m, member->column->key, kind, text);
+        member->typed ? put_typed(m, kind, text) : put_any(m, member->column->key, kind, text);
     if (!good)
         append_offender(m, text);
     field_added(m);
@@ -218,7 +218,7 @@ static int begin_value(struct sl_odata_row_maker *m, bool array)
         sl_odata_row_control(m, array ? SL_JSON_LIST : SL_JSON_MAP, (struct sl_str){"", 0});
         return skip(m, 1);
     }
-    if (member->known) {
+    if (member->typed) {
         clash(m, array ? SL_JSON_LIST : SL_JSON_MAP);
         return skip(m, 1);
     }

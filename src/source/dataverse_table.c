@@ -16,31 +16,33 @@ enum { NAME_MAX_BYTES = 256, NOT_THERE = 404 };
 /* --- attributes --- */
 
 /* What sluice makes of an attribute, by its AttributeType. Money is Decimal128 as well, because it
- * has up to ten decimals; lookups appear in answers under another name. */
+ * has up to ten decimals; lookups appear in answers under another name; a managed property is an
+ * object, {"Value":true,"CanBeChanged":true,…}. */
 static const struct kind {
     const char *name;
     enum sl_type type;
     bool lookup;
+    bool any; /* a value is what JSON says */
 } KINDS[] = {
-    {"BigInt",           SL_TYPE_INT,     false},
-    {"Boolean",          SL_TYPE_BOOL,    false},
-    {"Customer",         SL_TYPE_STRING,  true },
-    {"DateTime",         SL_TYPE_DATE,    false},
-    {"Decimal",          SL_TYPE_DECIMAL, false},
-    {"Double",           SL_TYPE_DOUBLE,  false},
-    {"EntityName",       SL_TYPE_STRING,  false},
-    {"Integer",          SL_TYPE_INT,     false},
-    {"Lookup",           SL_TYPE_STRING,  true },
-    {"ManagedProperty",  SL_TYPE_STRING,  false},
-    {"Memo",             SL_TYPE_STRING,  false},
-    {"Money",            SL_TYPE_DECIMAL, false},
-    {"Owner",            SL_TYPE_STRING,  true },
-    {"Picklist",         SL_TYPE_INT,     false},
-    {"State",            SL_TYPE_INT,     false},
-    {"Status",           SL_TYPE_INT,     false},
-    {"String",           SL_TYPE_STRING,  false},
-    {"Uniqueidentifier", SL_TYPE_STRING,  false},
-    {"Virtual",          SL_TYPE_STRING,  false}, /* a choice of many, a file, an image */
+    {"BigInt",           SL_TYPE_INT,     false, false},
+    {"Boolean",          SL_TYPE_BOOL,    false, false},
+    {"Customer",         SL_TYPE_STRING,  true,  false},
+    {"DateTime",         SL_TYPE_DATE,    false, false},
+    {"Decimal",          SL_TYPE_DECIMAL, false, false},
+    {"Double",           SL_TYPE_DOUBLE,  false, false},
+    {"EntityName",       SL_TYPE_STRING,  false, false},
+    {"Integer",          SL_TYPE_INT,     false, false},
+    {"Lookup",           SL_TYPE_STRING,  true,  false},
+    {"ManagedProperty",  SL_TYPE_STRING,  false, true },
+    {"Memo",             SL_TYPE_STRING,  false, false},
+    {"Money",            SL_TYPE_DECIMAL, false, false},
+    {"Owner",            SL_TYPE_STRING,  true,  false},
+    {"Picklist",         SL_TYPE_INT,     false, false},
+    {"State",            SL_TYPE_INT,     false, false},
+    {"Status",           SL_TYPE_INT,     false, false},
+    {"String",           SL_TYPE_STRING,  false, false},
+    {"Uniqueidentifier", SL_TYPE_STRING,  false, false},
+    {"Virtual",          SL_TYPE_STRING,  false, false}, /* a choice of many, a file, an image */
 };
 
 /* NULL: it is no column of a row (PartyList, CalendarRules), or of a kind not known yet. */
@@ -97,6 +99,15 @@ static const char *answer_name(const char *name, const struct kind *kind, char o
     return out;
 }
 
+static void add_column(struct sl_columns *columns, const char *name, const struct kind *kind,
+                       bool keep)
+{
+    if (kind->any)
+        sl_columns_add_any(columns, sl_str_of(name), keep);
+    else
+        sl_columns_add(columns, sl_str_of(name), kind->type, keep);
+}
+
 /* --- $select --- */
 
 /* A configured column: an attribute's own name, or what a lookup is called in answers. */
@@ -143,11 +154,11 @@ static int select_column(const struct sl_json *definition, const char *wanted,
         char other[NAME_MAX_BYTES];
         if (!kind || !name || !names(wanted, name, kind) || is_shadow(definition, at))
             continue;
-        struct sl_str known = sl_str_of(answer_name(name, kind, other));
-        if (sl_columns_find(&table->columns, known)->keep)
+        const char *known = answer_name(name, kind, other);
+        if (sl_columns_find(&table->columns, sl_str_of(known))->keep)
             return SL_OK; /* named twice, or the key */
-        sl_columns_add(&table->columns, known, kind->type, true);
-        add_select(select, known.at);
+        add_column(&table->columns, known, kind, true);
+        add_select(select, known);
         return SL_OK;
     }
     return unknown_column(definition, table->name, wanted, err);
@@ -210,7 +221,7 @@ static void add_columns(const struct sl_json *definition, bool keep, struct sl_c
         const struct kind *kind = kind_of(at);
         const char *name = name_of(at);
         if (kind && name)
-            sl_columns_add(columns, sl_str_of(answer_name(name, kind, other)), kind->type, keep);
+            add_column(columns, answer_name(name, kind, other), kind, keep);
     }
 }
 

@@ -91,6 +91,7 @@ static inline void fill_columns(struct sl_columns *set)
     sl_columns_init(set);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         sl_columns_add(set, sl_str_of(columns[i].name), columns[i].type, columns[i].keep);
+    sl_columns_add_any(set, sl_str_of("iscustomizable"), true);
 }
 
 static inline struct sl_odata_options options_of(const struct sl_columns *columns)

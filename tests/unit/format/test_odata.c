@@ -13,104 +13,112 @@ struct odata_case {
 };
 
 static const struct odata_case answers[] = {
-    {"an empty page",                                        "{\"value\":[]}",                                                         ""                    },
-    {"blanks everywhere",                                    " { \"value\" : [ \n ] } \r\n",                                           ""                    },
-    {"a byte order mark",                                    "\xef\xbb\xbf{\"value\":[]}",                                             ""                    },
+    {"an empty page",                                        "{\"value\":[]}",                                                         ""                                                          },
+    {"blanks everywhere",                                    " { \"value\" : [ \n ] } \r\n",                                           ""                                                          },
+    {"a byte order mark",                                    "\xef\xbb\xbf{\"value\":[]}",                                             ""                                                          },
     {"links before the rows",
      "{\"@odata.context\":\"x\",\"@odata.deltaLink\":\"https://h/"
      "a?b=1\\u0026c=%2f\",\"value\":[{" ETAG KEY "}]}",
-     "row " ID " v7 t0 {" KEY "}\ndelta https://h/a?b=1&c=%2f\n"                                                                                             },
+     "row " ID " v7 t0 {" KEY "}\ndelta https://h/a?b=1&c=%2f\n"                                                                                                                                   },
     {"links after the rows",
      "{\"value\":[{" ETAG KEY "}],\"@odata.nextLink\":\"https:\\/\\/h\\/n\"}",
-     "row " ID " v7 t0 {" KEY "}\nnext https://h/n\n"                                                                                                        },
+     "row " ID " v7 t0 {" KEY "}\nnext https://h/n\n"                                                                                                                                              },
     {"unknown members at any depth",
      "{\"a\":{\"value\":[{\"b\":1}]},\"b\":[[],{\"@odata.nextLink\":\"no\"}],\"c\":null,\"d\":1.5,"
-     "\"e\":true,\"f\":\"x\",\"value\":[]}",                                                                                           ""                    },
-    {"no links",                                             "{\"@odata.nextLink\":null,\"@odata.deltaLink\":\"\",\"value\":[]}",      ""                    },
+     "\"e\":true,\"f\":\"x\",\"value\":[]}",                                                                                           ""                                                          },
+    {"no links",                                             "{\"@odata.nextLink\":null,\"@odata.deltaLink\":\"\",\"value\":[]}",      ""                                                          },
     {"rows of every type",
      ROW("\"name\":\"Fjord \\u00c5s \\ud83d\\ude00\",\"employees\":12,\"creditlimit\":1.0000000000,"
          "\"latitude\":59.9,\"donotphone\":false,\"since\":\"2026-11-22\","
          "\"modifiedon\":\"2026-11-22T00:00:00Z\""),
      "row " ID " v7 t1795305600000 {\"name\":\"Fjord Ås 😀\",\"employees\":12,"
      "\"creditlimit\":{\"$numberDecimal\":\"1.0000000000\"},\"latitude\":59.9,\"donotphone\":false,"
-     "\"since\":" DATE ",\"modifiedon\":" DATE "," KEY "}\n"                                                                                                 },
+     "\"since\":" DATE ",\"modifiedon\":" DATE "," KEY "}\n"                                                                                                                                       },
     {"nulls are kept",
      ROW("\"name\":null,\"employees\":null,\"creditlimit\":null,\"since\":null,\"donotphone\":"
          "null"),
      GOOD("\"name\":null,\"employees\":null,\"creditlimit\":null,\"since\":null,\"donotphone\":"
-          "null")                                                                                                                                            },
-    {"empty texts",                                          ROW("\"name\":\"\""),                                                     GOOD("\"name\":\"\"") },
+          "null")                                                                                                                                                                                  },
+    {"empty texts",                                          ROW("\"name\":\"\""),                                                     GOOD("\"name\":\"\"")                                       },
     {"numbers as text",                                      ROW("\"employees\":\"12\",\"creditlimit\":\"-0.50\",\"latitude\":\"1\""),
-     GOOD("\"employees\":12,\"creditlimit\":{\"$numberDecimal\":\"-0.50\"},\"latitude\":1.0")                                                                },
+     GOOD("\"employees\":12,\"creditlimit\":{\"$numberDecimal\":\"-0.50\"},\"latitude\":1.0")                                                                                                      },
     {"the ends of int64",
      ROW("\"employees\":-9223372036854775808,\"versionnumber\":9223372036854775807"),
-     GOOD("\"employees\":-9223372036854775808,\"versionnumber\":9223372036854775807")                                                                        },
+     GOOD("\"employees\":-9223372036854775808,\"versionnumber\":9223372036854775807")                                                                                                              },
     {"zero with a sign",                                     ROW("\"employees\":-0,\"creditlimit\":-0.0,\"latitude\":-0"),
-     GOOD("\"employees\":0,\"creditlimit\":{\"$numberDecimal\":\"-0.0\"},\"latitude\":-0.0")                                                                 },
+     GOOD("\"employees\":0,\"creditlimit\":{\"$numberDecimal\":\"-0.0\"},\"latitude\":-0.0")                                                                                                       },
     {"exponents",                                            ROW("\"creditlimit\":12E-4,\"latitude\":1e+300"),
-     GOOD("\"creditlimit\":{\"$numberDecimal\":\"0.0012\"},\"latitude\":1e+300")                                                                             },
-    {"columns that are not kept",                            ROW("\"secret\":\"x\",\"name\":\"y\""),                                   GOOD("\"name\":\"y\"")},
+     GOOD("\"creditlimit\":{\"$numberDecimal\":\"0.0012\"},\"latitude\":1e+300")                                                                                                                   },
+    {"columns that are not kept",                            ROW("\"secret\":\"x\",\"name\":\"y\""),                                   GOOD("\"name\":\"y\"")                                      },
     {"a value that is not kept is not typed either",         ROW("\"secret\":{\"a\":[1]},\"name\":\"y\""),
-     GOOD("\"name\":\"y\"")                                                                                                                                  },
+     GOOD("\"name\":\"y\"")                                                                                                                                                                        },
     {"control information is skipped",
      ROW("\"@odata.type\":\"#x\",\"@odata.other\":{\"a\":[1,{}]},\"@odata.id\":null,\"name\":"
          "\"y\""),
-     GOOD("\"name\":\"y\"")                                                                                                                                  },
+     GOOD("\"name\":\"y\"")                                                                                                                                                                        },
     {"annotations are fields",
      ROW("\"_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname\":\"team\","
          "\"employees@OData.Community.Display.V1.FormattedValue\":\"12\""),
      GOOD("\"_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname\":\"team\","
-          "\"employees@OData.Community.Display.V1.FormattedValue\":\"12\"")                                                                                  },
+          "\"employees@OData.Community.Display.V1.FormattedValue\":\"12\"")                                                                                                                        },
     {"unknown columns by what they are",
      ROW("\"t\":\"x\",\"w\":1,\"big\":9223372036854775808,\"f\":1.50,\"e\":1e400,"
          "\"long\":1.23456789012345678901234567890123456,\"b\":true,\"n\":null"),
      "new t\nnew w\nnew big\nnew f\nnew e\nnew long\nnew b\nnew n\n" GOOD(
          "\"t\":\"x\",\"w\":1,\"big\":{\"$numberDecimal\":\"9223372036854775808\"},"
          "\"f\":{\"$numberDecimal\":\"1.50\"},\"e\":{\"$numberDecimal\":\"1E+400\"},"
-         "\"long\":1.2345678901234567,\"b\":true,\"n\":null")                                                                                                },
+         "\"long\":1.2345678901234567,\"b\":true,\"n\":null")                                                                                                                                      },
     {"objects and arrays",
      ROW("\"o\":{\"a\":1,\"@odata.etag\":\"x\",\"@x\":{\"y\":[1]},\"b\":{},\"c\":[]},"
          "\"l\":[1,\"x\",null,[2.5],{\"k\":false}]"),
      "new o\nnew l\n" GOOD("\"o\":{\"a\":1,\"b\":{},\"c\":[]},"
-                           "\"l\":[1,\"x\",null,[{\"$numberDecimal\":\"2.5\"}],{\"k\":false}]")                                                              },
+                           "\"l\":[1,\"x\",null,[{\"$numberDecimal\":\"2.5\"}],{\"k\":false}]")                                                                                                    },
+    {"a column without a type holds what JSON says",
+     ROW("\"iscustomizable\":{\"Value\":true,\"CanBeChanged\":false,"
+         "\"ManagedPropertyLogicalName\":\"iscustomizableanddeletable\"}"),
+     GOOD("\"iscustomizable\":{\"Value\":true,\"CanBeChanged\":false,"
+          "\"ManagedPropertyLogicalName\":\"iscustomizableanddeletable\"}")                                                                                                                        },
+    {"… and null, or a scalar",
+     "{\"value\":[{" ETAG "\"iscustomizable\":null," KEY "},{" ETAG "\"iscustomizable\":1," KEY
+     "}]}",                                                                                                                            GOOD("\"iscustomizable\":null") GOOD("\"iscustomizable\":1")},
     {"an unknown column is told once",
      "{\"value\":[{" ETAG "\"x\":1," KEY "},{" ETAG "\"x\":2," KEY "}]}",
-     "new x\n" GOOD("\"x\":1") GOOD("\"x\":2")                                                                                                               },
+     "new x\n" GOOD("\"x\":1") GOOD("\"x\":2")                                                                                                                                                     },
     {"members in another order each time",
      "{\"value\":[{" ETAG "\"name\":\"a\",\"employees\":1," KEY "},{" KEY
      ",\"employees\":2,\"name\":\"b\"," ETAG "\"secret\":\"\"},{\"employees\":3," ETAG KEY "}]}",
      GOOD("\"name\":\"a\",\"employees\":1") "row " ID " v7 t0 {" KEY
                                             ",\"employees\":2,\"name\":\"b\"}\n" GOOD(
-                                                "\"employees\":3")                                                                                           },
+                                                "\"employees\":3")                                                                                                                                 },
     {"the version from its column",                          "{\"value\":[{\"versionnumber\":12," KEY "}]}",
-     "row " ID " v12 t0 {\"versionnumber\":12," KEY "}\n"                                                                                                    },
+     "row " ID " v12 t0 {\"versionnumber\":12," KEY "}\n"                                                                                                                                          },
     {"the etag comes first",
      "{\"value\":[{\"versionnumber\":12," KEY ",\"@odata.etag\":\"W/\\\"915244\\\"\"}]}",
-     "row " ID " v915244 t0 {\"versionnumber\":12," KEY "}\n"                                                                                                },
+     "row " ID " v915244 t0 {\"versionnumber\":12," KEY "}\n"                                                                                                                                      },
     {"etags that are no number",
      "{\"value\":[{\"@odata.etag\":\"W/\\\"JzE=\\\"\"," KEY "},{\"@odata.etag\":\"7\"," KEY
      "},{\"@odata.etag\":\"W/\\\"-7\\\"\"," KEY "},{\"@odata.etag\":7," KEY "},{" KEY "}]}",
      "row " ID " v-1 t0 {" KEY "}\nrow " ID " v-1 t0 {" KEY "}\nrow " ID " v-1 t0 {" KEY
-     "}\nrow " ID " v-1 t0 {" KEY "}\nrow " ID " v-1 t0 {" KEY "}\n"                                                                                         },
+     "}\nrow " ID " v-1 t0 {" KEY "}\nrow " ID " v-1 t0 {" KEY "}\n"                                                                                                                               },
     {"ids in lower case",                                    "{\"value\":[{" ETAG "\"accountid\":\"" ID_UPPER "\"}]}",
-     "row " ID " v7 t0 {\"accountid\":\"" ID_UPPER "\"}\n"                                                                                                   },
+     "row " ID " v7 t0 {\"accountid\":\"" ID_UPPER "\"}\n"                                                                                                                                         },
     {"ids that are no GUID",                                 "{\"value\":[{" ETAG "\"accountid\":\"Usmf|1\"}]}",
-     "row Usmf|1 v7 t0 {\"accountid\":\"Usmf|1\"}\n"                                                                                                         },
+     "row Usmf|1 v7 t0 {\"accountid\":\"Usmf|1\"}\n"                                                                                                                                               },
     {"a deletion",
      "{\"value\":[{\"@odata.context\":\"https://h/$metadata#accounts/$deletedEntity\",\"id\":\"" ID
-     "\",\"reason\":\"deleted\"}]}",                                                                                                   "gone " ID " v-1\n"   },
+     "\",\"reason\":\"deleted\"}]}",                                                                                                   "gone " ID " v-1\n"                                         },
     {"deletions in other forms",
      "{\"value\":[{\"id\":\"" ID_UPPER "\",\"reason\":\"deleted\"},"
      "{\"reason\":\"deleted\",\"id\":\"https://h/api/accounts(" ID_UPPER ")\"},"
      "{\"@odata.removed\":{\"reason\":\"deleted\"},\"id\":\"accounts(" ID ")\"},"
      "{\"@removed\":{\"reason\":\"changed\"},\"@odata.id\":\"accounts(accountid=" ID ")\"},"
      "{\"id\":\"" ID "\",\"@odata.removed\":\"x\"}]}",
-     "gone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\n"                                                                 },
+     "gone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\ngone " ID " v-1\n"                                                                                                       },
     {"a row whose columns look like a deletion",             ROW("\"id\":\"" ID "\",\"reason\":\"deleted\""),
-     "new id\nnew reason\n" GOOD("\"id\":\"" ID "\",\"reason\":\"deleted\"")                                                                                 },
+     "new id\nnew reason\n" GOOD("\"id\":\"" ID "\",\"reason\":\"deleted\"")                                                                                                                       },
     {"a deletion tells no new columns, a row after it does",
      "{\"value\":[{\"id\":\"" ID "\",\"reason\":\"deleted\"},{" ETAG "\"id\":1," KEY "}]}",
-     "gone " ID " v-1\nnew id\n" GOOD("\"id\":1")                                                                                                            },
+     "gone " ID " v-1\nnew id\n" GOOD("\"id\":1")                                                                                                                                                  },
 };
 
 static const struct odata_case bad_rows[] = {

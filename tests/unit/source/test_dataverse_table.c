@@ -41,6 +41,8 @@ static const char DEFINITION[] =
     "{\"LogicalName\":\"entityimage\",\"AttributeType\":\"Virtual\",\"IsValidForRead\":true},"
     "{\"LogicalName\":\"entityimage_url\",\"AttributeType\":\"String\","
     "\"AttributeOf\":\"entityimage\",\"IsValidForRead\":true},"
+    "{\"LogicalName\":\"iscustomizable\",\"AttributeType\":\"ManagedProperty\","
+    "\"IsValidForRead\":true},"
     "{\"LogicalName\":\"secret\",\"AttributeType\":\"String\",\"IsValidForRead\":false},"
     "{\"LogicalName\":\"to\",\"AttributeType\":\"PartyList\",\"IsValidForRead\":true}]}";
 
@@ -95,8 +97,11 @@ static void all_columns_by_their_names_in_answers(void **state)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         assert_non_null(column(&table, wanted[i].name));
         assert_int_equal(column(&table, wanted[i].name)->type, wanted[i].type);
+        assert_false(column(&table, wanted[i].name)->any);
         assert_true(column(&table, wanted[i].name)->keep);
     }
+    assert_true(column(&table, "iscustomizable")->any);
+    assert_true(column(&table, "iscustomizable")->keep);
     assert_null(column(&table, "primarycontactid"));
     assert_null(column(&table, "secret"));
     assert_null(column(&table, "to"));
@@ -107,15 +112,16 @@ static void all_columns_by_their_names_in_answers(void **state)
 
 static void a_selection_and_what_sluice_needs(void **state)
 {
-    char *select[] = {"name",      "ownerid", "_primarycontactid_value", "creditlimit", "name",
-                      "accountid", NULL};
+    char *select[] = {"name", "ownerid",   "_primarycontactid_value", "creditlimit",
+                      "name", "accountid", "iscustomizable",          NULL};
     struct sl_dataverse_table table;
     struct sl_err err;
     (void)state;
     assert_int_equal(parse(DEFINITION, select, &table, &err), SL_OK);
     assert_string_equal(table.select,
                         "accountid,name,_ownerid_value,_primarycontactid_value,creditlimit,"
-                        "modifiedon,versionnumber");
+                        "iscustomizable,modifiedon,versionnumber");
+    assert_true(column(&table, "iscustomizable")->any);
     assert_true(column(&table, "_ownerid_value")->keep);
     assert_true(column(&table, "accountid")->keep);
     assert_false(column(&table, "modifiedon")->keep);
