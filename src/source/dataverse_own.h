@@ -64,6 +64,8 @@ struct sl_dv_sight {
     char trouble[SL_ERR_TEXT_BYTES]; /* he sees less than all of it; "": not that we know */
 };
 
+enum { SL_DV_METADATA_AGAIN_MS = 60 * 1000 }; /* a description is not doubted more often */
+
 /* A table. */
 struct sl_dv_feed {
     struct sl_source source; /* first */
@@ -79,6 +81,8 @@ struct sl_dv_feed {
     struct sl_dataverse_table table;
     bool table_known, table_stale;
     uint64_t table_read_ms;    /* loop clock */
+    uint64_t doubted_ms;       /* a value was not of its column's type then; 0: never */
+    bool doubting;             /* … and no poll has come to its end since */
     char *query, *prefer;      /* of a full read: path and query, and the header */
     char *shape;               /* what makes documents look as they do, as journaled */
     struct sl_idset strangers; /* columns that its description lacks, even a new one */

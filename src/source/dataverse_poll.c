@@ -29,7 +29,7 @@ struct poll {
     struct sl_idset upserted, deleted;
     size_t held_bytes; /* by these two; counted in the environment, too */
     uint64_t rows;
-    bool news; /* a column that the table's description may know by now */
+    bool news; /* of a column, which the table's description may know by now */
     char piece[PIECE_BYTES];
 };
 
@@ -41,7 +41,8 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
 {
     struct sl_dv_feed *feed = poll->feed;
     if (poll->news)
-        return sl_err_set(err, SL_CLOSED, "a column is new; asked again knowing its type");
+        return sl_err_set(err, SL_CLOSED,
+                          "a column is new or has another type; asked again knowing it");
     const struct sl_journal_kind kind = {
         .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
         .seen = poll->full ? feed->at.reading : NULL,
@@ -62,11 +63,30 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
     return SL_OK;
 }
 
+/* A column may have been dropped and made anew with another type. A value that does not fit the new
+ * description either is the row's own fault; it must not make every poll begin anew. */
+static void doubt_table(struct poll *poll)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    uint64_t now_ms = sl_loop_now_ms();
+    if (poll->news || feed->doubting ||
+        (feed->doubted_ms && now_ms - feed->doubted_ms < SL_DV_METADATA_AGAIN_MS))
+        return;
+    sl_log(SL_INFO, "a value is not of its column's type, the table's description is read again",
+           SL_T("feed", feed->config->name));
+    feed->doubting = true;
+    feed->doubted_ms = now_ms;
+    feed->table_known = false;
+    poll->news = true;
+}
+
 static int bury(void *ctx, struct sl_str id, const char *code, const char *reason,
                 struct sl_str raw_doc, struct sl_err *err)
 {
     struct poll *poll = ctx;
     struct sl_batch *batch;
+    if (!strcmp(code, "untypable"))
+        doubt_table(poll);
     int rc = open_batch(poll, &batch, err);
     if (rc != SL_OK)
         return rc;

@@ -13,7 +13,6 @@ enum {
     PAUSE_MIN_MS = 250,
     PAUSE_MAX_MS = 30 * 1000,
     OPERATOR_PAUSE_MS = 60 * 1000, /* after what only an operator can mend */
-    METADATA_AGAIN_MS = 60 * 1000,
     STANDBY_LOOK_MS = 5000,
     INTERVAL_AGAIN_MS = 1000,
     VOID_MIN_MS = 1000,
@@ -78,7 +77,7 @@ static void write_request(struct sl_dv_feed *feed)
 static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    bool again = feed->table_stale && now_ms - feed->table_read_ms >= METADATA_AGAIN_MS;
+    bool again = feed->table_stale && now_ms - feed->table_read_ms >= SL_DV_METADATA_AGAIN_MS;
     if (feed->table_known && !again)
         return SL_OK;
     struct sl_dataverse_table table = {0};
@@ -208,10 +207,11 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     feed->rows += rows;
     if (rc != SL_OK) {
         feed->base_ms = 0; /* tried again after the pause, whatever the interval */
-        /* A column is new: at once, knowing it. */
+        /* A column is new, or of another type: at once, knowing it. */
         return feed->table_known ? judge_refusal(feed, rc, err) : SL_OK;
     }
     feed->refused_ms = 0;
+    feed->doubting = false;
     if (feed->lost)
         return SL_OK; /* what was read leads nowhere */
     if (reading) {

@@ -147,7 +147,7 @@ struct sl_hook_table {
     char sight[SL_ERR_TEXT_BYTES]; /* not all of it can be seen; "": not that we know */
     uint64_t read_ms;              /* loop clock, as the next two */
     uint64_t again_ms;             /* to be read again then */
-    bool doubted;                  /* a column that was asked for by it may be gone */
+    bool doubted;                  /* a column of it may be gone, or of another type */
     uint64_t doubted_ms;           /* it, or one before it; 0: never */
     struct sl_dataverse_table it;
 };
@@ -329,8 +329,9 @@ void sl_hook_table_put(struct sl_hook_table *table);
  * news. */
 bool sl_hook_table_lacks(struct sl_hook_table *table);
 
-/* The service refuses what was asked for by it: a column may be gone. Returns whether it will be
- * read again at once, so that another try is worth it; false when that was done shortly before. */
+/* The service refuses what was asked for by it, or answers with a value of another type: a column
+ * may be gone, or made anew. Returns whether it will be read again at once, so that another try is
+ * worth it; false when that was done shortly before. */
 bool sl_hook_table_doubt(struct sl_hook_table *table);
 void sl_hook_tables_done(struct sl_webhook *webhook);
 

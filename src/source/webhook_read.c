@@ -68,7 +68,9 @@ static int take_bad(void *ctx, struct sl_str id, const char *code, const char *r
 {
     struct asked *asked = ctx;
     struct sl_hook_reading *reading = asked->reading;
-    (void)id, (void)err;
+    (void)id;
+    if (!strcmp(code, "untypable") && sl_hook_table_doubt(asked->table))
+        return sl_err_set(err, SL_CLOSED, "%s; asked again knowing its type", reason);
     reading->dead_code = code;
     snprintf(reading->dead_reason, sizeof reading->dead_reason, "%s", reason);
     keep_doc(reading, raw_doc);

@@ -1,6 +1,7 @@
 /* Metadata of the tables whose rows are read back, and whether the application user sees all of
- * them: read once, again when a row has a column that was not known or the service refuses to give
- * one, and now and then. An entry that is replaced lives on until its last reader is done. */
+ * them: read once, again when a row has a column that was not known or of another type, or the
+ * service refuses to give one, and now and then. An entry that is replaced lives on until its last
+ * reader is done. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

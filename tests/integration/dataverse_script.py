@@ -79,6 +79,7 @@ class Table:
         self.script, self.name, self.columns = script, name, dict(columns)
         self.set, self.key = f"{name}s", f"{name}id"
         self.tracking = self.versions = True
+        self.described = 0  # how often its definition was asked for
         self.refusal = None  # the answer to whoever asks for a row
         self.depth = ["Global"]  # of the right to read it, a role each; or an Answer
         self.asked_right = 0
@@ -222,6 +223,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         definition = re.match(r"EntityDefinitions\(LogicalName='(\w+)'\)", path)
         if definition:
             table = self.owner.tables[definition[1]]
+            table.described += 1
             return self._answer(Answer(json.dumps(table.definition())))
         name, _, query = path.partition("?")
         keyed = re.fullmatch(r"(\w+)\(([0-9a-f-]{36})\)", name)

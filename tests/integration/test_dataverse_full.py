@@ -111,7 +111,7 @@ def test_no_sweep_follows_a_full_read_with_dead_rows(sim, workspace, gate):
     scene = Tables(sim, workspace, {"account": 200}, url=gate.url, sweep_limit=100)
     sluice = scene.sluice()
     scene.wait_followed()
-    scene.switch(dv_wrong_type_next=1)
+    scene.switch(dv_wrong_type_next=2)
     gone = out_of_sight(scene, gate, count=8)
     note = sluice.wait_for(lambda: status(sluice)["note"], 20, "the refusal")
     assert "1 rows of the full read are dead letters" in note

@@ -230,7 +230,7 @@ def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(
         scene.register()
         visits = scene.create(4, "new_visit")
         scene.wait_followed()
-        scene.switch(dv_wrong_type_next=1)
+        scene.switch(dv_wrong_type_next=2)
         scene.change("new_visit", ids=visits[:1])
         letter = wait_until(lambda: books.letters(workspace), 10, "the dead letter")[0]
         assert (letter["code"], letter["id"]) == ("untypable", visits[0])
