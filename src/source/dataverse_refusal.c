@@ -169,6 +169,18 @@ static bool is_a_fault(const struct told *told)
     return false;
 }
 
+/* That it is off for the table, as it seems: for an operator. Of a link it may be the token in it
+ * that is wrong ("The change tracking token is not valid."): the table's description tells. */
+static int not_tracked(const struct sl_dataverse_refusal *refusal, const struct told *told,
+                       struct sl_err *err)
+{
+    if (refusal->link)
+        return sl_err_set(err, SL_REJECTED, "%s: the service refuses the link: %d %s %s",
+                          refusal->asked, refusal->head->status, told->code, told->text);
+    return sl_err_set(err, SL_CONFIG, "%s: turn on change tracking of this table: %s %s",
+                      refusal->asked, told->code, told->text);
+}
+
 static int classify(const struct sl_dataverse_refusal *refusal, const struct told *told,
                     struct sl_err *err)
 {
@@ -183,9 +195,8 @@ static int classify(const struct sl_dataverse_refusal *refusal, const struct tol
         return forbidden(refusal, told, err);
     if (status == 404 || status == 410)
         return gone(refusal, told, err);
-    if (strcasestr(told->text, "change tracking"))
-        return sl_err_set(err, SL_CONFIG, "%s: turn on change tracking of this table: %s %s",
-                          refusal->asked, told->code, told->text);
+    if (strcasestr(told->text, "change tracking") && !(refusal->link && status >= 500))
+        return not_tracked(refusal, told, err);
     if (status == 408 || status >= 500 || is_a_fault(told))
         return sl_err_set(err, SL_CLOSED, "%s: the service answered %d %s %s", refusal->asked,
                           status, told->code, told->text);

@@ -42,6 +42,29 @@ def test_a_delta_link_that_stays_refused_leads_to_a_full_read(workspace):
         scene.check_versions()
 
 
+def test_a_link_whose_refusal_speaks_of_change_tracking_leads_to_a_full_read(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100)], delta="d1")}
+        scene = Scripted(script, workspace, sweep_limit=100)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (200, True)})
+        table.answers["full"] = Page([row(B, 120)], delta="d2")
+        table.answers["d1"] = failure(400, "0x80040203", "The change tracking token is not valid.")
+        scene.wait_stored({A: (201, False), B: (240, True)})
+        wait_until(lambda: not troubles(sluice), 20, "no trouble")
+
+        # When it is off indeed, the table's description says so.
+        table.tracking = False
+        table.answers["d2"] = failure(400, "0x80040203", "Change tracking is not enabled for account.")
+        wait_trouble(sluice, "feed account", "change tracking is off; turn it on")
+        table.tracking = True
+        table.answers["d2"] = Page([row(C, 130)], delta="d3")
+        sluice.restart(ready_timeout_s=30)
+        scene.wait_stored({A: (201, False), B: (240, True), C: (260, True)})
+        scene.check_versions()
+
+
 def test_a_gateway_in_between_that_refuses_for_a_while_costs_no_full_read(workspace):
     with Script(account=["name"]) as script:
         table = script["account"]
