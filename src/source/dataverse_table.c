@@ -11,7 +11,7 @@
 #define VERSION_COLUMN "versionnumber"
 #define MODIFIED_COLUMN "modifiedon"
 
-enum { NAME_MAX_BYTES = 256, NOT_THERE = 404 };
+enum { NAME_MAX_BYTES = 256, BAD_REQUEST = 400, NOT_THERE = 404 };
 
 /* --- attributes --- */
 
@@ -225,6 +225,20 @@ static void add_columns(const struct sl_json *definition, bool keep, struct sl_c
     }
 }
 
+/* A row of an elastic table is found by its id and the partition that it lies in: by the id alone
+ * the answer is a 404, which looks like a deletion. */
+static int refuse_elastic(const struct sl_json *definition, const char *name, struct sl_err *err)
+{
+    const char *type = sl_json_text(sl_json_get(definition, "TableType"));
+    if (!type || strcmp(type, "Elastic") != 0)
+        return SL_OK;
+    return sl_err_set(
+        err, SL_CONFIG,
+        "table '%s': elastic tables are not supported: a row of one cannot be read by "
+        "its id alone",
+        name);
+}
+
 int sl_dataverse_table_parse(const struct sl_json *definition, char *const *select,
                              struct sl_dataverse_table *ret, struct sl_err *err)
 {
@@ -245,6 +259,8 @@ int sl_dataverse_table_parse(const struct sl_json *definition, char *const *sele
                         "table '%s': its definition lacks the name, the entity set, the key or the "
                         "columns",
                         table.name ? table.name : "?");
+    if (rc == SL_OK)
+        rc = refuse_elastic(definition, table.name, err);
     if (rc == SL_OK) {
         add_columns(definition, !select, &table.columns);
         if (select)
@@ -258,22 +274,33 @@ int sl_dataverse_table_parse(const struct sl_json *definition, char *const *sele
     return SL_OK;
 }
 
+static int read_definition(struct sl_dataverse_remote *remote, const char *name, const char *more,
+                           enum sl_urgency urgency, struct sl_json_doc **ret, struct sl_err *err)
+{
+    struct sl_buf path;
+    sl_buf_init(&path);
+    sl_buf_add_text(&path, "EntityDefinitions(LogicalName='");
+    sl_dataverse_escape(&path, name);
+    sl_buf_printf(&path,
+                  "')?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,"
+                  "CanChangeTrackingBeEnabled,Privileges%s"
+                  "&$expand=Attributes($select=LogicalName,AttributeType,AttributeOf,"
+                  "IsValidForRead)",
+                  more);
+    const struct sl_dataverse_get get = {.path = path.data, .urgency = urgency};
+    int rc = sl_dataverse_read_json(remote, &get, ret, err);
+    sl_buf_done(&path);
+    return rc;
+}
+
 int sl_dataverse_table_read(struct sl_dataverse_remote *remote, const char *name,
                             char *const *select, enum sl_urgency urgency,
                             struct sl_dataverse_table *ret, struct sl_err *err)
 {
     struct sl_json_doc *doc = NULL;
-    struct sl_buf path;
-    sl_buf_init(&path);
-    sl_buf_add_text(&path, "EntityDefinitions(LogicalName='");
-    sl_dataverse_escape(&path, name);
-    sl_buf_add_text(&path, "')?$select=LogicalName,EntitySetName,PrimaryIdAttribute,"
-                           "ChangeTrackingEnabled,CanChangeTrackingBeEnabled,Privileges"
-                           "&$expand=Attributes($select=LogicalName,AttributeType,AttributeOf,"
-                           "IsValidForRead)");
-    const struct sl_dataverse_get get = {.path = path.data, .urgency = urgency};
-    int rc = sl_dataverse_read_json(remote, &get, &doc, err);
-    sl_buf_done(&path);
+    int rc = read_definition(remote, name, ",TableType", urgency, &doc, err);
+    if (rc == SL_REJECTED && err->cause == BAD_REQUEST) /* older than table types */
+        rc = read_definition(remote, name, "", urgency, &doc, err);
     if (rc == SL_NOTFOUND || (rc == SL_CONFIG && err->cause == NOT_THERE)) {
         sl_err_set(err, SL_CONFIG,
                    "the environment '%s' has no table '%s': its logical name is wanted, such as "

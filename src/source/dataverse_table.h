@@ -31,8 +31,8 @@ struct sl_dataverse_table {
 /* Reads the table's definition. select: the configured columns, ended by NULL, lookups by either of
  * their names; NULL: all. Suspends. Gives the table in ret (sl_dataverse_table_done), which is not
  * touched on failure. err must be given. Fails like sl_dataverse_read_json; SL_CONFIG also for a
- * table that does not exist and a configured column that it does not have, naming the nearest, and
- * then err->cause is 404. */
+ * table that does not exist, one that is elastic, and a configured column that it does not have,
+ * naming the nearest, and then err->cause is 404. */
 int sl_dataverse_table_read(struct sl_dataverse_remote *remote, const char *name,
                             char *const *select, enum sl_urgency urgency,
                             struct sl_dataverse_table *ret, struct sl_err *err);

@@ -79,6 +79,7 @@ class Table:
         self.script, self.name, self.columns = script, name, dict(columns)
         self.set, self.key = f"{name}s", f"{name}id"
         self.tracking = self.versions = True
+        self.type = "Standard"  # None: of a service that knows no types of tables
         self.described = 0  # how often its definition was asked for
         self.refusal = None  # the answer to whoever asks for a row
         self.depth = ["Global"]  # of the right to read it, a role each; or an Answer
@@ -104,6 +105,7 @@ class Table:
         attributes = {self.key: "Uniqueidentifier", **self.columns,
                       **({"versionnumber": "BigInt"} if self.versions else {})}
         return {"LogicalName": self.name, "EntitySetName": self.set, "PrimaryIdAttribute": self.key,
+                **({"TableType": self.type} if self.type else {}),
                 "ChangeTrackingEnabled": self.tracking,
                 "CanChangeTrackingBeEnabled": {"Value": True},
                 "Privileges": [{"PrivilegeType": "Read", "Name": f"prvRead{self.name}"}],
@@ -223,6 +225,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         definition = re.match(r"EntityDefinitions\(LogicalName='(\w+)'\)", path)
         if definition:
             table = self.owner.tables[definition[1]]
+            if not table.type and "TableType" in path:
+                return self._answer(failure(400, "0x80060888", "Could not find a property named "
+                                            "'TableType' on type 'Microsoft.Dynamics.CRM.EntityMetadata'."))
             table.described += 1
             return self._answer(Answer(json.dumps(table.definition())))
         name, _, query = path.partition("?")

@@ -120,8 +120,11 @@ def test_a_wrong_secret_is_told_with_the_code_of_entra_id(workspace, sim, config
 
 def test_a_table_that_cannot_be_followed_is_explained(workspace, sim, config):
     sim.post("dv/table", {"table": "product", "count": 1, "tracking": False})
+    sim.post("dv/table", {"table": "new_tag", "count": 1, "elastic": True})
     config["feeds"] = {
         "products": crm_feed("product"),
+        "tags": crm_feed("new_tag"),
+        "visits": {"source": "hook", "table": "new_tag", "collection": "more"},
         "typos": crm_feed("acount", collection="t"),
         "columns": crm_feed("account", select=["nmae"]),
         "good": crm_feed("account", collection="good"),
@@ -131,6 +134,10 @@ def test_a_table_that_cannot_be_followed_is_explained(workspace, sim, config):
     assert lines["feed 'products' table 'product'"] == (
         "FAIL", "table 'product': change tracking is off; turn it on in the table's properties "
         "(\"Track changes\") and publish")
+    for name in ("tags", "visits"):
+        assert lines[f"feed '{name}' table 'new_tag'"] == (
+            "FAIL", "table 'new_tag': elastic tables are not supported: a row of one cannot be read "
+            "by its id alone")
     assert "has no table 'acount'" in lines["feed 'typos' table 'acount'"][1]
     assert 'has no column \'nmae\' that can be read: did you mean "name"?' in \
         lines["feed 'columns' table 'account'"][1]

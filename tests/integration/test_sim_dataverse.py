@@ -182,6 +182,8 @@ def test_tokens_expire_by_call_by_age_and_by_metadata(service):
 def test_metadata_who_am_i_and_privileges(service):
     service.post("table", table="account", count=1)
     service.post("table", table="new_tag", count=1, tracking=False, trackable=False)
+    service.post("table", table="new_visit", columns=[], count=1, tracking=False, elastic=True)
+    service.post("table", table="mserp_vendvendorv2entity", count=1, tracking=False)
     service.post("table", tables_count=3, count=10)
     service.post("table", table="new_thing", columns=[{"name": "new_x", "type": "Decimal"},
                                                       {"name": "new_who", "type": "Lookup",
@@ -204,6 +206,11 @@ def test_metadata_who_am_i_and_privileges(service):
 
     tag = service.get("EntityDefinitions(LogicalName='new_tag')").json
     assert not tag["ChangeTrackingEnabled"] and not tag["CanChangeTrackingBeEnabled"]["Value"]
+
+    for table, kind in (("new_tag", "Standard"), ("mserp_vendvendorv2entity", "Virtual"),
+                        ("new_visit", "Elastic")):
+        answer = service.get(f"EntityDefinitions(LogicalName='{table}')?$select=TableType")
+        assert answer.json["TableType"] == kind
 
     tracked = service.get("EntityDefinitions?$filter=ChangeTrackingEnabled eq true").json["value"]
     assert {d["LogicalName"] for d in tracked} == {"account", "t000", "t001", "t002", "new_thing"}

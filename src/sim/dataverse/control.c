@@ -56,6 +56,7 @@ static struct dv_table *define_table(struct sim_call *call, const char *name, in
     struct dv_table *table = dv_find_table(dv, name);
     yajl_val tracking = sim_json_member(call->body, "tracking");
     yajl_val trackable = sim_json_member(call->body, "trackable");
+    yajl_val elastic = sim_json_member(call->body, "elastic");
     if (!table) {
         struct dv_schema *schema = dv_schema_new(
             name, sim_json_string(call->body, "set", NULL), sim_json_string(call->body, "id", NULL),
@@ -68,6 +69,8 @@ static struct dv_table *define_table(struct sim_call *call, const char *name, in
         table->tracking = !YAJL_IS_FALSE(tracking);
     if (trackable)
         table->trackable = !YAJL_IS_FALSE(trackable);
+    if (elastic)
+        table->elastic = !YAJL_IS_FALSE(elastic);
     if (count > (int64_t)table->count)
         dv_fill(dv, table, (size_t)count - table->count);
     return table;

@@ -146,6 +146,10 @@ static void add_definition(struct sim_text *out, const struct dv_table *table, s
     add_text(out, wanted, "EntitySetName", schema->set);
     add_text(out, wanted, "PrimaryIdAttribute", schema->id_column);
     add_text(out, wanted, "PrimaryNameAttribute", title);
+    add_text(out, wanted, "TableType",
+             table->elastic       ? "Elastic"
+             : schema->is_virtual ? "Virtual"
+                                  : "Standard");
     add_flag(out, wanted, "ChangeTrackingEnabled", table->tracking);
     if (wants(wanted, "CanChangeTrackingBeEnabled"))
         sim_text_printf(out,

@@ -36,6 +36,7 @@ struct dv_table {
     struct dv_schema *schema;
     bool tracking;
     bool trackable;         /* what the metadata says: change tracking can be turned on */
+    bool elastic;           /* … its TableType */
     int64_t expired_before; /* delta tokens of an older version are void */
     uint64_t seed;
     struct dv_row *rows;

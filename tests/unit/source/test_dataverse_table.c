@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -196,6 +197,35 @@ static void tracking_that_is_off_is_explained(void **state)
     assert_non_null(strstr(err.message, "cannot be turned on"));
 }
 
+static void elastic_tables_are_refused(void **state)
+{
+    static const struct {
+        const char *type;
+        int code;
+    } rows[] = {
+        {"\"Elastic\"",  SL_CONFIG},
+        {"\"Standard\"", SL_OK    },
+        {"\"Virtual\"",  SL_OK    },
+        {"null",         SL_OK    },
+        {"3",            SL_OK    },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_dataverse_table table = {0};
+        struct sl_err err;
+        char text[300];
+        snprintf(text, sizeof text,
+                 "{\"LogicalName\":\"t\",\"EntitySetName\":\"ts\","
+                 "\"PrimaryIdAttribute\":\"tid\",\"TableType\":%s,\"Attributes\":"
+                 "[{\"LogicalName\":\"tid\",\"AttributeType\":\"Uniqueidentifier\"}]}",
+                 rows[i].type);
+        assert_int_equal(parse(text, NULL, &table, &err), rows[i].code);
+        if (rows[i].code != SL_OK)
+            assert_non_null(strstr(err.message, "table 't': elastic tables are not supported: "));
+        sl_dataverse_table_done(&table);
+    }
+}
+
 static void urls_are_escaped(void **state)
 {
     struct sl_buf url;
@@ -214,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_column_that_is_not_there_is_named),
         cmocka_unit_test(what_is_missing_is_told),
         cmocka_unit_test(tracking_that_is_off_is_explained),
+        cmocka_unit_test(elastic_tables_are_refused),
         cmocka_unit_test(urls_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
