@@ -21,6 +21,16 @@ static const struct {
     {"@odata.id",      SL_ODATA_LINK_ID},
 };
 
+/* Annotations that are kept. A dot in a field's name would be a path to MongoDB, so that the field
+ * could be neither queried nor indexed. Two annotations of a column never have the same word. */
+static const struct {
+    const char *name, *word;
+} annotations[] = {
+    {"OData.Community.Display.V1.FormattedValue",           "formatted"},
+    {"Microsoft.Dynamics.CRM.lookuplogicalname",            "table"    },
+    {"Microsoft.Dynamics.CRM.associatednavigationproperty", "property" },
+};
+
 static const struct sl_column no_column = {
     .name = {"",   0},
       .key = {"\0", 2},
@@ -94,6 +104,34 @@ static enum sl_odata_control control_of(struct sl_str name)
     return SL_ODATA_IGNORED;
 }
 
+const char *sl_odata_annotation_word(struct sl_str annotation)
+{
+    for (size_t i = 0; i < sizeof annotations / sizeof *annotations; i++)
+        if (sl_str_is(annotation, annotations[i].name))
+            return annotations[i].word;
+    return NULL;
+}
+
+/* The annotation's column: as it is named, stored as "column@word". at points to the '@'. */
+static const struct sl_column *stored_as(struct sl_odata_row_maker *m,
+                                         const struct sl_column *named, const char *at)
+{
+    const char *end = named->name.at + named->name.length;
+    const char *word = sl_odata_annotation_word((struct sl_str){at + 1, (size_t)(end - at - 1)});
+    struct sl_column *column = sl_arena_alloc(&m->names.arena, sizeof *column);
+    *column = *named;
+    column->keep = word != NULL;
+    if (word) {
+        struct sl_buf name;
+        sl_buf_init(&name);
+        sl_buf_add(&name, named->name.at, (size_t)(at + 1 - named->name.at));
+        sl_buf_add_text(&name, word);
+        column->key = sl_bson_key_make(&m->names.arena, sl_buf_view(&name));
+        sl_buf_done(&name);
+    }
+    return column;
+}
+
 /* A name that has not been seen before. */
 static struct sl_odata_member *learn(struct sl_odata_row_maker *m, struct sl_str name)
 {
@@ -101,14 +139,19 @@ static struct sl_odata_member *learn(struct sl_odata_row_maker *m, struct sl_str
         return NULL;
     const struct sl_column *named = sl_columns_add(&m->names, name, SL_TYPE_STRING, true);
     const struct sl_column *known = sl_columns_find(m->options->columns, name);
+    enum sl_odata_control control = control_of(name);
+    const char *at =
+        control == SL_ODATA_FIELD ? memchr(named->name.at, '@', named->name.length) : NULL;
     struct sl_odata_member *member = sl_arena_alloc(&m->names.arena, sizeof *member);
     *member = (struct sl_odata_member){
         .name = named->name,
-        .column = known ? known : named,
+        .column = known ? known
+                  : at  ? stored_as(m, named, at)
+                        : named,
         .known = known != NULL,
         .typed = known && !known->any,
-        .annotation = memchr(name.at, '@', name.length) != NULL,
-        .control = control_of(name),
+        .annotation = at || control != SL_ODATA_FIELD,
+        .control = control,
         .roles = roles_of(m->options, name),
     };
     m->members[named->index].member = member;

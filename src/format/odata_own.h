@@ -32,10 +32,10 @@ enum sl_odata_control {
 /* A name that rows have: looked up once, found again by following next. */
 struct sl_odata_member {
     struct sl_str name;
-    const struct sl_column *column; /* NULL: control information */
+    const struct sl_column *column; /* how it is stored; NULL: control information */
     bool known;                     /* the column is one of options.columns, */
     bool typed;                     /* … and has a type */
-    bool annotation;                /* "x@…": kept, and no surprise */
+    bool annotation;                /* "x@…": no surprise */
     bool reported;                  /* as an unknown column */
     enum sl_odata_control control;
     unsigned roles;
@@ -107,6 +107,10 @@ struct sl_odata_member *sl_odata_member_of(struct sl_odata_row_maker *maker, str
 
 /* The row is bad; the first reason counts. */
 void sl_odata_row_spoil(struct sl_odata_row_maker *maker, const char *code, const char *reason);
+
+/* The word that stands behind '@' in the document for an annotation, such as "formatted"; NULL: it
+ * is left out. annotation is the name's part behind '@'. */
+const char *sl_odata_annotation_word(struct sl_str annotation);
 
 /* Control information, and members with a role. */
 void sl_odata_row_control(struct sl_odata_row_maker *maker, enum sl_json_kind kind,

@@ -278,8 +278,12 @@ static int put_nested(struct sl_odata_row_maker *m, enum sl_json_kind kind, stru
 static int nested_name(struct sl_odata_row_maker *m, struct sl_str name, bool cut)
 {
     bool first = m->map_begins;
+    const char *at = name.length ? memchr(name.at, '@', name.length) : NULL;
+    size_t before = at ? (size_t)(at + 1 - name.at) : name.length; /* "x@" of "x@…" */
+    const char *word =
+        at ? sl_odata_annotation_word((struct sl_str){at + 1, name.length - before}) : "";
     m->map_begins = false;
-    if (name.length && *name.at == '@') {
+    if (!word || at == name.at) {
         m->ignore_nested = true;
         m->map_begins = first;
         return SL_OK;
@@ -297,10 +301,9 @@ static int nested_name(struct sl_odata_row_maker *m, struct sl_str name, bool cu
         return abandon(m);
     }
     sl_buf_clear(&m->key);
-    char *at = sl_buf_reserve(&m->key, name.length + 2);
-    at[0] = at[name.length + 1] = 0;
-    memcpy(at + 1, name.at, name.length);
-    sl_buf_commit(&m->key, name.length + 2);
+    sl_buf_add_char(&m->key, 0);
+    sl_buf_add(&m->key, name.at, before);
+    sl_buf_add(&m->key, word, strlen(word) + 1);
     return SL_OK;
 }
 

@@ -66,8 +66,8 @@ static void write_request(struct sl_dv_feed *feed)
     feed->prefer = sl_buf_take(&prefer);
     sl_buf_init(&shape);
     sl_buf_add_text(&shape, feed->query);
-    if (feed->settings->formatted_values)
-        sl_buf_add_text(&shape, " with formatted values");
+    if (feed->settings->formatted_values) /* "@": their names once had dots */
+        sl_buf_add_text(&shape, " with formatted values @");
     sl_buf_printf(&shape, " into %s.%s", feed->dataverse->env.database,
                   feed->config->entities[0].collection);
     feed->shape = sl_buf_take(&shape);

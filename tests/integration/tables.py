@@ -20,11 +20,20 @@ import truth
 from history import falls, keep_history
 from process import wait_until
 
+# What annotations are called in documents.
+WORDS = {"OData.Community.Display.V1.FormattedValue": "formatted",
+         "Microsoft.Dynamics.CRM.lookuplogicalname": "table"}
+
 READ = CANONICAL_JSON_OPTIONS.with_options(tz_aware=False)
 
 # Impatient, so that a test need not wait; the limits of the service are then in the way.
 HASTE = {"every": "100ms", "run_span": "300ms", "ledger_deadline": "20s"}
 MANY = 100_000  # requests in a window
+
+
+def stored_name(name):
+    column, at, annotation = name.partition("@")
+    return f"{column}@{WORDS[annotation]}" if at else column
 
 
 class Tables:
@@ -105,8 +114,8 @@ class Tables:
 
     def expected(self, table="account", select=None, formatted=False):
         """{id: document} of the rows that live; select: these columns and the key."""
-        rows = {row["id"]: row["fields"] for row in self.rows(table, formatted=int(formatted))
-                if "deleted" not in row}
+        rows = {row["id"]: {stored_name(name): value for name, value in row["fields"].items()}
+                for row in self.rows(table, formatted=int(formatted)) if "deleted" not in row}
         if select is None:
             return rows
         key = self.tables[table]["id"]

@@ -26,6 +26,20 @@ def test_pages_and_changes_bring_every_kind_of_column(sim, workspace):
     assert sluice.stop() == 0
 
 
+def test_labels_and_the_tables_of_lookups_can_be_queried_and_indexed(sim, workspace):
+    scene = Tables(sim, workspace, {"contact": 60}, feeds={"contact": {"formatted_values": True}})
+    scene.sluice()
+    scene.wait_followed()
+    contacts = scene.documents("contact")
+    assert not [name for one in contacts.find() for name in one if "." in name]
+    label = contacts.find_one({"gendercode": {"$ne": None}})["gendercode@formatted"]
+    contacts.create_index("gendercode@formatted")
+    found = list(contacts.find({"gendercode@formatted": label}, {"_ownerid_value@table": 1}))
+    assert found and all(one["_ownerid_value@table"] for one in found)
+    plan = contacts.find({"gendercode@formatted": label}).explain()["queryPlanner"]["winningPlan"]
+    assert plan["inputStage"]["stage"] == "IXSCAN"
+
+
 def test_a_page_that_leads_to_the_next_one_and_to_the_changes_is_not_the_last(sim, workspace):
     scene = Tables(sim, workspace, {"account": 450})
     scene.switch(dv_both_links=True)

@@ -56,11 +56,24 @@ static const struct odata_case answers[] = {
      ROW("\"@odata.type\":\"#x\",\"@odata.other\":{\"a\":[1,{}]},\"@odata.id\":null,\"name\":"
          "\"y\""),
      GOOD("\"name\":\"y\"")                                                                                                                                                                        },
-    {"annotations are fields",
-     ROW("\"_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname\":\"team\","
+    {"annotations are fields without dots in their names",
+     ROW("\"_ownerid_value\":\"x\",\"_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname\":"
+         "\"team\","
+         "\"_ownerid_value@Microsoft.Dynamics.CRM.associatednavigationproperty\":\"ownerid\","
          "\"employees@OData.Community.Display.V1.FormattedValue\":\"12\""),
-     GOOD("\"_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname\":\"team\","
-          "\"employees@OData.Community.Display.V1.FormattedValue\":\"12\"")                                                                                                                        },
+     "new _ownerid_value\n" GOOD(
+         "\"_ownerid_value\":\"x\",\"_ownerid_value@table\":\"team\","
+         "\"_ownerid_value@property\":\"ownerid\",\"employees@formatted\":\"12\"")                                                                                                                 },
+    {"other annotations are left out",
+     ROW("\"employees@odata.type\":\"#Int64\",\"employees@\":1,\"employees@formatted\":\"12\","
+         "\"a@b.formatted\":{\"c\":[1]},\"name@OData.Community.Display.V1.FormattedValue\":null,"
+         "\"name@OData.Community.Display.V1.FormattedValue.x\":1"),
+     GOOD("\"name@formatted\":null")                                                                                                                                                               },
+    {"annotations deep inside",
+     ROW("\"o\":{\"a@odata.type\":{\"x\":[1]},\"a@Microsoft.Dynamics.CRM.lookuplogicalname\":"
+         "\"team\","
+         "\"b\":1}"),
+     "new o\n" GOOD("\"o\":{\"a@table\":\"team\",\"b\":1}")                                                                                                                                        },
     {"unknown columns by what they are",
      ROW("\"t\":\"x\",\"w\":1,\"big\":9223372036854775808,\"f\":1.50,\"e\":1e400,"
          "\"long\":1.23456789012345678901234567890123456,\"b\":true,\"n\":null"),
