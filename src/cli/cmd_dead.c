@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/dead.h"
+#include "cli/feed_named.h"
 #include "config/nearest.h"
 
 static int usage(const struct sl_err *err)
@@ -52,6 +53,76 @@ static int check(const struct sl_options *options, struct sl_err *err)
     return SL_OK;
 }
 
+/* --- a feed that nobody knows --- */
+
+struct looking {
+    const char *feed;
+    bool found;
+};
+
+static enum sl_unreadable_fate look_at(void *ctx, const struct sl_unreadable *message)
+{
+    struct looking *looking = ctx;
+    looking->found |= !strcmp(message->feed, looking->feed);
+    return SL_UNREADABLE_LEAVE;
+}
+
+static int look_in_queue(struct sl_session *session, struct looking *looking)
+{
+    struct sl_err err = {0};
+    struct sl_unreadable_result result;
+    struct sl_broker *broker = sl_session_broker(session);
+    if (!broker)
+        return SL_EXIT_FAILED;
+    if (sl_unreadable_walk(broker, look_at, looking, &result, &err) != SL_OK)
+        return sl_session_fail(&err);
+    looking->found |= result.left > 0; /* nobody has looked at those */
+    return SL_EXIT_OK;
+}
+
+static int look_among_letters(struct sl_session *session, struct looking *looking)
+{
+    struct sl_err err = {0};
+    const struct sl_letter_filter filter = {.feed = looking->feed};
+    const char *name;
+    struct sl_arena arena;
+    unsigned count = 0;
+    struct sl_state *state = sl_session_state(session);
+    if (!state)
+        return SL_EXIT_FAILED;
+    sl_arena_init(&arena, 1024);
+    int rc = state->type->letters_feeds(state, &filter, 1, &arena, &name, &count, &err);
+    sl_arena_done(&arena);
+    looking->found = count > 0;
+    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+}
+
+/* A feed that the configuration names no longer may have letters all the same. One that has none
+ * is a slip of the pen, and "0 dead letters" would pass for good news. */
+static int check_feed(struct sl_session *session, const char *feed)
+{
+    struct sl_err unknown = {0};
+    struct looking looking = {.feed = feed};
+    if (!feed || sl_feed_named(session->config, feed, &unknown))
+        return SL_EXIT_OK;
+    int status = look_among_letters(session, &looking);
+    if (status == SL_EXIT_OK && !looking.found)
+        status = look_in_queue(session, &looking);
+    return status == SL_EXIT_OK && !looking.found ? sl_session_fail(&unknown) : status;
+}
+
+static int do_verb(struct sl_dead_command *command, const char *verb)
+{
+    int status = check_feed(command->session, command->choice.filter.feed);
+    if (status != SL_EXIT_OK)
+        return status;
+    if (!strcmp(verb, "list"))
+        return sl_dead_list(command);
+    if (!strcmp(verb, "show"))
+        return sl_dead_show(command);
+    return !strcmp(verb, "drop") ? sl_dead_drop(command) : sl_dead_replay(command);
+}
+
 static int work(struct sl_session *session)
 {
     const struct sl_options *options = session->options;
@@ -60,20 +131,16 @@ static int work(struct sl_session *session)
     struct sl_arena arena;
     int status;
     sl_arena_init(&arena, 4096);
-    if (sl_letter_choose(options, &arena, &command.choice, &err) != SL_OK)
+    bool needs_filter = !strcmp(options->topic, "drop") || !strcmp(options->topic, "replay");
+    if (sl_letter_choose(options, &arena, &command.choice, &err) != SL_OK) {
         status = usage(&err);
-    else if (!strcmp(options->topic, "list"))
-        status = sl_dead_list(&command);
-    else if (!strcmp(options->topic, "show"))
-        status = sl_dead_show(&command);
-    else if (!command.choice.filtered && !options->all) {
+    } else if (needs_filter && !command.choice.filtered && !options->all) {
         sl_err_set(&err, SL_CONFIG, "dead %s needs to know which: a filter, or --all",
                    options->topic);
         status = usage(&err);
-    } else if (!strcmp(options->topic, "drop"))
-        status = sl_dead_drop(&command);
-    else
-        status = sl_dead_replay(&command);
+    } else {
+        status = do_verb(&command, options->topic);
+    }
     sl_arena_done(&arena);
     return status;
 }

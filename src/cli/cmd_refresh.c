@@ -6,10 +6,10 @@
 
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/feed_named.h"
 #include "cli/kinds.h"
 #include "cli/refresh_show.h"
 #include "cli/session.h"
-#include "config/nearest.h"
 #include "loop/fiber.h"
 #include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
@@ -27,21 +27,6 @@ struct refreshing {
 };
 
 /* --- what may be asked for --- */
-
-static const struct sl_feed_config *find_feed(const struct sl_config *config, const char *name)
-{
-    char hint[64];
-    struct sl_nearest nearest;
-    sl_nearest_init(&nearest, name);
-    for (size_t i = 0; i < config->feed_count; i++) {
-        if (!strcmp(config->feeds[i].name, name))
-            return &config->feeds[i];
-        sl_nearest_offer(&nearest, config->feeds[i].name);
-    }
-    fprintf(stderr, "sluice: the configuration has no feed \"%s\"%s\n", name,
-            sl_nearest_hint(&nearest, hint, sizeof hint));
-    return NULL;
-}
 
 static bool can_be_read_in_full(const struct sl_feed_config *feed)
 {
@@ -198,8 +183,11 @@ static int work(struct sl_session *session)
     const struct sl_options *options = session->options;
     struct refreshing refreshing = {
         .options = options, .config = session->config, .talk = options->dry_run ? stderr : stdout};
-    const struct sl_feed_config *feed = find_feed(session->config, options->topic);
-    if (!feed || !can_be_read_in_full(feed) ||
+    struct sl_err err = {0};
+    const struct sl_feed_config *feed = sl_feed_named(session->config, options->topic, &err);
+    if (!feed)
+        return sl_session_fail(&err);
+    if (!can_be_read_in_full(feed) ||
         (options->refresh.reset_versions && !may_reset(options, feed)))
         return SL_EXIT_FAILED;
     collect(&refreshing, feed);

@@ -1,5 +1,6 @@
 /* sluice dead replay. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -25,30 +26,49 @@ struct replaying {
 
 /* --- what is told --- */
 
-static void tell(struct replaying *replaying, const char *id, const char *why)
+/* what: "refused", or "again" for a row that failed once more. */
+static void tell(struct replaying *replaying, const char *id, const char *what, const char *why)
 {
     if (replaying->command->json) {
         struct sl_buf line;
         sl_buf_init(&line);
         sl_buf_add_text(&line, "{\"id\":");
         sl_buf_add_json_text(&line, id);
-        sl_buf_add_text(&line, ",\"refused\":");
+        sl_buf_printf(&line, ",\"%s\":", what);
         sl_buf_add_json_text(&line, why);
         printf("%s}\n", line.data);
         sl_buf_done(&line);
     } else if (replaying->told < TOLD_MAX) {
-        printf("%s stays: %s\n", id, why);
+        printf("%s %s: %s\n", id,
+               strcmp(what, "again") != 0 ? "stays"
+               : replaying->dry_run       ? "would fail again"
+                                          : "failed again",
+               why);
     }
     replaying->told++;
 }
 
-static void on_refused(void *ctx, const struct sl_letter *letter, const char *why)
+static void tell_of(struct replaying *replaying, const struct sl_letter *letter, const char *what,
+                    const char *why)
 {
     struct sl_buf id;
     sl_buf_init(&id);
     sl_letter_id(letter, &id);
-    tell(ctx, id.data, why);
+    tell(replaying, id.data, what, why);
     sl_buf_done(&id);
+}
+
+static void on_refused(void *ctx, const struct sl_letter *letter, const char *why)
+{
+    tell_of(ctx, letter, "refused", why);
+}
+
+static void on_again(void *ctx, const struct sl_letter *letter, const char *reason)
+{
+    char *masked = sl_letter_masked_reason(reason);
+    sl_text_clean(masked);
+    tell_of(ctx, letter, "again", masked);
+    free(masked);
 }
 
 static void print_letters(const struct replaying *replaying)
@@ -129,6 +149,7 @@ static int replay_letters(struct replaying *replaying)
         .ledger_wait_ms = choice->wait_ms ? choice->wait_ms : LEDGER_WAIT_MS,
         .dry_run = replaying->dry_run,
         .refused = on_refused,
+        .again = on_again,
         .ctx = replaying,
     };
     struct sl_fiber *watcher = sl_fiber_spawn_joinable("replay.watch", watch, sink);
@@ -172,7 +193,7 @@ static enum sl_unreadable_fate judge(void *ctx, const struct sl_unreadable *mess
         char id[64];
         snprintf(id, sizeof id, SL_UNREADABLE_ID "%016" PRIx64, message->hash);
         replaying->messages_left++;
-        tell(replaying, id, why);
+        tell(replaying, id, "refused", why);
         return SL_UNREADABLE_LEAVE;
     }
     replaying->messages++;

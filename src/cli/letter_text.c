@@ -41,7 +41,7 @@ static const char *why_of_message(const struct sl_unreadable *message)
 }
 
 /* "column 'Count': 'many' is no int: …" without the word that the row has there. */
-static char *masked_reason(const char *reason)
+char *sl_letter_masked_reason(const char *reason)
 {
     static const char before[] = "': '", after[] = "' is no ";
     const char *from = strstr(reason, before), *to = NULL;
@@ -81,7 +81,7 @@ void sl_letter_line_of(const struct sl_letter *letter, struct sl_letter_line *re
     *ret = (struct sl_letter_line){.id = id_of(letter),
                                    .code = clean(letter->code),
                                    .feed = clean(letter->feed),
-                                   .reason = masked_reason(letter->reason),
+                                   .reason = sl_letter_masked_reason(letter->reason),
                                    .at_ms = letter->at_ms};
     sl_text_clean(ret->reason);
 }
@@ -169,7 +169,7 @@ static void print_line(struct sl_buf *line, FILE *out)
 
 static char *reason_of(const struct sl_letter *letter, bool reveal)
 {
-    return reveal ? sl_strdup(letter->reason) : masked_reason(letter->reason);
+    return reveal ? sl_strdup(letter->reason) : sl_letter_masked_reason(letter->reason);
 }
 
 void sl_letter_json(const struct sl_letter *letter, bool whole, bool reveal, FILE *out)

@@ -34,6 +34,9 @@ void sl_letter_show_message(const struct sl_unreadable *message, bool publishabl
 /* The table of reasons. */
 void sl_letter_codes(bool json, FILE *out);
 
+/* The reason without the value that it quotes; heap. */
+char *sl_letter_masked_reason(const char *reason);
+
 /* The letter's id, as the list prints it. */
 void sl_letter_id(const struct sl_letter *letter, struct sl_buf *out);
 

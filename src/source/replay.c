@@ -152,6 +152,27 @@ static int keep_pace(struct replay *replay, uint32_t rows, struct sl_err *err)
     return SL_OK;
 }
 
+/* Of the batch's rows some are dead letters again: those that this run has written. */
+static int tell_again(const struct replay *replay, struct sl_err *err)
+{
+    const struct sl_replay_options *options = replay->options;
+    const struct sheaf *sheaf = &replay->sheaf;
+    struct sl_arena arena;
+    int rc = SL_OK;
+    sl_arena_init(&arena, ARENA_BYTES);
+    for (uint32_t i = 0; rc == SL_OK && i < sheaf->batch->count; i++) {
+        const struct sl_letter_filter this_one = {.name = &sheaf->letters[i].name};
+        struct sl_letter letter;
+        unsigned count = 0;
+        rc = options->state->type->letters_find(options->state, &this_one, NULL, false, true, 1,
+                                                &arena, &letter, &count, err);
+        if (rc == SL_OK && count && !strcmp(letter.replay, replay->run.id))
+            options->again(options->ctx, &letter, letter.reason);
+    }
+    sl_arena_done(&arena);
+    return rc;
+}
+
 static int publish(struct replay *replay, struct sl_run_entity *entity, struct sl_err *err)
 {
     struct sl_batch *batch = replay->sheaf.batch;
@@ -176,7 +197,7 @@ static int publish(struct replay *replay, struct sl_run_entity *entity, struct s
     replay->result->stale += after.stale - before.stale;
     replay->result->again += after.dead - before.dead;
     replay->result->removed += removed;
-    return SL_OK;
+    return after.dead > before.dead ? tell_again(replay, err) : SL_OK;
 }
 
 static void set_origin(struct replay *replay, const struct sl_run_entity *entity)
@@ -313,6 +334,7 @@ static int take(struct replay *replay, const struct sl_letter *letter, struct sl
         replay->sheaf.letters[batch->count - 1] = *letter;
     } else {
         *sl_batch_add_dead(batch) = dead;
+        options->again(options->ctx, letter, dead.reason.at);
     }
     return SL_OK;
 }

@@ -27,6 +27,8 @@ struct sl_replay_options {
     /* A letter that cannot be replayed and stays as it is: why, and what to do instead. Must not
      * suspend. */
     void (*refused)(void *ctx, const struct sl_letter *letter, const char *why);
+    /* One whose row failed again, with the new reason; likewise. */
+    void (*again)(void *ctx, const struct sl_letter *letter, const char *reason);
     void *ctx;
 };
 

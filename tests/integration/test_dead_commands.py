@@ -63,7 +63,7 @@ def test_filters_choose_by_code_feed_entity_run_time_id_and_limit(bad_rows):
         return len(dead_list(bad_rows, **filters))
     one = dead_list(bad_rows)[0]
     assert [count(code=code) for code in BAD] == list(BAD.values())
-    assert (count(feed="vendors"), count(feed="others")) == (15, 0)
+    assert count(feed="vendors") == 15
     assert (count(entity="VendorsV3"), count(entity="Other")) == (15, 0)
     assert (count(run="vendors-000001"), count(run="vendors-000002")) == (15, 0)
     assert (count(since="1h"), count(until="1h"), count(since="1ms")) == (15, 0, 0)
@@ -131,6 +131,29 @@ def test_drop_needs_a_filter_says_how_many_and_drops_no_other(bad_rows, workspac
     assert letters(workspace) == [] and "0 dead letters" in dead(bad_rows, "list").out
 
 
+def test_a_feed_that_nobody_knows_is_refused_and_one_of_old_is_not(bad_rows, workspace):
+    for verb in ("list", "replay", "drop"):
+        for options in ({}, {"dry_run": True}, {"code": "unreadable"})[:1 if verb == "list" else 3]:
+            answer = dead(bad_rows, verb, feed="vendor", **options)
+            assert answer.status == 1 and not answer.out
+            assert answer.err == \
+                'sluice: the configuration has no feed "vendor": did you mean "vendors"?\n'
+    assert dead(bad_rows, "list", feed="zzz").err == 'sluice: the configuration has no feed "zzz"\n'
+    workspace.state["dead"].update_one({"code": "untypable"}, {"$set": {"feed": "vendor"}})
+    old, = dead_list(bad_rows, feed="vendor")
+    assert dead_list(bad_rows, feed="vendor", code="empty_key") == []
+    refused = replay(bad_rows, status=1, feed="vendor")[1]
+    assert [one["id"] for one in refused] == [old["id"]]
+    assert "does not name feed 'vendor'" in refused[0]["refused"]
+    assert "1 letter and" in dead(bad_rows, "drop", feed="vendor").out
+    assert dead(bad_rows, "drop", feed="vendor").status == 1
+    # Or messages that no letter tells of.
+    publish(workspace, b"no JSON", "bulk.bygone.VendorsV3")
+    wait_unreadable(workspace, 1)
+    assert [one["feed"] for one in dead_list(bad_rows, feed="bygone")] == ["bygone"]
+    assert "0 letters and 1 message" in dead(bad_rows, "drop", feed="bygone").out
+
+
 # --- what cannot be read at all ---
 
 
@@ -144,7 +167,7 @@ def test_unreadable_messages_are_listed_shown_and_dropped_and_stay_in_order(bad_
     assert all(one["feed"] == "vendors" and one["entity"] == "VendorsV3" for one in listed)
     assert [one["bytes"] for one in listed] == [len(body) for body in bodies]
     assert workspace.queue_depth("unreadable") == 7
-    assert len(dead_list(bad_rows)) == 22 and len(dead_list(bad_rows, feed="others")) == 0
+    assert len(dead_list(bad_rows)) == 22
     third = listed[2]["id"]
     shown = dead(bad_rows, "show", third)
     assert shown.status == 0 and "malformed JSON" in shown.out and "not JSON 2" not in shown.out

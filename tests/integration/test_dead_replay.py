@@ -107,8 +107,11 @@ def test_a_replay_does_not_roll_back_a_newer_document_nor_bring_a_deleted_one_ba
 def test_a_row_that_is_refused_again_stays_the_same_letter_and_is_counted(notes, workspace):
     sluice = notes(ROWS, ONLY_SMALL)
     before = letters(workspace)
-    sums, _ = replay(sluice, status=1)
+    sums, told = replay(sluice, status=1)
     assert (sums["rows"], sums["again"], sums["removed"]) == (3, 3, 0)
+    assert {one["id"]: one["again"] for one in told} == \
+        {one["id"]: one["reason"] for one in dead_list(sluice)}
+    assert len(told) == 3 and all("Document failed validation" in one["again"] for one in told)
     after = letters(workspace)
     assert [one["_id"] for one in after] == [one["_id"] for one in before]
     for old, new in zip(before, after):
@@ -140,8 +143,10 @@ def test_a_raw_row_is_typed_anew_by_todays_configuration(notes, workspace):
     entity["types"] = {}
     sluice.write_config()
     sluice.reload()
-    sums, _ = replay(sluice, status=1)
+    sums, told = replay(sluice, status=1)
     assert (sums["found"], sums["applied"], sums["again"], sums["removed"]) == (3, 1, 2, 1)
+    assert {one["id"]: one["again"] for one in told} == \
+        {one["id"]: one["reason"] for one in dead_list(sluice)}
     found = note(workspace, "b-1")
     assert (found["Count"], found["Note"]) == ("many", 'a\r\n"b",c')
     good = note(workspace, "good")["_sluice"]["v"]
@@ -165,6 +170,10 @@ def test_a_raw_row_that_still_cannot_be_typed_has_the_new_reason(notes, workspac
     sluice = notes(None, text=BAD)
     sluice.config["feeds"]["notes"]["entities"][LABEL]["types"] = {"Count": "bool"}
     sluice.write_config()
+    one = dead_list(sluice, code="untypable")[0]["id"]
+    tried = dead(sluice, "replay", code="untypable", dry_run=True)
+    assert tried.status == 1
+    assert f"{one} would fail again: column 'Count': a value is no bool" in tried.out
     sums, _ = replay(sluice, status=1, code="untypable")
     assert sums["again"] == 1
     letter, = letters(workspace, code="untypable")
@@ -367,7 +376,7 @@ def test_filters_limit_and_dry_run_say_which_letters_are_replayed(notes, workspa
     assert not workspace.state["runs"].find_one({"feed": "replay:notes"})
     one = dead_list(sluice)[0]["id"]
     assert replay(sluice, id=one)[0]["removed"] == 1
-    for filters in ({"feed": "others"}, {"code": "untypable"}, {"since": "1ms"}, {"until": "1h"},
+    for filters in ({"code": "untypable"}, {"since": "1ms"}, {"until": "1h"},
                     {"run": "notes-000002"}, {"entity": "Other"}):
         assert replay(sluice, **filters)[0]["found"] == 0, filters
     assert replay(sluice, all=True, limit=1)[0]["removed"] == 1
