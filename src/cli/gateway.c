@@ -130,6 +130,7 @@ static void start_feed(struct sl_gateway *gateway, struct sl_feed *feed,
     feed->kind = environment->kind;
     feed->source = feed->kind->open_feed(gateway, environment->it, config);
     feed->flow = sl_flow_start(&options, feed->source, gateway->amqp_sink, gateway->state);
+    sl_flow_count_from_zero(feed->flow, config->name);
 }
 
 static char *name_lease(const char *kind, const char *name)
@@ -204,6 +205,8 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
     part->source = sl_source_amqp_new(gateway->broker, lane, &gateway->apply_credits[lane],
                                       gateway->config->limits.batch_bytes);
     part->flow = sl_flow_start(&options, part->source, gateway->mongo_sink, gateway->state);
+    for (size_t i = 0; i < gateway->config->feed_count; i++)
+        sl_flow_count_from_zero(part->flow, gateway->config->feeds[i].name);
 }
 
 static void start_apply(struct sl_gateway *gateway)

@@ -105,17 +105,29 @@ static const char *fate_name(const struct sl_flow *flow, enum fate fate)
     }
 }
 
-static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch, enum fate fate,
-                       uint32_t rows)
+static struct sl_metric *rows_metric(const struct sl_flow *flow, const char *feed, enum fate fate)
 {
-    if (!rows)
-        return;
-    struct feed_series *series = feed_series(flow, batch->origin.feed);
+    struct feed_series *series = feed_series(flow, feed);
     if (!series->rows[fate])
         series->rows[fate] =
             sl_counter("rows_total", "Rows, by feed and stage.", "feed=\"%s\",stage=\"%s\"",
                        series->name, fate_name(flow, fate));
-    sl_metric_add(series->rows[fate], rows);
+    return series->rows[fate];
+}
+
+static void count_rows(const struct sl_flow *flow, const struct sl_batch *batch, enum fate fate,
+                       uint32_t rows)
+{
+    if (rows)
+        sl_metric_add(rows_metric(flow, batch->origin.feed, fate), rows);
+}
+
+void sl_flow_count_from_zero(const struct sl_flow *flow, const char *feed)
+{
+    enum fate never = flow->options.ledger ? SUPERSEDED : STALE;
+    for (enum fate fate = 0; fate < FATES; fate++)
+        if (fate != never)
+            rows_metric(flow, feed, fate);
 }
 
 /* --- latencies --- */

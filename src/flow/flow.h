@@ -37,6 +37,10 @@ void sl_flow_stop_reading(struct sl_flow *flow);
 void sl_flow_stop(struct sl_flow *flow, uint64_t deadline_ms);
 void sl_flow_free(struct sl_flow *flow);
 
+/* The feed's rows are counted from 0 on: a series that begins with its first row has not risen, as
+ * Prometheus sees it. */
+void sl_flow_count_from_zero(const struct sl_flow *flow, const char *feed);
+
 /* How late the live rows of a feed came to their end, since the last call: not those of full reads
  * and replays. */
 struct sl_flow_lag {

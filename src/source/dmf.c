@@ -166,6 +166,7 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct s
     dmf->batcher = sl_batches_new(env->limits, env->credits);
     name_leases(dmf);
     have_kept(dmf);
+    sl_dmf_count_from_zero(dmf);
     dmf->runner = sl_fiber_spawn_joinable("dmf.run", run_feed, dmf);
     return &dmf->source;
 }

@@ -15,11 +15,17 @@ enum {
     DOUBLINGS_MAX = 5,              /* of the deadline, for a cause that does not go away */
 };
 
-static void count_end(const struct sl_dmf *dmf, const char *how)
+static void count_end(const struct sl_dmf *dmf, const char *how, int64_t runs)
 {
     sl_metric_add(sl_counter("runs_total", "Runs by how they ended.", "feed=\"%s\",end=\"%s\"",
                              dmf->feed->name, how),
-                  1);
+                  runs);
+}
+
+void sl_dmf_count_from_zero(const struct sl_dmf *dmf)
+{
+    count_end(dmf, "done", 0);
+    count_end(dmf, "failed", 0);
 }
 
 const char *sl_dmf_after_loss(const struct sl_dmf *dmf)
@@ -48,7 +54,7 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
     sl_dmf_drop_collections(dmf);
 
     dmf->failures++;
-    count_end(dmf, "failed");
+    count_end(dmf, "failed", 1);
     const char *next = lost_changes         ? sl_dmf_after_loss(dmf)
                        : dmf->run.sweeps[0] ? "refresh the feed again"
                                             : "it will be started anew";
@@ -98,7 +104,7 @@ static void log_done(const struct sl_dmf *dmf, const struct sl_ledger_sum *sum)
         dead += dmf->run.entities[i].dead;
         superseded += dmf->run.entities[i].superseded;
     }
-    count_end(dmf, "done");
+    count_end(dmf, "done", 1);
     sl_log(SL_INFO, "run done", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_N("attempt", dmf->run.attempt), SL_N("read", read), SL_N("applied", sum->applied),
            SL_N("stale", sum->stale), SL_N("superseded", superseded), SL_N("dead", dead),

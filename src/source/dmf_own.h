@@ -176,4 +176,8 @@ const char *sl_dmf_after_loss(const struct sl_dmf *dmf);
  * journaled. */
 int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err);
 
+/* dmf_end.c: the series of ended runs exist before one ends, else nobody sees the first one rise.
+ */
+void sl_dmf_count_from_zero(const struct sl_dmf *dmf);
+
 #endif

@@ -28,6 +28,9 @@ static void find_counts(struct sl_webhook *webhook)
         .malformed = outcome(webhook, "malformed"),
         .refused = outcome(webhook, "refused"),
         .unavailable = outcome(webhook, "unavailable"),
+        .unreadable =
+            sl_counter("unreadable_messages_total", "Messages that could not be read as batches.",
+                       "queue=\"%s\"", webhook->events_queue),
     };
 }
 

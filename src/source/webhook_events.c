@@ -46,10 +46,7 @@ static void set_aside(struct sl_webhook *webhook, const struct sl_amqp_delivery 
 {
     sl_log(SL_WARN, "unreadable event set aside", SL_T("queue", webhook->events_queue),
            SL_N("bytes", delivery->size), SL_T("reason", reason));
-    sl_metric_add(sl_counter("unreadable_messages_total",
-                             "Messages that could not be read as batches.", "queue=\"%s\"",
-                             webhook->events_queue),
-                  1);
+    sl_metric_add(webhook->counts.unreadable, 1);
     sl_channel_nack(webhook->events, delivery->tag, false);
 }
 

@@ -164,6 +164,7 @@ struct sl_hook_bell {
 struct sl_hook_counts {
     struct sl_metric *bell, *passed_on, *read_back, *queued, *unclaimed, *malformed, *refused,
         *unavailable;
+    struct sl_metric *unreadable; /* events, in their queue */
 };
 
 struct sl_webhook {

@@ -16,6 +16,7 @@ from books import check_all, check_run, letters
 from certificates import Authority
 from feeds import (CUSTOMERS, add_records, begin, change_records, configure, feed, logged,
                    make_project, runs, trouble, wait_fresh_run, wait_run)
+from hooks import Hooks
 from mailbox import Mailbox
 from process import free_port
 from programs import SANITIZER_ENV
@@ -398,10 +399,25 @@ def test_check_agrees_with_run_about_this_configuration(sim, workspace):
     assert "ok: 1 source, 1 feed, 1 entity" in result.stdout
 
 
+def check_counters_at_zero(sluice, feeds):
+    for name in feeds:
+        for stage in ("read", "published", "superseded", "consumed", "applied", "stale", "dead"):
+            assert sluice.metrics().value("sluice_rows_total", feed=name, stage=stage) == 0
+
+
+def test_counters_of_every_feed_are_there_before_the_first_row(sim, workspace):
+    sluice = Hooks(sim, workspace, {"account": 0}, {"new_visit": 0}).sluice()
+    check_counters_at_zero(sluice, ["account", "new_visit"])
+    assert not sluice.metrics().all("sluice_runs_total"), "those of packages alone"
+    unreadable = sluice.metrics().all("sluice_unreadable_messages_total")
+    assert sorted(has["queue"].split(".", 1)[1] for has, number in unreadable if not number) == \
+        ["bulk", "events.hook", "fast"]
+
+
 def test_metrics_count_every_stage_of_a_row(sim, workspace):
     sluice = begin(workspace, sim, 500)
     wait_run(sluice, workspace)  # MongoDB has it a moment before the process counts it
-    sluice.wait_for(lambda: sluice.metrics().all("sluice_runs_total", feed="vendors", end="done"), 20,
+    sluice.wait_for(lambda: sluice.metrics().get("sluice_runs_total", feed="vendors", end="done"), 20,
                     "the run being counted")
     metrics = sluice.metrics()
     for stage in ("read", "published", "consumed", "applied"):
@@ -481,5 +497,8 @@ def test_a_schedule_that_is_not_due_exports_nothing(sim, workspace):
     state = sluice.wait_for(waiting, 20, "the feed's next run")
     assert re.fullmatch(rf"\d+-\d\d-\d\dT\d\d:{minute:02}:00\.000Z", state["next_run"])
     assert state["state"] == "waiting" and sim.get("executions") == []
+    check_counters_at_zero(sluice, ["vendors"])
+    for end in ("done", "failed"):
+        assert sluice.metrics().value("sluice_runs_total", feed="vendors", end=end) == 0
     sluice.signal(signal.SIGTERM)
     assert sluice.wait(10) == 0

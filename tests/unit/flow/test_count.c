@@ -213,6 +213,38 @@ static void rows_are_counted_for_their_feed(void **state)
     run_in_fiber(count_feeds, NULL);
 }
 
+static bool is_at(const char *labels, int64_t value)
+{
+    for (const struct sl_metric *one = sl_metric_first(); one; one = one->next)
+        if (!strcmp(one->name, "rows_total") && !strcmp(one->labels, labels))
+            return one->value == value;
+    return false;
+}
+
+static void count_a_quiet_feed(void *arg)
+{
+    (void)arg;
+    static const char *const stages[] = {"consumed", "applied", "stale", "dead"};
+    struct rig *rig = rig_new(1);
+    struct sl_flow *flow = rig_start(rig, &usual_options);
+    sl_flow_count_from_zero(flow, "quiet");
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "feed=\"quiet\",stage=\"%s\"", stages[i]);
+        EXPECT(is_at(labels, 0));
+    }
+    EXPECT(!is_at("feed=\"quiet\",stage=\"superseded\"", 0)); /* another flow counts them */
+    EXPECT(!sl_flow_has_lag(flow, "quiet"));
+    rig_finish(rig, flow);
+    rig_free(rig);
+}
+
+static void a_feed_without_rows_is_there(void **state)
+{
+    (void)state;
+    run_in_fiber(count_a_quiet_feed, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_full_read_spoils_no_latency),
         cmocka_unit_test(the_worst_live_row_is_the_lag),
         cmocka_unit_test(rows_are_counted_for_their_feed),
+        cmocka_unit_test(a_feed_without_rows_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, close_all);
 }
