@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from hooks import VIRTUAL
 from process import wait_until
 from programs import Sim
 from sim_client import DEADLINE_S, GUID, TRACK, Service, compare, fetch, follow
@@ -133,6 +134,26 @@ def test_the_same_seed_gives_the_same_changes(service):
 
     first = run()
     assert len(first) == 104 and run() == first
+
+
+def test_virtual_tables_have_a_version_counter_of_their_own(service):
+    service.post("table", table="account", count=3)
+    service.post("table", table=VIRTUAL, count=3)
+
+    def versions(table):
+        return sorted(line["versionnumber"] for line in service.truth(table))
+    assert versions("account") == [900_001, 900_002, 900_003]
+    assert versions(VIRTUAL) == [70_000_001, 70_000_002, 70_000_003]
+    _, _, link = service.poll("mserp_vendvendorv2entities", TRACK)
+    assert service.post("change", table="account", count=1)["versionnumber"] == 900_004
+    changed = service.post("change", table=VIRTUAL, count=1)
+    assert changed["versionnumber"] == 70_000_004
+    rows, deleted, _ = service.poll(link)
+    assert list(rows) == changed["ids"] and deleted == []
+    service.post("restore", version=900_003)
+    assert versions("account")[-1] == 900_003 and versions(VIRTUAL)[-1] == 70_000_004
+    service.post("restore", version=900_003, mserp_version=70_000_003)
+    assert versions(VIRTUAL)[-1] == 70_000_003
 
 
 def test_what_does_not_go_with_change_tracking(service):

@@ -140,7 +140,7 @@ static unsigned show_end(struct shown *shown, struct sim_call *call)
     sim_text_char(call->out, ']');
     sim_text_number(call->out, "changed", shown->count);
     sim_text_number(call->out, "first_seq", shown->first_seq);
-    sim_text_number(call->out, "versionnumber", call->sim->dataverse->version);
+    sim_text_number(call->out, "versionnumber", *dv_counter(call->sim->dataverse, shown->table));
     sim_text_char(call->out, '}');
     return 200;
 }
@@ -313,8 +313,8 @@ static unsigned change_metadata(struct sim_call *call)
         return 404;
     const char *name = sim_json_string(call->body, "add_column", "");
     if (!dv_schema_add(table->schema, name, sim_json_string(call->body, "type", "String"),
-                       sim_json_string(call->body, "target", NULL), dv->version, call->problem,
-                       sizeof(call->problem)))
+                       sim_json_string(call->body, "target", NULL), *dv_counter(dv, table),
+                       call->problem, sizeof(call->problem)))
         return 400;
     if (!YAJL_IS_FALSE(sim_json_member(call->body, "expire")))
         dv_expire(dv, table);
@@ -343,7 +343,11 @@ static unsigned restore(struct sim_call *call)
     if (version < DV_FIRST_VERSION || version > dv->version)
         return refuse(call, 400, "version is %d to the present one, %lld", DV_FIRST_VERSION,
                       (long long)dv->version);
-    dv_restore(dv, version);
+    int64_t fo_version = sim_json_number(call->body, "mserp_version", dv->fo_version);
+    if (fo_version < DV_FIRST_FO_VERSION || fo_version > dv->fo_version)
+        return refuse(call, 400, "mserp_version is %d to the present one, %lld",
+                      DV_FIRST_FO_VERSION, (long long)dv->fo_version);
+    dv_restore(dv, version, fo_version);
     sim_text_puts(call->out, "{}");
     return 200;
 }

@@ -1,4 +1,4 @@
-/* The simulated Dataverse: its tables, its one version counter, and everything that has happened.
+/* The simulated Dataverse: its tables, its version counters, and everything that has happened.
  */
 #include "sim/dataverse/dataverse.h"
 
@@ -43,6 +43,7 @@ void dv_clear(struct dv *dv)
     dv->changes = NULL;
     dv->change_count = dv->change_capacity = 0;
     dv->version = DV_FIRST_VERSION;
+    dv->fo_version = DV_FIRST_FO_VERSION;
     dv->random = sim_mix(dv->sim->options.seed ^ SIM_GOLDEN);
     dv->counters = (struct dv_counters){0};
     dv->load_epoch++;
@@ -127,11 +128,16 @@ int64_t dv_clock_ms(const struct dv *dv)
     return sim_clock_ms() + dv_switch(dv, SW_DV_CLOCK_SKEW_MS);
 }
 
+int64_t *dv_counter(struct dv *dv, const struct dv_table *table)
+{
+    return table->schema->is_virtual ? &dv->fo_version : &dv->version;
+}
+
 void dv_fill(struct dv *dv, struct dv_table *table, size_t count)
 {
-    int64_t now_ms = dv_clock_ms(dv);
+    int64_t now_ms = dv_clock_ms(dv), *counter = dv_counter(dv, table);
     for (size_t i = 0; i < count; i++)
-        sim_journal_row(dv->sim, table, dv_table_create(table, ++dv->version, now_ms), "create");
+        sim_journal_row(dv->sim, table, dv_table_create(table, ++*counter, now_ms), "create");
 }
 
 static void record(struct dv *dv, struct dv_change change)
@@ -156,7 +162,7 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
     if (!is_possible(table, op, index))
         return false;
     int64_t now_ms = dv_clock_ms(dv);
-    int64_t version = ++dv->version;
+    int64_t version = ++*dv_counter(dv, table);
     if (op == DV_CREATE)
         index = dv_table_create(table, version, now_ms);
     else if (op == DV_DELETE)
@@ -180,14 +186,16 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
 
 void dv_expire(struct dv *dv, struct dv_table *table)
 {
-    table->expired_before = ++dv->version; /* what is read from now on has this version at least */
+    /* What is read from now on has this version at least. */
+    table->expired_before = ++*dv_counter(dv, table);
 }
 
-void dv_restore(struct dv *dv, int64_t version)
+void dv_restore(struct dv *dv, int64_t version, int64_t fo_version)
 {
-    for (size_t i = 0; i < dv->table_count; i++)
-        dv_table_rewind(dv->tables[i], version);
     dv->version = version;
+    dv->fo_version = fo_version;
+    for (size_t i = 0; i < dv->table_count; i++)
+        dv_table_rewind(dv->tables[i], *dv_counter(dv, dv->tables[i]));
 }
 
 static struct dv_link *find_link(struct dv_relation *relation, uint32_t target, uint32_t related)
@@ -258,6 +266,7 @@ void dv_describe(struct dv *dv, struct sim_text *out)
     sim_text_name(out, "dataverse");
     sim_text_char(out, '{');
     sim_text_number(out, "version", dv->version);
+    sim_text_number(out, "mserp_version", dv->fo_version);
     sim_text_number(out, "changes", (int64_t)dv->change_count);
     sim_text_number(out, "loads_running", dv->loads_running);
     sim_text_number(out, "next_links", (int64_t)dv->counters.next_links);

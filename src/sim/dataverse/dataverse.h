@@ -1,4 +1,4 @@
-/* The simulated Dataverse: its tables, its one version counter, and everything that has happened.
+/* The simulated Dataverse: its tables, its version counters, and everything that has happened.
  * The simulator's lock is held for all calls. */
 #ifndef SIM_DATAVERSE_DATAVERSE_H
 #define SIM_DATAVERSE_DATAVERSE_H
@@ -10,6 +10,7 @@
 
 #define DV_API "/api/data/v9.2/"
 #define DV_FIRST_VERSION 900000
+#define DV_FIRST_FO_VERSION 70000000 /* another database's, far away from the first */
 #define DV_USERS_MAX 16
 
 struct dv_hooks;
@@ -57,6 +58,7 @@ struct dv {
     size_t table_count;
     struct dv_relation *relations;
     int64_t version;
+    int64_t fo_version; /* of virtual tables: that of the database of Finance & Operations */
     uint64_t random;
     struct dv_change *changes;
     size_t change_count;
@@ -100,9 +102,13 @@ bool dv_change(struct dv *dv, struct dv_table *table, enum dv_op op, uint32_t in
 /* Voids all delta tokens of a table that were given until now. */
 void dv_expire(struct dv *dv, struct dv_table *table);
 
-/* Restores all tables from a backup that was taken at that version, which is not above the present
- * one. The version counter goes on from there; tokens that were given later stay valid. */
-void dv_restore(struct dv *dv, int64_t version);
+/* The counter that the versions of the table's rows come from. */
+int64_t *dv_counter(struct dv *dv, const struct dv_table *table);
+
+/* Restores all tables from a backup that was taken at that version, virtual ones at that of their
+ * counter; neither is above the present one. The counters go on from there; tokens that were given
+ * later stay valid. */
+void dv_restore(struct dv *dv, int64_t version, int64_t fo_version);
 
 /* Joins two rows or parts them. False when they are that already. */
 bool dv_associate(struct dv *dv, struct dv_relation *relation, uint32_t target, uint32_t related,

@@ -130,11 +130,12 @@ static bool find_start(struct dv_call *call, const struct dv_table *table, struc
 {
     struct dv *dv = call->dv;
     struct dv_cursor *cursor = &page->cursor;
+    int64_t version = *dv_counter(dv, table);
     const char *skip = sim_http_argument(call->request, "$skiptoken");
     const char *token = sim_http_argument(call->request, "$deltatoken");
     int64_t given_ms = sim_clock_ms();
     *cursor = (struct dv_cursor){
-        .tracked = call->track, .until = dv->version, .end = (uint32_t)table->count, .page = 1};
+        .tracked = call->track, .until = version, .end = (uint32_t)table->count, .page = 1};
     if (skip) {
         dv->counters.next_links++;
         if (!dv_link_read_skip(table, skip, cursor)) {
@@ -157,7 +158,7 @@ static bool find_start(struct dv_call *call, const struct dv_table *table, struc
     int64_t life_s = dv_switch(dv, SW_DV_TOKEN_SECONDS);
     bool old = life_s > 0 && sim_clock_ms() - given_ms > life_s * 1000;
     if (cursor->delta &&
-        (old || cursor->since < table->expired_before || cursor->since > dv->version)) {
+        (old || cursor->since < table->expired_before || cursor->since > version)) {
         dv->counters.expired++;
         dv_fail(call, (unsigned)dv_switch(dv, SW_DV_EXPIRED_STATUS),
                 dv_switch(dv, SW_DV_EXPIRED_CODELESS) ? "" : "0x80044352",
