@@ -1,6 +1,5 @@
-/* A feed that another source has read so far, or none. Rows may be stored that are younger than all
- * that this source has read; deletions must be younger still. */
-#include <inttypes.h>
+/* A feed that another source, or by another counter, has read so far, or none. Rows may be stored
+ * that are younger than all that this source has read; deletions must be younger still. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,45 +10,6 @@
 #include "source/feed_names.h"
 
 enum { STRANGER_WAIT_MS = 10 * 60 * 1000 };
-
-/* Versions of the source before were begun anew: ours, which lack that, would be below what it has
- * stored. */
-static int begin_as_high(struct sl_dataverse *dataverse, const char *before, struct sl_err *err)
-{
-    struct sl_state *state = dataverse->env.state;
-    char name[2 * SL_NAME_MAX];
-    int64_t offset = 0;
-    int rc = *before ? state->type->mark_offset(state, before, &offset, err) : SL_OK;
-    if (rc != SL_OK || !offset || offset <= sl_dataverse_offset(dataverse))
-        return rc;
-    snprintf(name, sizeof name, "%s %" PRId64, before, offset);
-    return sl_dv_reset_versions(dataverse, name, err);
-}
-
-int sl_dataverse_rise_above(struct sl_dataverse *dataverse, const char *before, int64_t stored,
-                            struct sl_err *err)
-{
-    struct sl_state *state = dataverse->env.state;
-    int64_t mark = 0;
-    int rc = *before ? state->type->mark_get(state, before, &mark, err) : SL_OK;
-    if (rc != SL_OK && rc != SL_NOTFOUND)
-        return rc;
-    rc = sl_dataverse_raise_mark(dataverse, stored / 2 > mark ? stored / 2 : mark, err);
-    return rc == SL_OK ? begin_as_high(dataverse, before, err) : rc;
-}
-
-void sl_dataverse_sign(const struct sl_dataverse *dataverse, const char *feed,
-                       struct sl_checkpoint *at)
-{
-    const char *source = sl_dataverse_name(dataverse);
-    if (at->source[0])
-        sl_log(SL_INFO, "feed moved to another source", SL_T("feed", feed),
-               SL_T("from", at->source), SL_T("to", source));
-    at->fence_base = at->epoch;
-    snprintf(at->source, sizeof at->source, "%s", source);
-}
-
-/* --- tables --- */
 
 /* The feed is new, and its collection is not: was another one renamed? Then what was deleted in
  * between would stay, because a sweep deletes documents of its own feed alone. */
@@ -102,12 +62,12 @@ static int look_at_stored(struct sl_dv_feed *feed, struct sl_checkpoint *at, int
 int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
 {
     int64_t stored = 0;
-    if (!strcmp(at->source, sl_dataverse_name(feed->dataverse)))
+    if (!strcmp(at->source, sl_dataverse_counter_name(feed->counter)))
         return SL_OK;
     int rc = look_at_stored(feed, at, &stored, err);
     if (rc == SL_OK)
-        rc = sl_dataverse_rise_above(feed->dataverse, at->source, stored, err);
+        rc = sl_dataverse_rise_above(feed->counter, at->source, stored, err);
     if (rc == SL_OK)
-        sl_dataverse_sign(feed->dataverse, feed->config->name, at);
+        sl_dataverse_sign(feed->counter, feed->config->name, at);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* Inside of the dataverse source, shared by its parts:
  *
- *   dataverse.c          the environment: its lease, its mark
+ *   dataverse.c          the environment: its lease
+ *   dataverse_counter.c  a counter of row versions: its mark
  *   dataverse_feed.c     a table's feed as a source: batches out, commits in, status
  *   dataverse_poller.c   what a feed does next: take over, read in full, poll, sweep
  *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
@@ -26,6 +27,25 @@
 #include "source/idset.h"
 #include "source/journal.h"
 
+/* What belongs to one counter of row versions. */
+struct sl_dataverse_counter {
+    struct sl_dataverse *dataverse;
+    char name[SL_NAME_MAX]; /* of the mark in the state; in checkpoints that of the source */
+    int64_t greatest;       /* row version read */
+    int64_t mark;           /* … and durably known */
+    int64_t offset;         /* added to what the service counts, in both */
+    bool raising;
+    struct sl_waitlist raised;
+    const char **covered; /* collections; heap */
+    unsigned covered_count;
+};
+
+enum sl_dv_counting {
+    SL_DV_OWN,   /* the environment's counter */
+    SL_DV_OF_FO, /* that of the database of Finance & Operations, for its virtual tables */
+    SL_DV_COUNTERS,
+};
+
 struct sl_dataverse {
     struct sl_dataverse_env env;
     const struct sl_source_config *config;
@@ -34,18 +54,11 @@ struct sl_dataverse {
 
     struct sl_lease lease;
     struct sl_waitlist must_give; /* wakes its keeper */
-    int64_t epoch;                /* of the lease under which mark was read; 0: not the owner */
+    int64_t epoch;                /* of the lease under which marks were read; 0: not the owner */
     uint64_t owned_till_ms;       /* loop clock: without a renewal the lease may be lost then */
     struct sl_waitlist owner_changed;
 
-    int64_t greatest; /* row version read */
-    int64_t mark;     /* … and durably known */
-    int64_t offset;   /* added to what the service counts, in both */
-    bool raising;
-    struct sl_waitlist raised;
-
-    const char **covered; /* collections of others; heap */
-    unsigned covered_count;
+    struct sl_dataverse_counter counters[SL_DV_COUNTERS];
 
     struct sl_dv_feed *feeds;
     struct sl_books books;
@@ -70,6 +83,7 @@ enum { SL_DV_METADATA_AGAIN_MS = 60 * 1000 }; /* a description is not doubted mo
 struct sl_dv_feed {
     struct sl_source source; /* first */
     struct sl_dataverse *dataverse;
+    struct sl_dataverse_counter *counter; /* of its rows' versions */
     struct sl_dv_feed *next;
     const struct sl_feed_config *config;
     const struct sl_dataverse_feed_settings *settings;
@@ -128,7 +142,25 @@ struct sl_dv_feed {
 /* Another process owns the source by now. Does not suspend. */
 void sl_dv_lose(struct sl_dataverse *dataverse);
 
-/* Makes every version from now on greater than all before, once for each name. Suspends. */
+/* --- dataverse_counter.c --- */
+
+void sl_dv_counter_init(struct sl_dataverse_counter *counter, struct sl_dataverse *dataverse,
+                        bool of_fo);
+void sl_dv_counter_done(struct sl_dataverse_counter *counter);
+
+/* Makes its mark this owner's, and reads it; one that no table has is left alone. Suspends. */
+int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, struct sl_err *err);
+
+/* Makes every version from now on greater than all before and than `above`, once for each name.
+ * Suspends. */
+int sl_dv_counter_reset(struct sl_dataverse_counter *counter, const char *name, int64_t above,
+                        struct sl_err *err);
+
+/* Adds members of a JSON object: its mark and offset. */
+void sl_dv_counter_status(const struct sl_dataverse_counter *counter, struct sl_buf *buf);
+
+/* Makes every version from now on greater than all before, by all counters, once for each name.
+ * Suspends. */
 int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struct sl_err *err);
 
 /* --- dataverse_feed.c --- */

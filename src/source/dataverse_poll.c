@@ -47,7 +47,7 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
         .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
         .seen = poll->full ? feed->at.reading : NULL,
     };
-    int rc = sl_dataverse_same_offset(feed->dataverse, poll->offset, err);
+    int rc = sl_dataverse_same_offset(feed->counter, poll->offset, err);
     if (rc == SL_OK)
         rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
@@ -138,7 +138,7 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (row->version >= SL_DATAVERSE_NUMBER_END)
         return bury(poll, row->id, "bad_version", "the row's version (etag) is beyond all reason",
                     row->doc, err);
-    int rc = sl_dataverse_same_offset(feed->dataverse, poll->offset, err);
+    int rc = sl_dataverse_same_offset(feed->counter, poll->offset, err);
     if (rc != SL_OK)
         return rc;
     int64_t version = row->version + poll->offset;
@@ -146,7 +146,7 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
         sl_idset_add(&poll->upserted, row->id);
         rc = count_held(poll, err);
     }
-    sl_dataverse_saw(feed->dataverse, version);
+    sl_dataverse_saw(feed->counter, version);
     if (rc == SL_OK)
         rc = open_batch(poll, &batch, err);
     if (rc != SL_OK)
@@ -338,8 +338,8 @@ int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_r
     memset(poll, 0, offsetof(struct poll, piece)); /* the piece is filled by reading */
     poll->feed = feed;
     poll->full = feed->linked_full;
-    poll->greatest = sl_dataverse_greatest(feed->dataverse);
-    poll->offset = sl_dataverse_offset(feed->dataverse);
+    poll->greatest = sl_dataverse_greatest(feed->counter);
+    poll->offset = sl_dataverse_offset(feed->counter);
     int rc = poll->full ? poll_page(poll, urgency, err) : poll_changes(poll, urgency, err);
     if (!poll->full)
         sl_batcher_flush(feed->batcher);

@@ -191,13 +191,19 @@ char *sl_dataverse_environment(const char *url, char *out, size_t size)
     return out;
 }
 
-/* One counter goes through all tables of an environment, so any of them compare. */
+bool sl_dataverse_is_of_fo(const char *table)
+{
+    return table && !strncmp(table, "mserp_", strlen("mserp_"));
+}
+
+/* Two counters go through the tables of an environment; what one of them counts compares. */
 static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
 {
     const struct sl_dataverse_source_settings *source = source_settings;
+    const struct sl_dataverse_feed_settings *feed = feed_settings;
     char environment[300];
-    (void)feed_settings;
-    snprintf(out, size, "row versions of %s",
+    snprintf(out, size, "row versions of %s%s",
+             sl_dataverse_is_of_fo(feed->table) ? "the F&O tables of " : "",
              sl_dataverse_environment(source->url, environment, sizeof environment));
 }
 

@@ -57,6 +57,10 @@ extern const struct sl_config_type sl_dataverse_config_type;
  * before a second has passed; never later than "every". */
 uint64_t sl_dataverse_min_interval_ms(const struct sl_dataverse_feed_settings *feed);
 
+/* Whether the table, by its logical name, is one of Finance & Operations, whose database has a
+ * counter of row versions of its own. NULL is fine. */
+bool sl_dataverse_is_of_fo(const char *table);
+
 /* Writes an environment's URL as scheme, host and port, so that two that are the same look the
  * same. Returns out. */
 char *sl_dataverse_environment(const char *url, char *out, size_t size);

@@ -93,22 +93,21 @@ static int outdate(const struct sl_webhook_feed *feed, const char *before, struc
         return rc;
     if (stored / 2 >= SL_DATAVERSE_NUMBER_END) /* in the order of asking */
         stored = 0;
-    return sl_dataverse_rise_above(sl_hook_reader(feed->webhook), before, stored, err);
+    return sl_dataverse_rise_above(feed->counter, before, stored, err);
 }
 
 /* The source that reads rows back is another one than before. */
 static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t epoch,
                  struct sl_err *err)
 {
-    struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
     struct sl_state *state = feed->webhook->env.state;
     const char *name = feed->config->name;
-    if (!strcmp(at->source, sl_dataverse_name(reader)))
+    if (!strcmp(at->source, sl_dataverse_counter_name(feed->counter)))
         return SL_OK;
     int rc = outdate(feed, at->source, err);
     if (rc != SL_OK)
         return rc;
-    sl_dataverse_sign(reader, name, at);
+    sl_dataverse_sign(feed->counter, name, at);
     return state->type->checkpoint_save(state, name, at, at->fence_base + epoch, err);
 }
 
@@ -191,10 +190,9 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
  * in the order of asking need none, just that this process is still the owner. */
 static int clear_batch(struct sl_webhook_feed *feed, struct sl_err *err)
 {
-    struct sl_dataverse *reader = sl_hook_reader(feed->webhook);
     int64_t epoch = sl_journal_is_ours(feed->journal, feed->pending) ? feed->epoch : 0;
-    return feed->by_arrival ? sl_dataverse_raise_mark(reader, 0, err)
-                            : sl_dataverse_clear(reader, epoch, feed->pending, err);
+    return feed->by_arrival ? sl_dataverse_raise_mark(feed->counter, 0, err)
+                            : sl_dataverse_clear(feed->counter, epoch, feed->pending, err);
 }
 
 static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
@@ -306,11 +304,12 @@ struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
     feed->webhook = webhook;
     feed->config = config;
     feed->settings = config->settings;
+    feed->counter = sl_dataverse_counter_of(sl_hook_reader(webhook), feed->settings->table);
     feed->by_arrival = feed->order_known = feed->settings->relationship != NULL;
     feed->batcher = sl_batches_new(webhook->env.limits, webhook->env.credits);
     make_books(feed);
     if (!feed->by_arrival)
-        sl_dataverse_cover(sl_hook_reader(webhook), config->entities[0].collection);
+        sl_dataverse_cover(feed->counter, config->entities[0].collection);
     while (*at)
         at = &(*at)->next;
     *at = feed;

@@ -215,6 +215,7 @@ struct sl_webhook_feed {
     struct sl_webhook_feed *next;
     const struct sl_feed_config *config;
     const struct sl_webhook_feed_settings *settings;
+    struct sl_dataverse_counter *counter; /* of its rows' versions, where they have some */
     struct sl_batcher *batcher;
     struct sl_journal *journal;
     struct sl_book book;

@@ -2,7 +2,8 @@
  * that a later answer about the same id always has a greater one (docs/adr/0013-read-back.md):
  *
  *     row found                 2 · row version (the etag)
- *     row gone                  2 · G + 1, G = the greatest version read before the request
+ *     row gone                  2 · G + 1, G = the greatest version of its counter read before
+ *                               the request
  *     association, or a table   taken in the order of asking, before the request
  *     without row versions
  */
@@ -166,7 +167,7 @@ static int version_of(const struct sl_hook_job *job, const struct asked *asked, 
         return SL_OK;
     }
     int64_t version = asked->row_version + asked->offset;
-    sl_dataverse_saw(sl_hook_reader(job->feed->webhook), version);
+    sl_dataverse_saw(job->feed->counter, version);
     *ret = sl_dataverse_row_version(version);
     return SL_OK;
 }
@@ -179,9 +180,9 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
                           .feed = job->feed->config->name,
                           .table = table,
                           .reading = ret,
-                          .offset = sl_dataverse_offset(sl_hook_reader(webhook)),
+                          .offset = sl_dataverse_offset(job->feed->counter),
                           .row_version = -1};
-    int64_t greatest = sl_dataverse_greatest(sl_hook_reader(webhook)), turn = 0;
+    int64_t greatest = sl_dataverse_greatest(job->feed->counter), turn = 0;
     struct sl_buf path;
     int rc = job->feed->by_arrival ? sl_hook_order_take(webhook, &turn, err) : SL_OK;
     if (rc != SL_OK)
@@ -196,7 +197,7 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
     rc = ask(job, &get, true, &asked, err);
     sl_buf_done(&path);
     if ((rc == SL_OK || rc == SL_NOTFOUND) &&
-        sl_dataverse_same_offset(sl_hook_reader(webhook), asked.offset, err) != SL_OK)
+        sl_dataverse_same_offset(job->feed->counter, asked.offset, err) != SL_OK)
         return SL_CLOSED;
     if (rc == SL_NOTFOUND) { /* deleted */
         sl_hook_reading_done(ret);

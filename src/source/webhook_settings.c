@@ -101,7 +101,10 @@ static void domain(const void *source_settings, const void *feed_settings, char 
     const struct sl_webhook_source_settings *source = source_settings;
     const struct sl_webhook_feed_settings *feed = feed_settings;
     const char *name = source->doorbell && source->doorbell[0] ? source->doorbell[0] : "nowhere";
-    snprintf(out, size, "%s %.60s", feed->relationship ? "associations in" : "rows read back from",
+    snprintf(out, size, "%s %.60s",
+             feed->relationship                   ? "associations in"
+             : sl_dataverse_is_of_fo(feed->table) ? "F&O rows read back from"
+                                                  : "rows read back from",
              name);
 }
 

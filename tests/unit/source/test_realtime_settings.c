@@ -377,7 +377,7 @@ static void tables_are_named_as_the_service_does(void **state)
 static void versions_of_one_collection_must_compare(void **state)
 {
     static const struct bad_case cases[] = {
-        /* any table of one environment, through any application user */
+        /* any table of one environment and counter, through any application user */
         {11, "\"contacts\": {\"source\": \"crm2\", \"table\": \"contact\", \"collection\": \"accounts\"},",
          ""},
         {11, "\"contacts\": {\"source\": \"crm2\", \"table\": \"account\", \"collection\": \"accounts\"},",
@@ -393,6 +393,11 @@ static void versions_of_one_collection_must_compare(void **state)
         {12, "\"notes\": {\"source\": \"hook\", \"table\": \"annotation\", \"collection\": \"tags\"},",
          "c:13:1: the collection \"tags\" is fed by \"notes\" (rows read back from crm) and \"tags\" "
          "(associations in crm): their versions cannot be compared, use two collections\n"},
+        {11, "\"contacts\": {\"source\": \"crm\", \"table\": \"mserp_v\", \"collection\": \"accounts\"},",
+         "c:11:1: the collection \"accounts\" is fed by \"accounts\" (row versions of "
+         "https://contoso.crm.dynamics.com) and \"contacts\" (row versions of the F&O tables of "
+         "https://contoso.crm.dynamics.com): their versions cannot be compared, use two "
+         "collections\n"},
         {14, "\"orders\": {\"source\": \"in\", \"collection\": \"orders\", \"key\": \"id\"}, "
              "\"returns\": {\"source\": \"in\", \"collection\": \"orders\", \"key\": \"id\"},", ""},
         {14, "\"orders\": {\"source\": \"in\", \"collection\": \"orders\", \"key\": \"id\"},\n"

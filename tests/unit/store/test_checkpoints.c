@@ -60,6 +60,9 @@ static void do_documents(struct sl_mongo *mongo)
     EXPECT(stored(mongo, "checkpoints", "feed:accounts", "\"epoch\" : 5"));
     EXPECT_OK(state->type->mark_raise(state, "crm", 7, 2, &err), &err);
     EXPECT(stored(mongo, "checkpoints", "mark:crm", "\"value\" : 7"));
+    EXPECT_OK(state->type->mark_raise(state, "crm:mserp", 9, 2, &err), &err);
+    EXPECT(stored(mongo, "checkpoints", "mark:crm:mserp", "\"value\" : 9"));
+    EXPECT(stored(mongo, "checkpoints", "mark:crm", "\"value\" : 7"));
     EXPECT_OK(state->type->clock_reserve(state, 3 << 20, &previous, &err), &err);
     EXPECT(stored(mongo, "counters", "clock", "\"value\" : 3145728"));
 
