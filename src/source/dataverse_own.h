@@ -190,6 +190,13 @@ int sl_dv_heed_sight(struct sl_dv_feed *feed, struct sl_err *err);
 /* The feed's fiber. */
 void sl_dv_run(void *feed);
 
+/* How long to wait before what failed with err is tried again. *pause_ms, 0 at first, grows from
+ * failure to failure. */
+uint64_t sl_dv_pause_ms(const struct sl_err *err, uint64_t *pause_ms);
+
+/* The feed is in no trouble any more, and needs no operator. Does not suspend. */
+void sl_dv_works(struct sl_dv_feed *feed);
+
 /* --- dataverse_claim.c --- */
 
 /* Makes what is known of the feed this source's own. Suspends. SL_CONFIG: what is stored is not of

@@ -19,6 +19,8 @@ enum {
     PIECE_BYTES = 32 * 1024,
     SLICE_IDS = 500, /* then others have their turn */
     STRANGERS_MAX = 1000,
+    PAGE_TRIES = 10,      /* in a row, before the changes are asked for from their first page */
+    LOOK_AGAIN_MS = 1000, /* whether it is worth waiting still */
 };
 
 struct poll {
@@ -29,11 +31,22 @@ struct poll {
     struct sl_idset upserted, deleted;
     size_t held_bytes; /* by these two; counted in the environment, too */
     uint64_t rows;
-    bool news; /* of a column, which the table's description may know by now */
+    bool news;      /* of a column, which the table's description may know by now */
+    bool not_taken; /* the service gave a row, and it could not be taken */
     char piece[PIECE_BYTES];
 };
 
 /* --- rows --- */
+
+/* Whether what it reads is still wanted. */
+static int go_on(const struct sl_dv_feed *feed, struct sl_err *err)
+{
+    if (feed->lost)
+        return sl_err_set(err, SL_CLOSED, "a batch came back; its rows are read again");
+    if (feed->epoch != sl_dataverse_epoch(feed->dataverse))
+        return sl_err_set(err, SL_THROTTLED, "the source has another owner now");
+    return SL_OK;
+}
 
 /* Room for one more row of this poll, or why the poll must end. Until the add that follows nothing
  * may suspend. */
@@ -52,12 +65,10 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
         rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
         rc = sl_batcher_open(feed->batcher, ret, err);
+    if (rc == SL_OK)
+        rc = go_on(feed, err);
     if (rc != SL_OK)
         return rc;
-    if (feed->lost)
-        return sl_err_set(err, SL_CLOSED, "a batch came back; its rows are read again");
-    if (feed->epoch != sl_dataverse_epoch(feed->dataverse))
-        return sl_err_set(err, SL_THROTTLED, "the source has another owner now");
     poll->rows++;
     feed->untouched = false;
     return SL_OK;
@@ -231,8 +242,10 @@ static int read_rows(struct poll *poll, struct sl_http_stream *stream, struct sl
         int rc = sl_dataverse_read(stream, &pace, poll->piece, sizeof poll->piece, &size, err);
         if (rc == SL_END)
             return sl_odata_end(parser, err);
-        if (rc == SL_OK)
+        if (rc == SL_OK) {
             rc = sl_odata_feed(parser, poll->piece, size, err);
+            poll->not_taken = rc != SL_OK && rc != SL_REJECTED;
+        }
         if (rc != SL_OK)
             return rc;
         if (size == sizeof poll->piece && sl_fiber_yield() != SL_OK)
@@ -310,19 +323,65 @@ static int poll_page(struct poll *poll, enum sl_urgency urgency, struct sl_err *
     return rc;
 }
 
+/* Waits before a page is asked for again, as long as that is worth anything. */
+static int pause_poll(struct sl_dv_feed *feed, uint64_t *pause_ms, struct sl_err *err)
+{
+    uint64_t until_ms = sl_deadline_in(sl_dv_pause_ms(err, pause_ms));
+    sl_dv_trouble(feed, err->message);
+    sl_batcher_flush(feed->batcher); /* the rows so far need not wait, too */
+    while (sl_loop_now_ms() < until_ms) {
+        uint64_t again_ms = sl_next_beat(LOOK_AGAIN_MS);
+        if (sl_wait(&feed->wake, again_ms < until_ms ? again_ms : until_ms) == SL_CANCELED)
+            return sl_err_set(err, SL_CANCELED, "cancelled");
+        int rc = go_on(feed, err);
+        if (rc == SL_OK && feed->refresh_told)
+            rc = sl_err_set(err, SL_CLOSED, "a refresh comes first");
+        if (rc != SL_OK)
+            return rc;
+    }
+    return SL_OK;
+}
+
+/* A page after the first. Hundreds may have been read and deletions be held, so a failure that may
+ * pass does not end the poll. What the page gave before it failed, it gives once more: the same
+ * rows in the same versions, or newer ones. */
+static int read_further(struct poll *poll, const char *link, enum sl_urgency urgency,
+                        struct links *ret, struct sl_err *err)
+{
+    uint64_t pause_ms = 0;
+    for (unsigned tries = 1;; tries++) {
+        int rc = read_page(poll, link, urgency, ret, err);
+        if (rc == SL_OK && tries > 1)
+            sl_dv_works(poll->feed);
+        if (rc == SL_OK || poll->not_taken || poll->news)
+            return rc;
+        /* Left for too long? Whether tracking leads on is for the first link to tell. */
+        if (tries > 1 && (rc == SL_NOTFOUND || rc == SL_REJECTED)) {
+            err->cause = 0;
+            return err->code = SL_CLOSED;
+        }
+        if (!sl_code_transient(rc) || tries == PAGE_TRIES)
+            return rc;
+        rc = pause_poll(poll->feed, &pause_ms, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+}
+
 /* All pages of the changes: only their end leads on, since deletions are held until then. */
 static int poll_changes(struct poll *poll, enum sl_urgency urgency, struct sl_err *err)
 {
     struct sl_dv_feed *feed = poll->feed;
     char *link = sl_strdup(feed->link);
     struct links links = {0};
-    int rc;
-    do {
-        links = (struct links){0};
-        rc = read_page(poll, link, urgency, &links, err);
+    int rc = read_page(poll, link, urgency, &links, err);
+    while (rc == SL_OK && links.next) {
         free(link);
         link = links.next;
-    } while (rc == SL_OK && link);
+        links = (struct links){0};
+        rc = read_further(poll, link, urgency, &links, err);
+    }
+    free(link);
     if (rc == SL_OK)
         rc = give_deletions(poll, err);
     if (rc == SL_OK)

@@ -284,18 +284,30 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
     return sl_dv_begin_full(feed, why, err);
 }
 
+uint64_t sl_dv_pause_ms(const struct sl_err *err, uint64_t *pause_ms)
+{
+    uint64_t wait_ms = *pause_ms ? *pause_ms : PAUSE_MIN_MS;
+    *pause_ms = sl_backoff_next(wait_ms, PAUSE_MAX_MS);
+    return err->retry_after_ms ? err->retry_after_ms : wait_ms;
+}
+
+void sl_dv_works(struct sl_dv_feed *feed)
+{
+    sl_dataverse_reach_works(feed->dataverse->env.alerter, feed->config->name, feed->sight.trouble,
+                             feed->trouble[0]);
+    sl_dv_trouble(feed, "");
+}
+
 void sl_dv_run(void *arg)
 {
     struct sl_dv_feed *feed = arg;
-    uint64_t pause_ms = PAUSE_MIN_MS;
+    uint64_t pause_ms = 0;
     for (;;) {
         struct sl_err err = {0};
         int rc = step(feed, &err);
         if (rc == SL_OK) {
-            pause_ms = PAUSE_MIN_MS;
-            sl_dataverse_reach_works(feed->dataverse->env.alerter, feed->config->name,
-                                     feed->sight.trouble, feed->trouble[0]);
-            sl_dv_trouble(feed, "");
+            pause_ms = 0;
+            sl_dv_works(feed);
             continue;
         }
         if (rc == SL_NOTFOUND && feed->link)
@@ -306,11 +318,10 @@ void sl_dv_run(void *arg)
             feed->dataverse->env.alerter->raise(SL_ALERT_OPERATOR, feed->config->name,
                                                 "feed needs an operator", err.message);
         sl_dv_trouble(feed, err.message);
-        uint64_t wait_ms = rc == SL_CONFIG ? OPERATOR_PAUSE_MS : pause_ms;
-        if (err.retry_after_ms)
-            wait_ms = err.retry_after_ms;
+        uint64_t wait_ms = sl_dv_pause_ms(&err, &pause_ms);
+        if (rc == SL_CONFIG && !err.retry_after_ms)
+            wait_ms = OPERATOR_PAUSE_MS;
         if (sl_fiber_sleep(wait_ms) != SL_OK)
             return;
-        pause_ms = sl_backoff_next(pause_ms, PAUSE_MAX_MS);
     }
 }
