@@ -51,6 +51,7 @@ static int read_a_row(struct examining *examining, const struct sl_dataverse_tab
     sl_buf_printf(&path, "%s?$select=%s", table->entity_set, table->id_column);
     const struct sl_dataverse_get get = {
         .path = path.data,
+        .table = table->name,
         .prefer =
             table->tracked ? "odata.track-changes,odata.maxpagesize=1" : "odata.maxpagesize=1",
         .urgency = SL_STEADY,

@@ -164,6 +164,13 @@ void sl_budget_give(struct sl_budget *budget)
     let_pass(budget);
 }
 
+void sl_budget_refused(struct sl_budget *budget, const char *code)
+{
+    sl_metric_add(sl_counter("throttled_total", "Requests that the service refused as too many.",
+                             "source=\"%s\",code=\"%s\"", budget->name, code),
+                  1);
+}
+
 void sl_budget_throttled(struct sl_budget *budget, uint64_t retry_after_ms, const char *code)
 {
     uint64_t now_ms = sl_loop_now_ms();
@@ -175,9 +182,7 @@ void sl_budget_throttled(struct sl_budget *budget, uint64_t retry_after_ms, cons
     if (!retry_after_ms)
         retry_after_ms = RETRY_AFTER_MS;
 
-    sl_metric_add(sl_counter("throttled_total", "Requests that the service refused as too many.",
-                             "source=\"%s\",code=\"%s\"", budget->name, code),
-                  1);
+    sl_budget_refused(budget, code);
     if (now_ms >= budget->held_until_ms)
         sl_log(SL_WARN, "throttled by the service", SL_T("source", budget->name),
                SL_T("code", code), SL_N("wait_ms", retry_after_ms),

@@ -39,6 +39,9 @@ void sl_budget_give(struct sl_budget *budget);
  * sl_budget_give. Does not suspend. */
 void sl_budget_throttled(struct sl_budget *budget, uint64_t retry_after_ms, const char *code);
 
+/* The same of a refusal that need not hold the others: counts it. */
+void sl_budget_refused(struct sl_budget *budget, const char *code);
+
 /* A table that is polled with this budget. The caller fills its settings; it lives until it leaves.
  */
 void sl_budget_join(struct sl_budget *budget, struct sl_budget_member *member);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/metric.h"
 #include "loop/fiber.h"
 #include "source/auth.h"
@@ -22,6 +23,14 @@ enum {
     PROGRESS_BYTES = 16 * 1024, /* must come within the patience of the reader, … */
     PATIENCE_STRETCHES = 10,    /* … and the whole answer within so many times that */
     TOKEN_REFUSED = 401,
+    AWAY = 503,
+    AWAY_TOGETHER_MS = 30 * 1000, /* tables away within so long, and nothing answered: all is */
+};
+
+struct sl_dataverse_away {
+    struct sl_dataverse_away *next;
+    uint64_t refused_ms, until_ms; /* loop clock: when the service last said so, and till when */
+    char table[];
 };
 
 int sl_dataverse_remote_init(struct sl_dataverse_remote *remote, struct sl_http *http,
@@ -44,6 +53,11 @@ void sl_dataverse_remote_done(struct sl_dataverse_remote *remote)
     sl_oauth_free(remote->oauth);
     sl_budget_free(remote->budget);
     free(remote->user);
+    while (remote->away) {
+        struct sl_dataverse_away *away = remote->away;
+        remote->away = away->next;
+        free(away);
+    }
     memset(remote, 0, sizeof *remote);
 }
 
@@ -83,6 +97,73 @@ static int refuse_link(const struct sl_dataverse_remote *remote, const char *ask
                       "%s: the link leads to another host than '%s' and is not followed; the table "
                       "is read again",
                       asked, remote->base.host);
+}
+
+/* --- what is away --- */
+
+static struct sl_dataverse_away *away_of(const struct sl_dataverse_remote *remote,
+                                         const char *table)
+{
+    struct sl_dataverse_away *away = remote->away;
+    while (away && strcmp(away->table, table) != 0)
+        away = away->next;
+    return away;
+}
+
+static void note_away(struct sl_dataverse_remote *remote, const char *table, uint64_t wait_ms)
+{
+    struct sl_dataverse_away *away = away_of(remote, table);
+    if (!away) {
+        size_t size = strlen(table) + 1;
+        away = sl_alloc(sizeof *away + size);
+        memcpy(away->table, table, size);
+        away->next = remote->away;
+        remote->away = away;
+    }
+    away->refused_ms = sl_loop_now_ms();
+    away->until_ms = away->refused_ms + wait_ms;
+}
+
+/* Virtual tables have a service of their own behind them, often one for several tables; while that
+ * is away, the others answer. */
+static bool all_is_away(const struct sl_dataverse_remote *remote, const char *table)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (now_ms - remote->answered_ms < AWAY_TOGETHER_MS)
+        return false;
+    for (const struct sl_dataverse_away *away = remote->away; away; away = away->next)
+        if (strcmp(away->table, table) != 0 && now_ms - away->refused_ms < AWAY_TOGETHER_MS)
+            return true;
+    return false;
+}
+
+/* 503. The time named may be that of one table: nobody else waits long for it. */
+static void heed_away(struct sl_dataverse_remote *remote, const char *table, const char *code,
+                      uint64_t wait_ms)
+{
+    if (table)
+        note_away(remote, table, wait_ms);
+    if (table && !all_is_away(remote, table))
+        sl_budget_refused(remote->budget, code);
+    else
+        sl_budget_throttled(remote->budget,
+                            table && wait_ms > AWAY_TOGETHER_MS ? AWAY_TOGETHER_MS : wait_ms, code);
+}
+
+/* A table that is away is not asked: rows of it that are to be read back may be many. */
+static int check_away(const struct sl_dataverse_remote *remote, const struct sl_dataverse_get *get,
+                      const char *asked, struct sl_err *err)
+{
+    const struct sl_dataverse_away *away = get->table ? away_of(remote, get->table) : NULL;
+    uint64_t now_ms = sl_loop_now_ms();
+    if (!away || now_ms >= away->until_ms)
+        return SL_OK;
+    uint32_t left_ms = (uint32_t)(away->until_ms - now_ms);
+    sl_err_set(err, SL_THROTTLED, "%s: the service is not available (%d); asked again after %u s",
+               asked, AWAY, (left_ms + 999) / 1000);
+    err->cause = AWAY;
+    err->retry_after_ms = left_ms;
+    return SL_THROTTLED;
 }
 
 /* --- one request --- */
@@ -205,7 +286,9 @@ static int refuse(struct sl_dataverse_remote *remote, const struct sl_dataverse_
         const struct sl_dataverse_refusal refusal = {asked, get->link != NULL, get->row, head,
                                                      sl_buf_view(&body)};
         rc = sl_dataverse_refuse(&refusal, &throttle, err);
-        if (throttle)
+        if (throttle && !strcmp(throttle, "503"))
+            heed_away(remote, get->table, throttle, err->retry_after_ms);
+        else if (throttle)
             sl_budget_throttled(remote->budget, err->retry_after_ms, throttle);
         sl_buf_done(&body);
     }
@@ -224,6 +307,9 @@ int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_datave
     asked_of(get, asked);
     if (get->link && !leads_here(remote, get->link))
         return refuse_link(remote, asked, err);
+    int rc = check_away(remote, get, asked, err);
+    if (rc != SL_OK)
+        return rc;
 
     struct sl_buf url;
     const char *base = remote->settings->url;
@@ -234,7 +320,7 @@ int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_datave
         sl_buf_printf(&url, "%.*s" API VERSION "%s", sl_auth_base_length(base), base, get->path);
 
     unsigned token;
-    int rc = send_once(remote, get, url.data, &token, &stream, &head, err);
+    rc = send_once(remote, get, url.data, &token, &stream, &head, err);
     if (rc == SL_OK && head.status == 401 && sl_oauth_refused(remote->oauth, token)) {
         sl_dataverse_close(remote, stream); /* revoked, or our clock is wrong: once more */
         sl_http_response_done(&head);
@@ -242,6 +328,8 @@ int sl_dataverse_open(struct sl_dataverse_remote *remote, const struct sl_datave
     }
     if (rc == SL_OK && head.status != 401)
         sl_oauth_accepted(remote->oauth, token);
+    if (rc == SL_OK && head.status < 500)
+        remote->answered_ms = sl_loop_now_ms();
     sl_buf_done(&url);
     if (rc != SL_OK)
         return sl_err_wrap(err, "%s", asked);

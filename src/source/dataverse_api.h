@@ -22,9 +22,11 @@ struct sl_dataverse_remote {
     const struct sl_dataverse_source_settings *settings; /* borrowed */
     struct sl_oauth *oauth;
     struct sl_budget *budget;
-    struct sl_clock_offset offset; /* of the service's clock */
-    struct sl_url base;            /* where the token may go */
-    char *user;                    /* the application user's id; NULL: nobody has asked yet */
+    struct sl_clock_offset offset;  /* of the service's clock */
+    struct sl_url base;             /* where the token may go */
+    char *user;                     /* the application user's id; NULL: nobody has asked yet */
+    struct sl_dataverse_away *away; /* tables that were not available, each once; private */
+    uint64_t answered_ms;           /* loop clock: last answer that shows a service at work */
 };
 
 /* Does not suspend. Fails with SL_CONFIG; then nothing has to be freed. */
@@ -40,6 +42,7 @@ struct sl_dataverse_get {
     const char *link;   /* whole, as the service gave it, and followed as it is */
     const char *path;   /* below /api/data/v9.2/, escaped: "accounts?$select=name" */
     bool row;           /* path names one row: SL_NOTFOUND only when the service says it is gone */
+    const char *table;  /* whose rows these are: "account"; NULL: no table's */
     const char *prefer; /* the header Prefer; NULL: none */
     enum sl_urgency urgency;
 };
@@ -49,7 +52,8 @@ struct sl_dataverse_get {
  * (sl_http_response_done). err must be given. Fails with
  *   SL_NOTFOUND   there is no such row or table, the link has expired, or it leads to another
  *                 host, and then nothing was sent;
- *   SL_THROTTLED  429 or 503: everybody waits in the next call already;
+ *   SL_THROTTLED  429, and 503 of the whole service, as it seems: everybody waits in the next call
+ *                 already; 503 of a table: it is not asked before the time is over;
  *   SL_CONFIG     an operator must act: login (cause 401), privilege (403), change tracking;
  *   SL_REJECTED   the service refuses this request;
  *   SL_CLOSED, SL_TIMEOUT, SL_CANCELED.

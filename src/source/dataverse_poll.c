@@ -277,6 +277,7 @@ static int read_page(struct poll *poll, const char *link, enum sl_urgency urgenc
     const struct sl_dataverse_get get = {
         .link = link,
         .path = link ? NULL : feed->query,
+        .table = feed->settings->table,
         .prefer = feed->prefer,
         .urgency = urgency,
     };

@@ -191,6 +191,7 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
     const struct sl_dataverse_get get = {
         .path = path.data,
         .row = true,
+        .table = table->name,
         .prefer = job->feed->settings->formatted_values ? ANNOTATIONS : NULL,
         .urgency = SL_URGENT,
     };
@@ -264,7 +265,8 @@ static int look_for_related(const struct sl_hook_job *job, const struct sl_hook_
     sl_buf_init(&path);
     sl_buf_printf(&path, "%s(%s)?$select=%s", related->it.entity_set, job->pair.related.id,
                   related->it.id_column);
-    const struct sl_dataverse_get get = {.path = path.data, .row = true, .urgency = SL_URGENT};
+    const struct sl_dataverse_get get = {
+        .path = path.data, .row = true, .table = related->name, .urgency = SL_URGENT};
     int rc = sl_dataverse_read_json(sl_dataverse_remote(sl_hook_reader(job->feed->webhook)), &get,
                                     &doc, err);
     sl_buf_done(&path);
@@ -288,7 +290,8 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
     sl_buf_printf(&path, "%s(%s)/%s?$select=%s&$filter=%s%%20eq%%20%s", target->it.entity_set,
                   pair->row.id, job->feed->settings->relationship, id_column, id_column,
                   pair->related.id);
-    const struct sl_dataverse_get get = {.path = path.data, .row = true, .urgency = SL_URGENT};
+    const struct sl_dataverse_get get = {
+        .path = path.data, .row = true, .table = target->name, .urgency = SL_URGENT};
     rc = ask(job, &get, false, &asked, err);
     sl_buf_done(&path);
     if (rc == SL_OK && !ret->exists)

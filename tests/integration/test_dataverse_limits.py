@@ -5,8 +5,9 @@ import json
 import threading
 import time
 
-from dataverse_script import Answer, Page, Script, row
+from dataverse_script import Answer, Page, Script, failure, row
 from process import wait_until
+from readiness import troubles, wait_trouble
 from tables import Scripted, Tables, status
 
 CODES = ("0x80072322", "0x80072321", "0x80072326")
@@ -65,6 +66,32 @@ def test_nobody_asks_before_retry_after_and_then_one_by_one(workspace):
         for name in names:
             wait_until(lambda: script[name].asked[-1][1] > refused[0] + 1.9, 20, f"{name} being asked")
         assert sluice.metrics().value("sluice_throttled_total", code=CODES[0]) == 1
+
+
+def test_tables_whose_own_service_is_away_hold_up_no_other(workspace):
+    with Script(account=["name"], mserp_v=["name"], mserp_c=["name"]) as script:
+        for name in script.tables:
+            script[name].answers["full"] = Page([row(1, 100)], delta="d1")
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        for name in script.tables:
+            scene.wait_stored({1: (200, True)}, name)
+        away = failure(503, "0x80048540", "The data provider is not available.", Retry_After="8")
+        script["mserp_v"].answers["d1"] = script["mserp_c"].answers["d1"] = away
+        for name in "mserp_v", "mserp_c":
+            wait_trouble(sluice, f"feed {name}", "not available (503)")
+        asked = [script[name].count("d1") for name in ("mserp_v", "mserp_c")]
+        table, began = script["account"], time.monotonic()
+        for i in range(1, 5):
+            table.answers[f"d{i}"] = Page([row(1, 100 + i)], delta=f"d{i + 1}")
+            scene.wait_stored({1: (2 * (100 + i), True)}, timeout_s=3)
+        assert time.monotonic() - began < 6
+        assert set(troubles(sluice)) == {"feed mserp_v", "feed mserp_c"}
+        assert [script[name].count("d1") for name in ("mserp_v", "mserp_c")] == asked
+        script["mserp_v"].answers["d1"] = script["mserp_c"].answers["d1"] = Page([row(1, 110)], delta="d2")
+        for name in "mserp_v", "mserp_c":
+            scene.wait_stored({1: (220, True)}, name)
+        assert sluice.metrics().value("sluice_throttled_total", code="503") == 2
 
 
 def test_a_hundred_tables_stay_within_the_limits_and_busy_ones_are_followed_at_once(sim, workspace):

@@ -348,6 +348,79 @@ static void the_next_one_waits(void **state)
     with_service(the_next_one_waits_body);
 }
 
+/* Asks for rows of the table (NULL: of none), which is answered so, when it is asked. */
+static int ask_of(struct scene *scene, const char *table, const struct answer *answer,
+                  struct sl_err *err)
+{
+    const struct sl_dataverse_get get = {.path = "rows", .table = table};
+    struct sl_json_doc *doc = NULL;
+    answer_with(answer, 1);
+    *err = (struct sl_err){0};
+    int rc = sl_dataverse_read_json(&scene->remote, &get, &doc, err);
+    if (rc == SL_OK)
+        sl_json_free(doc);
+    return rc;
+}
+
+static void a_table_that_is_away_holds_no_other_body(void *arg)
+{
+    struct scene *scene = arg;
+    static const struct answer away = {503, "Retry-After: 60\r\n", ""}, soon = {503, "", ""};
+    struct sl_budget **budget = &scene->remote.budget;
+    struct sl_err err;
+
+    /* Two tables with a service of their own: the third one is answered. */
+    EXPECT_INT(ask_of(scene, "account", &FINE, &err), SL_OK);
+    EXPECT_INT(ask_of(scene, "vendor", &away, &err), SL_THROTTLED);
+    EXPECT_INT(ask_of(scene, "customer", &soon, &err), SL_THROTTLED);
+    EXPECT_INT(err.retry_after_ms, 5000);
+    EXPECT(!sl_budget_trouble(*budget));
+    EXPECT_INT(ask_of(scene, "account", &FINE, &err), SL_OK);
+    EXPECT_INT(sl_metric_sum("throttled_total", "code=\"503\""), 2);
+
+    /* They are not asked before the time is over. */
+    EXPECT_INT(ask_of(scene, "vendor", &FINE, &err), SL_THROTTLED);
+    EXPECT_INT(service.asked, 0);
+    EXPECT_INT(err.cause, 503);
+    EXPECT(err.retry_after_ms > 59000 && err.retry_after_ms <= 60000);
+    EXPECT(strstr(err.message, "rows: the service is not available (503); asked again after 60 s"));
+
+    /* Nothing was answered for long: the service is away, but others do not wait for a minute. */
+    scene->remote.answered_ms -= 40000;
+    EXPECT_INT(ask_of(scene, "lead", &away, &err), SL_THROTTLED);
+    EXPECT_INT(err.retry_after_ms, 60000);
+    EXPECT(strstr(sl_budget_trouble(*budget), "(503): 30 s left"));
+    expect_idle(scene);
+    done(scene);
+}
+
+static void a_table_that_is_away_holds_no_other(void **state)
+{
+    (void)state;
+    with_service(a_table_that_is_away_holds_no_other_body);
+}
+
+static void a_service_that_is_away_holds_all_body(void *arg)
+{
+    struct scene *scene = arg;
+    static const struct answer away = {503, "Retry-After: 60\r\n", ""};
+    struct sl_budget **budget = &scene->remote.budget;
+    struct sl_err err;
+
+    EXPECT_INT(ask_of(scene, "vendor", &away, &err), SL_THROTTLED); /* it may be the only one */
+    EXPECT(!sl_budget_trouble(*budget));
+    EXPECT_INT(ask_of(scene, NULL, &away, &err), SL_THROTTLED);
+    EXPECT(strstr(sl_budget_trouble(*budget), "(503): 60 s left"));
+    expect_idle(scene);
+    done(scene);
+}
+
+static void a_service_that_is_away_holds_all(void **state)
+{
+    (void)state;
+    with_service(a_service_that_is_away_holds_all_body);
+}
+
 /* --- answers that lie, and a service that is away --- */
 
 static void malformed_json_is_told_body(void *arg)
@@ -399,6 +472,8 @@ int main(void)
         cmocka_unit_test(refusals_mean_what_they_mean),
         cmocka_unit_test(a_throttle_without_a_time_is_obeyed_too),
         cmocka_unit_test(the_next_one_waits),
+        cmocka_unit_test(a_table_that_is_away_holds_no_other),
+        cmocka_unit_test(a_service_that_is_away_holds_all),
         cmocka_unit_test(malformed_json_is_told),
         cmocka_unit_test(what_cannot_be_used_is_told_at_the_start),
     };
