@@ -166,10 +166,11 @@ static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, cons
     if (rc == SL_OK || rc == SL_NOTFOUND)
         rc = go_behind(journal, &number, err);
     if (rc == SL_OK)
-        rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
-    if (rc == SL_OK)
         rc = state->type->runs_abandon(state, journal->options.feed, epoch, 0,
                                        "its process ended, or lost the source", err);
+    /* Only now: until then the earlier owner may have published one, if it was asleep. */
+    if (rc == SL_OK)
+        rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
     if (rc == SL_OK) {
         sl_journal_give_up(journal, true);
         if (epoch != journal->epoch) /* just done */
