@@ -150,7 +150,7 @@ static void check_length(const struct sl_feed_config *feed, const struct sl_enti
                          struct sl_problems *problems)
 {
     enum { COUNTED_BYTES = 35 };
-    if (strlen(feed->name) + strlen(entity->route) > 255 - COUNTED_BYTES)
+    if (sl_str_of(feed->name).length + sl_str_of(entity->route).length > 255 - COUNTED_BYTES)
         sl_problem_error(problems, entity->line, entity->column,
                          "feed '%s': its name and \"%s\" are longer than %d bytes together",
                          feed->name, entity->name, 255 - COUNTED_BYTES);
