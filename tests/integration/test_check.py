@@ -166,6 +166,14 @@ def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
             '"Vendors V3": did you mean "collection"?\n') in result.stderr
 
 
+def test_an_option_of_mongodb_that_its_driver_does_not_know_is_told(tmp_path):
+    text = json.dumps(EXAMPLE)
+    assert "replicaSet" in text
+    write(tmp_path, text.replace("replicaSet", "replicaSte"))
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert result.returncode == 0 and "Unsupported URI option" in result.stderr and "replicaste" in result.stderr
+
+
 def test_names_that_make_no_message_id_are_refused(tmp_path):
     text = json.dumps(EXAMPLE).replace('"vendors":', f'"{"f" * 120}":').replace('"Vendors V3"', f'"{"e" * 101}"')
     write(tmp_path, text)
