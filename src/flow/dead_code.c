@@ -51,7 +51,8 @@ const struct sl_dead_code sl_dead_codes[] = {
     {.code = "refused",
      .meaning = "MongoDB refused the row: a unique index, a validator, a stored version that is no "
                 "number", .by = "sink",
-     .advice = "the reason is the server's: remove it, then replay"},
+     .advice = "the reason is the server's: remove it, then replay; a validator must let "
+               "tombstones be, sluice doctor tells"},
     {.code = "too_old",
      .meaning =
          "the row lay in a queue, or among the letters, for so long that deletions newer than "
