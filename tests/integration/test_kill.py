@@ -28,7 +28,7 @@ def _live_and_die(sluice, scene, random):
 
 def test_killed_at_50_random_moments_loses_nothing_and_exports_nothing_twice(sim, workspace):
     random = seeded()
-    sim.post("switches", {"export_ms": 30, "slow_body_bytes_per_s": 100_000})
+    sim.post("switches", {"export_ms": 60, "slow_body_bytes_per_s": 100_000})
     scene = Scene(sim, workspace, records=400)
     sluice = scene.sluice(limits={"batch_rows": 20})
     scene.wait_run_done_after(0)
@@ -39,7 +39,8 @@ def test_killed_at_50_random_moments_loses_nothing_and_exports_nothing_twice(sim
         killed_in[_live_and_die(sluice, scene, random)] += 1
     sluice.start()
     print(f"killed in: {dict(killed_in)}")
-    assert {"executing", "streaming"} <= killed_in.keys(), "no kill hit a run at work"
+    assert "streaming" in killed_in, "no kill hit a run whose rows were on their way"
+    assert {"requested", "executing", "packaged"} & killed_in.keys(), "none hit one before that"
     scene.check_nothing_lost()
 
 
