@@ -25,6 +25,17 @@ VISIT = [{"name": "new_name", "type": "String"}, {"name": "new_amount", "type": 
          {"name": "new_count", "type": "Integer"}, {"name": "new_at", "type": "DateTime"}]
 
 
+def reading_back(workspace, script, port, **feed):
+    """The configuration of a sluice at that port which reads back the rows of a scripted Dataverse's table visit, by a
+    feed of so many more settings."""
+    return workspace.config(
+        sources={"crm": script.source(), "hook": {
+            "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
+            "secret": {"header": KEY, "value": SECRET}}},
+        feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
+                          "run_span": "300ms", **feed}})
+
+
 class Hooks(Tables):
     """followed and read_back: {table: rows to begin with}. Rows of a table that is read back are there
     for sluice from their first event on. relationship is the name of one, whose associations are the

@@ -1,7 +1,7 @@
 """Columns that are more than a text or a number, and a table's columns that are not what they were."""
 
 from dataverse_script import Page, Script, guid, row
-from hooks import KEY, SECRET, Poster, event
+from hooks import Poster, event, reading_back
 from process import wait_until
 from servers import free_port
 from tables import Scripted, owns
@@ -61,12 +61,7 @@ def test_for_values_that_are_wrong_the_description_is_not_read_again_and_again(w
 def test_of_rows_that_are_read_back_a_column_made_anew_has_its_type_at_once(workspace):
     with Script(visit={"size": "Integer"}) as script:
         table, port = script["visit"], free_port()
-        config = workspace.config(
-            sources={"crm": script.source(), "hook": {
-                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
-                "secret": {"header": KEY, "value": SECRET}}},
-            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
-                              "run_span": "300ms"}})
+        config = reading_back(workspace, script, port)
         poster, visits, dead = Poster(port), workspace.db["visits"], workspace.state["dead"]
         sluice = workspace.sluice(config, ready_timeout_s=30)
         sluice.wait_for(lambda: owns(sluice), 20, "the lease")

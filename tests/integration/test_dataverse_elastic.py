@@ -1,7 +1,7 @@
 """Elastic tables: a row of one is not found by its id alone, so that none may be taken for deleted."""
 
 from dataverse_script import Page, Script, guid, row
-from hooks import KEY, SECRET, Poster, event
+from hooks import Poster, event, reading_back
 from process import wait_until
 from readiness import wait_trouble
 from servers import free_port
@@ -16,14 +16,10 @@ def test_elastic_tables_are_refused_and_others_go_on(workspace):
             table.type = "Elastic"
         script["account"].answers["full"] = Page([row(A, 100)], delta="d1")
         port = free_port()
-        config = workspace.config(
-            sources={"crm": script.source(), "hook": {
-                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
-                "secret": {"header": KEY, "value": SECRET}}},
-            feeds={"accounts": {"source": "crm", "table": "account", "collection": "account", **HASTE},
-                   "events": {"source": "crm", "table": "event", "collection": "events", **HASTE},
-                   "visits": {"source": "hook", "table": "visit", "collection": "visits",
-                              "run_span": "300ms"}})
+        config = reading_back(workspace, script, port)
+        config["feeds"].update(
+            accounts={"source": "crm", "table": "account", "collection": "account", **HASTE},
+            events={"source": "crm", "table": "event", "collection": "events", **HASTE})
         sluice = workspace.sluice(config)
         wait_until(lambda: sluice.running() and owns(sluice), 20, "the lease")
         assert Poster(port).send(event("visit", guid(A)))[0] == 200

@@ -3,7 +3,7 @@ that is gone."""
 
 from dataverse_script import Answer, Page, Script, failure, guid, row
 from feeds import logged
-from hooks import KEY, SECRET, Poster, event
+from hooks import Poster, event, reading_back
 from process import wait_until
 from readiness import troubles, wait_trouble
 from servers import free_port
@@ -112,12 +112,7 @@ def test_a_selected_column_that_is_gone_is_told_and_nothing_is_lost(workspace):
 def test_of_rows_that_are_read_back_a_column_that_is_gone_makes_no_dead_letters(workspace):
     with Script(visit=["name", "city"]) as script:
         table, port = script["visit"], free_port()
-        config = workspace.config(
-            sources={"crm": script.source(), "hook": {
-                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
-                "secret": {"header": KEY, "value": SECRET}}},
-            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
-                              "select": ["name"], "run_span": "300ms"}})
+        config = reading_back(workspace, script, port, select=["name"])
         poster, visits = Poster(port), workspace.db["visits"]
         sluice = workspace.sluice(config, ready_timeout_s=30)
         sluice.wait_for(lambda: owns(sluice), 20, "the lease")

@@ -7,7 +7,7 @@ import time
 import books
 from dataverse_script import Script, guid, row
 from feeds import logged
-from hooks import (KEY, MIX, ROW, SECRET, VIRTUAL, Hooks, Poster, association, event, outcomes, read_backs,
+from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, read_backs, reading_back,
                    source_status)
 from mailbox import Mailbox
 from process import free_port, wait_until
@@ -300,12 +300,7 @@ def test_a_table_that_gains_versions_goes_on_in_the_order_of_asking(workspace):
     with Script(visit=["name"]) as script:
         table, port = script["visit"], free_port()
         table.versions = False
-        config = workspace.config(
-            sources={"crm": script.source(), "hook": {
-                "type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
-                "secret": {"header": KEY, "value": SECRET}}},
-            feeds={"visits": {"source": "hook", "table": "visit", "collection": "visits",
-                              "run_span": "300ms"}})
+        config = reading_back(workspace, script, port)
         documents, poster = workspace.db["visits"], Poster(port)
 
         def told(number, **fields):
