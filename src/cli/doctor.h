@@ -41,7 +41,7 @@ void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
  * back (doctor_dataverse.c). */
 void sl_doctor_dataverse(struct sl_doctor *doctor, const struct sl_source_config *source);
 
-/* The same of a collection's validator (doctor_validator.c). */
+/* Whether a collection's validator lets tombstones be (doctor_validator.c). */
 struct sl_mongo;
 void sl_doctor_validator(struct sl_doctor *doctor, struct sl_mongo *mongo, const char *what,
                          const char *collection);

@@ -34,10 +34,8 @@ struct socket_watch {
 };
 
 struct query {
+    struct sl_dns_question question; /* first */
     char host[SL_HOST_BYTES];
-    struct sl_fiber *fiber; /* NULL: nobody waits any more */
-    bool done;
-    int status;
     int ttl_s;
     struct sl_addresses addresses;
 };
@@ -54,10 +52,12 @@ static struct {
 
 /* --- c-ares on the loop --- */
 
+static void arm_timer(void);
+
 static void process(ares_socket_t read_fd, ares_socket_t write_fd)
 {
     ares_process_fd(dns.channel, read_fd, write_fd);
-    sl_dns_arm();
+    arm_timer();
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -66,7 +66,7 @@ static void on_timer(uv_timer_t *timer)
     process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
-void sl_dns_arm(void)
+static void arm_timer(void)
 {
     struct timeval room, *wait = ares_timeout(dns.channel, NULL, &room);
     if (!wait) {
@@ -200,8 +200,6 @@ static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo 
 {
     (void)timeouts;
     struct query *query = ctx;
-    query->done = true;
-    query->status = status;
     query->ttl_s = TTL_MAX_S;
     for (struct ares_addrinfo_node *node = answer ? answer->nodes : NULL;
          node && query->addresses.count < SL_ADDRESSES_MAX; node = node->ai_next) {
@@ -215,9 +213,7 @@ static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo 
         ares_freeaddrinfo(answer);
     if (status == ARES_SUCCESS && query->addresses.count)
         to_cache(query); /* also when it comes too late: the next one need not wait */
-    if (query->fiber)
-        sl_fiber_wake(query->fiber);
-    else
+    if (!sl_dns_answered(&query->question, status))
         free(query);
 }
 
@@ -251,12 +247,22 @@ static bool from_cache(const char *host, struct sl_addresses *ret)
     return false;
 }
 
-static int wait_for(struct query *query, uint64_t deadline_ms)
+bool sl_dns_answered(struct sl_dns_question *question, int status)
 {
-    while (!query->done) {
+    question->done = true;
+    question->status = status;
+    if (question->fiber)
+        sl_fiber_wake(question->fiber);
+    return question->fiber != NULL;
+}
+
+int sl_dns_await(struct sl_dns_question *question, uint64_t deadline_ms)
+{
+    arm_timer();
+    while (!question->done) {
         int rc = sl_fiber_park(deadline_ms);
-        if (rc != SL_OK && !query->done) {
-            query->fiber = NULL; /* on_answer frees it */
+        if (rc != SL_OK && !question->done) {
+            question->fiber = NULL;
             return rc;
         }
     }
@@ -277,19 +283,17 @@ int sl_dns_resolve(const char *host, uint16_t port, uint64_t deadline_ms, struct
         return sl_err_set(err, SL_CLOSED, "cannot resolve %s: the resolver does not start", host);
 
     struct query *query = SL_NEW(struct query);
-    query->fiber = sl_fiber_self();
+    query->question.fiber = sl_fiber_self();
     snprintf(query->host, sizeof query->host, "%s", host);
     struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     ares_getaddrinfo(*channel, host, NULL, &hints, on_answer, query);
-    sl_dns_arm();
-
-    int rc = wait_for(query, deadline_ms);
+    int rc = sl_dns_await(&query->question, deadline_ms);
     if (rc != SL_OK)
         return sl_err_set(err, rc, "cannot resolve %s: %s", host,
                           rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
-    if (query->status != ARES_SUCCESS || !query->addresses.count) {
-        rc =
-            sl_err_set(err, SL_CLOSED, "cannot resolve %s: %s", host, ares_strerror(query->status));
+    if (query->question.status != ARES_SUCCESS || !query->addresses.count) {
+        rc = sl_err_set(err, SL_CLOSED, "cannot resolve %s: %s", host,
+                        ares_strerror(query->question.status));
     } else {
         *ret = query->addresses;
         set_port(ret, port);

@@ -12,9 +12,7 @@
 #include "loop/fiber.h"
 
 struct question {
-    struct sl_fiber *fiber; /* NULL: nobody waits any more */
-    bool done;
-    int status;
+    struct sl_dns_question asked; /* first */
     unsigned char *answer;
     int length;
 };
@@ -29,16 +27,12 @@ static void on_answer(void *ctx, int status, int timeouts, unsigned char *answer
 {
     (void)timeouts;
     struct question *question = ctx;
-    question->done = true;
-    question->status = status;
     if (answer && length > 0) {
         question->answer = sl_alloc((size_t)length);
         memcpy(question->answer, answer, (size_t)length);
         question->length = length;
     }
-    if (question->fiber)
-        sl_fiber_wake(question->fiber);
-    else
+    if (!sl_dns_answered(&question->asked, status))
         question_free(question);
 }
 
@@ -64,21 +58,17 @@ static struct question *ask(const char *name, int type, uint64_t deadline_ms, in
         return NULL;
     }
     struct question *question = SL_NEW(struct question);
-    question->fiber = sl_fiber_self();
+    question->asked.fiber = sl_fiber_self();
     ares_query(*channel, name, ns_c_in, type, on_answer, question);
-    sl_dns_arm();
-    while (!question->done) {
-        int rc = sl_fiber_park(deadline_ms);
-        if (rc == SL_OK || question->done)
-            continue;
-        question->fiber = NULL; /* on_answer frees it */
+    int rc = sl_dns_await(&question->asked, deadline_ms);
+    if (rc != SL_OK) {
         *ret_rc = sl_err_set(err, (enum sl_code)rc, "cannot look %s up: %s", name,
                              rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
         return NULL;
     }
-    if (question->status == ARES_SUCCESS)
+    if (question->asked.status == ARES_SUCCESS)
         return question;
-    *ret_rc = failed_by(name, question->status, err);
+    *ret_rc = failed_by(name, question->asked.status, err);
     question_free(question);
     return NULL;
 }

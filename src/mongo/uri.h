@@ -14,7 +14,8 @@
 mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err);
 
 /* The same with the members that DNS names now, for one that was made of mongodb+srv://. Suspends,
- * at most until deadline_ms. NULL with SL_CLOSED, SL_TIMEOUT or SL_CANCELED. */
+ * at most until deadline_ms. NULL with SL_CLOSED, SL_TIMEOUT, SL_CANCELED, or SL_CONFIG when what
+ * DNS says makes no connection string. */
 mongoc_uri_t *sl_mongo_uri_find(const mongoc_uri_t *uri, uint64_t deadline_ms, struct sl_err *err);
 
 /* The URI's TLS files, as views into it; false when it does not ask for TLS. */

@@ -327,9 +327,10 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
         rc = look_inside(&package, err);
     if (rc == SL_OK)
         rc = take_all(&package, err);
-    note_named(&package);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
+        note_named(&package);
         rc = sl_dmf_check_names(dmf, package.present, package.stranger, err);
+    }
     if (rc == SL_OK)
         rc = sl_dmf_wait_committed(dmf, err);
     else
