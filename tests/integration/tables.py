@@ -79,14 +79,24 @@ class Tables:
         return self.sim.dataverse("change", table=table, **which)["ids"]
 
     def time_of_a_change(self, table):
-        """Changes a row; gives the seconds until MongoDB has it."""
-        began = time.monotonic()
-        changed = self.change(table, count=1)[0]
-        version = next(one["versionnumber"] for one in self.rows(table, fields=0)
-                       if one["id"] == changed)
-        newer = {"_id": changed, "_sluice.v": {"$gte": 2 * version}}
-        wait_until(lambda: self.documents(table).find_one(newer), 20, f"{table} being followed", 0.02)
-        return time.monotonic() - began
+        """Changes a row; gives the seconds until MongoDB has it. A row that a running load deletes before it
+        was read never comes (its tombstone is dated by what was read until then): another is taken."""
+        while True:
+            began = time.monotonic()
+            changed = self.change(table, count=1)[0]
+            version = self._row(table, changed)["versionnumber"]
+            newer = {"_id": changed, "_sluice.v": {"$gte": 2 * version}}
+            if wait_until(lambda: self._came_or_went(table, newer), 20, f"{table} being followed",
+                          0.02) == "came":
+                return time.monotonic() - began
+
+    def _came_or_went(self, table, newer):
+        if self.documents(table).find_one(newer):
+            return "came"
+        return "went" if "deleted" in self._row(table, newer["_id"]) else None
+
+    def _row(self, table, which):
+        return next(one for one in self.rows(table, fields=0) if one["id"] == which)
 
     def delete(self, table="account", **which):
         return self.sim.dataverse("delete", table=table, **which)["ids"]

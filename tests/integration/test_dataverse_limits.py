@@ -98,7 +98,7 @@ def test_a_hundred_tables_stay_within_the_limits_and_busy_ones_are_followed_at_o
     names = [f"t{i:03}" for i in range(100)]
     hot = names[::10]
     # 100 tables at 2/s want 200 requests a second; the service grants 120.
-    scene = Tables(sim, workspace, {name: 3 for name in names},
+    scene = Tables(sim, workspace, {name: 30 if name in hot else 3 for name in names},
                    source={"budget": {"requests": 360, "window": "3s", "concurrency": 20}},
                    every="500ms", max_interval="10s")
     scene.switch(dv_limit_requests=360, dv_limit_window_ms=3000, dv_limit_concurrency=20)
