@@ -16,6 +16,7 @@
 #ifndef SL_SOURCE_DATAVERSE_OWN_H
 #define SL_SOURCE_DATAVERSE_OWN_H
 
+#include "base/metric.h"
 #include "flow/batcher.h"
 #include "loop/fiber.h"
 #include "source/books.h"
@@ -135,6 +136,7 @@ struct sl_dv_feed {
     struct sl_fiber *poller;
     char trouble[SL_ERR_TEXT_BYTES];
     uint64_t polls, bells, rows;
+    struct sl_metric *fresh; /* NULL: was not read to its end yet */
 };
 
 /* --- dataverse.c --- */

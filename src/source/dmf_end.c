@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
+#include "source/freshness.h"
 
 enum {
     LEDGER_POLL_MIN_MS = 50,
@@ -142,6 +143,8 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
     if (rc == SL_OK) {
         bool in_vain = dmf->run.full && dmf->run.error[0];
         dmf->failures = in_vain ? dmf->failures + 1 : 0;
+        if (!in_vain)
+            sl_fresh_until(&dmf->fresh, dmf->feed->name, dmf->run.created_ms);
         log_done(dmf, sum);
     }
     return rc;

@@ -15,6 +15,7 @@
 #ifndef SL_SOURCE_DMF_OWN_H
 #define SL_SOURCE_DMF_OWN_H
 
+#include "base/metric.h"
 #include "config/config.h"
 #include "flow/batcher.h"
 #include "flow/source.h"
@@ -50,6 +51,7 @@ struct sl_dmf {
     bool released;      /* one of them came back: the attempt must be repeated */
     struct sl_waitlist committed_changed;
 
+    struct sl_metric *fresh; /* NULL: no export was done yet */
     struct sl_fiber *runner;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
 };
