@@ -8,6 +8,8 @@ import time
 import pytest
 
 import books
+from feeds import logged
+from mailbox import Hook
 from process import wait_until
 from programs import Sim
 from scene import Scene
@@ -197,3 +199,25 @@ def test_messages_lost_by_the_broker_are_published_again_when_the_ledger_stays_o
     scene.check_nothing_lost(40)
     assert scene.runs(number=1)[0]["attempt"] > 1
     assert ingest.stop() == 0
+
+
+def test_a_ledger_that_never_closes_is_told_of_and_waited_for_longer_each_time(sim, workspace):
+    scene = Scene(sim, workspace, records=200, ledger_deadline="1s")
+    with Hook() as hook:
+        ingest = scene.sluice("ingest", role="ingest", alerts=hook.alerts())
+        with workspace.rabbit.connect() as connection:
+            channel = connection.channel()
+
+            def loses_all():
+                channel.queue_purge(workspace.queues[1])
+                again = logged(ingest, "ledger does not close, publishing again")
+                return len(again) >= 3 and again
+
+            again = wait_until(loses_all, 40, "the third time")
+        when = [datetime.datetime.fromisoformat(line["ts"]).timestamp() for line in again]
+        assert when[1] - when[0] > 1.9 and when[2] - when[1] > 3.9, "the deadline, doubled each time"
+        told = ingest.wait_for(lambda: hook.told("raised", "run_failed"), 20, "the alert")[0]
+        assert told["subject"] == scene.name and "again and again" in told["text"]
+        scene.sluice("apply", role="apply")
+        scene.check_nothing_lost(60)
+        assert [run["state"] for run in scene.runs(number=1)] == ["done"]
