@@ -107,9 +107,10 @@ struct sl_dv_feed {
     struct sl_checkpoint at; /* as journaled */
     char *link;              /* where to go on; NULL: at the beginning of a full read */
     bool linked_full;        /* link is a page of a full read */
-    uint64_t link_saved_ms;  /* loop clock */
-    bool moved;              /* link or at differ from what is journaled */
-    bool saving;             /* at is on its way to the journal */
+    int64_t link_asked_ms;  /* wall clock: when the poll of changes that gave link began; 0: none */
+    uint64_t link_saved_ms; /* loop clock */
+    bool moved;             /* link or at differ from what is journaled */
+    bool saving;            /* at is on its way to the journal */
     struct sl_waitlist saved;
     bool sweep_published;     /* the sweep's rows are on their way */
     struct sl_fiber *sweeper; /* beside the polls; NULL: none */

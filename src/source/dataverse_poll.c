@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "format/odata.h"
@@ -28,6 +29,7 @@ struct poll {
     bool full;        /* part of a full read */
     int64_t offset;   /* of row versions, when the poll began */
     int64_t greatest; /* row version read before the poll began, with the offset */
+    int64_t since_ms; /* wall clock: what it finds was not there before; 0: not known */
     struct sl_idset upserted, deleted;
     size_t held_bytes; /* by these two; counted in the environment, too */
     uint64_t rows;
@@ -134,9 +136,15 @@ static int count_held(struct poll *poll, struct sl_err *err)
                       (unsigned long long)limit_bytes / 1024);
 }
 
-static int64_t by_our_clock(const struct sl_dv_feed *feed, int64_t theirs_ms)
+/* When the row was changed, by our clock; 0: not known. What the system changes by itself, such as
+ * rollup columns, leaves modifiedon as it was: a change that the earlier poll did not find has come
+ * after it. */
+static int64_t changed_at(const struct poll *poll, int64_t theirs_ms)
 {
-    return theirs_ms ? theirs_ms - sl_clock_offset_ms(&feed->dataverse->remote.offset) : 0;
+    int64_t ours_ms = theirs_ms - sl_clock_offset_ms(&poll->feed->dataverse->remote.offset);
+    if (!theirs_ms)
+        return 0;
+    return ours_ms < poll->since_ms ? poll->since_ms : ours_ms;
 }
 
 static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_err *err)
@@ -166,7 +174,7 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
         .op = SL_UPSERT,
         .id = sl_batch_keep(batch, row->id),
         .version = sl_dataverse_row_version(version),
-        .changed_at_ms = by_our_clock(feed, row->changed_at_ms),
+        .changed_at_ms = changed_at(poll, row->changed_at_ms),
         .doc = sl_batch_keep(batch, row->doc),
     };
     return sl_batcher_add(feed->batcher, &record, err);
@@ -375,6 +383,8 @@ static int poll_changes(struct poll *poll, enum sl_urgency urgency, struct sl_er
     struct sl_dv_feed *feed = poll->feed;
     char *link = sl_strdup(feed->link);
     struct links links = {0};
+    int64_t now_ms = sl_wall_ms();
+    poll->since_ms = feed->link_asked_ms <= now_ms ? feed->link_asked_ms : 0; /* a clock set back */
     int rc = read_page(poll, link, urgency, &links, err);
     while (rc == SL_OK && links.next) {
         free(link);
@@ -385,8 +395,10 @@ static int poll_changes(struct poll *poll, enum sl_urgency urgency, struct sl_er
     free(link);
     if (rc == SL_OK)
         rc = give_deletions(poll, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
         sl_dv_move_to(feed, links.delta, false);
+        feed->link_asked_ms = now_ms;
+    }
     free(links.delta);
     return rc;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/backoff.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "source/dataverse_own.h"
@@ -199,7 +198,6 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     bool reading = feed->linked_full;
     enum sl_urgency urgency = reading ? SL_PATIENT : feed->rung ? SL_URGENT : SL_STEADY;
     uint64_t rows = 0, now_ms = sl_loop_now_ms(), due = due_ms(feed);
-    int64_t asked_ms = sl_wall_ms();
     /* Intervals are counted from when a poll was due, unless that is long ago or it came early. */
     bool on_time = due && now_ms >= due && now_ms - due < feed->settings->every_ms &&
                    now_ms - due < due - feed->base_ms;
@@ -221,7 +219,7 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
         feed->reading_rows += rows;
     } else {
         feed->voided = 0;
-        sl_fresh_until(&feed->fresh, feed->config->name, asked_ms);
+        sl_fresh_until(&feed->fresh, feed->config->name, feed->link_asked_ms);
         sl_budget_polled(feed->dataverse->remote.budget, &feed->member, urgency == SL_URGENT, rows,
                          now_ms);
     }
