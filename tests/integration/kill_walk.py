@@ -24,6 +24,7 @@ from workspace import Workspace
 
 READ = CANONICAL_JSON_OPTIONS.with_options(tz_aware=False)
 PATIENCE = {"run_span": "200ms", "ledger_deadline": "2s"}
+LONG_PATIENCE = {**PATIENCE, "ledger_deadline": "20s"}  # posted rows are not read again: one that is late fails
 BAD = {"untypable": 1, "every": 9}
 # A batch of fewer than a hundred rows is never inserted, nor is a collection's first one. The second one
 # of vendors is small: it might or might not come after the first one was answered.
@@ -100,7 +101,7 @@ class Walker:
             "account": {"source": "crm", "table": "account", "collection": "account",
                         "every": "100ms", "sweep_limit": 100, **PATIENCE},
             "things": {"source": "in", "collection": "things", "key": ["id"], "version": "version",
-                       **PATIENCE}}
+                       **LONG_PATIENCE}}
         return feeds.configure(
             self.workspace, self.sim, wanted, log={"form": "json"}, limits={"batch_rows": BATCH_ROWS},
             sources={"crm": {"type": "dataverse", "url": self.sim.url, "auth": auth,
