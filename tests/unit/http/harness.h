@@ -46,16 +46,61 @@ static inline void expect_int(const char *file, int line, long long actual, long
     failed_expectations++;
 }
 
-/* Runs fn as a fiber until no fiber is left, closes the loop and checks that nothing stayed open.
- */
-static inline void run_fiber(void (*fn)(void *), void *arg)
+static inline void run_to_the_end(void (*fn)(void *), void *arg)
 {
     failed_expectations = 0;
     sl_fiber_spawn("test", fn, arg);
     sl_loop_run();
     sl_dns_close();
     assert_int_equal(sl_loop_close(), 0);
+}
+
+/* Runs fn as a fiber until no fiber is left, closes the loop and checks that nothing stayed open.
+ */
+static inline void run_fiber(void (*fn)(void *), void *arg)
+{
+    run_to_the_end(fn, arg);
     assert_int_equal(failed_expectations, 0);
+}
+
+struct watched {
+    void (*fn)(void *);
+    void *arg;
+    bool over;
+    uint64_t longest_ms; /* between two looks at the clock */
+};
+
+static inline void watch(void *arg)
+{
+    struct watched *watched = arg;
+    for (uint64_t last_ms = sl_loop_now_ms(); !watched->over;) {
+        sl_fiber_sleep(5);
+        uint64_t now_ms = sl_loop_now_ms();
+        if (now_ms - last_ms > watched->longest_ms)
+            watched->longest_ms = now_ms - last_ms;
+        last_ms = now_ms;
+    }
+}
+
+static inline void run_watched(void *arg)
+{
+    struct watched *watched = arg;
+    struct sl_fiber *watcher = sl_fiber_spawn_joinable("watch", watch, watched);
+    watched->fn(watched->arg);
+    watched->over = true;
+    sl_fiber_join(watcher);
+}
+
+/* Like run_fiber, for what expects something of a moment. False: it did not hold, but the machine
+ * stood still meanwhile, which makes it void: to be tried again. */
+static inline bool run_undisturbed(void (*fn)(void *), void *arg)
+{
+    struct watched watched = {.fn = fn, .arg = arg};
+    run_to_the_end(run_watched, &watched);
+    if (failed_expectations && watched.longest_ms >= 50)
+        return false;
+    assert_int_equal(failed_expectations, 0);
+    return true;
 }
 
 /* Suspends until condition(arg), at most 10 s. */

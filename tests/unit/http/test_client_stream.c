@@ -79,7 +79,9 @@ static void read_broken(void *arg)
         char buf[200];
         size_t total = 0, got = 0;
         int rc;
-        while ((rc = sl_http_read(stream, buf, 3, &got, sl_deadline_in(200), &err)) == SL_OK)
+        uint64_t patience_ms = cases[i].rc == SL_TIMEOUT ? 200 : 10000;
+        while ((rc = sl_http_read(stream, buf, 3, &got, sl_deadline_in(patience_ms), &err)) ==
+               SL_OK)
             total += got;
         EXPECT_INT(rc, cases[i].rc);
         EXPECT_INT(total, cases[i].size);
@@ -105,10 +107,12 @@ static uint64_t own_cpu_ms(void)
 static unsigned long long sent_when_still(struct peer *peer)
 {
     unsigned long long before = 0, now = atomic_load(&peer->sent_bytes);
-    for (int i = 0; i < 50 && before != now; i++) {
+    int still = 0; /* four times in a row: its thread may have to wait for a processor */
+    for (int i = 0; i < 50 && still < 4; i++) {
         before = now;
         sl_fiber_sleep(200);
         now = atomic_load(&peer->sent_bytes);
+        still = before == now ? still + 1 : 0;
     }
     return now;
 }
@@ -207,7 +211,7 @@ static void cancel_in_the_middle(void *arg)
         uint64_t before_ms = sl_loop_now_ms();
         sl_fiber_cancel(fiber);
         sl_fiber_join(fiber);
-        EXPECT(sl_loop_now_ms() - before_ms < 100);
+        EXPECT(sl_loop_now_ms() - before_ms < 10000); /* it would wait for a minute, or for ever */
         EXPECT_INT(victims[i].rc, SL_CANCELED);
         EXPECT(wait_until(has_ended, &setup->peer)); /* the socket was closed at once */
     }

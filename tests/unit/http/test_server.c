@@ -58,7 +58,7 @@ static struct sl_http_server *start(const char *listen, struct sl_err *err)
         .routes = routes,
         .route_count = sizeof routes / sizeof *routes,
         .max_connections = 4,
-        .request_timeout_ms = 1000,
+        .request_timeout_ms = 4000, /* longer than a machine may stand still */
     };
     return sl_http_server_start(&options, err);
 }
@@ -211,7 +211,7 @@ static void ask_hello(void *arg)
     struct asker *asker = arg;
     char url[100];
     snprintf(url, sizeof url, "%s/hello", asker->setup->origin);
-    struct sl_http_request request = {.url = url, .timeout_ms = 8000};
+    struct sl_http_request request = {.url = url, .timeout_ms = 20000};
     struct sl_http_response got = {0};
     EXPECT_INT(sl_http_request(asker->setup->http, &request, &got, NULL), SL_OK);
     sl_http_response_done(&got);

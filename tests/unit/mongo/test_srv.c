@@ -241,7 +241,7 @@ static void follow_cluster(void *arg)
     if (!EXPECT(mongo != NULL))
         return;
     dns_server.rows = old;
-    EXPECT_INT(ping(mongo, 3000, &err), SL_CLOSED);
+    EXPECT_INT(ping(mongo, 10000, &err), SL_CLOSED);
     dns_server.rows = NULL; /* nobody says better: the old ones are tried again */
     sl_fiber_sleep(2100);
     EXPECT_INT(ping(mongo, 10000, &err), SL_CLOSED);
