@@ -1,6 +1,7 @@
 """The servers under the other tests are real, keep what they confirmed, and leave nothing behind."""
 
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -102,7 +103,7 @@ def test_restart_keeps_majority_writes(own_mongo, how):
 def test_paused_mongod_answers_again_when_resumed(own_mongo):
     with pymongo.MongoClient(own_mongo.url, socketTimeoutMS=1000,
                              serverSelectionTimeoutMS=1000) as client:
-        client.admin.command("ping")
+        wait_until(lambda: answers(client), 20, "a first ping")
         own_mongo.pause()
         with pytest.raises(pymongo.errors.PyMongoError):
             client.admin.command("ping")
@@ -196,14 +197,27 @@ def test_killed_broker_leaves_nothing_running(tmp_path):
     wait_until(lambda: not processes_of(tmp_path), 10, f"the end of {processes_of(tmp_path)}")
 
 
+def sockets_of(pid):
+    """Yields their inodes. Helpers of RabbitMQ end, and files are closed, while one looks."""
+    directory = pathlib.Path(f"/proc/{pid}/fd")
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        try:
+            target = os.readlink(directory / name)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            yield target[8:-1]
+
+
 def assert_on_loopback_only(processes):
     """No TCP socket of these processes listens on an address other than loopback."""
     inodes = set()
     for pid, _ in processes:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            target = os.readlink(entry.path)
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+        inodes.update(sockets_of(pid))
     loopback = {"0100007F", "00000000000000000000000001000000"}
     listening = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -23,7 +23,7 @@ def test_it_writes_its_port_and_ends_at_once_with_status_0(tmp_path):
         assert int(sim.port_file.read_text()) == sim.port
         start = time.monotonic()
         assert sim.stop(number) == 0
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 8
 
 
 def test_it_ends_at_once_in_the_middle_of_everything(tmp_path):
@@ -41,7 +41,7 @@ def test_it_ends_at_once_in_the_middle_of_everything(tmp_path):
     sim.post("change_rate", entity=VENDORS, company="USMF", per_s=10, seconds=60)
     start = time.monotonic()
     assert sim.stop() == 0
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 8, "all that was under way would have taken a minute"
     stream.close()
 
 
@@ -126,10 +126,10 @@ def test_a_bearer_that_is_missing_wrong_expired_or_revoked_gets_401(sim):
     assert sim.call("GetExecutionSummaryStatus", token=good, executionId="x").status == 401
     assert sim.call("GetExecutionSummaryStatus", token=sim.token(), executionId="x").status == 500
 
-    sim.switches(token_seconds=1)
+    sim.switches(token_seconds=4)
     short = sim.token()
     assert sim.call("GetExecutionSummaryStatus", token=short, executionId="x").status == 500
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while sim.call("GetExecutionSummaryStatus", token=short, executionId="x").status != 401:
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -96,7 +96,7 @@ def test_a_delta_brings_changes_by_version_then_deletions(service):
 def test_a_reader_of_deltas_under_load_ends_with_the_truth(service):
     service.post("table", table="contact", count=300)
     state, _, link = service.poll("contacts", TRACK)
-    load = service.post("load", tables=["contact"], per_s=800, seconds=1.5, seed=3,
+    load = service.post("load", tables=["contact"], per_s=300, seconds=4, seed=3,
                         mix={"update": 50, "create": 20, "delete": 20, "recreate": 10})
     assert load["changes_due"] == 1200
     polls, running = 0, True
@@ -119,7 +119,7 @@ def test_a_reader_of_deltas_under_load_ends_with_the_truth(service):
     assert all(truth[key]["versionnumber"] == change["versionnumber"]
                for key, change in newest.items())
     pace_s = (changes[-1]["at_ms"] - changes[0]["at_ms"]) / 1000
-    assert 1.4 < pace_s < 5
+    assert 3.8 < pace_s < 12
 
 
 def test_the_same_seed_gives_the_same_changes(service):
@@ -328,22 +328,25 @@ def test_several_application_users_and_a_file_of_calls(tmp_path):
 
 def test_the_three_limits_are_kept_and_counted(service):
     service.post("table", table="account", count=1)
-    service.switch(dv_limit_requests=5, dv_limit_window_ms=2000)
+    service.switch(dv_limit_requests=5, dv_limit_window_ms=20000)
     answers = [service.get("WhoAmI") for _ in range(8)]
     assert [a.status for a in answers] == [200] * 5 + [429] * 3
     assert answers[0].headers["x-ms-ratelimit-burst-remaining-xrm-requests"] == "4"
-    assert answers[0].headers["x-ms-ratelimit-time-remaining-xrm-requests"].startswith("1,199.9")
-    assert answers[5].code == "0x80072322" and 1 <= int(answers[5].headers["Retry-After"]) <= 3
+    left_s = answers[0].headers["x-ms-ratelimit-time-remaining-xrm-requests"]
+    assert 1190 < float(left_s.replace(",", "")) <= 1200
+    assert answers[5].code == "0x80072322" and 1 <= int(answers[5].headers["Retry-After"]) <= 21
     assert service.user()["too_early"] == 2
+    service.switch(dv_limit_window_ms=2000)
     wait_until(lambda: service.get("WhoAmI").status == 200, DEADLINE_S, "the window does not slide")
 
     service.switch(dv_limit_requests=8000, dv_limit_execution_ms=50, dv_cost_ms=60)
+    service.switch(dv_limit_window_ms=20000)
     wait_until(lambda: service.get("WhoAmI").status == 200, DEADLINE_S, "the window does not slide")
     busy = service.get("WhoAmI")
     assert (busy.status, busy.code) == (429, "0x80072321")
     assert busy.headers["x-ms-ratelimit-burst-remaining-xrm-requests"].startswith("7,99")
 
-    service.switch(dv_limit_execution_ms=10**9, dv_limit_concurrency=2, dv_delay_ms=300)
+    service.switch(dv_limit_execution_ms=10**9, dv_limit_concurrency=2, dv_delay_ms=3000)
     threads = [threading.Thread(target=service.get, args=("WhoAmI",)) for _ in range(4)]
     for thread in threads:
         thread.start()

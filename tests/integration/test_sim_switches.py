@@ -78,11 +78,11 @@ def test_an_unknown_execution_may_be_told_in_another_language(sim):
 def test_queue_and_export_time_pass_through_the_states(sim):
     sim.records(1)
     sim.project()
-    sim.switches(queue_ms=300, export_ms=300)
+    sim.switches(queue_ms=3500, export_ms=3500)  # so that each state is seen
     execution, _ = sim.begin()
     sim.records(1)  # before the job reads the data
     seen = []
-    end = time.monotonic() + 20
+    end = time.monotonic() + 40
     while not seen or seen[-1] != "Succeeded":
         assert time.monotonic() < end
         status = sim.status(execution).value
@@ -130,7 +130,7 @@ def test_parallel_fails(sim):
     sim.records(1)
     sim.project("P")
     sim.project("Q")
-    sim.switches(parallel_fails=True, export_ms=500)
+    sim.switches(parallel_fails=True, export_ms=3500)
     first, _ = sim.begin("P")
     second, answer = sim.begin("P")
     assert answer.status == 500 and "DMF2025" in answer.json["error"]["innererror"]["message"]

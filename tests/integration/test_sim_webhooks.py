@@ -203,4 +203,4 @@ def test_webhooks_over_tls_and_receivers_that_do_not_answer(service, tmp_path):
         begun = time.monotonic()
         service.sim.stop()  # in the middle of a post
         silent.close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10, "the post would have been waited for for a minute"
