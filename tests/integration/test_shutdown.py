@@ -8,7 +8,7 @@ import time
 from process import wait_until
 from scene import Scene, long_scene, wait_midway
 
-WITHIN_S = 10
+WITHIN_S = 15  # it takes nine at most, and the machine may stand still meanwhile
 
 
 def end(sluice):
@@ -30,7 +30,7 @@ def test_an_idle_sluice_ends_at_once(sim, workspace):
     scene = Scene(sim, workspace, every="1h")
     sluice = scene.sluice()
     scene.wait_run_done_after(0)
-    assert end(sluice) < 5
+    assert end(sluice) < 8, "what hangs would have nine seconds"
     assert workspace.state["leases"].count_documents({"owner": {"$exists": True}}) == 0
 
 
@@ -49,12 +49,11 @@ def test_ended_while_an_export_runs_it_follows_that_export_later(sim, workspace)
     sim.post("switches", {"export_ms": 3000})
     scene = Scene(sim, workspace)
     sluice = scene.sluice()
-    wait_until(lambda: (scene.newest() or {}).get("state") == "executing", 20, "an execution")
-    execution = scene.newest()["execution_id"]
+    run, = wait_until(lambda: scene.runs(state="executing"), 20, "an execution")
     end(sluice)
     sluice.start(ready_timeout_s=30)
     scene.check_nothing_lost()
-    assert scene.runs(number=1)[0]["execution_id"] == execution
+    assert scene.runs(number=run["number"])[0]["execution_id"] == run["execution_id"]
 
 
 def test_ended_while_both_servers_are_away_it_loses_nothing(sim, own_rabbit, own_mongo, workspace):
@@ -87,8 +86,8 @@ def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(sim, own_mongo, work
                "the first signal being seen")
     began = time.monotonic()
     sluice.signal(signal.SIGTERM)
-    status = sluice.wait(5)
-    assert time.monotonic() - began < 1.5 and status != 0, "an end that was forced says so"
+    status = sluice.wait(15)
+    assert time.monotonic() - began < 5 and status != 0, "an end that was forced says so"
     own_mongo.resume()
     sluice.start(ready_timeout_s=40)
     scene.check_nothing_lost(40)
