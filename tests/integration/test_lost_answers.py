@@ -12,7 +12,7 @@ def begin(sim, workspace, **more):
     add_records(sim, 50)
     make_project(sim)
     make_project(sim, "VendorsFull", mode="full")
-    settings = feed(sim, full_definition_group="VendorsFull", start_grace="2s", **more)
+    settings = feed(sim, full_definition_group="VendorsFull", **{"start_grace": "2s", **more})
     sluice = workspace.sluice(configure(workspace, sim, {"vendors": settings}))
     wait_run(sluice, workspace)
     return sluice
@@ -29,7 +29,7 @@ def wait_healed(sim, sluice, workspace):
 
 
 def test_an_export_that_ran_although_it_was_refused_is_found_by_its_id(sim, workspace):
-    sluice = begin(sim, workspace)
+    sluice = begin(sim, workspace, start_grace="20s")  # longer than a machine may stand still
     sim.post("switches", {"project": "Vendors", "export_error_next": 1, "id_unknown_polls": 3})
     before = len(exports(sim))
     change_records(sim, 20)
@@ -40,7 +40,7 @@ def test_an_export_that_ran_although_it_was_refused_is_found_by_its_id(sim, work
 
 
 def test_an_environment_that_does_not_tell_in_known_words_holds_no_feed_for_ever(sim, workspace):
-    sluice = begin(sim, workspace, execution_deadline="2s")
+    sluice = begin(sim, workspace, execution_deadline="5s")
     sim.post("switches", {"project": "Vendors", "export_error_next": 1, "id_unknown_polls": 10**6,
                           "unknown_translated": True})
     change_records(sim, 20)
@@ -54,7 +54,7 @@ def test_an_environment_that_does_not_tell_in_known_words_holds_no_feed_for_ever
 def test_an_answer_lost_in_a_crash_where_ids_are_rewritten_brings_a_full_export(sim, workspace):
     sluice = begin(sim, workspace)
     sim.post("switches", {"project": "Vendors", "rewrite_execution_id": True,
-                          "synchronous_export": True, "export_ms": 1500})
+                          "synchronous_export": True, "export_ms": 5000})
     before = len(exports(sim))
     change_records(sim, 20)
     sluice.wait_for(lambda: len(exports(sim)) > before, 30, "the export")

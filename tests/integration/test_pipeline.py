@@ -128,14 +128,14 @@ def test_rows_that_a_newer_package_overtook_are_stale(sim, workspace):
         make_project(sim, name)
     feeds = {"slow": feed(sim, "Slow", every="1h"), "quick": feed(sim, "Quick", every="1h")}
     workspace.sluice(configure(workspace, sim, feeds, role="apply"), "apply")
-    sim.post("switches", {"project": "Slow", "slow_body_bytes_per_s": 15000})
+    sim.post("switches", {"project": "Slow", "blob_503_next": -1})
     slow = workspace.sluice(
         configure(workspace, sim, {"slow": feeds["slow"]}, role="ingest"), "ingest-slow")
-    slow.wait_for(lambda: runs(workspace, "slow", state="streaming"), 30, "the slow download")
+    slow.wait_for(lambda: runs(workspace, "slow", state="streaming"), 30, "the slow one's download")
     change_records(sim, 300)
     quick = workspace.sluice(
         configure(workspace, sim, {"quick": feeds["quick"]}, role="ingest"), "ingest-quick")
     wait_run(quick, workspace, feed_name="quick")
-    sim.post("switches", {"project": "Slow", "slow_body_bytes_per_s": 0})
+    sim.post("switches", {"project": "Slow", "blob_503_next": 0})
     assert check_run(workspace, wait_run(slow, workspace, feed_name="slow"))["stale"] > 0
     assert differences(workspace.db["vendors"], documents(sim)) == []
