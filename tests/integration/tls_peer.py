@@ -65,7 +65,7 @@ class TlsPeer(Served):
 
     def _serve(self, link):
         self.visits += 1
-        link.settimeout(3)
+        link.settimeout(5)  # longer than a machine may stand still
         arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = self.context.wrap_bio(arriving, leaving, server_side=True)
         try:
