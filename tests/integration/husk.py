@@ -7,7 +7,7 @@ again, and neither gives nor takes a message of it.
 
 from process import wait_until
 
-TRIES = 3
+TRIES = 6
 REMEDY = ("delete it", "declares it again", "open ledger")  # what sluice must say of one
 
 

@@ -27,5 +27,5 @@ def test_what_rabbitmq_finds_too_large_is_told_and_holds_up_nobody(own_rabbit, w
 
     status, _, _ = poster.send([{"id": f"r{number}", "text": "x" * 30_000} for number in range(8)])
     assert status == 503
-    told = logged(sluice, "cannot deliver, waiting for the destination")
-    assert told and "limits.batch_bytes" in told[0]["error"]
+    told = wait_until(lambda: logged(sluice, "cannot deliver, waiting for the destination"), 10, "the reason")
+    assert "limits.batch_bytes" in told[0]["error"]

@@ -33,11 +33,13 @@ class Listener:
         finally:
             connection.close()
 
-    def trickle(self, spans):
-        """Sends a request a byte at a time until it is cut off, and notes when it began and ended."""
+    def trickle(self, spans, connected):
+        """Sends a request a byte at a time until it is cut off, and notes when it began and ended; releases
+        a semaphore when it has its place, or will have it before who connects later."""
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", self.port), timeout=0.1) as link:
             link.sendall(f"POST {self.path} HTTP/1.1\r\nHost: x\r\nX-Slow: ".encode())
+            connected.release()
             while time.monotonic() - began < 20:
                 try:
                     link.sendall(b"x")
@@ -68,11 +70,12 @@ def listeners(sim, workspace):
 def test_who_sends_slowly_is_cut_off_and_others_wait_for_a_place(listeners):
     sluice, both = listeners
     for listener in both:
-        spans = []
-        slow = [threading.Thread(target=listener.trickle, args=[spans]) for _ in range(2)]
+        spans, connected = [], threading.Semaphore(0)
+        slow = [threading.Thread(target=listener.trickle, args=[spans, connected]) for _ in range(2)]
         for thread in slow:
             thread.start()
-        time.sleep(0.5)  # they have all places by now
+        for _ in slow:
+            connected.acquire()
         assert listener.post()[0] == listener.taken
         answered = time.monotonic()
         for thread in slow:

@@ -203,4 +203,4 @@ def test_a_message_that_cannot_be_read_is_set_aside(sim, workspace):
         connection.close()
     assert set(kept) == {*bad.values(), b"\x05\0\0\0"}
     assert sluice.metrics().value("sluice_unreadable_messages_total") == 5
-    assert sluice.ready()
+    wait_until(sluice.ready, 10, "no trouble")

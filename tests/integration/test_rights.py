@@ -41,4 +41,4 @@ def test_a_right_that_is_missing_in_rabbitmq_is_named(sim, rabbit, workspace):
     configure, write, read = rights(workspace.exchange)
     url = user_with(rabbit, "^$", write, read)
     sluice = workspace.sluice(scene.config(broker={"url": url}))
-    assert sluice.wait(8) == 1 and "needs the right to configure" in sluice.log_path.read_text()
+    assert sluice.wait(30) == 1 and "needs the right to configure" in sluice.log_path.read_text()
