@@ -21,7 +21,7 @@ def test_a_bell_brings_a_change_at_once(sim, workspace):
         change("account", count=5)
         scene.wait_followed("account", timeout_s=5)
         slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 3, "polls are 30 seconds apart"
+    assert slowest < 9, "polls are 30 seconds apart"
     scene.recreate("account", count=2)
     scene.change(VIRTUAL, count=1)  # told as OnExternalUpdated, OnExternalDeleted
     scene.delete(VIRTUAL, count=1)
@@ -40,14 +40,14 @@ def test_rows_that_a_bell_brought_do_not_make_polls_more_frequent(sim, workspace
                "haste without bells", 0.2)
     scene.register()
     wait_until(lambda: status(sluice)["interval_ms"] == 3000, 20, "calm")
-    polls, bells = status(sluice)["polls"], status(sluice)["bells"]
+    polls, bells, began = status(sluice)["polls"], status(sluice)["bells"], time.monotonic()
     for _ in range(10):
         scene.change(count=1)
         scene.wait_followed(timeout_s=5)
         time.sleep(0.3)  # a poll that nobody rang for is never due
         assert status(sluice)["interval_ms"] == 3000
-    assert status(sluice)["bells"] == bells + 10
-    assert status(sluice)["polls"] <= polls + 12
+    wait_until(lambda: status(sluice)["bells"] == bells + 10, 10, "the last bell")
+    assert status(sluice)["polls"] <= polls + 12 + (time.monotonic() - began) / 3
 
 
 def test_bells_that_are_lost_doubled_late_and_rolled_back_do_no_harm(sim, workspace):

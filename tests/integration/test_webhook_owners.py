@@ -17,7 +17,7 @@ def test_without_rabbitmq_events_are_put_off_and_the_retry_delivers_them(sim, ra
         scene.register()
         scene.create(3, "new_visit")
         scene.wait_followed()
-        scene.switch(hook_retry_ms=4000, hook_timeout_ms=15000)
+        scene.switch(hook_retry_ms=8000, hook_timeout_ms=15000)
         gate.shut()
         wait_trouble(sluice, "source hook")
         rows = scene.create(5, "new_visit")
@@ -25,7 +25,7 @@ def test_without_rabbitmq_events_are_put_off_and_the_retry_delivers_them(sim, ra
         began = time.monotonic()
         status, _, headers = Poster(scene.port).send(event("new_visit", rows[0]))
         assert status == 503 and int(headers["Retry-After"]) > 0
-        assert time.monotonic() - began < 5, "while RabbitMQ is away for long, posts do not pile up"
+        assert time.monotonic() - began < 9, "while RabbitMQ is away for long, posts do not pile up"
         gate.open()
         sluice.wait_ready(30)
         scene.check_nothing_lost(30)
@@ -71,12 +71,14 @@ def test_what_another_process_hears_reaches_the_owner(sim, workspace):
         began = time.monotonic()
         scene.change(count=2)
         scene.wait_followed("account", timeout_s=5)
-        assert time.monotonic() - began < 3, "polls are 30 seconds apart"
+        assert time.monotonic() - began < 9, "polls are 30 seconds apart"
     visits = scene.create(10, "new_visit")
     scene.wait_followed(timeout_s=10)
-    assert outcomes(other) == {"passed_on": 6, "queued": 10}
+    # A row may be there before it was counted that it is on its way.
+    wait_until(lambda: outcomes(other) == {"passed_on": 6, "queued": 10}, 10, "the outcomes")
+    wait_until(lambda: read_backs(owner, "upsert") == 10, 10, "ten rows being counted")
     assert source_status(owner)["bells_heard"] >= 3
-    assert read_backs(owner, "upsert") == 10 and read_backs(other, "upsert") == 0
+    assert read_backs(other, "upsert") == 0
 
     # Ended in the middle of it: the other takes over, and what was not answered comes again.
     for end in (owner.stop, owner.kill):
@@ -86,13 +88,13 @@ def test_what_another_process_hears_reaches_the_owner(sim, workspace):
         wait_until(lambda: read_backs(owner, "upsert") > before + 2, 10, "reading")
         end()
         scene.switch(dv_delay_ms=0)
-        wait_until(lambda: owns(other), 20, "another owner")
+        wait_until(lambda: owns(other), 30, "another owner")
         scene.change(count=5)
         scene.wait_followed("account", timeout_s=10)
         if end == owner.stop:
             owner.start(ready_timeout_s=20)
-            end_lease(workspace)
-            wait_until(lambda: owns(owner), 20, "the first owner again")
+            # The other one may renew it before anybody has looked.
+            wait_until(lambda: owns(owner) or not end_lease(workspace), 20, "the first owner again", 1)
     scene.check_nothing_lost()
     assert read_backs(other, "upsert") > 0 and len(visits) == 10
 
@@ -106,7 +108,7 @@ def test_an_owner_that_was_asleep_does_not_bring_back_what_is_gone(sim, workspac
     scene.register(port)
     visits = scene.create(10, "new_visit")
     scene.wait_followed(timeout_s=10)
-    scene.switch(dv_delay_ms=400)
+    scene.switch(dv_delay_ms=4000)
     scene.change("new_visit", ids=visits)  # it is asked for these …
     wait_until(lambda: source_status(first)["reading"], 10, "the requests")
     first.sigstop()
