@@ -83,12 +83,12 @@ def test_an_owner_that_slept_cannot_publish_what_its_successor_saw_deleted(works
         scene.sluice("apply", role="apply")
         zombie = scene.sluice("one", role="ingest")
         scene.wait_stored({A: (200, True), B: (202, True)})
+        other = scene.sluice("two", role="ingest")  # before: its start might outlast the lease
         table.answers["d1"] = slowly
         assert asked.wait(20)
         zombie.sigstop()
         answer.set()
         table.answers["d1"] = Page(deleted=[A], delta="d2")
-        other = scene.sluice("two", role="ingest")
         assert end_lease(workspace) == 1
         scene.wait_stored({A: (203, False), B: (202, True)})
         assert owns(other)
