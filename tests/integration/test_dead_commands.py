@@ -10,7 +10,7 @@ import pytest
 
 from books import letters
 from cli import command, dead, dead_list, replay
-from feeds import add_records, configure, feed, make_project, wait_run
+from feeds import add_records, configure, feed, logged, make_project, wait_run
 from process import free_port
 from servers import wait_until
 
@@ -150,7 +150,8 @@ def test_a_feed_that_nobody_knows_is_refused_and_one_of_old_is_not(bad_rows, wor
     # Or messages that no letter tells of.
     publish(workspace, b"no JSON", "bulk.bygone.VendorsV3")
     wait_unreadable(workspace, 1)
-    assert [one["feed"] for one in dead_list(bad_rows, feed="bygone")] == ["bygone"]
+    wait_until(lambda: [one["feed"] for one in dead_list(bad_rows, feed="bygone")] == ["bygone"], 20, "its message")
+    wait_unreadable(workspace, 1)
     assert "0 letters and 1 message" in dead(bad_rows, "drop", feed="bygone").out
 
 
@@ -166,23 +167,29 @@ def test_unreadable_messages_are_listed_shown_and_dropped_and_stay_in_order(bad_
     assert len(listed) == 7 and len({one["id"] for one in listed}) == 7
     assert all(one["feed"] == "vendors" and one["entity"] == "VendorsV3" for one in listed)
     assert [one["bytes"] for one in listed] == [len(body) for body in bodies]
-    assert workspace.queue_depth("unreadable") == 7
+    wait_unreadable(workspace, 7)  # what was looked at goes back, here and below, a moment after the command
     assert len(dead_list(bad_rows)) == 22
+    wait_unreadable(workspace, 7)
     third = listed[2]["id"]
     shown = dead(bad_rows, "show", third)
     assert shown.status == 0 and "malformed JSON" in shown.out and "not JSON 2" not in shown.out
+    wait_unreadable(workspace, 7)
     assert "not JSON 2" in dead(bad_rows, "show", third, reveal=True).out
+    wait_unreadable(workspace, 7)
     assert dead(bad_rows, "drop", id=third, dry_run=True, json=True).objects[0]["messages"] == 1
-    assert workspace.queue_depth("unreadable") == 7
+    wait_unreadable(workspace, 7)
     assert dead(bad_rows, "drop", id=third, json=True).objects[0]["messages"] == 1
     wait_unreadable(workspace, 6)
     assert [one["id"] for one in dead_list(bad_rows, code="unreadable")] == \
         [one["id"] for one in listed if one["id"] != third]
+    wait_unreadable(workspace, 6)
     assert len(letters(workspace)) == 15
     sums, refused = replay(bad_rows, status=1, code="unreadable")
     assert sums["messages_left"] == 6 and "could not be read again" in refused[0]["refused"]
+    wait_unreadable(workspace, 6)
     assert dead(bad_rows, "drop", code="unreadable", json=True).objects[0]["messages"] == 6
-    assert workspace.queue_depth("unreadable") == 0 and len(letters(workspace)) == 15
+    wait_unreadable(workspace, 0)
+    assert len(letters(workspace)) == 15
 
 
 def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_rows, workspace):
@@ -196,24 +203,27 @@ def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_r
     publish(workspace, batch("old", now - datetime.timedelta(days=31)), "bulk.later.VendorsV3")
     publish(workspace, batch("new", now), "bulk.later.VendorsV3")
     wait_unreadable(workspace, 2)
-    one = dead_list(bad_rows, code="unreadable", feed="later")[0]
+    # The command looks through the queue twice, and what it looked at goes back a moment later.
+    one = wait_until(lambda: dead_list(bad_rows, code="unreadable", feed="later"), 20, "the batches")[0]
     assert "no place" in one["reason"] and one["rows"] == 1
+    wait_unreadable(workspace, 2)
     assert replay(bad_rows, status=1, feed="later")[0]["messages"] == 0
     make_project(sim, "Later")
     config = bad_rows.config
     config["feeds"]["later"] = {**config["feeds"]["vendors"], "definition_group": "Later",
                                 "every": "5h"}
+    lives = len(logged(bad_rows, "running"))
     bad_rows.write_config()
     bad_rows.reload()
-    bad_rows.wait_for(lambda: any(line["msg"] == "reloading" for line in bad_rows.log_lines()), 20,
-                      "the reload")
+    bad_rows.wait_for(lambda: len(logged(bad_rows, "running")) > lives, 20, "the reload")
     bad_rows.wait_ready(20)
+    wait_unreadable(workspace, 2)
     sums, refused = replay(bad_rows, status=1, code="unreadable")
     assert (sums["messages"], sums["messages_left"]) == (1, 1)
     assert "mongo.tombstone_ttl" in refused[0]["refused"]
     bad_rows.wait_for(lambda: workspace.db["vendors"].find_one({"_id": "new"}), 20, "the row")
     assert not workspace.db["vendors"].find_one({"_id": "old"})
-    assert workspace.queue_depth("unreadable") == 1
+    wait_unreadable(workspace, 1)
 
 
 # --- how it fails ---

@@ -320,7 +320,8 @@ def test_two_replays_at_once_are_as_one(notes, workspace):
     sluice = notes(rows, {"Count": {"$lt": 0}})
     assert len(letters(workspace)) == 400
     allow(workspace)
-    both = [start_replay(sluice, "--rate", "4000") for _ in range(2)]
+    # So slow that there is something left for the one that starts later.
+    both = [start_replay(sluice, "--rate", "80") for _ in range(2)]
     for one in both:
         out, err = one.communicate(timeout=60)
         assert one.returncode == 0, (out, err)
@@ -336,7 +337,7 @@ def test_a_replay_killed_in_the_middle_is_made_good_by_the_next(notes, workspace
     sluice = notes(rows, {"Count": {"$lt": 0}})
     allow(workspace)
     for number, kill_after in enumerate((0, 64, 150), 1):
-        process = start_replay(sluice, "--rate", "200")
+        process = start_replay(sluice, "--rate", "30")  # 10 s: it is not over before it is killed
         wait_until(lambda: workspace.state["runs"].count_documents({"feed": "replay:notes"}) == number,
                    20, "the replay")
         wait_until(lambda: workspace.db["notes"].count_documents({}) >= kill_after, 20, "its rows")
