@@ -53,6 +53,7 @@ def test_answers_that_make_no_sense_are_named_and_asked_for_again(workspace):
             scene.wait_stored({A: (200, True), B: (202, True)}, name)
         reason = wait_trouble(sluice, "feed untracked", "change tracking is off")
         assert "turn it on" in reason
+        asked = {name: script[name].count("d1") for name in BROKEN}
         for name, (answer, _) in BROKEN.items():
             script[name].answers["d1"] = answer
         for name, (_, words) in BROKEN.items():
@@ -62,7 +63,8 @@ def test_answers_that_make_no_sense_are_named_and_asked_for_again(workspace):
 
         # None of them was asked in a hot loop, and all go on where they were.
         for name in BROKEN:
-            assert script[name].count("d1") < 40, f"{name}: {script[name].count('d1')} polls"
+            polls = script[name].count("d1") - asked[name]
+            assert polls < 40, f"{name}: {polls} polls"
             script[name].answers["d1"] = Page([row(A, 300, name="b")], deleted=[B], delta="d2")
         script["untracked"].tracking = True
         sluice.restart()  # what only an operator can mend is looked at once a minute
@@ -124,8 +126,8 @@ def test_rows_that_cannot_be_taken_are_dead_letters_and_the_others_go_on(workspa
             "d2": Page([row(A, 160, name=huge), row(C, 161, name="c")], delta="d3")}
         scene = Scripted(script, workspace)
         sluice = scene.sluice()
-        wait_until(lambda: scene.stored().get(C) == (322, True), 40, "the last row")
-        assert scene.stored()[B] == (302, True)
+        wait_until(lambda: scene.stored().get(C) == (322, True) and scene.stored().get(B) == (302, True), 40,
+                   "the last rows")
         dead = workspace.state["dead"]
         wait_until(lambda: dead.count_documents({"code": "too_large"}), 20, "the huge row")
         codes = sorted((one["code"], one.get("id", "")[:8]) for one in dead.find())

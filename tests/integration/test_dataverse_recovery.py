@@ -88,9 +88,10 @@ def test_nothing_is_published_again_while_nobody_applies(sim, workspace):
     scene.wait_followed()
     scene.wait_books_closed()
     assert apply.stop() == 0
-    scene.change(count=25)
     scene.delete(count=5)
     wait_until(lambda: scene.runs(state="published"), 20, "a run that waits for its ledger")
+    scene.change(count=25)  # read at once: with its run all is in the queue
+    wait_until(lambda: len(scene.runs(state="published")) == 2, 20, "another one")
     depth = workspace.queue_depth("fast")
     ingest.wait_for(lambda: ingest.metrics().get("sluice_ledger_waits_total", feed="account") >= 3, 20,
                     "three deadlines")
@@ -123,9 +124,10 @@ def test_mongodb_and_dynamics_go_away_in_mid_polls(sim, own_mongo, workspace, ga
 
 def test_one_of_two_owns_the_source_and_the_other_takes_over_at_once(sim, workspace):
     scene = Tables(sim, workspace, {"account": 50, "contact": 20})
-    one = scene.sluice("one")
+    lease = {"lease": "30s"}  # much longer than a busy machine takes for what comes at once
+    one = scene.sluice("one", mongo=lease)
     wait_until(lambda: owns(one), 20, "an owner")
-    two = scene.sluice("two")
+    two = scene.sluice("two", mongo=lease)
     assert not owns(two), "standing by is no trouble"
     epochs = []
     for owner, standby, end in ((one, two, "stop"), (two, one, "kill"), (one, two, "kill")):
@@ -138,7 +140,7 @@ def test_one_of_two_owns_the_source_and_the_other_takes_over_at_once(sim, worksp
         scene.change(count=10)
         scene.delete(count=2)
         scene.wait_followed()
-        assert took_s < 3, f"{took_s:.1f} s after {end}"
+        assert took_s < 8, f"{took_s:.1f} s after {end}"
         epochs.append(workspace.state["leases"].find_one({"_id": "source:crm"})["epoch"])
         owner.start(ready_timeout_s=20)
     assert epochs == [2, 3, 4]

@@ -170,5 +170,7 @@ def test_an_event_rings_the_tables_of_each_source_that_the_webhook_names(sim, wo
     for table in ("account", "contact", "account"):
         scene.change(table, count=3)
         scene.wait_followed(table, timeout_s=5)  # polls are 30 seconds apart
-    assert status(sluice, "account")["bells"] == 6 and status(sluice, "contact")["bells"] == 3
+    scene.wait_posts()  # the first of three brought all rows
+    wait_until(lambda: (status(sluice, "account")["bells"], status(sluice, "contact")["bells"]) == (6, 3), 10,
+               "all bells")
     scene.check_nothing_lost()
