@@ -48,7 +48,7 @@ def test_a_signal_ends_the_demo_and_leaves_nothing(tmp_path, number):
     process = demo(tmp_path, "--rows", "1500")
     wait_until(lambda: configured(tmp_path), 90, "the demo's configuration")
     process.send_signal(number)
-    process.communicate(timeout=90)
+    process.communicate(timeout=90)  # RabbitMQ and MongoDB end in order
     assert process.returncode == 130
     assert not list(tmp_path.iterdir())
     assert not processes_of(tmp_path)
