@@ -28,11 +28,17 @@ struct sl_setting {
     const char *fallback; /* default, as it would be written; NULL: none (NULL, 0, false) */
     const char *help;     /* one sentence, with the unit */
     bool required;
-    bool secret;                /* URL: as a whole, not by its password alone */
+    uint32_t only_for;     /* types that it is for, when the table has a "type": SL_TYPE bits of its
+                            * choices; 0: all */
+    uint32_t required_for; /* of these, the ones that cannot do without it */
+    bool secret;           /* URL: as a whole, not by its password alone */
     int64_t minimum, maximum;   /* INT; DURATION and SIZE too; both 0: no bounds */
     const char *const *choices; /* CHOICE: ended by NULL; URL: the schemes, likewise (NULL: any) */
     const struct sl_setting *section; /* SECTION: its table, ended by a NULL name */
 };
+
+/* A bit of only_for and required_for: the choice at that place. */
+#define SL_TYPE(choice) (UINT32_C(1) << (choice))
 
 /* Units for minimum and maximum. */
 #define SL_SECOND_MS INT64_C(1000)

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/by_type.h"
 #include "config/nearest.h"
 #include "config/settings.h"
 #include "config/substitute.h"
@@ -266,12 +267,20 @@ static void fill_object(const struct sl_json *object, const struct sl_path *wher
 {
     if (!sl_fill_expect_map(object, where, problems))
         return;
-    for (const struct sl_json *member = object->first; member; member = member->next)
+    bool type_known = true;
+    for (const struct sl_json *member = object->first; member; member = member->next) {
+        unsigned errors = problems->errors;
         read_member(member, where, parts, others, problems);
-    for (; parts->table; parts++)
+        if (sl_str_is(member->key, SL_BY_TYPE) && problems->errors != errors)
+            type_known = false;
+    }
+    for (; parts->table; parts++) {
         for (const struct sl_setting *setting = parts->table; setting->name; setting++)
             if (setting->required && !sl_json_get(object, setting->name))
                 sl_fill_missing(object, where, setting->name, problems);
+        if (type_known)
+            sl_by_type_check(object, where, parts, problems);
+    }
 }
 
 void sl_fill(const struct sl_json *object, const struct sl_path *where, const struct sl_part *parts,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/str.h"
+#include "config/by_type.h"
 #include "config/reader.h"
 #include "config/settings.h"
 #include "config/value.h"
@@ -83,12 +85,35 @@ static void print_line(const char *name, const char *kind, const char *help, int
     print_wrapped(help, column, out);
 }
 
+/* The sentence of a setting, and for which types it is (type: the row; NULL: none). */
+static void add_help(const struct sl_setting *setting, const struct sl_setting *type,
+                     struct sl_buf *out)
+{
+    sl_buf_add_text(out, setting->help);
+    if (!type || (!setting->only_for && !setting->required_for))
+        return;
+    uint32_t free_of_it = setting->only_for & ~setting->required_for;
+    if (setting->required_for) {
+        sl_buf_add_text(out, "; needed by ");
+        sl_by_type_names(type, setting->required_for, out);
+    }
+    if (free_of_it) {
+        sl_buf_add_text(out, setting->required_for ? ", may be said for " : "; for ");
+        sl_by_type_names(type, free_of_it, out);
+    }
+}
+
 static void print_table(const struct sl_setting *table, int depth, FILE *out)
 {
     char kind[120];
+    const struct sl_setting *type = sl_by_type_row(table);
     for (const struct sl_setting *setting = table; setting->name; setting++) {
+        struct sl_buf help;
+        sl_buf_init(&help);
         describe(setting, kind, sizeof kind);
-        print_line(setting->name, kind, setting->help, depth, out);
+        add_help(setting, type, &help);
+        print_line(setting->name, kind, help.data, depth, out);
+        sl_buf_done(&help);
         if (setting->kind == SL_SET_SECTION)
             print_table(setting->section, depth + 1, out);
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/by_type.h"
 #include "config/reader.h"
 
 /* A text of which some part comes from outside the file may stand for any value. */
@@ -100,6 +101,44 @@ static void write_int(struct writer *w, const struct sl_setting *setting)
         raw(w, "anyOf", "[{\"type\": \"integer\"}, " OUTSIDE "]");
 }
 
+/* What a type of the table needs, and what it has no use for: an item of "allOf". */
+static void write_type(struct writer *w, const struct sl_setting *table,
+                       const struct sl_setting *row, int type)
+{
+    bool is_default = row->fallback && !strcmp(row->fallback, row->choices[type]);
+    struct sl_buf needed, useless;
+    sl_buf_init(&needed);
+    sl_buf_init(&useless);
+    for (const struct sl_setting *setting = table; setting->name; setting++) {
+        if (setting->required_for & SL_TYPE(type))
+            sl_buf_printf(&needed, "%s\"%s\"", needed.length ? ", " : "", setting->name);
+        if (setting->only_for && !(setting->only_for & SL_TYPE(type)))
+            sl_buf_printf(&useless, "%s\"%s\": false", useless.length ? ", " : "", setting->name);
+    }
+    open_map(w, NULL);
+    raw(w, "if", "{\"properties\": {\"%s\": {\"const\": \"%s\"}}%s}", row->name, row->choices[type],
+        is_default ? "" : ", \"required\": [\"type\"]");
+    raw(w, "then", "{\"required\": [%s], \"properties\": {%s}}", needed.length ? needed.data : "",
+        useless.length ? useless.data : "");
+    close_map(w);
+    sl_buf_done(&useless);
+    sl_buf_done(&needed);
+}
+
+static void write_types_of(struct writer *w, const struct sl_setting *table)
+{
+    const struct sl_setting *row = sl_by_type_row(table);
+    if (!row)
+        return;
+    key(w, "allOf");
+    fputc('[', w->out);
+    for (int type = 0; row->choices[type]; type++) {
+        fputs(type ? ", " : "", w->out);
+        write_type(w, table, row, type);
+    }
+    fputc(']', w->out);
+}
+
 static void write_table(struct writer *w, const struct sl_setting *table);
 static void write_required(struct writer *w, const struct sl_setting *const *tables,
                            const char *others);
@@ -137,6 +176,7 @@ static void write_kind(struct writer *w, const struct sl_setting *setting)
         write_table(w, setting->section);
         close_map(w);
         write_required(w, (const struct sl_setting *const[]){setting->section, NULL}, "");
+        write_types_of(w, setting->section);
         raw(w, "additionalProperties", "false");
         break;
     default:

@@ -123,7 +123,7 @@ static int read_text(const struct sl_setting *setting, char **field, const char 
     char wrong[160];
     if (setting->kind == SL_SET_URL && sl_url_check(text, setting->choices, wrong, sizeof wrong))
         return sl_err_set(err, SL_CONFIG, "%s", wrong);
-    if (setting->required && !*text)
+    if ((setting->required || setting->required_for) && !*text)
         return sl_err_set(err, SL_CONFIG, "must not be empty");
     /* an empty secret is none: nobody shall pass by showing nothing */
     replace(field, setting->kind == SL_SET_SECRET && !*text ? NULL : text);
