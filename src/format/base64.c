@@ -25,6 +25,16 @@ void sl_base64_encode(struct sl_buf *out, const void *bytes, size_t size)
     sl_buf_commit(out, (size + 2) / 3 * 4);
 }
 
+void sl_base64url_encode(struct sl_buf *out, const void *bytes, size_t size)
+{
+    size_t start = out->length;
+    sl_base64_encode(out, bytes, size);
+    while (out->length > start && out->data[out->length - 1] == '=')
+        out->data[--out->length] = 0;
+    for (char *at = out->data + start; *at; at++)
+        *at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
+}
+
 static int value_of(char c)
 {
     const char *found = c ? strchr(letters, c) : NULL;

@@ -10,6 +10,9 @@
 /* Appends the text of size bytes, padded. */
 void sl_base64_encode(struct sl_buf *out, const void *bytes, size_t size);
 
+/* Appends the text in the alphabet for URLs, without padding (section 5), as JWTs have it. */
+void sl_base64url_encode(struct sl_buf *out, const void *bytes, size_t size);
+
 /* Appends the bytes of a text. False when it is no canonical base64 (a wrong character, length or
  * padding, bits left over): out then has its old length. */
 bool sl_base64_decode(struct sl_buf *out, const char *text, size_t length);
