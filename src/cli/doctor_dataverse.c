@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/doctor.h"
+#include "source/auth.h"
 #include "source/dataverse_reach.h"
 #include "source/dataverse_table.h"
 #include "source/webhook_settings.h"
@@ -25,7 +26,7 @@ static bool lets_in(struct examining *examining)
     char what[SL_DOCTOR_WHAT_BYTES];
     snprintf(what, sizeof what, "source '%s' token", examining->source->name);
     int rc = sl_oauth_token(examining->remote.oauth, &token, &err);
-    if (!sl_doctor_works(doctor, rc, &err, what, "can this machine reach auth.authority?"))
+    if (!sl_doctor_works(doctor, rc, &err, what, sl_auth_advice(&examining->remote.settings->auth)))
         return false;
     sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "issued");
 

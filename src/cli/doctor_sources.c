@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/doctor.h"
+#include "source/auth.h"
 #include "source/dataverse_settings.h"
 #include "source/dmf_api.h"
 
@@ -32,7 +33,7 @@ static void examine_dmf(struct sl_doctor *doctor, const struct sl_source_config 
     if (!sl_doctor_works(doctor, rc, &err, what, NULL))
         return;
     rc = sl_oauth_token(remote.oauth, &token, &err);
-    if (sl_doctor_works(doctor, rc, &err, what, "can this machine reach auth.authority?")) {
+    if (sl_doctor_works(doctor, rc, &err, what, sl_auth_advice(&settings.auth))) {
         sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "issued");
         snprintf(what, sizeof what, "source '%s'", source->name);
         rc = knows_no_such_execution(&remote, &err);

@@ -6,6 +6,7 @@
 
 #include "config/check.h"
 #include "http/listen.h"
+#include "source/auth_check.h"
 #include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
 #include "source/ingest_settings.h"
@@ -101,6 +102,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
     check_alerts(config, &settings->alerts, problems);
     check_pages(config, problems);
     check_message(config, problems);
+    sl_auth_check(config, problems);
 }
 
 const struct sl_config_shape sl_registry_shape = {

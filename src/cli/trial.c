@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "http/trust.h"
 #include "mongo/client.h"
+#include "source/auth_check.h"
 #include "source/listen_settings.h"
 
 /* --- files --- */
@@ -96,8 +97,11 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
     if (settings->mongo.url)
         try_mongo(config, &settings->mongo, problems);
     try_http(config, &settings->http, problems);
-    for (size_t i = 0; i < config->source_count; i++)
+    for (size_t i = 0; i < config->source_count; i++) {
         try_listener(config, &config->sources[i], problems);
+        if (config->role != SL_ROLE_APPLY) /* who applies asks no source */
+            sl_auth_try_files(&config->sources[i], problems);
+    }
 }
 
 struct sl_config_shape sl_trial_shape(const int *role)

@@ -6,9 +6,9 @@
 #include "config/config.h"
 
 /* The registry's shape for whoever is about to use a configuration, or to say whether it can be:
- * its check also notes which addresses of servers, and which TLS files, cannot be used. It reads
- * the files, and contacts nobody. role: instead of the file's; NULL: the file's; it outlives the
- * shape. */
+ * its check also notes which addresses of servers, and which files of certificates, keys and
+ * tokens, cannot be used. It reads the files, and contacts nobody. role: instead of the file's;
+ * NULL: the file's; it outlives the shape. */
 struct sl_config_shape sl_trial_shape(const int *role);
 
 /* Whether the addresses that next listens at, and running does not, are free. Listens there for a

@@ -45,6 +45,7 @@ struct sl_http_request {
     bool once; /* never sent twice: on a connection of its own, because libcurl sends a request that
                 * dies on a reused one again */
     bool secret_url;    /* the path of url is a key: messages name scheme, host and port alone */
+    bool direct;        /* never by way of a proxy: it is this machine's own affair */
     const char *bearer; /* secret; sent as Authorization: Bearer; NULL: none */
     bool secret_answer; /* sl_http_request: of the body no copy stays behind but response.body,
                          * which the caller wipes */

@@ -3,30 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "format/json.h"
+#include "http/identity.h"
 #include "http/oauth_reply.h"
-#include "http/url.h"
+#include "http/oauth_request.h"
 #include "loop/fiber.h"
 
 enum {
-    TIMEOUT_MS = 30 * 1000,
-    REPLY_BYTES_MAX = 256 * 1024,
     EARLY_MS = 5 * 60 * 1000,     /* renew so long before the end ... */
     EARLY_FROM_MS = 2 * EARLY_MS, /* ... of a token that lives at least so long */
     BACKOFF_MIN_MS = 1000,
     BACKOFF_MAX_MS = 5 * 60 * 1000,
+    FILE_BACKOFF_MAX_MS = 8 * 1000,
     RENEW_AGAIN_MS = 5 * 1000, /* after a renewal failed while the old token still serves */
 };
 
 struct sl_oauth {
     struct sl_http *http;
-    char *url;
-    char *form;                    /* secret: the whole request body */
+    struct sl_oauth_settings settings;
+    char *texts; /* secret: those of the settings */
+    size_t texts_size;
     char *token;                   /* secret; NULL: none */
     uint64_t renew_ms, expires_ms; /* loop clock */
     bool renewal_failed;           /* and it was told */
@@ -35,71 +33,22 @@ struct sl_oauth {
     uint64_t replace_ms;           /* not before, although the peer refuses it */
 
     bool asking; /* a fiber is at it */
+    bool asked;  /* somebody was, the last time */
     struct sl_waitlist waiting;
 
     struct sl_err failure;    /* the last one, answered from memory until ... */
     uint64_t failed_until_ms; /* ... then */
-    unsigned refusals;        /* in a row */
+    unsigned failures;        /* of its kind, in a row */
 };
-
-static void add_form(struct sl_buf *form, const char *name, const char *value)
-{
-    char *escaped = curl_easy_escape(NULL, value, 0);
-    sl_buf_printf(form, "%s%s=%s", form->length ? "&" : "", name, escaped ? escaped : "");
-    if (escaped)
-        sl_wipe(escaped, strlen(escaped));
-    curl_free(escaped);
-}
-
-static char *form_new(const struct sl_oauth_settings *settings)
-{
-    struct sl_buf form;
-    sl_buf_init_secret(&form);
-    add_form(&form, "grant_type", "client_credentials");
-    add_form(&form, "client_id", settings->client_id);
-    add_form(&form, "scope", settings->scope);
-    add_form(&form, "client_secret", settings->client_secret);
-    return sl_buf_take(&form);
-}
-
-static char *url_new(const char *authority, const char *tenant)
-{
-    struct sl_buf url;
-    size_t length = strlen(authority);
-    char *escaped = curl_easy_escape(NULL, tenant, 0);
-    while (length && authority[length - 1] == '/')
-        length--;
-    sl_buf_init(&url);
-    sl_buf_printf(&url, "%.*s/%s/oauth2/v2.0/token", (int)length, authority,
-                  escaped ? escaped : "");
-    curl_free(escaped);
-    return sl_buf_take(&url);
-}
-
-static bool is_missing(const char *text)
-{
-    return !text || !*text;
-}
 
 struct sl_oauth *sl_oauth_new(struct sl_http *http, const struct sl_oauth_settings *settings,
                               struct sl_err *err)
 {
-    const char *authority = settings->authority;
-    struct sl_url url;
-    if (is_missing(authority))
-        authority = "https://login.microsoftonline.com";
-    if (is_missing(settings->tenant) || is_missing(settings->client_id) ||
-        is_missing(settings->client_secret) || is_missing(settings->scope)) {
-        sl_err_set(err, SL_CONFIG, "auth needs tenant, client_id, client_secret and a scope");
+    if (sl_oauth_settings_check(settings, err) != SL_OK)
         return NULL;
-    }
-    if (sl_url_require_secure(authority, "auth.authority", &url, err) != SL_OK)
-        return NULL;
-
     struct sl_oauth *oauth = SL_NEW(struct sl_oauth);
     oauth->http = http;
-    oauth->url = url_new(authority, settings->tenant);
-    oauth->form = form_new(settings);
+    oauth->texts = sl_oauth_settings_copy(settings, &oauth->settings, &oauth->texts_size);
     return oauth;
 }
 
@@ -114,9 +63,9 @@ void sl_oauth_free(struct sl_oauth *oauth)
 {
     if (!oauth)
         return;
-    free_secret(oauth->form);
+    sl_wipe(oauth->texts, oauth->texts_size);
+    free(oauth->texts);
     free_secret(oauth->token);
-    free(oauth->url);
     free(oauth);
 }
 
@@ -159,30 +108,24 @@ static void keep(struct sl_oauth *oauth, char *token, int64_t life_s)
     oauth->expires_ms = now_ms + life_ms;
     oauth->renewal_failed = false;
     oauth->failed_until_ms = 0;
-    oauth->refusals = 0;
+    oauth->failures = 0;
 }
 
 /* Suspends. One request for a token. */
 static int ask(struct sl_oauth *oauth, struct sl_err *err)
 {
-    static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
-                                          "Accept: application/json", NULL};
-    const struct sl_http_request request = {
-        .method = "POST",
-        .url = oauth->url,
-        .headers = headers,
-        .body = sl_str_of(oauth->form),
-        .timeout_ms = TIMEOUT_MS,
-        .max_body_bytes = REPLY_BYTES_MAX,
-        .secret_answer = true,
-    };
-    struct sl_http_response response;
-    char *token;
-    int64_t life_s;
+    struct sl_oauth_request request;
+    struct sl_http_response response = {0};
+    char *token = NULL;
+    int64_t life_s = 0;
 
-    int rc = sl_http_request(oauth->http, &request, &response, err);
+    int rc = sl_oauth_request_init(&request, &oauth->settings, err);
+    oauth->asked = rc == SL_OK;
+    if (rc == SL_OK)
+        rc = sl_http_request(oauth->http, &request.http, &response, err);
+    sl_oauth_request_done(&request);
     if (rc == SL_OK) {
-        rc = sl_oauth_reply_read(&response, &token, &life_s, err);
+        rc = sl_oauth_reply_read(&response, oauth->settings.type, &token, &life_s, err);
         sl_wipe(response.body, response.length);
         sl_http_response_done(&response);
     }
@@ -192,19 +135,28 @@ static int ask(struct sl_oauth *oauth, struct sl_err *err)
     return SL_OK;
 }
 
-/* A refusal will not change by asking faster, and Entra ID locks out those who try. */
+/* A refusal will not change by asking faster, and Entra ID locks out those who try. What is wrong
+ * with a file of ours is seen without asking anybody. */
+static uint64_t pause_ms(const struct sl_oauth *oauth, const struct sl_err *failure)
+{
+    if (failure->code == SL_CONFIG)
+        return sl_backoff_after(oauth->failures, BACKOFF_MIN_MS,
+                                oauth->asked ? BACKOFF_MAX_MS : FILE_BACKOFF_MAX_MS);
+    uint64_t wait_ms = oauth->settings.type == SL_OAUTH_IDENTITY
+                           ? sl_identity_pause_ms(oauth->failures)
+                           : BACKOFF_MIN_MS;
+    return failure->retry_after_ms > wait_ms ? failure->retry_after_ms : wait_ms;
+}
+
 static void remember(struct sl_oauth *oauth, const struct sl_err *failure)
 {
     if (failure->code == SL_CANCELED)
         return;
-    uint64_t wait_ms = BACKOFF_MIN_MS;
-    if (failure->code == SL_CONFIG) {
-        wait_ms = sl_backoff_after(++oauth->refusals, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
-    } else if (failure->retry_after_ms > wait_ms) {
-        wait_ms = failure->retry_after_ms;
-    }
+    if ((oauth->failure.code == SL_CONFIG) != (failure->code == SL_CONFIG))
+        oauth->failures = 0;
+    oauth->failures++;
     oauth->failure = *failure;
-    oauth->failed_until_ms = sl_loop_now_ms() + wait_ms;
+    oauth->failed_until_ms = sl_loop_now_ms() + pause_ms(oauth, failure);
 }
 
 static int recall(const struct sl_oauth *oauth, uint64_t now_ms, struct sl_err *err)

@@ -1,23 +1,18 @@
-/* Tokens by the OAuth 2 client credentials grant of Microsoft Entra ID
- * (Microsoft identity platform, "client credentials flow", shared secret). */
+/* Tokens of Microsoft Entra ID for an application (Microsoft identity platform, "client credentials
+ * flow", by secret, certificate or federated credential) or for the managed identity of the
+ * machine. */
 #ifndef SL_HTTP_OAUTH_H
 #define SL_HTTP_OAUTH_H
 
 #include "base/err.h"
 #include "http/client.h"
-
-struct sl_oauth_settings {
-    const char *authority; /* NULL: login.microsoftonline.com; plain http only to a loopback host */
-    const char *tenant;    /* "contoso.com" or a GUID */
-    const char *client_id;
-    const char *client_secret;
-    const char *scope; /* "https://contoso.operations.dynamics.com/.default" */
-};
+#include "http/oauth_settings.h"
 
 struct sl_oauth;
 
 /* Borrows http, which must outlive it; copies the settings. Does not suspend. Returns NULL and
- * SL_CONFIG when something is missing or the authority is not https. */
+ * SL_CONFIG when something is missing or the authority is not https. Files of a certificate or a
+ * token are looked at only when a token is asked for. */
 struct sl_oauth *sl_oauth_new(struct sl_http *http, const struct sl_oauth_settings *settings,
                               struct sl_err *err);
 
@@ -28,9 +23,9 @@ void sl_oauth_free(struct sl_oauth *oauth);
  * copies it before it does). Suspends only when a new one is needed; however many fibers ask, one
  * request is made. A token is renewed before it expires, and the old one serves while that fails.
  * Fails with SL_CONFIG (the authority refused: wrong secret, unknown app or tenant; the message
- * names the AADSTS code), SL_THROTTLED, SL_CLOSED, SL_TIMEOUT or SL_CANCELED. A refusal is
- * answered from memory for 1 s, doubling up to 5 min; then retry_after_ms says how long it still
- * is. */
+ * names the AADSTS code. Or a file cannot be used; the message names it), SL_THROTTLED, SL_CLOSED,
+ * SL_TIMEOUT or SL_CANCELED. A refusal is answered from memory for 1 s, doubling up to 5 min (of a
+ * file, to 8 s, since nobody is asked); then retry_after_ms says how long it still is. */
 int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err *err);
 
 /* Which token sl_oauth_token has just given, for the two below. */

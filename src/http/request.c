@@ -101,6 +101,7 @@ int sl_request_prepare(struct sl_transfer *transfer, struct sl_http *http,
                        struct sl_err *err)
 {
     transfer->plain = is_plain(request);
+    transfer->direct = request->direct;
     int rc = sl_transfer_init(transfer, http, request->url, err);
     if (request->secret_url)
         rc = hide_path(transfer, rc, err);

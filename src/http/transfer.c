@@ -43,7 +43,7 @@ static void set_tls(CURL *easy, struct sl_http *http)
 /* Web requests to other machines; a proxy does not carry mail. */
 static bool is_proxied(const struct sl_transfer *transfer)
 {
-    return transfer->http->proxy && !transfer->url.loopback &&
+    return transfer->http->proxy && !transfer->direct && !transfer->url.loopback &&
            !strncmp(transfer->url.scheme, "http", 4);
 }
 

@@ -26,6 +26,7 @@ struct sl_transfer {
     size_t body_length;
 
     bool plain;    /* its handle may serve another plain one, which sets the same options */
+    bool direct;   /* no proxy */
     bool started;  /* libcurl works on it */
     bool finished; /* result says how */
     CURLcode result;
@@ -35,8 +36,8 @@ struct sl_transfer {
     struct sl_waitlist waiting;
 };
 
-/* Prepares a transfer, zeroed but for plain, for url in the caller's storage, which must not move
- * until sl_transfer_done. Fails with SL_CONFIG for a URL that cannot be used; then too
+/* Prepares a transfer, zeroed but for plain and direct, for url in the caller's storage, which must
+ * not move until sl_transfer_done. Fails with SL_CONFIG for a URL that cannot be used; then too
  * sl_transfer_done is due. */
 int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const char *url,
                      struct sl_err *err);

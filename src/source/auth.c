@@ -22,11 +22,18 @@ int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings,
     else
         sl_buf_printf(&scope, "%.*s/.default", sl_auth_base_length(url), url);
 
-    struct sl_oauth_settings oauth = {
+    const struct sl_oauth_settings oauth = {
+        .type = (enum sl_oauth_type)settings->type,
         .authority = settings->authority,
         .tenant = settings->tenant,
         .client_id = settings->client_id,
         .client_secret = settings->client_secret,
+        .certificate_file = settings->certificate_file,
+        .key_file = settings->key_file,
+        .algorithm = (enum sl_signing)settings->algorithm,
+        .token_file = settings->token_file,
+        .endpoint = settings->endpoint,
+        .identity_header = settings->identity_header,
         .scope = scope.data,
     };
     struct sl_oauth *made = sl_oauth_new(http, &oauth, err);
@@ -35,4 +42,11 @@ int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings,
         return SL_CONFIG;
     *ret = made;
     return SL_OK;
+}
+
+const char *sl_auth_advice(const struct sl_auth_settings *settings)
+{
+    return settings->type == SL_OAUTH_IDENTITY
+               ? "is this a machine in Azure, and auth.endpoint right?"
+               : "can this machine reach auth.authority?";
 }

@@ -15,4 +15,7 @@ int sl_auth_base_length(const char *url);
 int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings, const char *url,
                   struct sl_oauth **ret, struct sl_err *err);
 
+/* What to look at when whoever gives the tokens cannot be reached: a question to an operator. */
+const char *sl_auth_advice(const struct sl_auth_settings *settings);
+
 #endif

@@ -4,15 +4,18 @@
 
 #include "base/setting.h"
 
-/* How sluice proves who it is; an index into the choices of "type". */
-enum sl_auth_type { SL_AUTH_CLIENT_SECRET };
-
 struct sl_auth_settings {
-    int type; /* enum sl_auth_type */
+    int type; /* enum sl_oauth_type; what another type alone has use for is NULL or its default */
     char *authority;
     char *tenant;
-    char *client_id;
+    char *client_id; /* NULL: the machine's own managed identity */
     char *client_secret;
+    char *certificate_file;
+    char *key_file; /* NULL: the key is in certificate_file */
+    int algorithm;  /* enum sl_signing */
+    char *token_file;
+    char *endpoint;
+    char *identity_header;
     char *scope; /* NULL: the source's URL without its last '/', and "/.default" */
 };
 

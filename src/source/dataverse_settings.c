@@ -7,6 +7,7 @@
 
 #include "config/check.h"
 #include "config/problems.h"
+#include "http/oauth_settings.h"
 #include "http/url.h"
 
 #define EVERY "3s" /* by default */
@@ -265,13 +266,20 @@ static void check_url(const struct sl_source_config *source, struct sl_problems 
                          source->name, behind_host(settings->url));
 }
 
+static bool same_client(const struct sl_auth_settings *one, const struct sl_auth_settings *other)
+{
+    if (one->client_id && other->client_id)
+        return !strcasecmp(one->client_id, other->client_id);
+    return !one->client_id && !other->client_id && one->type == SL_OAUTH_IDENTITY &&
+           other->type == SL_OAUTH_IDENTITY; /* the machine itself */
+}
+
 /* Whether both speak for one application user. */
 static bool same_user(const struct sl_source_config *a, const struct sl_source_config *b)
 {
     const struct sl_dataverse_source_settings *one = a->settings, *other = b->settings;
     char here[300], there[300];
-    return one->url && other->url && one->auth.client_id && other->auth.client_id &&
-           !strcasecmp(one->auth.client_id, other->auth.client_id) &&
+    return one->url && other->url && same_client(&one->auth, &other->auth) &&
            !strcmp(sl_dataverse_environment(one->url, here, sizeof here),
                    sl_dataverse_environment(other->url, there, sizeof there));
 }

@@ -23,14 +23,24 @@ static bool read_head(struct sl_head *head, const char **at, const char *end)
     return true;
 }
 
+static void read_reply(const struct sl_http_response *response, enum sl_oauth_type type)
+{
+    struct sl_err err = {0};
+    char *token = NULL;
+    int64_t life_s = 0;
+    int rc = sl_oauth_reply_read(response, type, &token, &life_s, &err);
+    if (rc == SL_OK)
+        FUZZ_REQUIRE(*token && life_s > 0);
+    else
+        FUZZ_REQUIRE(*err.message && !token);
+    free(token);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
     const char *at = (const char *)input.at, *end = at + input.left;
     struct sl_head head;
-    struct sl_err err = {0};
-    char *token = NULL;
-    int64_t life_s = 0;
     sl_head_init(&head);
     bool fine = read_head(&head, &at, end);
     FUZZ_REQUIRE(head.bytes <= SL_HEAD_BYTES_MAX + input.left &&
@@ -41,13 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         response->body = sl_alloc(response->length + 1);
         memcpy(response->body, at, response->length);
         response->body[response->length] = '\0';
-        int rc = sl_oauth_reply_read(response, &token, &life_s, &err);
-        if (rc == SL_OK)
-            FUZZ_REQUIRE(*token && life_s > 0);
-        else
-            FUZZ_REQUIRE(*err.message && !token);
+        read_reply(response, SL_OAUTH_SECRET);
+        read_reply(response, SL_OAUTH_IDENTITY);
     }
-    free(token);
     sl_http_response_done(&head.response);
     return 0;
 }

@@ -303,13 +303,15 @@ static void test_refusals(void **state)
     with_endpoint(be_patient, 3599, 0);
 }
 
-static const struct {
+struct reply {
     int status;
     const char *body;
     int rc;
     const char *text; /* the token, or the message */
     int64_t life_s;
-} replies[] = {
+};
+
+static const struct reply replies[] = {
     {200, "{\"access_token\":\"abc\",\"expires_in\":3599,\"token_type\":\"Bearer\"}",         SL_OK,        "abc",
      3599                                                                                                                                                                                },
     {200, "{\"access_token\":\"abc\",\"expires_in\":\"60\"}",                                 SL_OK,        "abc",                                                                  60   },
@@ -339,21 +341,52 @@ static const struct {
     {503, "",                                                                                 SL_CLOSED,    "the token endpoint answered HTTP status 503",                          0    },
 };
 
-static void test_replies(void **state)
+/* Of the managed identity of a machine or an app. */
+static const struct reply identity_replies[] = {
+    {200, "{\"access_token\":\"abc\",\"expires_in\":\"3599\",\"expires_on\":\"1\"}",      SL_OK,        "abc",
+     3599                                                                                                                                                              },
+    {200, "{\"access_token\":\"abc\",\"expires_on\":\"1\"}",                              SL_OK,        "abc",                                                    1    },
+    {200, "{\"access_token\":\"abc\",\"expires_on\":\"99999999999\"}",                    SL_OK,        "abc",                                                    86400},
+    {200, "{\"access_token\":\"abc\"}",                                                   SL_OK,        "abc",                                                    300  },
+    {200, "<html>",                                                                       SL_CLOSED,    "the managed identity endpoint's answer is not JSON",     0    },
+    {400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}", SL_CONFIG,
+     "the managed identity endpoint refused: Identity not found",                                                                                                 0    },
+    {400, "",                                                                             SL_CONFIG,
+     "the managed identity endpoint answered HTTP status 400: has this machine or app such an "
+     "identity?",                                                                                                                                                 0    },
+    {302, "",                                                                             SL_CONFIG,
+     "the managed identity endpoint answered HTTP status 302: has this machine or app such an "
+     "identity?",                                                                                                                                                 0    },
+    {403, "",                                                                             SL_CONFIG,
+     "the managed identity endpoint answered HTTP status 403: has this machine or app such an "
+     "identity?",                                                                                                                                                 0    },
+    {404, "",                                                                             SL_CLOSED,    "the managed identity endpoint answered HTTP status 404", 0    },
+    {410, "",                                                                             SL_CLOSED,    "the managed identity endpoint answered HTTP status 410", 0    },
+    {429, "",                                                                             SL_THROTTLED, "the managed identity endpoint answered HTTP status 429", 0    },
+    {500, "",                                                                             SL_CLOSED,    "the managed identity endpoint answered HTTP status 500", 0    },
+};
+
+static void check_replies(const struct reply *reply, size_t count, enum sl_oauth_type type)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
-        const struct sl_http_response response = {.status = replies[i].status,
-                                                  .body = (char *)replies[i].body,
-                                                  .length = strlen(replies[i].body)};
+    for (; count--; reply++) {
+        const struct sl_http_response response = {
+            .status = reply->status, .body = (char *)reply->body, .length = strlen(reply->body)};
         char *token = NULL;
         int64_t life_s = 0;
         struct sl_err err = {0};
-        assert_int_equal(sl_oauth_reply_read(&response, &token, &life_s, &err), replies[i].rc);
-        assert_string_equal(token ? token : err.message, replies[i].text);
-        assert_int_equal(life_s, replies[i].life_s);
+        assert_int_equal(sl_oauth_reply_read(&response, type, &token, &life_s, &err), reply->rc);
+        assert_string_equal(token ? token : err.message, reply->text);
+        assert_int_equal(life_s, reply->life_s);
         free(token);
     }
+}
+
+static void test_replies(void **state)
+{
+    const size_t count = sizeof identity_replies / sizeof identity_replies[0];
+    (void)state;
+    check_replies(replies, sizeof replies / sizeof *replies, SL_OAUTH_SECRET);
+    check_replies(identity_replies, count, SL_OAUTH_IDENTITY);
 }
 
 static void test_settings(void **state)

@@ -44,7 +44,7 @@ static struct sl_auth_settings make_settings(struct setup *setup, char *scope)
     snprintf(setup->client_id, sizeof setup->client_id, "11-22");
     snprintf(setup->client_secret, sizeof setup->client_secret, "s3cret");
     return (struct sl_auth_settings){
-        .type = SL_AUTH_CLIENT_SECRET,
+        .type = SL_OAUTH_SECRET,
         .authority = setup->peer.origin,
         .tenant = setup->tenant,
         .client_id = setup->client_id,

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "config/config.h"
+#include "http/oauth_settings.h"
 
 #include <cmocka.h>
 
@@ -49,7 +50,7 @@ static void defaults_are_sensible(void **state)
     assert_int_equal(problems.count, 0);
     const struct sl_dmf_source_settings *source = config->sources[0].settings;
     const struct sl_dmf_feed_settings *feed = config->feeds[0].settings;
-    assert_int_equal(source->auth.type, SL_AUTH_CLIENT_SECRET);
+    assert_int_equal(source->auth.type, SL_OAUTH_SECRET);
     assert_string_equal(source->auth.authority, "https://login.microsoftonline.com");
     assert_null(source->auth.scope);
     assert_int_equal(source->request_timeout_ms, 300000);
