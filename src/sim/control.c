@@ -129,6 +129,7 @@ static const struct control_row {
     {"POST", "/_sim/change_rate", sim_control_change_rate},
     {"POST", "/_sim/project",     define_project         },
     {"POST", "/_sim/switches",    set_switches           },
+    {"POST", "/_sim/credentials", sim_control_credentials},
     {"POST", "/_sim/reset",       reset                  },
     {"GET",  "/_sim/switches",    list_switches          },
     {"GET",  "/_sim/projects",    list_projects          },

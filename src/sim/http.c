@@ -14,6 +14,7 @@
 #include "sim/dataverse/dataverse.h"
 #include "sim/dataverse/serve.h"
 #include "sim/dmf.h"
+#include "sim/identity.h"
 #include "sim/token.h"
 
 #define BODY_MAX (64u << 20)
@@ -107,6 +108,9 @@ static enum MHD_Result route(struct sim_request *request)
         return sim_blob_serve(request);
     if (ends_with(path, "/oauth2/v2.0/token") && strcmp(request->method, "POST") == 0)
         return answer_token(request);
+    if (strcmp(request->method, "GET") == 0 &&
+        (strcmp(path, SIM_IDENTITY_METADATA) == 0 || strcmp(path, SIM_IDENTITY_APP) == 0))
+        return sim_identity_serve(request);
     if (strncmp(path, on_premises, strlen(on_premises)) == 0)
         request->path = path = path + strlen(on_premises);
     if (strncmp(path, "/data/", 6) == 0)

@@ -29,6 +29,7 @@ static const char help_text[] =
     "  --client-id ID         may be repeated, or ID,ID: several application users\n"
     "                         [11111111-2222-4333-8444-555555555555]\n"
     "  --client-secret TEXT   [sim-secret]\n"
+    "  --identity-header TEXT [sim-identity-header]\n"
     "  --token-seconds N      life of a token                            [3600]\n"
     "  --help                 this text\n"
     "\n"
@@ -50,24 +51,26 @@ enum {
     OPT_TENANT,
     OPT_CLIENT_ID,
     OPT_CLIENT_SECRET,
+    OPT_IDENTITY_HEADER,
     OPT_TOKEN_SECONDS,
     OPT_HELP,
 };
 
 static const struct option long_options[] = {
-    {"listen",        required_argument, NULL, OPT_LISTEN       },
-    {"port-file",     required_argument, NULL, OPT_PORT_FILE    },
-    {"seed",          required_argument, NULL, OPT_SEED         },
-    {"dir",           required_argument, NULL, OPT_DIR          },
-    {"disk-mib",      required_argument, NULL, OPT_DISK         },
-    {"load",          required_argument, NULL, OPT_LOAD         },
-    {"journal",       required_argument, NULL, OPT_JOURNAL      },
-    {"tenant",        required_argument, NULL, OPT_TENANT       },
-    {"client-id",     required_argument, NULL, OPT_CLIENT_ID    },
-    {"client-secret", required_argument, NULL, OPT_CLIENT_SECRET},
-    {"token-seconds", required_argument, NULL, OPT_TOKEN_SECONDS},
-    {"help",          no_argument,       NULL, OPT_HELP         },
-    {NULL,            0,                 NULL, 0                },
+    {"listen",          required_argument, NULL, OPT_LISTEN         },
+    {"port-file",       required_argument, NULL, OPT_PORT_FILE      },
+    {"seed",            required_argument, NULL, OPT_SEED           },
+    {"dir",             required_argument, NULL, OPT_DIR            },
+    {"disk-mib",        required_argument, NULL, OPT_DISK           },
+    {"load",            required_argument, NULL, OPT_LOAD           },
+    {"journal",         required_argument, NULL, OPT_JOURNAL        },
+    {"tenant",          required_argument, NULL, OPT_TENANT         },
+    {"client-id",       required_argument, NULL, OPT_CLIENT_ID      },
+    {"client-secret",   required_argument, NULL, OPT_CLIENT_SECRET  },
+    {"identity-header", required_argument, NULL, OPT_IDENTITY_HEADER},
+    {"token-seconds",   required_argument, NULL, OPT_TOKEN_SECONDS  },
+    {"help",            no_argument,       NULL, OPT_HELP           },
+    {NULL,              0,                 NULL, 0                  },
 };
 
 /* Reads text as a number from 0 to most. False, after saying so, when it is none. */
@@ -147,6 +150,9 @@ static bool read_one(struct sim_options *options, int option, char *text)
     case OPT_CLIENT_SECRET:
         options->client_secret = text;
         return true;
+    case OPT_IDENTITY_HEADER:
+        options->identity_header = text;
+        return true;
     case OPT_TOKEN_SECONDS:
         ok = read_number("token-seconds", text, INT32_MAX, &number);
         options->token_seconds = (int64_t)number;
@@ -164,6 +170,7 @@ int sim_options_read(struct sim_options *options, int argc, char **argv)
         .seed = 1,
         .tenant = "contoso.com",
         .client_secret = "sim-secret",
+        .identity_header = "sim-identity-header",
         .token_seconds = 3600,
         .disk_mib = 32768,
     };

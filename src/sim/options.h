@@ -16,6 +16,7 @@ struct sim_options {
     const char *client_ids[SIM_CLIENTS_MAX];
     unsigned client_count;
     const char *client_secret;
+    const char *identity_header; /* what the endpoint of managed identities for apps is shown */
     int64_t token_seconds;
     int64_t disk_mib; /* packages kept at most; older ones are gone */
     const char *load; /* NULL: nothing */

@@ -186,6 +186,7 @@ void sim_reset(struct sim *sim)
     sim->switches = (struct sim_switch_set){0};
     sim_switch_assign(&sim->switches, SW_TOKEN_SECONDS, sim->options.token_seconds);
     sim->token_revoked = sim->token_serial;
+    sim_credentials_clear(&sim->credentials);
     dv_clear(sim->dataverse);
     sim_stats_clear(&sim->stats);
 }

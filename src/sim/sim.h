@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "sim/credentials.h"
 #include "sim/options.h"
 #include "sim/project.h"
 #include "sim/records.h"
@@ -43,6 +44,7 @@ struct sim {
     uint64_t execution_serial; /* the number of the newest */
     uint64_t token_serial;
     uint64_t token_revoked; /* tokens up to this serial are void */
+    struct sim_credentials credentials;
     struct sim_stats stats;
     struct dv *dataverse; /* dataverse/dataverse.h */
     FILE *journal;        /* NULL: none is kept */

@@ -91,6 +91,11 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
         SW_TOKEN_LIE, "token_lie", "none", "none html no_token negative_life huge_life",
         "the token endpoint answers 200 with something else than a token, or a life that is none"),
 
+    NUMBER(SW_IDENTITY_STATUS, "identity_status", 0,
+           "the managed identity endpoint answers this HTTP status (0: works)"),
+    NUMBER(SW_IDENTITY_NEXT, "identity_next", -1,
+           "identity_status is for the next N requests (-1: all)"),
+
     FLAG(SW_DV_MODIFIED_MS, "dv_modified_ms", false,
          "modifiedon has milliseconds, not whole seconds"),
     NUMBER(SW_DV_CLOCK_SKEW_MS, "dv_clock_skew_ms", 0,

@@ -8,12 +8,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sim/assertion.h"
 #include "sim/clock.h"
+#include "sim/form.h"
 #include "sim/random.h"
 
-/* Real tokens have about this length; a client's buffers should meet it here. */
-#define TOKEN_BYTES 1400
-#define TOKEN_HEAD 34 /* hexadecimal serial, end and client */
+#define TOKEN_BYTES SIM_TOKEN_BYTES
+#define ASSERTION_BYTES 16384 /* longest one, and a NUL */
+#define TOKEN_HEAD 34         /* hexadecimal serial, end and client */
 
 static const struct aadsts {
     int code;
@@ -21,16 +23,23 @@ static const struct aadsts {
     const char *error;
     const char *text;
 } aadsts[] = {
-    {70003,   400, "unsupported_grant_type",  "The requested grant type is not supported."   },
-    {70011,   400, "invalid_scope",           "The value of 'scope' is not valid."           },
-    {90002,   400, "invalid_request",         "Tenant not found."                            },
-    {90033,   503, "temporarily_unavailable", "A transient error has occurred. Try again."   },
-    {500011,  400, "invalid_resource",        "The resource was not found in the tenant."    },
-    {700016,  400, "unauthorized_client",     "Application not found in the directory."      },
-    {700027,  401, "invalid_client",          "The client assertion failed validation."      },
-    {900144,  400, "invalid_request",         "The body lacks one of its parameters."        },
-    {7000215, 401, "invalid_client",          "Invalid client secret provided."              },
-    {7000222, 401, "invalid_client",          "The provided client secret keys have expired."},
+    {50013,   401, "invalid_client",          "The assertion was used before."                          },
+    {50027,   401, "invalid_client",          "The assertion is no well-formed JWT."                    },
+    {70003,   400, "unsupported_grant_type",  "The requested grant type is not supported."              },
+    {70011,   400, "invalid_scope",           "The value of 'scope' is not valid."                      },
+    {90002,   400, "invalid_request",         "Tenant not found."                                       },
+    {90033,   503, "temporarily_unavailable", "A transient error has occurred. Try again."              },
+    {500011,  400, "invalid_resource",        "The resource was not found in the tenant."               },
+    {700016,  400, "unauthorized_client",     "Application not found in the directory."                 },
+    {700021,  401, "invalid_client",          "The client assertion is of another application."         },
+    {700023,  401, "invalid_client",          "The client assertion is for another audience."           },
+    {700024,  401, "invalid_client",          "The client assertion is not within its valid time range."},
+    {700027,  401, "invalid_client",          "The client assertion failed validation."                 },
+    {700213,  401, "invalid_client",          "No matching federated identity record found."            },
+    {900144,  400, "invalid_request",         "The body lacks one of its parameters."                   },
+    {7000215, 401, "invalid_client",          "Invalid client secret provided."                         },
+    {7000218, 401, "invalid_client",          "The body must hold a client_assertion or client_secret." },
+    {7000222, 401, "invalid_client",          "The provided client secret keys have expired."           },
 };
 
 static unsigned answer_error(struct sim *sim, int64_t code, struct sim_text *out)
@@ -74,43 +83,6 @@ static int hex_value(char c)
     return -1;
 }
 
-/* Decodes one form value of len bytes; out has room for size. */
-static void decode_value(const char *bytes, size_t len, char *out, size_t size)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < len && at + 1 < size; i++) {
-        char c = bytes[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%' && i + 2 < len && hex_value(bytes[i + 1]) >= 0 &&
-                   hex_value(bytes[i + 2]) >= 0) {
-            c = (char)(hex_value(bytes[i + 1]) << 4 | hex_value(bytes[i + 2]));
-            i += 2;
-        }
-        out[at++] = c;
-    }
-    out[at] = '\0';
-}
-
-/* Finds a field of the form; out is empty when it is not there. */
-static void form_value(const struct sim_token_request *request, const char *name, char *out,
-                       size_t size)
-{
-    out[0] = '\0';
-    const char *at = request->form;
-    const char *end = at + request->form_len;
-    size_t name_len = strlen(name);
-    while (at < end) {
-        const char *stop = memchr(at, '&', (size_t)(end - at));
-        if (!stop)
-            stop = end;
-        if ((size_t)(stop - at) > name_len && at[name_len] == '=' &&
-            memcmp(at, name, name_len) == 0)
-            decode_value(at + name_len + 1, (size_t)(stop - at) - name_len - 1, out, size);
-        at = stop + 1;
-    }
-}
-
 /* The scope is this server's root and /.default: 0, or the code of what is wrong with it. */
 static int check_scope(const struct sim_token_request *request, const char *scope)
 {
@@ -128,8 +100,7 @@ static int check_scope(const struct sim_token_request *request, const char *scop
     return ours ? 0 : 500011;
 }
 
-/* The place of a client id in the options; -1 for an unknown one. */
-static int find_client(const struct sim *sim, const char *id)
+int sim_token_find_client(const struct sim *sim, const char *id)
 {
     for (unsigned i = 0; i < sim->options.client_count; i++)
         if (strcasecmp(id, sim->options.client_ids[i]) == 0)
@@ -137,27 +108,43 @@ static int find_client(const struct sim *sim, const char *id)
     return -1;
 }
 
+/* By assertion or by secret: 0, or the code of what is wrong with it. */
+static int check_proof(struct sim *sim, const struct sim_token_request *request, const char *client)
+{
+    char assertion[ASSERTION_BYTES];
+    char type[128];
+    char secret[256];
+    sim_form_value(request->form, request->form_len, "client_assertion", assertion,
+                   sizeof(assertion));
+    sim_form_value(request->form, request->form_len, "client_assertion_type", type, sizeof(type));
+    sim_form_value(request->form, request->form_len, "client_secret", secret, sizeof(secret));
+    if (!*assertion && !*secret)
+        return 7000218;
+    if (!*assertion)
+        return strcmp(secret, sim->options.client_secret) == 0 ? 0 : 7000215;
+    if (strcmp(type, "urn:ietf:params:oauth:client-assertion-type:jwt-bearer") != 0)
+        return 900144;
+    return sim_assertion_check(sim, request, client, assertion);
+}
+
 static int check_request(struct sim *sim, const struct sim_token_request *request)
 {
     char grant[64];
     char client[128];
-    char secret[256];
     char scope[512];
-    form_value(request, "grant_type", grant, sizeof(grant));
-    form_value(request, "client_id", client, sizeof(client));
-    form_value(request, "client_secret", secret, sizeof(secret));
-    form_value(request, "scope", scope, sizeof(scope));
+    sim_form_value(request->form, request->form_len, "grant_type", grant, sizeof(grant));
+    sim_form_value(request->form, request->form_len, "client_id", client, sizeof(client));
+    sim_form_value(request->form, request->form_len, "scope", scope, sizeof(scope));
     if (strcasecmp(request->tenant, sim->options.tenant) != 0)
         return 90002;
     if (!*grant || !*client || !*scope)
         return 900144;
     if (strcmp(grant, "client_credentials") != 0)
         return 70003;
-    if (find_client(sim, client) < 0)
+    if (sim_token_find_client(sim, client) < 0)
         return 700016;
-    if (strcmp(secret, sim->options.client_secret) != 0)
-        return 7000215;
-    return check_scope(request, scope);
+    int wrong = check_proof(sim, request, client);
+    return wrong ? wrong : check_scope(request, scope);
 }
 
 /* Writes the token of this serial, end and client: TOKEN_BYTES and a NUL. */
@@ -171,6 +158,13 @@ static void make_token(const struct sim *sim, uint64_t serial, uint64_t end_ms, 
     for (size_t i = TOKEN_HEAD; i < TOKEN_BYTES; i++)
         out[i] = letters[sim_random(&state) >> 58];
     out[TOKEN_BYTES] = '\0';
+}
+
+void sim_token_issue(struct sim *sim, unsigned client, int64_t seconds,
+                     char out[SIM_TOKEN_BYTES + 1])
+{
+    make_token(sim, ++sim->token_serial, (uint64_t)(sim_clock_ms() + seconds * 1000), client, out);
+    sim->stats.tokens_issued++;
 }
 
 /* An answer that says 200 and cannot be used, as the switch wants it. False when it wants none. */
@@ -204,10 +198,8 @@ unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *reque
     int64_t seconds = sim_switch_number(view, SW_TOKEN_SECONDS);
     char token[TOKEN_BYTES + 1];
     char id[128];
-    form_value(request, "client_id", id, sizeof(id));
-    make_token(sim, ++sim->token_serial, (uint64_t)(sim_clock_ms() + seconds * 1000),
-               (unsigned)find_client(sim, id), token);
-    sim->stats.tokens_issued++;
+    sim_form_value(request->form, request->form_len, "client_id", id, sizeof(id));
+    sim_token_issue(sim, (unsigned)sim_token_find_client(sim, id), seconds, token);
     if (lie(sim_switch_text(view, SW_TOKEN_LIE), token, out))
         return 200;
     /* The real service names one second less than the life it was asked for. */

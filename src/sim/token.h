@@ -15,6 +15,16 @@ struct sim_token_request {
     size_t form_len;
 };
 
+/* Real tokens have about this length; a client's buffers should meet it here. */
+#define SIM_TOKEN_BYTES 1400
+
+/* The place of a client id in the options; -1 for an unknown one. */
+int sim_token_find_client(const struct sim *sim, const char *id);
+
+/* Makes a token of that client, which lives so long. */
+void sim_token_issue(struct sim *sim, unsigned client, int64_t seconds,
+                     char out[SIM_TOKEN_BYTES + 1]);
+
 /* Answers: adds the JSON body to out and returns the HTTP status. */
 unsigned sim_token_answer(struct sim *sim, const struct sim_token_request *request,
                           struct sim_text *out);
