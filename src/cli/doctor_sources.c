@@ -29,7 +29,7 @@ static void examine_dmf(struct sl_doctor *doctor, const struct sl_source_config 
         settings.request_timeout_ms = SL_DOCTOR_REQUEST_MS;
 
     snprintf(what, sizeof what, "source '%s' token", source->name);
-    int rc = sl_dmf_remote_init(&remote, doctor->http, &settings, &err);
+    int rc = sl_dmf_remote_init(&remote, doctor->http, source->name, &settings, &err);
     if (!sl_doctor_works(doctor, rc, &err, what, NULL))
         return;
     rc = sl_oauth_token(remote.oauth, &token, &err);

@@ -20,7 +20,7 @@ static void *open_dmf(struct sl_gateway *gateway, const struct sl_source_config 
                       struct sl_err *err)
 {
     struct sl_dmf_remote *remote = SL_NEW(struct sl_dmf_remote);
-    if (sl_dmf_remote_init(remote, gateway->http, source->settings, err) == SL_OK)
+    if (sl_dmf_remote_init(remote, gateway->http, source->name, source->settings, err) == SL_OK)
         return remote;
     free(remote);
     return NULL;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/metric.h"
 #include "format/base64.h"
 #include "http/oauth_settings.h"
 #include "http/signer.h"
@@ -85,13 +86,25 @@ static int write_signed(const struct sl_signer *signer, const struct sl_oauth_se
     return rc;
 }
 
+static void note_end(const struct sl_signer *signer, const char *source)
+{
+    if (source)
+        sl_metric_set(sl_gauge("auth_certificate_expires_seconds",
+                               "When the certificate expires by which a source signs in, in "
+                               "seconds since 1970.",
+                               "source=\"%s\"", source),
+                      sl_signer_end_ms(signer) / 1000);
+}
+
 int sl_assertion_sign(const struct sl_oauth_settings *settings, const char *audience,
                       struct sl_buf *out, struct sl_err *err)
 {
     struct sl_signer *signer = NULL;
     int rc = sl_signer_load(settings->certificate_file, settings->key_file, &signer, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
+        note_end(signer, settings->source);
         rc = write_signed(signer, settings, audience, out, err);
+    }
     sl_signer_free(signer);
     return rc;
 }

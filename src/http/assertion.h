@@ -9,8 +9,9 @@
 struct sl_oauth_settings;
 
 /* Appends an assertion for the token endpoint at audience to out (secret): made and signed now,
- * good for some minutes and for one request. Reads the files of the certificate. Fails like
- * sl_signer_load, and with SL_CONFIG when the certificate is not valid now. */
+ * good for some minutes and for one request. Counts when the certificate expires. Reads the files
+ * of the certificate. Fails like sl_signer_load, and with SL_CONFIG when the certificate is not
+ * valid now. */
 int sl_assertion_sign(const struct sl_oauth_settings *settings, const char *audience,
                       struct sl_buf *out, struct sl_err *err);
 

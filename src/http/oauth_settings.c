@@ -10,9 +10,9 @@
 #define FIELD(name) offsetof(struct sl_oauth_settings, name)
 
 static const size_t TEXTS[] = {
-    FIELD(authority),        FIELD(tenant),   FIELD(client_id),  FIELD(client_secret),
-    FIELD(certificate_file), FIELD(key_file), FIELD(token_file), FIELD(endpoint),
-    FIELD(identity_header),  FIELD(scope),
+    FIELD(source),        FIELD(authority),        FIELD(tenant),   FIELD(client_id),
+    FIELD(client_secret), FIELD(certificate_file), FIELD(key_file), FIELD(token_file),
+    FIELD(endpoint),      FIELD(identity_header),  FIELD(scope),
 };
 
 enum { TEXT_COUNT = sizeof TEXTS / sizeof TEXTS[0] };

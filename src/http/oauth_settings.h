@@ -17,6 +17,7 @@ enum sl_oauth_type {
 /* Of what a type has no use for, nothing is looked at. */
 struct sl_oauth_settings {
     enum sl_oauth_type type;
+    const char *source;    /* whose metrics these are; NULL: there are none */
     const char *authority; /* NULL: login.microsoftonline.com; plain http only to a loopback host */
     const char *tenant;    /* "contoso.com" or a GUID */
     const char *client_id; /* IDENTITY: of a user-assigned one; NULL: the machine's own */

@@ -237,6 +237,11 @@ int sl_signer_check_time(const struct sl_signer *signer, int64_t wall_ms, struct
     return SL_OK;
 }
 
+int64_t sl_signer_end_ms(const struct sl_signer *signer)
+{
+    return signer->end_ms;
+}
+
 /* --- use --- */
 
 void sl_signer_add_thumbprint(const struct sl_signer *signer, enum sl_signing by,

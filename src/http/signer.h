@@ -30,6 +30,9 @@ void sl_signer_free(struct sl_signer *signer);
  * the day. */
 int sl_signer_check_time(const struct sl_signer *signer, int64_t wall_ms, struct sl_err *err);
 
+/* When it expires, in milliseconds since 1970. */
+int64_t sl_signer_end_ms(const struct sl_signer *signer);
+
 /* Appends the hash of the certificate's DER by which Entra ID finds it, in base64url: x5t#S256, or
  * x5t for SL_RS256. */
 void sl_signer_add_thumbprint(const struct sl_signer *signer, enum sl_signing by,

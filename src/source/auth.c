@@ -12,8 +12,8 @@ int sl_auth_base_length(const char *url)
     return (int)length;
 }
 
-int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings, const char *url,
-                  struct sl_oauth **ret, struct sl_err *err)
+int sl_auth_oauth(struct sl_http *http, const char *source, const struct sl_auth_settings *settings,
+                  const char *url, struct sl_oauth **ret, struct sl_err *err)
 {
     struct sl_buf scope;
     sl_buf_init(&scope);
@@ -24,6 +24,7 @@ int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings,
 
     const struct sl_oauth_settings oauth = {
         .type = (enum sl_oauth_type)settings->type,
+        .source = source,
         .authority = settings->authority,
         .tenant = settings->tenant,
         .client_id = settings->client_id,

@@ -10,10 +10,11 @@
 /* Length of an environment's URL without the slashes at its end, for "%.*s". */
 int sl_auth_base_length(const char *url);
 
-/* Gives what hands out tokens for the environment at url (sl_oauth_free). Borrows http, which must
- * outlive it; copies the rest. Does not suspend. Fails with SL_CONFIG. */
-int sl_auth_oauth(struct sl_http *http, const struct sl_auth_settings *settings, const char *url,
-                  struct sl_oauth **ret, struct sl_err *err);
+/* Gives what hands out tokens for the environment at url (sl_oauth_free) to the source of that
+ * name. Borrows http, which must outlive it; copies the rest. Does not suspend. Fails with
+ * SL_CONFIG. */
+int sl_auth_oauth(struct sl_http *http, const char *source, const struct sl_auth_settings *settings,
+                  const char *url, struct sl_oauth **ret, struct sl_err *err);
 
 /* What to look at when whoever gives the tokens cannot be reached: a question to an operator. */
 const char *sl_auth_advice(const struct sl_auth_settings *settings);

@@ -40,7 +40,7 @@ int sl_dataverse_remote_init(struct sl_dataverse_remote *remote, struct sl_http 
     struct sl_dataverse_remote made = {.name = name, .http = http, .settings = settings};
     int rc = sl_url_require_secure(settings->url, "url", &made.base, err);
     if (rc == SL_OK)
-        rc = sl_auth_oauth(http, &settings->auth, settings->url, &made.oauth, err);
+        rc = sl_auth_oauth(http, name, &settings->auth, settings->url, &made.oauth, err);
     if (rc != SL_OK)
         return rc;
     made.budget = sl_budget_new(name, &settings->budget);

@@ -13,13 +13,13 @@
 
 enum { REPLY_BYTES_MAX = 1024 * 1024, RETRY_AFTER_MS = 30 * 1000 };
 
-int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
+int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http, const char *name,
                        const struct sl_dmf_source_settings *settings, struct sl_err *err)
 {
     remote->http = http;
     remote->settings = settings;
     remote->oauth = NULL;
-    return sl_auth_oauth(http, &settings->auth, settings->url, &remote->oauth, err);
+    return sl_auth_oauth(http, name, &settings->auth, settings->url, &remote->oauth, err);
 }
 
 void sl_dmf_remote_done(struct sl_dmf_remote *remote)

@@ -16,8 +16,8 @@ struct sl_dmf_remote {
     struct sl_oauth *oauth;
 };
 
-/* Fails with SL_CONFIG. Borrows http and settings. */
-int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http,
+/* name is the source's. Fails with SL_CONFIG. Borrows http and settings. */
+int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http, const char *name,
                        const struct sl_dmf_source_settings *settings, struct sl_err *err);
 void sl_dmf_remote_done(struct sl_dmf_remote *remote);
 

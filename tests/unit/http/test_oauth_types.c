@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "format/base64.h"
 #include "format/json.h"
 #include "http/certificate.h"
@@ -65,6 +66,7 @@ static void with_peer(void (*body)(void *), enum sl_oauth_type type)
     snprintf(setup.endpoint, sizeof setup.endpoint, "%s/msi/token", setup.peer.origin);
     setup.settings = (struct sl_oauth_settings){
         .type = type,
+        .source = "fno",
         .authority = setup.peer.origin,
         .tenant = "contoso.com",
         .client_id = "11-22",
@@ -199,6 +201,8 @@ static void sign_in_by_certificate(void *arg)
     EXPECT(!strstr(last_request, "client_secret"));
     expect_header(&one);
     expect_claims(setup->audience, first_id);
+    int64_t end_s = sl_metric_sum("auth_certificate_expires_seconds", "source=\"fno\"");
+    EXPECT(end_s > time(NULL) + 3500 && end_s <= time(NULL) + 3600);
 
     write_certificate(two.certificate, setup->certificate); /* rotated, without a restart */
     write_key(two.key, setup->key);

@@ -65,7 +65,7 @@ static void ask(void *arg)
         struct sl_err err = {0};
         snprintf(scope, sizeof scope, "%s", rows[i].scope ? rows[i].scope : "");
         struct sl_auth_settings settings = make_settings(setup, rows[i].scope ? scope : NULL);
-        EXPECT_INT(sl_auth_oauth(http, &settings, rows[i].url, &oauth, &err), SL_OK);
+        EXPECT_INT(sl_auth_oauth(http, "fno", &settings, rows[i].url, &oauth, &err), SL_OK);
         EXPECT_INT(sl_oauth_token(oauth, &token, &err), SL_OK);
         EXPECT_TEXT(token, "t");
         EXPECT(strstr(last_request, "POST /contoso.com/oauth2/v2.0/token "));
@@ -96,7 +96,7 @@ static void refuse(void *arg)
     struct sl_oauth *oauth = NULL;
     struct sl_err err = {0};
     settings.authority = plain;
-    EXPECT_INT(sl_auth_oauth(http, &settings, "https://a", &oauth, &err), SL_CONFIG);
+    EXPECT_INT(sl_auth_oauth(http, "fno", &settings, "https://a", &oauth, &err), SL_CONFIG);
     EXPECT(!oauth);
     EXPECT(!strstr(err.message, "s3cret"));
     sl_http_free(http);
