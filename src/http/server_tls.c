@@ -1,16 +1,14 @@
 /* The certificate and the key of a server: read from PEM files, and read again when they change.
  * Handshakes in progress keep the pair that they began with, so a pair counts its users. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -72,47 +70,18 @@ static void take_stamp(const struct sl_server_tls *tls, struct stamp *ret)
     }
 }
 
-static void free_file(gnutls_datum_t *file)
+/* Reads it into text (sl_buf_done), and gives it as GnuTLS wants it. */
+static int read_file(const char *path, const char *what, struct sl_buf *text, gnutls_datum_t *ret,
+                     struct sl_err *err)
 {
-    if (file->data)
-        sl_wipe(file->data, file->size);
-    free(file->data);
-    *file = (gnutls_datum_t){NULL, 0};
-}
-
-static int fill(int fd, gnutls_datum_t *file, size_t size)
-{
-    while (file->size < size) {
-        ssize_t got = read(fd, file->data + file->size, size - file->size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? errno : 0;
-        file->size += (unsigned)got;
+    sl_buf_init_secret(text);
+    const char *wrong = sl_file_read(path, FILE_BYTES_MOST, text);
+    if (wrong) {
+        sl_buf_done(text);
+        return sl_err_set(err, SL_CONFIG, "cannot read the %s '%s': %s", what, path, wrong);
     }
-    return 0;
-}
-
-static int read_file(const char *path, const char *what, gnutls_datum_t *ret, struct sl_err *err)
-{
-    struct stat status;
-    int cause = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *ret = (gnutls_datum_t){NULL, 0};
-    if (fd < 0 || fstat(fd, &status)) {
-        cause = errno;
-    } else if (!S_ISREG(status.st_mode) || status.st_size > FILE_BYTES_MOST) {
-        cause = EINVAL;
-    } else {
-        ret->data = sl_calloc(1, (size_t)status.st_size + 1);
-        cause = fill(fd, ret, (size_t)status.st_size);
-    }
-    if (fd >= 0)
-        close(fd);
-    if (!cause)
-        return SL_OK;
-    free_file(ret);
-    return sl_err_set(err, SL_CONFIG, "cannot read the %s '%s': %s", what, path,
-                      cause == EINVAL ? "not a PEM file" : strerror(cause));
+    *ret = (gnutls_datum_t){(unsigned char *)text->data, (unsigned)text->length};
+    return SL_OK;
 }
 
 /* --- the pair --- */
@@ -134,13 +103,14 @@ void sl_tls_pair_drop(struct sl_tls_pair *pair)
 
 static int load_chain(struct sl_tls_pair *pair, const char *path, struct sl_err *err)
 {
+    struct sl_buf text;
     gnutls_datum_t file;
     unsigned length = CHAIN_MOST;
-    if (read_file(path, "certificate", &file, err) != SL_OK)
+    if (read_file(path, "certificate", &text, &file, err) != SL_OK)
         return SL_CONFIG;
     int rc = gnutls_pcert_list_import_x509_raw(pair->chain, &length, &file, GNUTLS_X509_FMT_PEM,
                                                GNUTLS_X509_CRT_LIST_SORT);
-    free_file(&file);
+    sl_buf_done(&text);
     if (rc < 0)
         return sl_err_set(err, SL_CONFIG, "cannot use the certificate '%s': %s", path,
                           gnutls_strerror(rc));
@@ -150,13 +120,14 @@ static int load_chain(struct sl_tls_pair *pair, const char *path, struct sl_err 
 
 static int load_key(struct sl_tls_pair *pair, const char *path, struct sl_err *err)
 {
+    struct sl_buf text;
     gnutls_datum_t file;
-    if (read_file(path, "key", &file, err) != SL_OK)
+    if (read_file(path, "key", &text, &file, err) != SL_OK)
         return SL_CONFIG;
     int rc = gnutls_privkey_init(&pair->key);
     if (rc >= 0)
         rc = gnutls_privkey_import_x509_raw(pair->key, &file, GNUTLS_X509_FMT_PEM, NULL, 0);
-    free_file(&file);
+    sl_buf_done(&text);
     if (rc < 0)
         return sl_err_set(
             err, SL_CONFIG,
