@@ -83,6 +83,8 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
 {
     const char *token;
     int rc = sl_oauth_token(remote->oauth, &token, err);
+    if (rc == SL_CLOSED || rc == SL_TIMEOUT)
+        rc = err->code = SL_THROTTLED; /* nothing was sent: no export can have started */
     if (rc != SL_OK)
         return rc;
     *ret_token = sl_oauth_number(remote->oauth);
