@@ -1,5 +1,6 @@
 /* A certificate of an Entra application, and the RSA key that signs for it. Read from PEM files;
- * what they held is wiped, and so is the key in the end, as far as OpenSSL does it. */
+ * what they held is wiped, and so is the key in the end; of a copy in binary form that OpenSSL
+ * makes while it reads the key, bytes may stay behind. */
 #ifndef SL_HTTP_SIGNER_H
 #define SL_HTTP_SIGNER_H
 

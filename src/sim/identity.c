@@ -123,6 +123,10 @@ enum MHD_Result sim_identity_serve(struct sim_request *request)
     else if (is_from_here(&asking) && is_asked_right(&asking))
         grant(&asking, view);
     sim_unlock(sim);
+    const struct sim_header elsewhere[] = {
+        {"Location", "/elsewhere"},
+        {0         }
+    };
     return sim_http_answer(request, asking.status, "application/json; charset=utf-8", &asking.out,
-                           NULL);
+                           asking.status / 100 == 3 ? elsewhere : NULL);
 }

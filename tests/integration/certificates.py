@@ -86,6 +86,16 @@ class Authority:
         files.pem.write_bytes(files.certificate.read_bytes() + files.key.read_bytes())
         return files
 
+    def sign_rsa(self, name, begins="20200101000000Z", ends="20990101000000Z", bits=2048):
+        """One with an RSA key, for an Entra application, valid from begins to ends (of the form of ASN.1)."""
+        files = Certificate(*(self.dir / f"{name}.{kind}" for kind in ("crt", "key", "pem")))
+        request = self.dir / f"{name}.csr"
+        _openssl("req", "-new", "-newkey", f"rsa:{bits}", "-nodes", "-subj", f"/CN={name}",
+                 "-keyout", files.key, "-out", request)
+        self._ca("-in", request, "-out", files.certificate, "-notext", "-startdate", begins, "-enddate", ends)
+        files.pem.write_bytes(files.key.read_bytes() + files.certificate.read_bytes())
+        return files
+
     def revoking(self, *certificates):
         """A file for those who trust this CA and heed that it has revoked these certificates."""
         for one in certificates:

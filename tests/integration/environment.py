@@ -76,6 +76,7 @@ class Environment(Served):
         self.exports = {}  # execution id: definition group
         self.problems = []  # what a well-behaved client would not have done
         self.ranges = []
+        self.logins = []  # the forms that were posted for a token, parsed
         self._serial = itertools.count()
         self._blobs = {}
         environment = self
@@ -142,6 +143,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         data = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/oauth2/v2.0/token"):
             form = urllib.parse.parse_qs(data.decode())
+            self.owner.logins.append({name: values[0] for name, values in form.items()})
             good = form.get("grant_type") == ["client_credentials"] and \
                 form.get("scope") == [f"{self.owner.url}/.default"]
             answer = {"token_type": "Bearer", "expires_in": 3599, "access_token": "a-token"}

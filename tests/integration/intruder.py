@@ -43,8 +43,9 @@ def _present(pagemap, first, count):
 
 
 def copies(pid, secret):
-    """[(address, name of the mapping, what stands around it)] of each copy of secret in the memory."""
-    found, needle = [], secret.encode()
+    """[(address, name of the mapping, what stands around it)] of each copy of secret, a text or bytes, in the
+    memory."""
+    found, needle = [], secret.encode() if isinstance(secret, str) else secret
     for start, name, data in _pages(pid):
         at = data.find(needle)
         while at >= 0:
