@@ -173,8 +173,8 @@ def test_an_app_has_an_identity_too_and_does_not_tell_how_long_a_token_lives(sim
 
 
 def test_identities_can_be_switched_off(sim):
-    sim.post("switches", {"identity_status": 410, "identity_next": 2})
+    sim.post("switches", dict(identity_status=410, identity_next=2))
     assert [machine(sim)[0] for _ in range(3)] == [410, 410, 200]
-    sim.post("switches", {"identity_status": 429, "identity_next": None})
+    sim.post("switches", dict(identity_status=429, identity_next=None))
     assert [machine(sim)[0] for _ in range(3)] == [429] * 3
     assert sim.get("stats")["requests"]["identity"] == {"410": 2, "200": 1, "429": 3}

@@ -31,7 +31,7 @@ def test_every_switch_is_named_in_these_files_and_in_the_manual(sim):
     here = "".join((ROOT / "tests/integration" / name).read_text()
                    for name in ("test_sim.py", "test_sim_downloads.py",
                                 "test_sim_switches.py", "test_sim_dataverse.py",
-                                "test_sim_webhooks.py"))
+                                "test_sim_webhooks.py", "test_sim_sign_in.py"))
     manual = (ROOT / "docs/SIMULATOR.md").read_text()
     for name in sim.get("switches")["switches"]:
         group, _, member = name.partition(".")
