@@ -12,6 +12,7 @@
 enum {
     CONNECT_MS = 5000,
     CLOSE_MS = 2000,
+    RETURN_POLL_MS = 20,
     PUBLISH_MS = 30 * 1000,
     QUIET_MS = 3000,                    /* no delivery for so long: somebody else has the rest */
     HELD_BYTES_MAX = 256 * 1024 * 1024, /* not looked at yet */
@@ -34,6 +35,7 @@ struct walk {
     struct sl_channel *channel, *publisher;
     struct arrived *first, **last;
     size_t held_bytes;
+    uint32_t ready; /* messages in the queue, before any was taken */
     bool over;
     struct sl_err why;
     struct sl_waitlist changed;
@@ -258,6 +260,7 @@ static int open_queue(struct walk *walk, uint32_t *ret_count, struct sl_err *err
         rc = sl_channel_open(walk->in, &handler, walk, deadline_ms, &walk->channel, err);
     if (rc == SL_OK)
         rc = sl_channel_queue_state(walk->channel, name, deadline_ms, &queue, err);
+    walk->ready = queue.messages;
     *ret_count = queue.messages < SL_UNREADABLE_MAX ? queue.messages : SL_UNREADABLE_MAX;
     if (rc != SL_OK || !*ret_count)
         return rc;
@@ -280,6 +283,27 @@ static int go_through(struct walk *walk, uint32_t count, sl_unreadable_fn *visit
     return rc == SL_NOTFOUND ? SL_OK : rc;
 }
 
+/* RabbitMQ puts back what was taken some time after the channel is closed: whoever walks next must
+ * not find less. */
+static void give_back(struct walk *walk)
+{
+    uint64_t deadline_ms = sl_deadline_in(CLOSE_MS);
+    uint64_t kept = walk->ready - walk->result->dropped - walk->result->published;
+    struct sl_queue_state queue = {0};
+    struct sl_err err;
+    char name[SL_QUEUE_NAME_MAX];
+    sl_channel_free(walk->channel);
+    walk->channel = NULL;
+    sl_topology_queue(walk->broker->settings, "unreadable", name);
+    int rc = sl_channel_open(walk->in, NULL, NULL, deadline_ms, &walk->channel, &err);
+    while (rc == SL_OK && sl_loop_now_ms() < deadline_ms) {
+        rc = sl_channel_queue_state(walk->channel, name, deadline_ms, &queue, &err);
+        if (rc != SL_OK || queue.messages >= kept)
+            return;
+        rc = sl_fiber_sleep(RETURN_POLL_MS);
+    }
+}
+
 static void close_connection(struct sl_amqp *amqp, struct sl_channel *channel)
 {
     if (amqp)
@@ -299,6 +323,8 @@ int sl_unreadable_walk(const struct sl_broker *broker, sl_unreadable_fn *visit, 
     int rc = open_queue(&walk, &count, err);
     if (rc == SL_OK && count)
         rc = go_through(&walk, count, visit, ctx, err);
+    if (walk.ready && !walk.over)
+        give_back(&walk);
     close_connection(walk.out, walk.publisher);
     close_connection(walk.in, walk.channel);
     for (struct arrived *one = walk.first, *next; one; one = next) {
