@@ -1,5 +1,7 @@
 #include "http/identity.h"
 
+#include <arpa/inet.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <curl/curl.h>
@@ -7,7 +9,13 @@
 #include "http/oauth_settings.h"
 #include "http/url.h"
 
-#define METADATA_HOST "169.254.169.254"
+/* 169.254.0.0/16, which no router passes on: the metadata service, and the endpoints of some apps.
+ */
+static bool is_link_local(const char *host)
+{
+    struct in_addr address;
+    return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 16 == 0xa9fe;
+}
 
 int sl_identity_check(const char *endpoint, struct sl_err *err)
 {
@@ -16,11 +24,11 @@ int sl_identity_check(const char *endpoint, struct sl_err *err)
     if (sl_url_parse(endpoint, &url, err) != SL_OK)
         return sl_err_wrap(err, "auth.endpoint");
     if (!strcmp(url.scheme, "https") ||
-        (!strcmp(url.scheme, "http") && (url.loopback || !strcmp(url.host, METADATA_HOST))))
+        (!strcmp(url.scheme, "http") && (url.loopback || is_link_local(url.host))))
         return SL_OK;
     return sl_err_set(err, SL_CONFIG,
                       "auth.endpoint '%s' must begin with https:// (plain http is for this machine "
-                      "and " METADATA_HOST " alone)",
+                      "and 169.254.0.0/16 alone)",
                       sl_url_safe(endpoint, safe));
 }
 

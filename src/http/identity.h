@@ -13,8 +13,8 @@ struct sl_oauth_settings;
 /* The metadata service; it is reached from the machine itself alone. */
 #define SL_IDENTITY_ENDPOINT "http://169.254.169.254/metadata/identity/oauth2/token"
 
-/* SL_OK when a token may be asked for at endpoint: https, or plain http to the metadata service's
- * address or a loopback host. Else SL_CONFIG. */
+/* SL_OK when a token may be asked for at endpoint: https, or plain http to a link-local address, as
+ * the metadata service has it, or a loopback host. Else SL_CONFIG. */
 int sl_identity_check(const char *endpoint, struct sl_err *err);
 
 /* Appends the URL to ask, and the header ("Name: value", secret) that has to be shown. */

@@ -336,7 +336,7 @@ def checked(tmp_path, auth):
      'not "certificat"'),
     ({"type": "managed_identity", "endpoint": "http://10.0.0.1/token"},
      "sources.fno.auth.endpoint 'http://10.0.0.1/token' must begin with https:// (plain http is for this "
-     "machine and 169.254.169.254 alone)"),
+     "machine and 169.254.0.0/16 alone)"),
 ])
 def test_check_says_what_a_type_needs(tmp_path, auth, said):
     result = checked(tmp_path, auth)

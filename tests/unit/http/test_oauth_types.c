@@ -381,7 +381,7 @@ static void each_type_has_its_needs(void **state)
          "auth needs a scope"                                                                  },
         {{.type = SL_OAUTH_IDENTITY, .scope = "s", .endpoint = "http://10.0.0.1/x"},
          "auth.endpoint 'http://10.0.0.1/x' must begin with https:// (plain http is for this "
-         "machine and 169.254.169.254 alone)"                                                  },
+         "machine and 169.254.0.0/16 alone)"                                                   },
         {{.type = SL_OAUTH_IDENTITY, .scope = "s"},                                        NULL},
         {{.type = SL_OAUTH_FEDERATED,
           .scope = "s",
