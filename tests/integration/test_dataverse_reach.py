@@ -75,7 +75,7 @@ def test_rows_out_of_sight_are_not_swept(sim, workspace):
     sim.dataverse("expire")
     note = sluice.wait_for(lambda: status(sluice)["note"], 20, "the refusal")
     assert "reads less than the organisation" in note and "30 of 40" in note and "--force" in note
-    assert logged(sluice, "sweep refused")
+    wait_until(lambda: logged(sluice, "sweep refused"), 10, "the word of it")
     assert scene.live().keys() == everything and not scene.tombstones()
     wait_trouble(sluice, "feed account", TOLD)
     wait_until(lambda: scene.checkpoint().get("partial") is True, 20, "a mark that keeps sweeps off")
