@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static int hex_value(char c)
+int sim_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -16,8 +16,8 @@ static int hex_value(char c)
 /* The byte that two hexadecimal digits are, or -1. */
 static int escaped_byte(const char *digits)
 {
-    int high = hex_value(digits[0]);
-    int low = hex_value(digits[1]);
+    int high = sim_hex_value(digits[0]);
+    int low = sim_hex_value(digits[1]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -72,17 +72,6 @@ static unsigned answer_error(struct sim *sim, int64_t code, struct sim_text *out
     return found->status;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The scope is this server's root and /.default: 0, or the code of what is wrong with it. */
 static int check_scope(const struct sim_token_request *request, const char *scope)
 {
@@ -216,7 +205,7 @@ static bool read_hex16(const char *text, uint64_t *ret_value)
 {
     uint64_t value = 0;
     for (int i = 0; i < 16; i++) {
-        int digit = hex_value(text[i]);
+        int digit = sim_hex_value(text[i]);
         if (digit < 0)
             return false;
         value = value << 4 | (uint64_t)digit;
@@ -236,7 +225,7 @@ static bool read_token(const struct sim *sim, const char *header, uint64_t *ret_
     if (strlen(token) != TOKEN_BYTES || !read_hex16(token, ret_serial) ||
         !read_hex16(token + 16, &end_ms))
         return false;
-    int client = hex_value(token[32]) * 16 + hex_value(token[33]);
+    int client = sim_hex_value(token[32]) * 16 + sim_hex_value(token[33]);
     if (client < 0 || client >= (int)sim->options.client_count)
         return false;
     char expected[TOKEN_BYTES + 1];

@@ -8,6 +8,7 @@
 #include "http/harness.h"
 #include "http/oauth_reply.h"
 #include "http/peer.h"
+#include "http/tokens.h"
 
 /* What the token endpoint does now. */
 static struct {
@@ -99,17 +100,6 @@ static void done(struct setup *setup)
     sl_http_free(setup->http);
 }
 
-static void expect_token(struct setup *setup, const char *wanted)
-{
-    const char *token = NULL;
-    struct sl_err err = {0};
-    int rc = sl_oauth_token(setup->oauth, &token, &err);
-    if (rc != SL_OK)
-        fprintf(stderr, "%s\n", err.message);
-    EXPECT_INT(rc, SL_OK);
-    EXPECT_TEXT(token, wanted);
-}
-
 /* --- one flight --- */
 
 struct crowd {
@@ -120,7 +110,7 @@ struct crowd {
 static void want_token(void *arg)
 {
     struct crowd *crowd = arg;
-    expect_token(crowd->setup, "token-1");
+    expect_token(crowd->setup->oauth, "token-1");
     crowd->done++;
 }
 
@@ -143,10 +133,10 @@ static void one_request_for_many(void *arg)
                                 "scope=https%3A%2F%2Fcontoso.operations.dynamics.com%2F.default&"
                                 "client_secret=s%26cr%3Dt%20%2B~"));
 
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     EXPECT_INT(requests(setup), 1);
     EXPECT(sl_oauth_refused(setup->oauth, sl_oauth_number(setup->oauth)));
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     done(setup);
 }
 
@@ -174,7 +164,7 @@ static void asker_is_cancelled(void *arg)
     struct sl_fiber *asker = sl_fiber_spawn_joinable("asker", ask_and_be_cancelled, setup);
     EXPECT(wait_until(is_asked, setup));
     sl_fiber_cancel(asker);
-    expect_token(setup, "token-2"); /* waits for the asker, then asks itself */
+    expect_token(setup->oauth, "token-2"); /* waits for the asker, then asks itself */
     sl_fiber_join(asker);
     done(setup);
 }
@@ -192,18 +182,18 @@ static void renew_in_time(void *arg)
     struct setup *setup = arg;
     const char *token;
     struct sl_err err;
-    expect_token(setup, "token-1"); /* lives 2 s: renewed from 1.6 s on */
+    expect_token(setup->oauth, "token-1"); /* lives 2 s: renewed from 1.6 s on */
     sl_fiber_sleep(1300);
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     EXPECT_INT(requests(setup), 1);
     sl_fiber_sleep(400);
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
 
     answer_with(500, NULL, "oops");
     sl_fiber_sleep(1700);
-    expect_token(setup, "token-2"); /* not renewed, still good */
+    expect_token(setup->oauth, "token-2"); /* not renewed, still good */
     EXPECT_INT(requests(setup), 3);
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     EXPECT_INT(requests(setup), 3); /* and the endpoint is left in peace */
     sl_fiber_sleep(400);
     EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CLOSED);
@@ -248,7 +238,7 @@ static void be_patient(void *arg)
 
     answer_with(200, NULL, NULL);
     sl_fiber_sleep(2050);
-    expect_token(setup, "token-3");
+    expect_token(setup->oauth, "token-3");
 
     EXPECT(sl_oauth_refused(setup->oauth, sl_oauth_number(setup->oauth)));
     answer_with(429, "Retry-After: 3\r\n", "slow down");
@@ -264,29 +254,29 @@ static void replace_what_was_refused(void *arg)
 {
     struct setup *setup = arg;
     struct sl_oauth *oauth = setup->oauth;
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     unsigned first = sl_oauth_number(oauth);
     for (int i = 0; i < 50; i++) /* that many were under way when it was revoked */
         EXPECT(sl_oauth_refused(oauth, first));
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     EXPECT(sl_oauth_refused(oauth, first));
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     EXPECT_INT(requests(setup), 2);
 
     unsigned second = sl_oauth_number(oauth);
     EXPECT(!sl_oauth_refused(oauth, second)); /* so it is not the token */
     sl_fiber_sleep(1050);
     EXPECT(sl_oauth_refused(oauth, second));
-    expect_token(setup, "token-3");
+    expect_token(setup->oauth, "token-3");
     unsigned third = sl_oauth_number(oauth);
     sl_fiber_sleep(1050);
     EXPECT(!sl_oauth_refused(oauth, third)); /* for two seconds now */
-    expect_token(setup, "token-3");
+    expect_token(setup->oauth, "token-3");
     sl_oauth_accepted(oauth, second); /* says nothing of the third */
     EXPECT(!sl_oauth_refused(oauth, third));
     sl_oauth_accepted(oauth, third);
     EXPECT(sl_oauth_refused(oauth, third));
-    expect_token(setup, "token-4");
+    expect_token(setup->oauth, "token-4");
     EXPECT_INT(requests(setup), 4);
     done(setup);
 }

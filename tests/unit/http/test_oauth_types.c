@@ -12,6 +12,7 @@
 #include "http/certificate.h"
 #include "http/harness.h"
 #include "http/peer.h"
+#include "http/tokens.h"
 
 #define TOKEN "eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln"
 #define OTHER_TOKEN "eyJhbGciOiJub25lIn0.eyJhIjoyfQ.c2ln"
@@ -91,17 +92,6 @@ static void done(struct setup *setup)
 {
     sl_oauth_free(setup->oauth);
     sl_http_free(setup->http);
-}
-
-static void expect_token(struct setup *setup, const char *wanted)
-{
-    const char *token = NULL;
-    struct sl_err err = {0};
-    int rc = sl_oauth_token(setup->oauth, &token, &err);
-    if (rc != SL_OK)
-        fprintf(stderr, "%s\n", err.message);
-    EXPECT_INT(rc, SL_OK);
-    EXPECT_TEXT(token, wanted);
 }
 
 /* The next call asks anew. */
@@ -192,7 +182,7 @@ static void sign_in_by_certificate(void *arg)
     struct pair one = make_pair("one", 2048), two = make_pair("two", 2048);
     write_certificate(one.certificate, setup->certificate);
     write_key(one.key, setup->key);
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     EXPECT(strstr(last_request, "POST /contoso.com/oauth2/v2.0/token HTTP/1.1\r\n"));
     EXPECT(strstr(last_request, "\r\n\r\ngrant_type=client_credentials&client_id=11-22&"
                                 "scope=https%3A%2F%2Fa.crm.dynamics.com%2F.default&"
@@ -207,7 +197,7 @@ static void sign_in_by_certificate(void *arg)
     write_certificate(two.certificate, setup->certificate); /* rotated, without a restart */
     write_key(two.key, setup->key);
     expire(setup);
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     expect_header(&two);
     expect_claims(setup->audience, second_id);
     EXPECT(strcmp(first_id, second_id) != 0);
@@ -241,7 +231,7 @@ static void wait_for_the_other_half(void *arg)
     EXPECT_INT(requests(setup), 0);
     write_certificate(two.certificate, setup->certificate);
     sl_fiber_sleep(1050);
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     expect_header(&two);
     free_pair(one);
     free_pair(two);
@@ -295,11 +285,11 @@ static void sign_in_by_federated_token(void *arg)
     EXPECT_INT(requests(setup), 0); /* nothing of that was sent away */
 
     write_text(setup->token, TOKEN);
-    expect_token(setup, "token-1");
+    expect_token(setup->oauth, "token-1");
     EXPECT(strstr(last_request, "jwt-bearer&client_assertion=" TOKEN));
     write_text(setup->token, OTHER_TOKEN "\r\n"); /* renewed; a line end is none of it */
     expire(setup);
-    expect_token(setup, "token-2");
+    expect_token(setup->oauth, "token-2");
     const char *sent = strstr(last_request, "client_assertion=");
     EXPECT_TEXT(sent ? sent + strlen("client_assertion=") : NULL, OTHER_TOKEN);
     done(setup);
@@ -328,7 +318,7 @@ static void sign_in_as_the_machine(void *arg)
     EXPECT_INT(requests(setup), 2);
     atomic_store(&status, 200);
     sl_fiber_sleep(2050);
-    expect_token(setup, "token-3");
+    expect_token(setup->oauth, "token-3");
     EXPECT(strstr(last_request, "GET /msi/token?api-version=2018-02-01&resource="
                                 "https%3A%2F%2Fa.crm.dynamics.com&client_id=11-22 HTTP/1.1\r\n"));
     EXPECT(strstr(last_request, "\r\nMetadata: true\r\n"));
