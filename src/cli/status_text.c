@@ -115,6 +115,18 @@ static void print_feeds(const struct sl_json *feeds, FILE *out)
     }
 }
 
+static void print_budget(const struct sl_json *budget, bool owner, FILE *out)
+{
+    int64_t of_day = sl_status_number_of(budget, "day_requests_limit");
+    fprintf(out, "requests %" PRId64 " of %" PRId64 " in the window, ",
+            sl_status_number_of(budget, "requests"), sl_status_number_of(budget, "requests_limit"));
+    if (of_day)
+        fprintf(out, "%" PRId64 " of %" PRId64 " of a day, ",
+                sl_status_number_of(budget, "day_requests"), of_day);
+    fprintf(out, "waiting %" PRId64 "%s", sl_status_number_of(budget, "waiting"),
+            owner ? "" : " (another process spends it)");
+}
+
 /* The budgets of application users, and what webhooks heard. */
 static void print_sources(const struct sl_json *sources, FILE *out)
 {
@@ -124,11 +136,7 @@ static void print_sources(const struct sl_json *sources, FILE *out)
         const struct sl_json *budget = sl_json_get(node, "budget");
         fprintf(out, "%-*s ", width, node->key.at);
         if (budget)
-            fprintf(out, "requests %" PRId64 " of %" PRId64 " in the window, waiting %" PRId64 "%s",
-                    sl_status_number_of(budget, "requests"),
-                    sl_status_number_of(budget, "requests_limit"),
-                    sl_status_number_of(budget, "waiting"),
-                    truth_of(node, "owner") ? "" : " (another process spends it)");
+            print_budget(budget, truth_of(node, "owner"), out);
         else
             fprintf(out,
                     "bells %" PRId64 ", passed on %" PRId64 ", read back at once %" PRId64

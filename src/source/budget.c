@@ -42,6 +42,7 @@ struct sl_budget {
     char code[CODE_BYTES];  /* why */
     char trouble[160];
     struct sl_metric *requests, *execution, *waiters;
+    struct sl_metric *of_day; /* NULL: not counted */
 };
 
 struct sl_budget *sl_budget_new(const char *name, const struct sl_budget_settings *limits)
@@ -57,6 +58,9 @@ struct sl_budget *sl_budget_new(const char *name, const struct sl_budget_setting
                  "source=\"%s\"", name);
     budget->waiters =
         sl_gauge("budget_waiting", "Requests that wait for the budget.", "source=\"%s\"", name);
+    if (limits->requests_per_day)
+        budget->of_day = sl_gauge("budget_day_requests", "Requests in the last 24 hours.",
+                                  "source=\"%s\"", name);
     return budget;
 }
 
@@ -102,6 +106,8 @@ static void show(struct sl_budget *budget)
     sl_metric_set(budget->requests, (int64_t)sl_use_requests(use));
     sl_metric_set(budget->execution, (int64_t)sl_use_execution_ms(use));
     sl_metric_set(budget->waiters, budget->waiting);
+    if (budget->of_day)
+        sl_metric_set(budget->of_day, (int64_t)sl_use_requests(&budget->gate.day.total));
 }
 
 /* Lets pass whoever may of one urgency, and wakes the first that stays when it would sleep too
@@ -272,10 +278,18 @@ bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYT
     const struct sl_budget_use *use = &gate->used.total;
     uint64_t now_ms = sl_loop_now_ms();
     const char *held = sl_budget_trouble(budget);
-    sl_window_slide(&gate->used, now_ms);
+    sl_gate_slide(gate, now_ms);
     if (held)
         snprintf(ret_why, SL_ERR_TEXT_BYTES, "%s", held);
-    else if (sl_gate_is_near(gate, now_ms) && sl_pace_is_short(&budget->pace))
+    else if (!sl_gate_is_near(gate, now_ms) || !sl_pace_is_short(&budget->pace))
+        return false;
+    else if (sl_gate_is_day_near(gate))
+        snprintf(ret_why, SL_ERR_TEXT_BYTES,
+                 "%llu of %lld requests of 24 hours (budget.requests_per_day) are used up: tables "
+                 "are polled less often than half of what they should be",
+                 (unsigned long long)sl_use_requests(&gate->day.total),
+                 (long long)gate->limits.requests_per_day);
+    else
         snprintf(ret_why, SL_ERR_TEXT_BYTES,
                  "%llu of %llu requests and %llu of %llu s of execution are used up in the "
                  "service's window: tables are polled less often than half of what they should be",
@@ -283,8 +297,6 @@ bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYT
                  (unsigned long long)sl_gate_requests_limit(gate, now_ms),
                  (unsigned long long)sl_use_execution_ms(use) / 1000,
                  (unsigned long long)sl_gate_execution_limit_ms(gate, now_ms) / 1000);
-    else
-        return false;
     return true;
 }
 
@@ -292,16 +304,21 @@ void sl_budget_status(struct sl_budget *budget, struct sl_buf *json)
 {
     uint64_t now_ms = sl_loop_now_ms();
     const struct sl_budget_use *use = &budget->gate.used.total;
-    sl_window_slide(&budget->gate.used, now_ms);
+    sl_gate_slide(&budget->gate, now_ms);
     show(budget);
     sl_buf_printf(json,
                   "{\"requests\":%llu,\"requests_limit\":%llu,\"execution_ms\":%llu,"
                   "\"execution_limit_ms\":%llu,\"in_flight\":%u,\"waiting\":%u,\"tables\":%u,"
-                  "\"hot_tables\":%u,\"held_ms\":%llu}",
+                  "\"hot_tables\":%u,\"held_ms\":%llu",
                   (unsigned long long)sl_use_requests(use),
                   (unsigned long long)sl_gate_requests_limit(&budget->gate, now_ms),
                   (unsigned long long)sl_use_execution_ms(use),
                   (unsigned long long)sl_gate_execution_limit_ms(&budget->gate, now_ms),
                   budget->gate.in_flight, budget->waiting, budget->pace.count,
                   budget->pace.hot_count, (unsigned long long)held_ms(budget));
+    if (budget->of_day)
+        sl_buf_printf(json, ",\"day_requests\":%llu,\"day_requests_limit\":%lld",
+                      (unsigned long long)sl_use_requests(&budget->gate.day.total),
+                      (long long)budget->gate.limits.requests_per_day);
+    sl_buf_add_char(json, '}');
 }

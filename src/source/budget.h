@@ -66,8 +66,8 @@ const char *sl_budget_trouble(struct sl_budget *budget);
 bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYTES]);
 
 /* Adds a JSON object: {"requests":12,"requests_limit":4800,"execution_ms":340,
- * "execution_limit_ms":960000,"in_flight":1,"waiting":0,"tables":3,"hot_tables":1,"held_ms":0}.
- * Does not suspend. */
+ * "execution_limit_ms":960000,"in_flight":1,"waiting":0,"tables":3,"hot_tables":1,"held_ms":0},
+ * and "day_requests":812,"day_requests_limit":25000 where these are limited. Does not suspend. */
 void sl_budget_status(struct sl_budget *budget, struct sl_buf *json);
 
 #endif

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/setting.h"
+
 enum {
     RECENT_PARTS = 5,       /* the recent window is a fifth of the service's */
     CALM_PARTS = 10,        /* after a throttle all are spaced out for a tenth of it */
@@ -13,7 +15,7 @@ enum {
     PATIENT_KEPT_PARTS = 8, /* of the rate, kept for those who are patient, while there are any */
     HORIZON_PARTS = 20,     /* of the window: nearer than that nothing is planned */
     LEAST_PARTS = 10,       /* of the rate, for polls in any case */
-    FREE_PARTS = 4,         /* of the limit: so much may be used before the urgent are spaced out */
+    FREE_PERCENT = 25,      /* of the limit may be used before the urgent are spaced out */
     CREDIT_PARTS = 30, /* of the window: what the urgent left unused so long may come at once */
     KEPT_PARTS = 25,   /* of the limit: never for the urgent, so that polls go on */
     AVERAGE_OF = 16,   /* about so many requests make the average */
@@ -28,6 +30,23 @@ void sl_gate_init(struct sl_budget_gate *gate, const struct sl_budget_settings *
     gate->slots = limits->concurrency;
     sl_window_init(&gate->used, limits->window_ms);
     sl_window_init(&gate->recent, limits->window_ms / RECENT_PARTS);
+    sl_window_init(&gate->day, SL_DAY_MS);
+}
+
+static bool counts_days(const struct sl_budget_gate *gate)
+{
+    return gate->limits.requests_per_day > 0;
+}
+
+static uint64_t day_limit(const struct sl_budget_gate *gate)
+{
+    return (uint64_t)gate->limits.requests_per_day;
+}
+
+void sl_gate_slide(struct sl_budget_gate *gate, uint64_t now_ms)
+{
+    sl_window_slide(&gate->used, now_ms);
+    sl_window_slide(&gate->day, now_ms);
 }
 
 /* --- the limits --- */
@@ -92,32 +111,53 @@ static uint64_t for_urgent(uint64_t limit)
     return limit - (kept || limit == 1 ? kept : 1);
 }
 
-/* Is there one more request, and the time for it, within what was used? */
-static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+/* Is there one more request within what was used? */
+static bool fits_count(const struct sl_budget_use *use, enum sl_urgency urgency, uint64_t limit)
+{
+    uint64_t used = sl_use_requests(use);
+    if (urgency == SL_URGENT && use->requests[SL_URGENT] >= for_urgent(limit))
+        return false;
+    if (urgency != SL_PATIENT)
+        return used < limit;
+    uint64_t others = used - use->requests[SL_PATIENT];
+    return others < limit && 2 * ((uint64_t)use->requests[SL_PATIENT] + 1) <= limit - others;
+}
+
+/* … and the time for it? */
+static bool fits_time(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t limit_ms)
 {
     const struct sl_budget_use *use = &gate->used.total;
-    uint64_t requests_limit = sl_gate_requests_limit(gate, now_ms);
-    uint64_t execution_limit_ms = sl_gate_execution_limit_ms(gate, now_ms);
-    double requests = (double)requests_limit, execution = (double)execution_limit_ms;
-    double one_ms = gate->average_ms[urgency];
+    double left = (double)limit_ms, one_ms = gate->average_ms[urgency];
     bool patient = urgency == SL_PATIENT;
 
-    if (!sl_use_requests(use) && !gate->in_flight)
-        return true; /* however small the limits: one at a time */
-    for (unsigned i = 0; i < SL_URGENCIES; i++) {
-        if (patient && i == SL_PATIENT)
-            continue;
-        requests -= use->requests[i];
-        execution -= (double)use->execution_ms[i] + expected_ms(gate, (enum sl_urgency)i);
-    }
-    if (urgency == SL_URGENT && (use->requests[SL_URGENT] >= for_urgent(requests_limit) ||
-                                 use->execution_ms[SL_URGENT] >= for_urgent(execution_limit_ms)))
+    for (unsigned i = 0; i < SL_URGENCIES; i++)
+        if (!patient || i != SL_PATIENT)
+            left -= (double)use->execution_ms[i] + expected_ms(gate, (enum sl_urgency)i);
+    if (urgency == SL_URGENT && use->execution_ms[SL_URGENT] >= for_urgent(limit_ms))
         return false;
     if (!patient)
-        return requests >= 1 && execution >= one_ms;
-    return use->requests[SL_PATIENT] + 1 <= requests / 2 &&
-           (double)use->execution_ms[SL_PATIENT] + expected_ms(gate, SL_PATIENT) + one_ms <=
-               execution / 2;
+        return left >= one_ms;
+    return (double)use->execution_ms[SL_PATIENT] + expected_ms(gate, SL_PATIENT) + one_ms <=
+           left / 2;
+}
+
+/* However small the limits: one at a time. */
+static bool is_unused(const struct sl_budget_gate *gate, const struct sl_budget_window *window)
+{
+    return !sl_use_requests(&window->total) && !gate->in_flight;
+}
+
+static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+{
+    return is_unused(gate, &gate->used) ||
+           (fits_count(&gate->used.total, urgency, sl_gate_requests_limit(gate, now_ms)) &&
+            fits_time(gate, urgency, sl_gate_execution_limit_ms(gate, now_ms)));
+}
+
+static bool fits_day(const struct sl_budget_gate *gate, enum sl_urgency urgency)
+{
+    return !counts_days(gate) || is_unused(gate, &gate->day) ||
+           fits_count(&gate->day.total, urgency, day_limit(gate));
 }
 
 /* The even distance of two requests: what the limits allow without ever waiting. */
@@ -128,14 +168,38 @@ static double distance_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
     double by_count = window / (double)sl_gate_requests_limit(gate, now_ms);
     double by_time =
         window / (double)sl_gate_execution_limit_ms(gate, now_ms) * gate->average_ms[urgency];
-    return by_count > by_time ? by_count : by_time;
+    double by_day = counts_days(gate) ? (double)SL_DAY_MS / (double)day_limit(gate) : 0;
+    return fmax(fmax(by_count, by_time), by_day);
+}
+
+static bool is_over(uint64_t used, uint64_t limit, unsigned percent)
+{
+    return used * 100 > limit * percent;
+}
+
+static bool is_day_over(const struct sl_budget_gate *gate, unsigned percent)
+{
+    return counts_days(gate) &&
+           is_over(sl_use_requests(&gate->day.total), day_limit(gate), percent);
+}
+
+/* Is more than so many percent of any limit used? */
+static bool is_any_over(const struct sl_budget_gate *gate, unsigned percent, uint64_t now_ms)
+{
+    const struct sl_budget_use *use = &gate->used.total;
+    return is_over(sl_use_requests(use), sl_gate_requests_limit(gate, now_ms), percent) ||
+           is_over(sl_use_execution_ms(use), sl_gate_execution_limit_ms(gate, now_ms), percent) ||
+           is_day_over(gate, percent);
 }
 
 bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
 {
-    const struct sl_budget_use *use = &gate->used.total;
-    return sl_use_requests(use) * 100 > sl_gate_requests_limit(gate, now_ms) * NEAR_PERCENT ||
-           sl_use_execution_ms(use) * 100 > sl_gate_execution_limit_ms(gate, now_ms) * NEAR_PERCENT;
+    return is_any_over(gate, NEAR_PERCENT, now_ms);
+}
+
+bool sl_gate_is_day_near(const struct sl_budget_gate *gate)
+{
+    return is_day_over(gate, NEAR_PERCENT);
 }
 
 /* When the next one may pass for the sake of an even flow; 0: it may now. */
@@ -153,16 +217,16 @@ static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency 
 /* What can be kept up. The window must have slid. */
 static struct sl_budget_rate lasting_rate(const struct sl_budget_gate *gate, uint64_t now_ms)
 {
-    return sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
-                          sl_gate_execution_limit_ms(gate, now_ms), step_ms(gate, HORIZON_PARTS),
-                          now_ms);
-}
-
-static bool much_is_used(const struct sl_budget_gate *gate, uint64_t now_ms)
-{
-    const struct sl_budget_use *use = &gate->used.total;
-    return sl_use_requests(use) > sl_gate_requests_limit(gate, now_ms) / FREE_PARTS ||
-           sl_use_execution_ms(use) > sl_gate_execution_limit_ms(gate, now_ms) / FREE_PARTS;
+    uint64_t horizon_ms = step_ms(gate, HORIZON_PARTS);
+    struct sl_budget_rate rate =
+        sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
+                       sl_gate_execution_limit_ms(gate, now_ms), horizon_ms, now_ms);
+    if (counts_days(gate)) {
+        struct sl_budget_rate of_day =
+            sl_window_rate(&gate->day, day_limit(gate), UINT64_MAX, horizon_ms, now_ms);
+        rate.requests = fmin(rate.requests, of_day.requests);
+    }
+    return rate;
 }
 
 /* The distance of two urgent requests that can be kept up beside the polls of late. More bells than
@@ -186,7 +250,7 @@ static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
 static void space_urgent(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     double credit_ms = (double)step_ms(gate, CREDIT_PARTS);
-    if (much_is_used(gate, now_ms))
+    if (is_any_over(gate, FREE_PERCENT, now_ms))
         gate->urgent_ms =
             fmax(gate->urgent_ms, (double)now_ms - credit_ms) + urgent_distance_ms(gate, now_ms);
     else
@@ -202,13 +266,20 @@ static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t 
     gate->running[urgency]++;
     sl_window_add(&gate->used, urgency, 1, 0, now_ms);
     sl_window_add(&gate->recent, urgency, 1, 0, now_ms);
+    if (counts_days(gate))
+        sl_window_add(&gate->day, urgency, 1, 0, now_ms);
     if (urgency == SL_URGENT)
         space_urgent(gate, now_ms);
 }
 
+static uint64_t later(uint64_t then_ms, uint64_t now_ms)
+{
+    return then_ms > now_ms ? then_ms : now_ms + 1;
+}
+
 uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
-    sl_window_slide(&gate->used, now_ms);
+    sl_gate_slide(gate, now_ms);
     if (now_ms < gate->hold_until_ms)
         return gate->hold_until_ms;
     if (gate->in_flight >= slots_for(gate, urgency, now_ms))
@@ -216,10 +287,10 @@ uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint6
     uint64_t later_ms = spaced_until(gate, urgency, now_ms);
     if (later_ms)
         return later_ms;
-    if (!fits(gate, urgency, now_ms)) {
-        later_ms = sl_window_next_ms(&gate->used);
-        return later_ms > now_ms ? later_ms : now_ms + 1;
-    }
+    if (!fits(gate, urgency, now_ms))
+        return later(sl_window_next_ms(&gate->used), now_ms);
+    if (!fits_day(gate, urgency))
+        return later(sl_window_next_ms(&gate->day), now_ms);
     pass(gate, urgency, now_ms);
     return 0;
 }
@@ -266,7 +337,7 @@ void sl_gate_throttled(struct sl_budget_gate *gate, uint64_t retry_after_ms, enu
 double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, bool patient_waits,
                          uint64_t now_ms)
 {
-    sl_window_slide(&gate->used, now_ms);
+    sl_gate_slide(gate, now_ms);
     sl_window_slide(&gate->recent, now_ms);
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms;
@@ -285,7 +356,8 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
     if (one_ms > 0 && time / one_ms < polls)
         polls = time / one_ms;
     /* Bells must not silence the polls that find what they missed. */
-    double least =
-        (double)sl_gate_requests_limit(gate, now_ms) / (double)gate->limits.window_ms / LEAST_PARTS;
-    return fmax(polls, least);
+    double even = (double)sl_gate_requests_limit(gate, now_ms) / (double)gate->limits.window_ms;
+    if (counts_days(gate))
+        even = fmin(even, (double)day_limit(gate) / (double)SL_DAY_MS);
+    return fmax(polls, even / LEAST_PARTS);
 }

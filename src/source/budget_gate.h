@@ -5,7 +5,8 @@
  * from then on as fast as can be kept up, and a little is never theirs: bells beyond number must
  * neither be silent for the rest of a window nor silence the polls. Steady ones leave the urgent
  * some room among those under way; patient ones take at most half of what the others leave. Near
- * the limit requests are spaced out, so that what is used up comes back evenly, too.
+ * the limit requests are spaced out, so that what is used up comes back evenly, too. Where requests
+ * of a day are limited as well, the same holds for them.
  *
  * When the service throttles all the same (others may use the same user), nobody passes before its
  * Retry-After; then requests come back one by one, and sluice takes less for a while.
@@ -31,6 +32,7 @@ enum sl_throttle {
 struct sl_budget_gate {
     struct sl_budget_window used;   /* over the service's window */
     struct sl_budget_window recent; /* over a fifth of it: what goes on lately */
+    struct sl_budget_window day;    /* over 24 hours, where requests_per_day is set */
     unsigned in_flight;             /* read-only: passed and not ended */
 
     /* private */
@@ -72,8 +74,12 @@ unsigned sl_gate_slots(const struct sl_budget_gate *gate, uint64_t now_ms);
 double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, bool patient_waits,
                          uint64_t now_ms);
 
-/* Whether the limits are all but used up, so that even urgent requests soon wait. The window must
- * have slid. */
+/* Drops what has left the windows of the limits. */
+void sl_gate_slide(struct sl_budget_gate *gate, uint64_t now_ms);
+
+/* Whether a limit is all but used up, so that even urgent requests soon wait; whether that of a day
+ * is. The windows must have slid. */
 bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms);
+bool sl_gate_is_day_near(const struct sl_budget_gate *gate);
 
 #endif

@@ -55,7 +55,13 @@ static const struct sl_setting BUDGET_TABLE[] = {
      .minimum = 1,
      .maximum = 100,
      .help = "how much of requests and execution sluice takes, in percent"},
-    {0                        },
+    {.name = "requests_per_day",
+     .kind = SL_SET_INT,
+     .offset = BUDGET(requests_per_day),
+     .minimum = 100,
+     .maximum = 1000000000,
+     .help = "requests that sluice makes in any 24 hours at most; without it they are not counted"},
+    {0                               },
 };
 
 const struct sl_setting sl_dataverse_source_table[] = {

@@ -14,8 +14,9 @@ struct sl_budget_settings {
     int64_t requests;      /* in a window */
     uint64_t execution_ms; /* in a window */
     uint64_t window_ms;
-    int64_t concurrency; /* requests under way at once */
-    int64_t use_percent; /* of requests and execution time */
+    int64_t concurrency;      /* requests under way at once */
+    int64_t use_percent;      /* of requests and execution time */
+    int64_t requests_per_day; /* that sluice makes in any 24 hours at most; 0: not counted */
 };
 
 struct sl_dataverse_source_settings {

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import threading
 import time
 
@@ -165,6 +166,31 @@ def test_a_busy_table_is_seen_sooner_than_every_and_an_idle_one_is_not_asked_mor
         time.sleep(5)
         polls = asked_since(script["busy"], begin)
         assert polls <= (time.monotonic() - begin) / 2 + 2
+
+
+def test_requests_of_a_day_are_spread_over_it(workspace):
+    """By the witness's own count: eight tables would like 40 a second, and 172,800 a day are two."""
+    a_day, names = 172_800, [f"t{i}" for i in range(8)]
+    with Script(**{name: ["name"] for name in names}) as script:
+        scene = Scripted(script, workspace, budget={"requests_per_day": a_day}, every="200ms")
+        sluice = scene.sluice()
+        wait_until(lambda: all(len(script[name].asked) >= 3 for name in names), 60, "polls of all")
+
+        def polls(begin):
+            return sum(asked_since(script[name], begin) for name in names)
+
+        begin = time.monotonic()
+        wait_until(lambda: polls(begin) >= 24, 60, "more of them")
+        asked, length_s = polls(begin), time.monotonic() - begin
+        assert asked <= 2 * length_s * 1.25 + 4, f"{asked} in {length_s:.1f} s"
+
+        counted = sum(len(script[name].asked) for name in names)
+        budget = json.loads(sluice.ops("/status")[1])["sources"]["crm"]["budget"]
+        assert budget["day_requests_limit"] == a_day
+        assert counted <= budget["day_requests"] <= counted + 10 * len(names)  # descriptions of tables, too
+        assert sluice.metrics().value("sluice_budget_day_requests", source="crm") >= budget["day_requests"]
+        told = sluice.command("status").stdout
+        assert re.search(rf"^crm +requests \d+ of 4800 in the window, [1-9]\d* of {a_day} of a day, ", told, re.M), told
 
 
 def test_when_the_budget_is_short_a_high_table_keeps_its_pace_and_a_low_one_yields(sim, workspace):

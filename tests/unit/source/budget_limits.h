@@ -6,6 +6,7 @@
 #include "source/dataverse_settings.h"
 
 #define MINUTE UINT64_C(60000)
+#define HOUR (60 * MINUTE)
 
 static const struct sl_budget_settings DEFAULTS = {
     .requests = 6000,

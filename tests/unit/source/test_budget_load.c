@@ -28,7 +28,7 @@ struct world {
         bool hot;
     } tables[TABLES];
     unsigned count;
-    uint64_t sent[SENT_MAX], now_ms;
+    uint64_t sent[SENT_MAX], now_ms, step_ms;
     unsigned sent_count, window_first, most_in_window, in_flight, most_in_flight;
     uint64_t paused_until_ms, judged_from_ms;
     unsigned bells, bell_longest_ms, bell_gap_ms;
@@ -113,7 +113,7 @@ static void bell(struct world *w)
 
 static void run_until(struct world *w, uint64_t end_ms)
 {
-    for (; w->now_ms < end_ms; w->now_ms++) {
+    for (; w->now_ms < end_ms; w->now_ms += w->step_ms) {
         struct table *t;
         if (w->now_ms % 1000 == 0)
             plan(w);
@@ -134,6 +134,7 @@ static struct world *world_of(unsigned count, uint64_t every_ms, uint64_t min_ms
     sl_gate_init(&w->gate, &DEFAULTS);
     sl_window_init(&w->polls, w->gate.recent.window_ms);
     w->now_ms = 1000;
+    w->step_ms = 1;
     w->bell_every_ms = 1000;
     w->count = count;
     for (unsigned i = 0; i < w->count; i++) {
@@ -313,6 +314,56 @@ static void a_burst_after_a_pause_stays_within_it_too(void **state)
     free(w);
 }
 
+static unsigned most_in_a_day(const struct world *w)
+{
+    unsigned most = 0;
+    for (unsigned first = 0, last = 0; last < w->sent_count; last++) {
+        while (w->sent[first] + 24 * HOUR < w->sent[last])
+            first++;
+        if (last - first + 1 > most)
+            most = last - first + 1;
+    }
+    return most;
+}
+
+/* Ten tables would like 288,000 requests a day and get 20,000: evenly, from the first hour to the
+ * third day, with bells among them that do not wait for the next day. */
+static void a_day_has_its_limit_too(void **state)
+{
+    enum { A_DAY = 20000, POLLED = 10, BUSY = 3 };
+    struct world *w = world_of(POLLED, 3000, 1000);
+    struct sl_budget_settings limits = DEFAULTS;
+    uint64_t longest_ms = 0, busy_ms = 0;
+    (void)state;
+    limits.requests_per_day = A_DAY;
+    sl_gate_init(&w->gate, &limits);
+    for (unsigned i = 0; i < w->count; i++)
+        w->tables[i].hot = i < BUSY;
+    w->step_ms = 200;
+    w->bell_due_ms = 2 * MINUTE;
+    w->bell_every_ms = MINUTE;
+    w->judged_from_ms = 10 * MINUTE;
+    run_until(w, 24 * HOUR);
+    unsigned of_first = w->sent_count;
+    run_until(w, 60 * HOUR);
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->tables[i].longest_ms > longest_ms)
+            longest_ms = w->tables[i].longest_ms;
+    for (unsigned i = 0; i < BUSY; i++)
+        busy_ms += w->tables[i].gap_sum_ms / w->tables[i].polls / BUSY;
+    print_message("%u on the first day, at most %u in any; busy every %u s, a table within %u s\n",
+                  of_first, most_in_a_day(w), (unsigned)(busy_ms / 1000),
+                  (unsigned)(longest_ms / 1000));
+    assert_in_range(most_in_a_day(w), A_DAY * 9 / 10, A_DAY);
+    assert_true(of_first >= A_DAY * 9 / 10);
+    assert_true(busy_ms <= 20 * 1000);
+    assert_true(longest_ms <= 5 * MINUTE + 15000); /* max_interval, and its turn */
+    assert_in_range(w->bells, 60 * 60 - 20, 60 * 60);
+    assert_true(w->bell_longest_ms <= 15 * 1000);
+    assert_true(sl_pace_is_short(&w->pace));
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +374,7 @@ int main(void)
         cmocka_unit_test(bells_beyond_number_silence_nobody),
         cmocka_unit_test(as_many_bells_as_there_is_room_for_never_wait),
         cmocka_unit_test(a_burst_after_a_pause_stays_within_it_too),
+        cmocka_unit_test(a_day_has_its_limit_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static void the_urgent_go_before_those_who_came_earlier(void **state)
 /* A short window that is full: the next ones wait until it has moved on. */
 static void a_full_window_is_waited_for_body(void *arg)
 {
-    struct sl_budget_settings limits = {10, 100000, 200, 4, 100};
+    struct sl_budget_settings limits = {10, 100000, 200, 4, 100, 0};
     struct sl_budget *budget = sl_budget_new("crm", &limits);
     struct sl_err err;
     uint64_t begin_ms = sl_loop_now_ms();
@@ -116,7 +116,7 @@ static void ring(void *arg)
 /* The urgent ones have used a quarter and are spaced out: a poll does not stand behind them. */
 static void a_poll_passes_urgent_ones_that_wait_body(void *arg)
 {
-    struct sl_budget_settings limits = {40, 100000, 4000, 4, 100};
+    struct sl_budget_settings limits = {40, 100000, 4000, 4, 100, 0};
     struct ringing ringing = {.budget = sl_budget_new("crm", &limits)};
     struct sl_fiber *fiber = sl_fiber_spawn_joinable("ring", ring, &ringing);
     (void)arg;
