@@ -116,6 +116,8 @@ def add_throughput(parser):
     parser.add_argument("--rounds", type=count_of(100), metavar="N", help="rounds of each system")
     parser.add_argument("--systems", type=system_names, metavar="A,B",
                         help=f"bulk alone, of {', '.join(throughput.SYSTEMS)}")
+    parser.add_argument("--give-way", action="store_true",
+                        help="the servers leave the CPUs to what is measured: shows what of the loop's delay is its own")
     parser.add_argument("--publish", action="store_true",
                         help="put the table into the README and the plots into docs/bench")
 

@@ -25,7 +25,9 @@ LABEL, COMPANY, PROJECT, FEED = "Bench rows", "USMF", "Bench", "bench"
 DATABASE, STATE_DATABASE, COLLECTION = "bench", "sluice", "rows"
 SEED = 2026
 ACTIONS = "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
-SERVERS_NICE = 5  # for every system alike: on few cores, loop delay would measure the scheduler
+# How servers run, for every system alike: on few cores, loop delay would measure the scheduler. A nice process may still
+# keep a CPU until the next tick, one of SCHED_IDLE gives way at once, also to programs of others.
+NICE, GIVE_WAY = ("nice", "-n", "5"), ("chrt", "--idle", "0")
 
 
 class _CachedSim(Sim):
@@ -42,8 +44,9 @@ class Stage:
     """A context: at its end no process and no folder is left but the cache, and after a failure the
     logs of all programs."""
 
-    def __init__(self, say, cache_gb=1):
-        self.say = say
+    def __init__(self, say, cache_gb=1, give_way=False):
+        """give_way: the servers, the simulator among them, leave the CPUs to the measured system."""
+        self.say, self.give_way = say, give_way
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
         self.rabbit = Rabbit(self.dir / "rabbitmq")
         self.mongo = Mongo(self.dir / "mongod", cache_gb=cache_gb)
@@ -56,8 +59,9 @@ class Stage:
 
     def start(self):
         self.say("starting RabbitMQ, mongod and the simulated Dynamics 365")
-        for server in (self.rabbit.server, self.mongo.server):
-            server.args = ["nice", "-n", str(SERVERS_NICE), *server.args]
+        servers = [self.rabbit.server, self.mongo.server, *([self.sim] if self.give_way else [])]
+        for server in servers:
+            server.args = [*(GIVE_WAY if self.give_way else NICE), *server.args]
         self.rabbit.launch()
         self.mongo.launch()
         self.sim.start()

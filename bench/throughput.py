@@ -38,11 +38,12 @@ def run(options, say):
     count = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     names = options.systems or default_systems(options.quick, say)
     whole = options.systems is None
-    if options.publish and (options.quick or not whole or rows < ROWS or count < ROUNDS):
-        raise ServerError(f"--publish takes neither --quick nor --systems, nor less than {ROWS:,} rows and {ROUNDS} rounds: "
+    if options.publish and (options.quick or options.give_way or not whole or rows < ROWS or count < ROUNDS):
+        raise ServerError("--publish takes neither --quick, --give-way nor --systems, nor less than "
+                          f"{ROWS:,} rows and {ROUNDS} rounds: "
                           "what the README tells is a whole run, whose medians are of that many")
     begun = time.monotonic()
-    with Stage(say) as stage:
+    with Stage(say, give_way=options.give_way) as stage:
         stage.start()
         stage.fill(rows, PACKAGE_S)
         documents = prepare(stage, rows)
@@ -56,7 +57,8 @@ def run(options, say):
     if whole and good:
         result["csv_gb_per_s"], taken = csv_parsers.measure(made, options.quick)
         shares.update(taken)
-    meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick, **report.others(shares),
+    meta = {**about, "rows": rows, "rounds_each": count, "quick": options.quick,
+            "give_way": options.give_way, **report.others(shares),
             "seconds": round(time.monotonic() - begun, 1), **report.machine()}
     show(result, rounds, meta)
     if not good:
