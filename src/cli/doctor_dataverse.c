@@ -141,7 +141,7 @@ static int read_relationship(struct examining *examining, const char *name, char
     struct sl_buf path;
     sl_buf_init(&path);
     sl_buf_add_text(&path, "RelationshipDefinitions(SchemaName='");
-    sl_dataverse_escape(&path, name);
+    sl_url_escape(&path, name);
     sl_buf_add_text(&path, "')");
     const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
     int rc = sl_dataverse_read_json(&examining->remote, &get, &doc, err);

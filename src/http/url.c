@@ -172,3 +172,14 @@ const char *sl_url_safe(const char *text, char out[SL_URL_SAFE_BYTES])
     curl_url_cleanup(url);
     return out;
 }
+
+void sl_url_escape(struct sl_buf *url, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (isalnum(c) || strchr("-._~", c))
+            sl_buf_add_char(url, (char)c);
+        else
+            sl_buf_printf(url, "%%%02X", c);
+    }
+}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 enum { SL_URL_SAFE_BYTES = 200 };
 
@@ -32,5 +33,8 @@ int sl_url_require_secure(const char *text, const char *what, struct sl_url *ret
 /* Writes scheme, host, port and path of a URL for logs and messages: no user, password, query or
  * fragment (a signature lives there). Writes "(not a URL)" for anything else. Returns out. */
 const char *sl_url_safe(const char *text, char out[SL_URL_SAFE_BYTES]);
+
+/* Appends text to a URL's path or query, percent-encoded but for letters, digits and "-._~". */
+void sl_url_escape(struct sl_buf *url, const char *text);
 
 #endif

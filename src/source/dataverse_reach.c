@@ -84,10 +84,10 @@ int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privi
         return rc;
     sl_buf_init(&path);
     sl_buf_add_text(&path, "systemusers(");
-    sl_dataverse_escape(&path, remote->user);
+    sl_url_escape(&path, remote->user);
     sl_buf_add_text(&path, ")/Microsoft.Dynamics.CRM.RetrieveUserPrivilegeByPrivilegeName("
                            "PrivilegeName='");
-    sl_dataverse_escape(&path, privilege);
+    sl_url_escape(&path, privilege);
     sl_buf_add_text(&path, "')");
     const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
     rc = sl_dataverse_read_json(remote, &get, &doc, err);

@@ -1,6 +1,5 @@
 #include "source/dataverse_table.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +139,7 @@ static void add_select(struct sl_buf *select, const char *name)
 {
     if (select->length)
         sl_buf_add_char(select, ',');
-    sl_dataverse_escape(select, name);
+    sl_url_escape(select, name);
 }
 
 /* Marks the configured column as kept and asks for it. */
@@ -280,7 +279,7 @@ static int read_definition(struct sl_dataverse_remote *remote, const char *name,
     struct sl_buf path;
     sl_buf_init(&path);
     sl_buf_add_text(&path, "EntityDefinitions(LogicalName='");
-    sl_dataverse_escape(&path, name);
+    sl_url_escape(&path, name);
     sl_buf_printf(&path,
                   "')?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,"
                   "CanChangeTrackingBeEnabled,Privileges%s"
@@ -342,15 +341,4 @@ void sl_dataverse_table_done(struct sl_dataverse_table *table)
     free(table->select);
     sl_columns_done(&table->columns);
     memset(table, 0, sizeof *table);
-}
-
-void sl_dataverse_escape(struct sl_buf *url, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (isalnum(c) || strchr("-._~", c))
-            sl_buf_add_char(url, (char)c);
-        else
-            sl_buf_printf(url, "%%%02X", c);
-    }
 }

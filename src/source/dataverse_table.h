@@ -47,7 +47,4 @@ int sl_dataverse_table_check(const struct sl_dataverse_table *table, struct sl_e
 /* A zeroed table is fine; the table is zeroed afterwards. */
 void sl_dataverse_table_done(struct sl_dataverse_table *table);
 
-/* Appends text to a URL's path or query, percent-encoded but for letters, digits and "-._~". */
-void sl_dataverse_escape(struct sl_buf *url, const char *text);
-
 #endif

@@ -137,13 +137,22 @@ static void test_like_the_last(void **state)
     }
 }
 
+static void test_escape(void **state)
+{
+    struct sl_buf url;
+    (void)state;
+    sl_buf_init(&url);
+    sl_url_escape(&url, "a_b-c.d~1 &$'é");
+    assert_string_equal(url.data, "a_b-c.d~1%20%26%24%27%C3%A9");
+    sl_buf_done(&url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_secure),
-        cmocka_unit_test(test_safe),
-        cmocka_unit_test(test_like_the_last),
+        cmocka_unit_test(test_parse),  cmocka_unit_test(test_secure),
+        cmocka_unit_test(test_safe),   cmocka_unit_test(test_like_the_last),
+        cmocka_unit_test(test_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,16 +226,6 @@ static void elastic_tables_are_refused(void **state)
     }
 }
 
-static void urls_are_escaped(void **state)
-{
-    struct sl_buf url;
-    (void)state;
-    sl_buf_init(&url);
-    sl_dataverse_escape(&url, "a_b-c.d~1 &$'é");
-    assert_string_equal(url.data, "a_b-c.d~1%20%26%24%27%C3%A9");
-    sl_buf_done(&url);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,7 +235,6 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_told),
         cmocka_unit_test(tracking_that_is_off_is_explained),
         cmocka_unit_test(elastic_tables_are_refused),
-        cmocka_unit_test(urls_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
