@@ -9,6 +9,7 @@
 #include "sim/blob.h"
 #include "sim/execution.h"
 #include "sim/json.h"
+#include "sim/odata.h"
 #include "sim/token.h"
 
 #define JSON_TYPE "application/json; odata.metadata=minimal; odata.streaming=true"
@@ -94,7 +95,8 @@ static void export_to_package(struct call *call)
                                   "the parameter reExecute is not an Edm.Boolean.\"}}");
         return;
     }
-    if (!call->project || strlen(id) >= SIM_ID_SIZE || sim_execution_find(sim, id)) {
+    if (!call->project || call->project->imports || strlen(id) >= SIM_ID_SIZE ||
+        sim_execution_find(sim, id)) {
         fail(call, action, inner);
         return;
     }
@@ -264,26 +266,28 @@ enum MHD_Result sim_dmf_serve(struct sim_request *request)
 {
     struct sim *sim = request->sim;
     const struct action *action = find_action(request->path);
-    request->action = action ? action->name : "data";
+    const struct sim_entity_set *set = sim_odata_find(request->path);
+    request->action = action ? action->name : set ? sim_odata_name(set) : "data";
     sim_lock(sim);
     bool authorized =
         sim_token_is_valid(sim, sim_http_header(request, MHD_HTTP_HEADER_AUTHORIZATION));
     sim_unlock(sim);
     if (!authorized)
         return answer_unauthorized(request);
-    if (!action)
+    if (!action && !set)
         return sim_http_answer(request, 404, NULL, NULL, NULL);
-    if (strcmp(request->method, "POST") != 0)
+    if (strcmp(request->method, set ? "GET" : "POST") != 0)
         return sim_http_answer(request, 405, NULL, NULL,
                                (struct sim_header[]){
-                                   {"Allow", "POST"},
+                                   {"Allow", set ? "GET" : "POST"},
                                    {0      }
         });
 
     struct call call = {.request = request};
     sim_text_reserve(&request->body, 0);
-    call.arguments = yajl_tree_parse(request->body.data, NULL, 0);
-    if (!YAJL_IS_OBJECT(call.arguments)) {
+    if (!set)
+        call.arguments = yajl_tree_parse(request->body.data, NULL, 0);
+    if (!set && !YAJL_IS_OBJECT(call.arguments)) {
         yajl_tree_free(call.arguments);
         sim_text_puts(&call.out, "{\"error\":{\"code\":\"\",\"message\":\"InvokeAction - Model "
                                  "state is invalid\"}}");
@@ -293,8 +297,12 @@ enum MHD_Result sim_dmf_serve(struct sim_request *request)
     char retry_after[24] = "";
     sim_lock(sim);
     look_up(&call);
-    if (!hinder(&call, retry_after, sizeof(retry_after)))
-        action->run(&call);
+    if (!hinder(&call, retry_after, sizeof(retry_after))) {
+        if (set)
+            call.status = sim_odata_answer(request, set, &call.out);
+        else
+            action->run(&call);
+    }
     sim_unlock(sim);
     yajl_tree_free(call.arguments);
     const struct sim_header headers[] = {

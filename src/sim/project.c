@@ -105,6 +105,7 @@ static bool read_definition(yajl_val json, struct sim_project *project, char *pr
 {
     const char *name = sim_json_string(json, "name", "");
     const char *mode = sim_json_string(json, "mode", "incremental");
+    const char *operation = sim_json_string(json, "operation", "export");
     yajl_val entities = sim_json_member(json, "entities");
     if (!*name || strlen(name) >= SIM_NAME_SIZE) {
         snprintf(problem, size, "a project needs a name of at most %d bytes", SIM_NAME_SIZE - 1);
@@ -114,6 +115,10 @@ static bool read_definition(yajl_val json, struct sim_project *project, char *pr
         snprintf(problem, size, "mode is incremental or full, not '%s'", mode);
         return false;
     }
+    if (strcmp(operation, "export") != 0 && strcmp(operation, "import") != 0) {
+        snprintf(problem, size, "operation is export or import, not '%s'", operation);
+        return false;
+    }
     if (!YAJL_IS_ARRAY(entities) || entities->u.array.len == 0) {
         snprintf(problem, size, "entities must be a list of labels");
         return false;
@@ -121,6 +126,7 @@ static bool read_definition(yajl_val json, struct sim_project *project, char *pr
     sim_copy(project->name, sizeof(project->name), name);
     sim_copy(project->company, sizeof(project->company), sim_json_string(json, "company", "USMF"));
     project->incremental = strcmp(mode, "incremental") == 0;
+    project->imports = strcmp(operation, "import") == 0;
     for (size_t i = 0; i < entities->u.array.len; i++)
         if (!read_entity(entities->u.array.values[i], project, problem, size))
             return false;
@@ -187,6 +193,7 @@ void sim_project_describe(const struct sim_project *project, struct sim_text *ou
     sim_text_member(out, "name", project->name);
     sim_text_member(out, "company", project->company);
     sim_text_member(out, "mode", project->incremental ? "incremental" : "full");
+    sim_text_member(out, "operation", project->imports ? "import" : "export");
     sim_text_name(out, "entities");
     sim_text_char(out, '[');
     for (size_t i = 0; i < project->entity_count; i++) {

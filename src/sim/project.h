@@ -28,6 +28,7 @@ struct sim_project {
     char name[SIM_NAME_SIZE];
     char company[SIM_COMPANY_SIZE]; /* as defined */
     bool incremental;
+    bool imports; /* it cannot export */
     struct sim_format format;
     struct sim_project_entity entities[SIM_PROJECT_ENTITIES_MAX];
     size_t entity_count;

@@ -60,6 +60,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     NUMBER(SW_RETRY_AFTER, "retry_after", 2,
            "seconds named by Retry-After with 429 and 503 (-1: no such header)"),
     NUMBER(SW_DELAY_MS, "delay_ms", 0, "time added to each token and action call"),
+    ANY_TEXT(SW_SETS_ABSENT, "sets_absent", "the entity sets named in it are not there: 404"),
+    ANY_TEXT(SW_SETS_FORBIDDEN, "sets_forbidden", "those named in it may not be read: 403"),
     NUMBER(SW_BLOB_503_NEXT, "blob_503_next", 0, "the next N downloads get 503 ServerBusy"),
     NUMBER(SW_TRUNCATE_DOWNLOAD_AT, "truncate_download_at", 0,
            "body bytes after which truncate_next closes the connection"),

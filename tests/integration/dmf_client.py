@@ -122,6 +122,11 @@ class Sim:
         assert answer.status == 200, answer.body
         return answer.json["access_token"]
 
+    def read(self, entity_set, query="", method=None, body=None):
+        """Of an entity set; query as it stands in the URL."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        return fetch(f"{self.base}/data/{entity_set}{query and '?'}{query}", body, headers, method)
+
     def call(self, action, prefix="", token=None, **arguments):
         if token is None:
             self._token = self._token or self.token()

@@ -341,12 +341,47 @@ def test_wrong_calls_get_odata_errors(sim):
     assert fetch(sim.base + ACTIONS + "ExportToPackage", None, headers).status == 405
 
 
+def test_entity_sets_tell_of_projects_and_companies_and_are_strict(sim):
+    sim.records(1, company="GBSI")
+    sim.project("A")
+    sim.project("a 'b'&*", entities=(VENDORS, "Customers V3"), operation="import")
+    groups, details = "DataManagementDefinitionGroups", "DataManagementDefinitionGroupDetails"
+
+    def names(entity_set, member, query=""):
+        return [row[member] for row in sim.read(entity_set, query).value]
+
+    def equal(text, member="Name"):
+        return "$filter=" + urllib.parse.quote(f"{member} eq '{text}'")
+
+    assert [(row["Name"], row["OperationType"]) for row in sim.read(groups).value] == [
+        ("A", "Export"), ("a 'b'&*", "Import")]
+    assert set(sim.read(groups, "$select=Name").value[0]) == {"@odata.etag", "Name"}
+    assert names(groups, "Name", equal("a")) == ["A"]
+    assert names(groups, "Name", equal("none")) == []
+    assert names(groups, "Name", equal("*b*")) == ["a 'b'&*"]
+    assert names(groups, "Name", equal("A*")) == ["A", "a 'b'&*"], "a star fits any text"
+    assert names(details, "EntityName", equal("a ''b''&*", "DefinitionGroupId")) == [VENDORS, "Customers V3"]
+    assert names("LegalEntities", "LegalEntityId") == ["dat"]
+    assert names("LegalEntities", "LegalEntityId", "cross-company=true") == ["dat", "gbsi", "USMF"]
+
+    wrong = ["$select=Nam", "$filter=Name", "$filter=Name+eq+A", "$top=1", "$filter=Name+eq+'A''",
+             "$filter=Name+eq+'A'b'", "$filter=Name+eq+'A'+or+Name+ne+'B'", "$filter=Name+eq+'A&B'",
+             "$filter=contains(Name,'A')"]
+    assert {query: sim.read(groups, query).status for query in wrong} == dict.fromkeys(wrong, 400)
+    assert sim.read(groups, body={"Name": "B"}).status == 405
+    assert sim.read(groups, method="DELETE").status == 405
+    assert sim.read("VendorsV3").status == 404
+    assert fetch(f"{sim.base}/data/{groups}").status == 401
+    assert sim.begin("a 'b'&*")[1].status == 500, "it cannot export"
+
+
 def test_control_calls_explain_what_is_wrong(sim):
     cases = [
         ("records", {"entity": "None", "company": "USMF", "count": 1}, "GET /_sim/entities"),
         ("records", {"entity": VENDORS, "count": 1}, "company"),
         ("project", {"name": "P"}, "entities"),
         ("project", {"name": "P", "entities": [VENDORS], "format": {"newline": "x"}}, "newline"),
+        ("project", {"name": "P", "entities": [VENDORS], "operation": "copy"}, "operation"),
         ("switches", {"nonsense": 1}, "nonsense"),
         ("switches", {"nested_value": 3}, "true or false"),
         ("switches", {"final_status": "Lost"}, "PartiallySucceeded"),

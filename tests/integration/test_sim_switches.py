@@ -48,6 +48,16 @@ def test_switches_of_a_project_do_not_touch_another(sim):
     assert sim.begin("Q")[1].value == "Q-2"
 
 
+def test_entity_sets_may_be_absent_or_forbidden(sim):
+    groups, details = "DataManagementDefinitionGroups", "DataManagementDefinitionGroupDetails"
+    sim.switches(sets_absent=f"{details} LegalEntities")
+    assert [sim.read(name).status for name in (groups, details, "LegalEntities")] == [200, 404, 404]
+    sim.switches(sets_absent=None, sets_forbidden=groups)
+    assert [sim.read(name).status for name in (groups, details, "LegalEntities")] == [403, 200, 200]
+    sim.switches(sets_forbidden=None, http_429_next=1)
+    assert [sim.read(groups).status for _ in range(2)] == [429, 200]
+
+
 def test_nested_value(sim, package):
     sim.switches(nested_value=True)
     execution, answer = sim.begin()
