@@ -9,7 +9,7 @@
 #include "format/json.h"
 #include "source/auth.h"
 
-#define ACTIONS "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
+#define ACTIONS "DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
 
 enum { REPLY_BYTES_MAX = 1024 * 1024, RETRY_AFTER_MS = 30 * 1000 };
 
@@ -77,9 +77,10 @@ static const char *value_text(const struct sl_json *root)
 
 /* --- calls --- */
 
-/* Never sent twice by itself: a second ExportToPackage would be a second export. */
-static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str body,
-                unsigned *ret_token, struct sl_http_response *ret, struct sl_err *err)
+/* POSTs body to path below /data/, or GETs it without one. A POST is never sent twice by itself: a
+ * second ExportToPackage would be a second export. */
+static int exchange(struct sl_dmf_remote *remote, const char *path, struct sl_str body,
+                    unsigned *ret_token, struct sl_http_response *ret, struct sl_err *err)
 {
     const char *token;
     int rc = sl_oauth_token(remote->oauth, &token, err);
@@ -89,22 +90,45 @@ static int post(struct sl_dmf_remote *remote, const char *action, struct sl_str 
         return rc;
     *ret_token = sl_oauth_number(remote->oauth);
 
-    char url[1024];
+    static const char *const headers[] = {"Accept: application/json",
+                                          "Content-Type: application/json", NULL};
+    static const char *const get_headers[] = {"Accept: application/json", NULL};
     const char *base = remote->settings->url;
-    snprintf(url, sizeof url, "%.*s" ACTIONS "%s", sl_auth_base_length(base), base, action);
-    static const char *const headers[] = {"Content-Type: application/json",
-                                          "Accept: application/json", NULL};
+    struct sl_buf url;
+    sl_buf_init(&url);
+    sl_buf_printf(&url, "%.*s/data/%s", sl_auth_base_length(base), base, path);
     struct sl_http_request request = {
-        .method = "POST",
-        .url = url,
-        .headers = headers,
+        .method = body.at ? "POST" : "GET",
+        .url = url.data,
+        .headers = body.at ? headers : get_headers,
         .body = body,
         .timeout_ms = remote->settings->request_timeout_ms,
         .max_body_bytes = REPLY_BYTES_MAX,
         .bearer = token,
-        .once = true,
+        .once = body.at != NULL,
     };
-    return sl_http_request(remote->http, &request, ret, err);
+    rc = sl_http_request(remote->http, &request, ret, err);
+    sl_buf_done(&url);
+    return rc;
+}
+
+/* The same, and once more with another token when this one is refused. */
+static int ask(struct sl_dmf_remote *remote, const char *path, struct sl_str body,
+               struct sl_http_response *ret, struct sl_err *err)
+{
+    struct sl_http_response response = {0};
+    unsigned token;
+    int rc = exchange(remote, path, body, &token, &response, err);
+    if (rc == SL_OK && response.status == 401 && sl_oauth_refused(remote->oauth, token)) {
+        sl_http_response_done(&response); /* revoked, or our clock is wrong: once more */
+        memset(&response, 0, sizeof response);
+        rc = exchange(remote, path, body, &token, &response, err);
+    }
+    if (rc == SL_OK && response.status != 401)
+        sl_oauth_accepted(remote->oauth, token);
+    if (rc == SL_OK)
+        *ret = response;
+    return rc;
 }
 
 /* Calls the action; gives the text of its value (free), NULL when it failed. */
@@ -112,16 +136,9 @@ static char *call(struct sl_dmf_remote *remote, const char *action, struct sl_st
                   struct sl_err *err)
 {
     struct sl_http_response response = {0};
-    unsigned token;
-    int rc = post(remote, action, body, &token, &response, err);
-    if (rc == SL_OK && response.status == 401 && sl_oauth_refused(remote->oauth, token)) {
-        sl_http_response_done(&response); /* revoked, or our clock is wrong: once more */
-        memset(&response, 0, sizeof response);
-        rc = post(remote, action, body, &token, &response, err);
-    }
-    if (rc == SL_OK && response.status != 401)
-        sl_oauth_accepted(remote->oauth, token);
-    if (rc != SL_OK) {
+    char path[128];
+    snprintf(path, sizeof path, ACTIONS "%s", action);
+    if (ask(remote, path, body, &response, err) != SL_OK) {
         sl_err_wrap(err, "%s", action);
         return NULL;
     }
@@ -143,6 +160,41 @@ static char *call(struct sl_dmf_remote *remote, const char *action, struct sl_st
     sl_json_free(doc);
     sl_http_response_done(&response);
     return value;
+}
+
+int sl_dmf_read(struct sl_dmf_remote *remote, const char *set, const char *query,
+                struct sl_json_doc **ret, struct sl_err *err)
+{
+    struct sl_http_response response = {0};
+    struct sl_err malformed = {0};
+    struct sl_json_doc *doc = NULL;
+    struct sl_buf path;
+    sl_buf_init(&path);
+    sl_buf_printf(&path, "%s?%s", set, query);
+    int rc = ask(remote, path.data, (struct sl_str){0}, &response, err);
+    sl_buf_done(&path);
+    if (rc != SL_OK) {
+        sl_err_wrap(err, "%s", set);
+        return rc;
+    }
+    sl_json_parse(response.body, response.length, NULL, &doc, &malformed);
+    if (response.status == 404)
+        sl_err_set(err, SL_NOTFOUND, "%s: 404: the environment does not have it", set);
+    else if (response.status == 403)
+        sl_err_set(err, SL_CONFIG, "%s: 403: the user may not read it", set);
+    else if (response.status != 200)
+        refused(set, &response, doc ? sl_json_root(doc) : NULL, err);
+    else if (!doc)
+        sl_err_set(err, SL_CLOSED, "%s: the answer is not JSON: %s", set, malformed.message);
+    rc = response.status != 200 || !doc ? (int)err->code : SL_OK;
+    if (rc != SL_OK)
+        err->cause = response.status;
+    sl_http_response_done(&response);
+    if (rc == SL_OK)
+        *ret = doc;
+    else
+        sl_json_free(doc);
+    return rc;
 }
 
 static void add_text(struct sl_buf *body, const char *name, const char *value)

@@ -1,10 +1,11 @@
 /* The data management package API of Dynamics 365 Finance & Operations: the four actions sluice
- * needs. Facts: "Data management package REST API" of Microsoft's documentation, and what clients
- * met. */
+ * needs, and reading of its OData entity sets. Facts: "Data management package REST API" and "Open
+ * Data Protocol (OData)" of Microsoft's documentation, and what clients met. */
 #ifndef SL_SOURCE_DMF_API_H
 #define SL_SOURCE_DMF_API_H
 
 #include "base/err.h"
+#include "format/json.h"
 #include "http/client.h"
 #include "http/oauth.h"
 #include "source/dmf_settings.h"
@@ -54,5 +55,12 @@ int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, c
 
 /* What went wrong, clipped, for a person; "" when the environment does not say. */
 void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size);
+
+/* Reads the first page of an entity set ("LegalEntities"); query is escaped and changes nothing.
+ * Gives the answer (sl_json_free). SL_NOTFOUND: the environment does not have the set (it is asked
+ * for as a whole: a filter that nothing fits is an empty list); SL_CONFIG with cause 403: the user
+ * may not read it. */
+int sl_dmf_read(struct sl_dmf_remote *remote, const char *set, const char *query,
+                struct sl_json_doc **ret, struct sl_err *err);
 
 #endif
