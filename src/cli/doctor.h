@@ -37,6 +37,9 @@ void sl_doctor_sources(struct sl_doctor *doctor);   /* doctor_sources.c */
 void sl_doctor_listeners(struct sl_doctor *doctor); /* doctor_listeners.c */
 void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
 
+/* A dmf source, and what its feeds name there (doctor_dmf.c). */
+void sl_doctor_dmf(struct sl_doctor *doctor, const struct sl_source_config *source);
+
 /* The tables of a dataverse source that feeds read, its own ones and those that webhook feeds read
  * back (doctor_dataverse.c). */
 void sl_doctor_dataverse(struct sl_doctor *doctor, const struct sl_source_config *source);

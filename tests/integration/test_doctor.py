@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import subprocess
+import threading
+import time
 
 import pymongo
 import pytest
@@ -78,13 +80,15 @@ def test_a_healthy_environment_passes(workspace, sim, config):
     assert list(lines) == [
         "configuration", "sandbox", "broker", "broker queues", "mongo", "mongo writes",
         *(f"mongo collection '{name}'" for name in ("vendors", "accounts", "contacts", "meters")),
-        "source 'fno' token", "source 'fno'", "source 'crm' token", "source 'crm'",
+        "source 'fno' token", "source 'fno'", "feed 'vendors'", "source 'crm' token", "source 'crm'",
         "feed 'accounts' table 'account'", "feed 'contacts' table 'contact'",
         f"listener '{config['ops']['listen']}'",
         f"listener '{config['sources']['hook']['listen']}'"]
     version = ".".join(map(str, workspace.rabbit.version()))
     assert lines["broker"][1].startswith(f"RabbitMQ {version} at ")
     assert lines["broker queues"][1].endswith("of type quorum")
+    assert lines["feed 'vendors'"][1] == (
+        "its entities are in data project 'Vendors'; legal entity 'USMF' is there")
     assert "change tracking is on" in lines["feed 'accounts' table 'account'"][1]
     assert "change tracking" not in lines["feed 'contacts' table 'contact'"][1]  # read back
     assert said.endswith("all is well\n") and hushed(sim, said)
@@ -289,6 +293,128 @@ def test_documents_of_a_feed_that_is_not_configured_are_a_warning(workspace, con
 
 def test_a_collection_of_two_feeds_is_looked_at_once(workspace, sim, config):
     config["feeds"]["others"] = feed(sim, project="Others", company="GBSI")
+    make_project(sim, "Others", company="GBSI")
     status, _, said = doctor(workspace, config)
     assert status == 0, said
     assert said.count("collection 'vendors'") == 1
+
+
+# --- what feeds name in Finance & Operations ---
+
+AWKWARD = ["Two words", "O'Neill's", "Kühlgüter/Øst #1 & #2", "a+b=c%20d?", "' or Name ne '", "*", "''",
+           "漢字 \\ \"x\""]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_data_projects_are_found_whatever_their_names_hold(workspace, sim, config, name):
+    """And not found when they are not there: to the service a '*' fits any name."""
+    config["feeds"] = {"vendors": feed(sim, project=name)}
+    make_project(sim, "Some other")
+    status, lines, said = doctor(workspace, config)
+    assert status == 1, said
+    assert lines[f"feed 'vendors' data project '{name}'"] == (
+        "FAIL", "the environment shows none of that name → correct definition_group, or make the project "
+        "(Data management, Export)")
+    make_project(sim, name)
+    status, lines, said = doctor(workspace, config)
+    assert status == 0 and lines["feed 'vendors'"][0] == "ok", said
+    requests = sim.get("stats")["requests"]
+    assert not {"ExportToPackage", "data"} & set(requests), requests  # it has looked, and no more
+
+
+def test_what_a_feed_misnames_in_finance_and_operations_is_told_at_once(workspace, sim, config):
+    make_project(sim, "Full", company="GBSI")
+    make_project(sim, "In", operation="import")
+    make_project(sim, "Two", ("Vendors V3", "Customers V3"))
+    config["feeds"] = {
+        "good": feed(sim, project="two", company="usmf", full_definition_group="FULL"),
+        "typo": feed(sim, project="Vendros", full_definition_group="Ful", collection="b"),
+        "import": feed(sim, project="In", collection="c"),
+        "entity": feed(sim, collection="d", full_definition_group="Two", project="Vendors"),
+        "company": feed(sim, project="Full", company="USMX", collection="e"),
+    }
+    entities = config["feeds"]["entity"]["entities"]
+    entities["vendors v3"] = entities.pop("Vendors V3")
+    entities["Customers"] = {"collection": "f", "key": ["CustomerAccount"]}
+    status, lines, said = doctor(workspace, config)
+    assert status == 1 and said.endswith("6 things fail\n"), said
+    told = {what: said for what, said in lines.items() if what.startswith("feed ")}
+    assert told == {
+        "feed 'good'": (
+            "ok", "its entities are in data project 'two' and in 'FULL'; legal entity 'usmf' is there"),
+        "feed 'typo' data project 'Vendros'": (
+            "FAIL", "the environment shows none of that name → correct definition_group, or make the project "
+            "(Data management, Export)"),
+        "feed 'typo' data project 'Ful'": (
+            "FAIL", "the environment shows none of that name → correct full_definition_group, or make the project "
+            "(Data management, Export)"),
+        "feed 'import' data project 'In'": (
+            "FAIL", "it is one for imports → correct definition_group, or make the project "
+            "(Data management, Export)"),
+        "feed 'entity' data project 'Vendors'": (
+            "FAIL", "it lacks 'Customers'; it has 'Vendors V3' → correct the name under entities, or add the "
+            "entity to the project"),
+        "feed 'entity' data project 'Two'": (
+            "FAIL", "it lacks 'Customers'; it has 'Vendors V3', 'Customers V3' → correct the name under "
+            "entities, or add the entity to the project"),
+        "feed 'company' legal entity 'USMX'": (
+            "FAIL", "it is not among the 3 that this user sees → correct legal_entity, or give the "
+            "application's user a role in it"),
+    }
+    assert hushed(sim, said)
+
+
+@pytest.mark.parametrize("switch, why", [
+    ("sets_absent", "404: the environment does not have it"),
+    ("sets_forbidden", "403: the user may not read it"),
+])
+def test_what_an_environment_does_not_tell_is_a_warning(workspace, sim, config, switch, why):
+    config["feeds"] = {"vendors": feed(sim, full_definition_group="Vendors2")}
+    make_project(sim, "Vendors2")
+
+    def told(sets):
+        sim.post("switches", {switch: sets})
+        status, lines, said = doctor(workspace, config)
+        assert status == 0 and said.endswith("all is well, but see the warnings\n"), said
+        found = {what: text for what, (verdict, text) in lines.items() if verdict == "warn"}
+        assert all(f"could not be looked at: {sets.split()[0]}: {why} → look yourself " in text
+                   for text in found.values()), said
+        return list(found), lines
+
+    projects = [f"feed 'vendors' data project '{name}'" for name in ("Vendors", "Vendors2")]
+    assert told("DataManagementDefinitionGroups")[0] == projects
+    assert told("DataManagementDefinitionGroupDetails")[0] == projects
+    found, lines = told("LegalEntities")
+    assert found == ["source 'fno' legal entities"]
+    assert lines["feed 'vendors'"] == ("ok", "its entities are in data project 'Vendors' and in 'Vendors2'")
+
+
+def meanwhile(workspace, sim, config, switches):
+    """What doctor says when these switches are set after the first action was answered."""
+    sim.post("switches", {"delay_ms": 1000})
+    done = []
+    thread = threading.Thread(target=lambda: done.append(doctor(workspace, config)))
+    thread.start()
+    deadline = time.monotonic() + 40
+    while "GetExecutionSummaryStatus" not in sim.get("stats")["requests"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    sim.post("switches", switches)
+    thread.join()
+    return done[0]
+
+
+def test_a_token_that_is_revoked_in_between_is_asked_for_again(workspace, sim, config):
+    status, lines, said = meanwhile(workspace, sim, config, {"revoke_tokens": True})
+    assert status == 0 and lines["feed 'vendors'"][0] == "ok", said
+    requests = sim.get("stats")["requests"]
+    assert sum(requests[name].get("401", 0) for name in requests if name != "token") == 1, requests
+
+
+def test_an_environment_that_gets_busy_is_a_warning(workspace, sim, config):
+    status, lines, said = meanwhile(workspace, sim, config, {"http_503_next": -1})
+    assert status == 0, said
+    assert lines["source 'fno' legal entities"] == (
+        "warn", "could not be looked at: LegalEntities: the environment is busy (503) → look yourself whether "
+        "those of the feeds are there")
+    assert lines["feed 'vendors' data project 'Vendors'"][0] == "warn", said
