@@ -390,8 +390,8 @@ def test_what_an_environment_does_not_tell_is_a_warning(workspace, sim, config, 
 
 
 def meanwhile(workspace, sim, config, switches):
-    """What doctor says when these switches are set after the first action was answered."""
-    sim.post("switches", {"delay_ms": 1000})
+    """What doctor says when these switches are set after the first action was answered, and before the next one is."""
+    sim.post("switches", {"delay_ms": 4000})
     done = []
     thread = threading.Thread(target=lambda: done.append(doctor(workspace, config)))
     thread.start()
@@ -399,7 +399,7 @@ def meanwhile(workspace, sim, config, switches):
     while "GetExecutionSummaryStatus" not in sim.get("stats")["requests"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    sim.post("switches", switches)
+    sim.post("switches", {**switches, "delay_ms": 0})
     thread.join()
     return done[0]
 
