@@ -1,4 +1,4 @@
-# An image of sluice with nothing beside it but the libraries that it links. docs/OPERATIONS.md, share/kubernetes.yaml.
+# An image of sluice: its Debian package, and the libraries that this one needs. docs/OPERATIONS.md, share/kubernetes.yaml.
 #
 #   docker build -t registry.example.com/sluice:0.1.0 .
 FROM docker.io/library/debian:12 AS build
@@ -14,8 +14,7 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake/
 COPY share share/
 COPY src src/
-COPY bench bench/
-RUN cmake --preset release -DSLUICE_TESTS=OFF && cmake --build build/release && \
+RUN cmake --preset release -DSLUICE_TESTS=OFF -DSLUICE_BENCH=OFF && cmake --build build/release && \
     cpack --config build/release/CPackConfig.cmake -B build/package
 
 # The package knows by dpkg-shlibdeps which libraries it needs.

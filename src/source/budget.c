@@ -279,17 +279,10 @@ bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYT
     uint64_t now_ms = sl_loop_now_ms();
     const char *held = sl_budget_trouble(budget);
     sl_gate_slide(gate, now_ms);
+    show(budget);
     if (held)
         snprintf(ret_why, SL_ERR_TEXT_BYTES, "%s", held);
-    else if (!sl_gate_is_near(gate, now_ms) || !sl_pace_is_short(&budget->pace))
-        return false;
-    else if (sl_gate_is_day_near(gate))
-        snprintf(ret_why, SL_ERR_TEXT_BYTES,
-                 "%llu of %lld requests of 24 hours (budget.requests_per_day) are used up: tables "
-                 "are polled less often than half of what they should be",
-                 (unsigned long long)sl_use_requests(&gate->day.total),
-                 (long long)gate->limits.requests_per_day);
-    else
+    else if (sl_gate_is_near(gate, now_ms) && sl_pace_is_short(&budget->pace))
         snprintf(ret_why, SL_ERR_TEXT_BYTES,
                  "%llu of %llu requests and %llu of %llu s of execution are used up in the "
                  "service's window: tables are polled less often than half of what they should be",
@@ -297,6 +290,8 @@ bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYT
                  (unsigned long long)sl_gate_requests_limit(gate, now_ms),
                  (unsigned long long)sl_use_execution_ms(use) / 1000,
                  (unsigned long long)sl_gate_execution_limit_ms(gate, now_ms) / 1000);
+    else
+        return false;
     return true;
 }
 

@@ -60,9 +60,9 @@ uint64_t sl_budget_interval_ms(struct sl_budget *budget, const struct sl_budget_
 /* Why nothing is sent at the moment, or NULL. Lives until the next call of anything here. */
 const char *sl_budget_trouble(struct sl_budget *budget);
 
-/* Whether nothing is sent, or far less than should be, because the budget is used up; and why, for
- * a person. Using all of it while the tables keep about their pace is what it is there for. Does
- * not suspend. */
+/* Whether nothing is sent, or far less than should be, because the service's limits are used up;
+ * and why, for a person. Using all of it while the tables keep about their pace is what it is there
+ * for, and a limit of a day is one's own wish. Brings the metrics up to date. Does not suspend. */
 bool sl_budget_is_used_up(struct sl_budget *budget, char ret_why[SL_ERR_TEXT_BYTES]);
 
 /* Adds a JSON object: {"requests":12,"requests_limit":4800,"execution_ms":340,

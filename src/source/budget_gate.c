@@ -16,9 +16,10 @@ enum {
     HORIZON_PARTS = 20,     /* of the window: nearer than that nothing is planned */
     LEAST_PARTS = 10,       /* of the rate, for polls in any case */
     FREE_PERCENT = 25,      /* of the limit may be used before the urgent are spaced out */
-    CREDIT_PARTS = 30, /* of the window: what the urgent left unused so long may come at once */
-    KEPT_PARTS = 25,   /* of the limit: never for the urgent, so that polls go on */
-    AVERAGE_OF = 16,   /* about so many requests make the average */
+    CREDIT_PARTS = 30,  /* of the window: what the urgent left unused so long may come at once */
+    KEPT_PARTS = 25,    /* of the limit: never for the urgent, so that polls go on */
+    DAY_KEPT_PARTS = 8, /* of the day's limit: for the urgent, who do not come evenly */
+    AVERAGE_OF = 16,    /* about so many requests make the average */
 };
 static const double SPACING = 0.8; /* of the even distance: there must be room to catch up */
 
@@ -30,7 +31,8 @@ void sl_gate_init(struct sl_budget_gate *gate, const struct sl_budget_settings *
     gate->slots = limits->concurrency;
     sl_window_init(&gate->used, limits->window_ms);
     sl_window_init(&gate->recent, limits->window_ms / RECENT_PARTS);
-    sl_window_init(&gate->day, SL_DAY_MS);
+    if (limits->requests_per_day)
+        sl_window_init(&gate->day, SL_DAY_MS);
 }
 
 static bool counts_days(const struct sl_budget_gate *gate)
@@ -38,15 +40,29 @@ static bool counts_days(const struct sl_budget_gate *gate)
     return gate->limits.requests_per_day > 0;
 }
 
-static uint64_t day_limit(const struct sl_budget_gate *gate)
+static uint64_t for_urgent(uint64_t limit)
 {
-    return (uint64_t)gate->limits.requests_per_day;
+    uint64_t kept = limit / KEPT_PARTS;
+    return limit - (kept || limit == 1 ? kept : 1);
+}
+
+static uint64_t day_limit(const struct sl_budget_gate *gate, enum sl_urgency urgency)
+{
+    uint64_t limit = (uint64_t)gate->limits.requests_per_day;
+    return urgency == SL_URGENT ? for_urgent(limit) : limit - limit / DAY_KEPT_PARTS;
+}
+
+/* The even distance of requests of a day. */
+static double day_distance_ms(const struct sl_budget_gate *gate)
+{
+    return (double)SL_DAY_MS / (double)gate->limits.requests_per_day;
 }
 
 void sl_gate_slide(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     sl_window_slide(&gate->used, now_ms);
-    sl_window_slide(&gate->day, now_ms);
+    if (counts_days(gate))
+        sl_window_slide(&gate->day, now_ms);
 }
 
 /* --- the limits --- */
@@ -105,12 +121,6 @@ static double expected_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
     return gate->running[urgency] * gate->average_ms[urgency];
 }
 
-static uint64_t for_urgent(uint64_t limit)
-{
-    uint64_t kept = limit / KEPT_PARTS;
-    return limit - (kept || limit == 1 ? kept : 1);
-}
-
 /* Is there one more request within what was used? */
 static bool fits_count(const struct sl_budget_use *use, enum sl_urgency urgency, uint64_t limit)
 {
@@ -154,10 +164,15 @@ static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uin
             fits_time(gate, urgency, sl_gate_execution_limit_ms(gate, now_ms)));
 }
 
-static bool fits_day(const struct sl_budget_gate *gate, enum sl_urgency urgency)
+/* Those who poll pass now and then also when the urgent have used all that is theirs. */
+static bool fits_day(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
-    return !counts_days(gate) || is_unused(gate, &gate->day) ||
-           fits_count(&gate->day.total, urgency, day_limit(gate));
+    const struct sl_budget_use *use = &gate->day.total;
+    if (!counts_days(gate))
+        return true;
+    if (urgency == SL_STEADY && (double)now_ms >= gate->day_poll_ms)
+        return sl_use_requests(use) < (uint64_t)gate->limits.requests_per_day;
+    return fits_count(use, urgency, day_limit(gate, urgency));
 }
 
 /* The even distance of two requests: what the limits allow without ever waiting. */
@@ -168,8 +183,7 @@ static double distance_ms(const struct sl_budget_gate *gate, enum sl_urgency urg
     double by_count = window / (double)sl_gate_requests_limit(gate, now_ms);
     double by_time =
         window / (double)sl_gate_execution_limit_ms(gate, now_ms) * gate->average_ms[urgency];
-    double by_day = counts_days(gate) ? (double)SL_DAY_MS / (double)day_limit(gate) : 0;
-    return fmax(fmax(by_count, by_time), by_day);
+    return by_count > by_time ? by_count : by_time;
 }
 
 static bool is_over(uint64_t used, uint64_t limit, unsigned percent)
@@ -177,29 +191,24 @@ static bool is_over(uint64_t used, uint64_t limit, unsigned percent)
     return used * 100 > limit * percent;
 }
 
-static bool is_day_over(const struct sl_budget_gate *gate, unsigned percent)
-{
-    return counts_days(gate) &&
-           is_over(sl_use_requests(&gate->day.total), day_limit(gate), percent);
-}
-
-/* Is more than so many percent of any limit used? */
-static bool is_any_over(const struct sl_budget_gate *gate, unsigned percent, uint64_t now_ms)
+/* Is more than so many percent of either limit used? */
+static bool is_used_to(const struct sl_budget_gate *gate, unsigned percent, uint64_t now_ms)
 {
     const struct sl_budget_use *use = &gate->used.total;
     return is_over(sl_use_requests(use), sl_gate_requests_limit(gate, now_ms), percent) ||
-           is_over(sl_use_execution_ms(use), sl_gate_execution_limit_ms(gate, now_ms), percent) ||
-           is_day_over(gate, percent);
+           is_over(sl_use_execution_ms(use), sl_gate_execution_limit_ms(gate, now_ms), percent);
 }
 
 bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms)
 {
-    return is_any_over(gate, NEAR_PERCENT, now_ms);
+    return is_used_to(gate, NEAR_PERCENT, now_ms);
 }
 
-bool sl_gate_is_day_near(const struct sl_budget_gate *gate)
+/* Has the day all but gone, for those who are as urgent? */
+static bool is_day_near(const struct sl_budget_gate *gate, enum sl_urgency urgency)
 {
-    return is_day_over(gate, NEAR_PERCENT);
+    return counts_days(gate) &&
+           is_over(sl_use_requests(&gate->day.total), day_limit(gate, urgency), NEAR_PERCENT);
 }
 
 /* When the next one may pass for the sake of an even flow; 0: it may now. */
@@ -211,22 +220,24 @@ static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency 
     double until_ms = spaced ? gate->next_ms : 0;
     if (urgent)
         until_ms = fmax(until_ms, gate->urgent_ms);
+    else if (is_day_near(gate, urgency))
+        until_ms = fmax(until_ms, gate->day_ms);
     return (double)now_ms < until_ms ? (uint64_t)ceil(until_ms) : 0;
 }
 
 /* What can be kept up. The window must have slid. */
 static struct sl_budget_rate lasting_rate(const struct sl_budget_gate *gate, uint64_t now_ms)
 {
-    uint64_t horizon_ms = step_ms(gate, HORIZON_PARTS);
-    struct sl_budget_rate rate =
-        sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
-                       sl_gate_execution_limit_ms(gate, now_ms), horizon_ms, now_ms);
-    if (counts_days(gate)) {
-        struct sl_budget_rate of_day =
-            sl_window_rate(&gate->day, day_limit(gate), UINT64_MAX, horizon_ms, now_ms);
-        rate.requests = fmin(rate.requests, of_day.requests);
-    }
-    return rate;
+    return sl_window_rate(&gate->used, sl_gate_requests_limit(gate, now_ms),
+                          sl_gate_execution_limit_ms(gate, now_ms), step_ms(gate, HORIZON_PARTS),
+                          now_ms);
+}
+
+/* The same of requests by the day. */
+static double day_rate(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
+{
+    uint64_t limit = day_limit(gate, urgency), horizon_ms = step_ms(gate, HORIZON_PARTS);
+    return sl_window_rate(&gate->day, limit, UINT64_MAX, horizon_ms, now_ms).requests;
 }
 
 /* The distance of two urgent requests that can be kept up beside the polls of late. More bells than
@@ -234,6 +245,8 @@ static struct sl_budget_rate lasting_rate(const struct sl_budget_gate *gate, uin
 static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     struct sl_budget_rate rate = lasting_rate(gate, now_ms);
+    if (is_day_near(gate, SL_URGENT))
+        rate.requests = fmin(rate.requests, day_rate(gate, SL_URGENT, now_ms));
     sl_window_slide(&gate->recent, now_ms);
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms, one_ms = gate->average_ms[SL_URGENT];
@@ -250,7 +263,7 @@ static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
 static void space_urgent(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     double credit_ms = (double)step_ms(gate, CREDIT_PARTS);
-    if (is_any_over(gate, FREE_PERCENT, now_ms))
+    if (is_used_to(gate, FREE_PERCENT, now_ms) || is_day_near(gate, SL_URGENT))
         gate->urgent_ms =
             fmax(gate->urgent_ms, (double)now_ms - credit_ms) + urgent_distance_ms(gate, now_ms);
     else
@@ -266,8 +279,12 @@ static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t 
     gate->running[urgency]++;
     sl_window_add(&gate->used, urgency, 1, 0, now_ms);
     sl_window_add(&gate->recent, urgency, 1, 0, now_ms);
-    if (counts_days(gate))
+    if (counts_days(gate)) {
         sl_window_add(&gate->day, urgency, 1, 0, now_ms);
+        gate->day_ms = now + SPACING * day_distance_ms(gate);
+        if (urgency == SL_STEADY)
+            gate->day_poll_ms = now + KEPT_PARTS * day_distance_ms(gate);
+    }
     if (urgency == SL_URGENT)
         space_urgent(gate, now_ms);
 }
@@ -289,7 +306,7 @@ uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint6
         return later_ms;
     if (!fits(gate, urgency, now_ms))
         return later(sl_window_next_ms(&gate->used), now_ms);
-    if (!fits_day(gate, urgency))
+    if (!fits_day(gate, urgency, now_ms))
         return later(sl_window_next_ms(&gate->day), now_ms);
     pass(gate, urgency, now_ms);
     return 0;
@@ -342,6 +359,8 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms;
     struct sl_budget_rate rate = lasting_rate(gate, now_ms);
+    if (counts_days(gate))
+        rate.requests = fmin(rate.requests, day_rate(gate, SL_STEADY, now_ms));
 
     /* The patient take what is left: a full read that has just ended must not slow the polls. */
     uint64_t others = use->requests[SL_URGENT];
@@ -358,6 +377,6 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
     /* Bells must not silence the polls that find what they missed. */
     double even = (double)sl_gate_requests_limit(gate, now_ms) / (double)gate->limits.window_ms;
     if (counts_days(gate))
-        even = fmin(even, (double)day_limit(gate) / (double)SL_DAY_MS);
+        even = fmin(even, 1 / day_distance_ms(gate));
     return fmax(polls, even / LEAST_PARTS);
 }

@@ -5,8 +5,11 @@
  * from then on as fast as can be kept up, and a little is never theirs: bells beyond number must
  * neither be silent for the rest of a window nor silence the polls. Steady ones leave the urgent
  * some room among those under way; patient ones take at most half of what the others leave. Near
- * the limit requests are spaced out, so that what is used up comes back evenly, too. Where requests
- * of a day are limited as well, the same holds for them.
+ * the limit requests are spaced out, so that what is used up comes back evenly, too.
+ *
+ * Where requests of a day are limited as well, polls spread what urgent requests leave of seven
+ * eighths of them evenly; the last eighth is for the urgent, which pass until next to nothing is
+ * left.
  *
  * When the service throttles all the same (others may use the same user), nobody passes before its
  * Retry-After; then requests come back one by one, and sluice takes less for a while.
@@ -32,7 +35,7 @@ enum sl_throttle {
 struct sl_budget_gate {
     struct sl_budget_window used;   /* over the service's window */
     struct sl_budget_window recent; /* over a fifth of it: what goes on lately */
-    struct sl_budget_window day;    /* over 24 hours, where requests_per_day is set */
+    struct sl_budget_window day;    /* over 24 hours, if requests_per_day is set; else zeroed */
     unsigned in_flight;             /* read-only: passed and not ended */
 
     /* private */
@@ -43,6 +46,8 @@ struct sl_budget_gate {
     uint64_t calm_until_ms;          /* all are spaced out until then */
     double next_ms;                  /* spaced out: the next one passes then */
     double urgent_ms;                /* … the next urgent one */
+    double day_ms;                   /* … the next one that is not, for the sake of the day */
+    double day_poll_ms;              /* a poll passes then, however much of the day is used */
     int64_t share_percent, slots;    /* what sluice allows itself, as of ... */
     uint64_t share_ms, slots_ms;     /* ... then; it grows back with time */
 };
@@ -77,9 +82,8 @@ double sl_gate_poll_rate(struct sl_budget_gate *gate, uint64_t polls_recent, boo
 /* Drops what has left the windows of the limits. */
 void sl_gate_slide(struct sl_budget_gate *gate, uint64_t now_ms);
 
-/* Whether a limit is all but used up, so that even urgent requests soon wait; whether that of a day
- * is. The windows must have slid. */
+/* Whether the service's limits are all but used up, so that even urgent requests soon wait. The
+ * windows must have slid. */
 bool sl_gate_is_near(const struct sl_budget_gate *gate, uint64_t now_ms);
-bool sl_gate_is_day_near(const struct sl_budget_gate *gate);
 
 #endif

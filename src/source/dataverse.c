@@ -172,7 +172,8 @@ const char *sl_dataverse_trouble(const struct sl_dataverse *dataverse)
 bool sl_dataverse_budget_is_used_up(const struct sl_dataverse *dataverse,
                                     char ret_why[SL_ERR_TEXT_BYTES])
 {
-    return sl_dataverse_epoch(dataverse) && sl_budget_is_used_up(dataverse->remote.budget, ret_why);
+    bool used_up = sl_budget_is_used_up(dataverse->remote.budget, ret_why);
+    return used_up && sl_dataverse_epoch(dataverse);
 }
 
 const char *sl_dataverse_name(const struct sl_dataverse *dataverse)

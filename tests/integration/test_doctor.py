@@ -5,15 +5,14 @@ import os
 import re
 import socket
 import subprocess
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
 import pytest
 
 from certificates import Authority
 from feeds import feed, make_project
-from process import free_port
+from process import free_port, wait_until
 from programs import SANITIZER_ENV
 from servers import build_dir
 
@@ -392,16 +391,11 @@ def test_what_an_environment_does_not_tell_is_a_warning(workspace, sim, config, 
 def meanwhile(workspace, sim, config, switches):
     """What doctor says when these switches are set after the first action was answered, and before the next one is."""
     sim.post("switches", {"delay_ms": 4000})
-    done = []
-    thread = threading.Thread(target=lambda: done.append(doctor(workspace, config)))
-    thread.start()
-    deadline = time.monotonic() + 40
-    while "GetExecutionSummaryStatus" not in sim.get("stats")["requests"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    sim.post("switches", {**switches, "delay_ms": 0})
-    thread.join()
-    return done[0]
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(doctor, workspace, config)
+        wait_until(lambda: "GetExecutionSummaryStatus" in sim.get("stats")["requests"], 40, "the first action")
+        sim.post("switches", {**switches, "delay_ms": 0})
+        return said.result()
 
 
 def test_a_token_that_is_revoked_in_between_is_asked_for_again(workspace, sim, config):
