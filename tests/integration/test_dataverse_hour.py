@@ -219,7 +219,8 @@ def test_an_hour_of_trouble_loses_nothing_and_raises_nobody(sim, own_rabbit, wor
     assert all(scene.tombstones(table) for table in (*TABLES, VISITS, "tags"))
     assert all(scene.live(table) for table in (*TABLES, VISITS, "tags"))
     stats = scene.stats()
-    assert stats["expired"] > len(TABLES) and stats["changes"] >= PER_S * LENGTH_S
+    # The first time each table has a token that expires; at the second one may be in the middle of a full read.
+    assert stats["expired"] >= len(TABLES) and stats["changes"] >= PER_S * LENGTH_S
     assert told["lost"] and told["doubled"] and told["rolled_back"] and told["delivered"] > 1000
     for sluice in sluices:
         assert sluice.stop() == 0
