@@ -37,6 +37,12 @@ void sl_doctor_sources(struct sl_doctor *doctor);   /* doctor_sources.c */
 void sl_doctor_listeners(struct sl_doctor *doctor); /* doctor_listeners.c */
 void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
 
+/* Whether the source's application gets a token. For doctor_dmf.c and doctor_dataverse.c. */
+bool sl_doctor_signs_in(struct sl_doctor *doctor, const struct sl_source_config *source,
+                        struct sl_oauth *oauth, const struct sl_auth_settings *auth);
+
+#define SL_DOCTOR_SOURCE_AWAY "is the source's url right, and can this machine reach it?"
+
 /* A dmf source, and what its feeds name there (doctor_dmf.c). */
 void sl_doctor_dmf(struct sl_doctor *doctor, const struct sl_source_config *source);
 

@@ -3,10 +3,7 @@
 #include <stdio.h>
 
 #include "cli/doctor.h"
-#include "source/auth.h"
 #include "source/dmf_lookup.h"
-
-#define AWAY "is the source's url right, and can this machine reach it?"
 
 struct examining {
     struct sl_doctor *doctor;
@@ -32,17 +29,13 @@ static bool lets_in(struct examining *examining)
 {
     struct sl_doctor *doctor = examining->doctor;
     struct sl_err err = {0};
-    const char *token;
     char what[SL_DOCTOR_WHAT_BYTES];
-    snprintf(what, sizeof what, "source '%s' token", examining->source->name);
-    int rc = sl_oauth_token(examining->remote.oauth, &token, &err);
-    if (!sl_doctor_works(doctor, rc, &err, what, sl_auth_advice(&examining->remote.settings->auth)))
+    if (!sl_doctor_signs_in(doctor, examining->source, examining->remote.oauth,
+                            &examining->remote.settings->auth))
         return false;
-    sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "issued");
-
     snprintf(what, sizeof what, "source '%s'", examining->source->name);
-    rc = knows_no_such_execution(&examining->remote, &err);
-    if (!sl_doctor_works(doctor, rc, &err, what, AWAY))
+    int rc = knows_no_such_execution(&examining->remote, &err);
+    if (!sl_doctor_works(doctor, rc, &err, what, SL_DOCTOR_SOURCE_AWAY))
         return false;
     sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "the data management API answers");
     return true;

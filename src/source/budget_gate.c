@@ -151,17 +151,13 @@ static bool fits_time(const struct sl_budget_gate *gate, enum sl_urgency urgency
            left / 2;
 }
 
-/* However small the limits: one at a time. */
-static bool is_unused(const struct sl_budget_gate *gate, const struct sl_budget_window *window)
-{
-    return !sl_use_requests(&window->total) && !gate->in_flight;
-}
-
 static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
-    return is_unused(gate, &gate->used) ||
-           (fits_count(&gate->used.total, urgency, sl_gate_requests_limit(gate, now_ms)) &&
-            fits_time(gate, urgency, sl_gate_execution_limit_ms(gate, now_ms)));
+    const struct sl_budget_use *use = &gate->used.total;
+    if (!sl_use_requests(use) && !gate->in_flight)
+        return true; /* however small the limits: one at a time */
+    return fits_count(use, urgency, sl_gate_requests_limit(gate, now_ms)) &&
+           fits_time(gate, urgency, sl_gate_execution_limit_ms(gate, now_ms));
 }
 
 /* Those who poll pass now and then also when the urgent have used all that is theirs. */
