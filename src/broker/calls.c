@@ -92,6 +92,13 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
                            AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
 }
 
+int sl_channel_stop_consuming(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err)
+{
+    amqp_basic_cancel_t method = {.consumer_tag = sl_codec_bytes(consumer_tag)};
+    return sl_channel_call(channel, AMQP_BASIC_CANCEL_METHOD, &method, AMQP_BASIC_CANCEL_OK_METHOD,
+                           deadline_ms, NULL, err);
+}
+
 static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)
 {
     if (channel->state == SL_CHANNEL_OPEN)

@@ -139,26 +139,22 @@ static int keep_books(struct sl_flow *flow, struct sl_batch *batch, const struct
     }
 }
 
-static int deliver(struct sl_flow *flow, struct sl_batch *batch)
+static int deliver(struct sl_flow *flow, struct sl_batch *batch, bool *ret_elsewhere,
+                   struct sl_err *err)
 {
     struct sl_result result = {0};
-    struct sl_err err = {0};
     uint32_t found_dead = batch->dead_count;
-    int rc = write_batch(flow, batch, &result, &err);
+    int rc = write_batch(flow, batch, &result, err);
     if (rc == SL_REJECTED) {
         sl_log(SL_ERROR, "a whole batch was refused; its rows are dead letters",
                SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
                SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
-               SL_N("rows", batch->count), SL_T("error", err.message));
-        bury_all(batch, &err, &result);
+               SL_N("rows", batch->count), SL_T("error", err->message));
+        bury_all(batch, err, &result);
     } else if (rc == SL_OK) {
         bury_rejects(batch, &result);
     } else {
-        if (rc == SL_NOTFOUND)
-            sl_log(SL_ERROR, "a batch has no destination and is set aside",
-                   SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
-                   SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
-                   SL_N("rows", batch->count), SL_T("error", err.message));
+        *ret_elsewhere = result.elsewhere;
         return rc;
     }
     int64_t written_us = sl_wall_us();
@@ -170,19 +166,36 @@ static int deliver(struct sl_flow *flow, struct sl_batch *batch)
     return rc;
 }
 
+/* There is no place for it here. */
+static void send_away(struct sl_flow *flow, struct sl_batch *batch, bool elsewhere,
+                      const struct sl_err *why)
+{
+    const struct sl_source_type *source = flow->source->type;
+    if (elsewhere && source->pass_on && source->pass_on(flow->source, batch))
+        return;
+    sl_log(SL_ERROR, "a batch has no destination and is set aside",
+           SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
+           SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
+           SL_N("rows", batch->count), SL_T("error", why->message));
+    if (source->set_aside)
+        source->set_aside(flow->source, batch);
+    else
+        source->release(flow->source, batch);
+}
+
 static void run_delivery(void *arg)
 {
     struct sl_delivery *delivery = arg;
     struct sl_flow *flow = delivery->flow;
-
-    const struct sl_source_type *source = flow->source->type;
-    int rc = deliver(flow, delivery->batch);
+    struct sl_err err = {0};
+    bool elsewhere = false;
+    int rc = deliver(flow, delivery->batch, &elsewhere, &err);
     if (rc == SL_OK)
-        source->commit(flow->source, delivery->batch);
-    else if (rc == SL_NOTFOUND && source->set_aside)
-        source->set_aside(flow->source, delivery->batch);
+        flow->source->type->commit(flow->source, delivery->batch);
+    else if (rc == SL_NOTFOUND)
+        send_away(flow, delivery->batch, elsewhere, &err);
     else
-        source->release(flow->source, delivery->batch);
+        flow->source->type->release(flow->source, delivery->batch);
 
     if (delivery->previous)
         delivery->previous->next = delivery->next;

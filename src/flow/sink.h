@@ -18,6 +18,7 @@ struct sl_result {
     uint32_t stale;
     struct sl_reject *rejects; /* in the batch's arena */
     uint32_t reject_count;
+    bool elsewhere; /* with SL_NOTFOUND: another process may have a place for it */
 };
 
 /* What lies between a sink and whoever takes it from there. */

@@ -117,8 +117,10 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         return SL_OK;
     }
     struct sl_mongo_collection *collection = find_collection(sink, &batch->origin, fault);
-    if (!collection)
+    if (!collection) {
+        *ret = (struct sl_result){.elsewhere = true};
         return SL_NOTFOUND;
+    }
     int rc = prepare_collection(sink, collection, deadline_ms, fault);
     if (rc != SL_OK)
         return judge(sink, collection, rc == SL_REJECTED ? SL_CONFIG : rc, fault);

@@ -5,6 +5,7 @@ import json
 import pika
 
 import books
+from feeds import logged
 from process import wait_until
 from scene import Scene, seeded
 
@@ -105,6 +106,26 @@ def test_a_killed_applier_leaves_its_deliveries_to_the_other(sim, workspace):
         victim.start(ready_timeout_s=30)
     scene.check_nothing_lost(60)
     assert len(scene.runs(number=1, attempt=1)) == 1, "the ledger had to heal what no one lost"
+
+
+def test_an_older_configuration_leaves_a_new_feed_to_those_that_know_it(sim, workspace):
+    """As while processes get a new configuration one after the other. The older one would have half of the
+    new feed's batches, and the ledger would heal that too late."""
+    old = Scene(sim, workspace, "vendors", records=60, ledger_deadline="600s")
+    new = Scene(sim, workspace, "customers", "Customers V3", records=3000, ledger_deadline="600s")
+    older = workspace.sluice(old.config(role="apply"), "older", ready_timeout_s=30)
+    newer = workspace.sluice(old.config(new, limits={"batch_rows": 20}), "newer", ready_timeout_s=30)
+    for scene in (new, old):
+        scene.check_nothing_lost(60)
+        scene.change(30)
+        scene.check_nothing_lost(60)
+        assert all(run["attempt"] <= 1 for run in scene.runs()), "the ledger had to heal what no one lost"
+    assert older.metrics().value("sluice_passed_on_messages_total") > 0
+    assert newer.metrics().value("sluice_passed_on_messages_total") == 0
+    assert workspace.queue_depth("unreadable") == 0
+    told = logged(older, "batches of a feed that this process does not know are left to others")
+    assert told and all(one["feed"] == "customers" for one in told)
+    assert older.ready() and newer.ready()
 
 
 def test_a_message_of_a_stranger_is_set_aside_and_holds_up_nobody(sim, workspace):

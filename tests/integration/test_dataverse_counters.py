@@ -6,7 +6,7 @@ import json
 from dataverse_script import Page, Script, expired, guid, row
 from hooks import KEY, SECRET, VIRTUAL, Poster, event
 from process import free_port, wait_until
-from tables import Scripted, Tables
+from tables import Scripted, Tables, owns
 
 A, B, NEW, VENDOR = 1, 2, 4, 9
 FO = 10**9  # where the other counter stands: rows of either may be deleted, see both tests
@@ -153,6 +153,7 @@ def test_versions_of_both_counters_are_reset(sim, workspace):
     asked = sluice.command("refresh", "account", "--reset-versions", "--confirm", "crm")
     assert asked.returncode == 0, asked.stderr
     for _ in range(2):
+        wait_until(lambda: owns(sluice), 20, "the source taken up")
         said = json.loads(sluice.ops("/status")[1])["sources"]["crm"]
         offsets = {"account": said["version_offset"], VIRTUAL: said["mserp_version_offset"]}
         assert offsets["account"] > stats["version"] and offsets[VIRTUAL] > stats["mserp_version"]

@@ -30,6 +30,8 @@ enum { TIMEOUT_MS = 20000, SHORT_MS = 300, BODY_MAX = 1000 };
 #define PUBLISH WAIT(0x003C0028)
 #define CONSUME WAIT(0x003C0014)
 #define CONSUME_OK METHOD(1, "\0\x3C\0\x15\x06sluice")
+#define STOP WAIT(0x003C001E)
+#define STOP_OK METHOD(1, "\0\x3C\0\x1F\x06sluice")
 #define DELIVER METHOD(1, "\0\x3C\0\x3C\x06sluice\0\0\0\0\0\0\0\x07\x01\x01x\x01k")
 
 static const struct step log_in[] = {START, START_OK, TUNE, OPEN, OPEN_OK, {0}};
@@ -115,6 +117,22 @@ static int consume(struct client *client, struct sl_amqp *amqp)
     return rc;
 }
 
+/* Stops and begins again; what is delivered comes to the new consumer. */
+static int consume_twice(struct client *client, struct sl_amqp *amqp)
+{
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    int rc = sl_channel_open(amqp, &handler, client, deadline_ms, &client->channel, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_consume(client->channel, "q", deadline_ms, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_stop_consuming(client->channel, deadline_ms, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_consume(client->channel, "q", deadline_ms, &client->err);
+    while (rc == SL_OK && !client->deliveries && !client->closed)
+        rc = sl_wait(&client->changed, deadline_ms);
+    return rc;
+}
+
 static bool by_certificate; /* how the client logs in */
 
 static void run_client(struct client *client, int (*job)(struct client *, struct sl_amqp *))
@@ -154,6 +172,11 @@ static void publish_fiber(void *arg)
 static void consume_fiber(void *arg)
 {
     run_client(arg, consume);
+}
+
+static void consume_twice_fiber(void *arg)
+{
+    run_client(arg, consume_twice);
 }
 
 static void run(struct client *client, void (*fiber)(void *), const struct step *const *scripts)
@@ -454,6 +477,19 @@ static void cancelled_consumer_is_told(void **state)
     assert_false(client.closed);
 }
 
+static void a_consumer_stops_and_begins_again(void **state)
+{
+    (void)state;
+    static const struct step stopping[] = {STOP,    STOP_OK,  CONSUME,          CONSUME_OK,
+                                           DELIVER, HEADER_5, BODY(1, "hello"), {0}};
+    struct client client;
+    run(&client, consume_twice_fiber,
+        (const struct step *const[4]){log_in, open_channel, consuming, stopping});
+    assert_int_equal(client.rc, SL_OK);
+    assert_int_equal(client.deliveries, 1);
+    assert_false(client.cancelled);
+}
+
 /* Frames that are mostly right: whatever the mixture, the client ends in order. */
 static void random_frames_do_no_harm(void **state)
 {
@@ -496,6 +532,7 @@ int main(void)
         cmocka_unit_test(delivery_in_pieces_is_whole),
         cmocka_unit_test(oversize_delivery_comes_without_its_body),
         cmocka_unit_test(cancelled_consumer_is_told),
+        cmocka_unit_test(a_consumer_stops_and_begins_again),
         cmocka_unit_test(random_frames_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);

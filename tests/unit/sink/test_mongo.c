@@ -521,6 +521,7 @@ static void do_whole(struct sl_mongo *mongo)
     batch->origin.entity = "unknown";
     EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
     EXPECT(strstr(err.message, "no route for entity 'unknown' of feed 'vendors'") != NULL);
+    EXPECT(result.elsewhere);
     batch->origin.entity = "VendorsV3";
     sink->type->close(sink);
 
