@@ -56,5 +56,11 @@ const struct sl_setting sl_mongo_table[] = {
      .minimum = 3600 * (int64_t)SL_SECOND_MS,
      .maximum = 3650 * SL_DAY_MS,
      .help = "how long a deletion is remembered, so that nothing older brings the document back"},
-    {0},
+    {.name = "dead_ttl",
+     .kind = SL_SET_DURATION,
+     .offset = FIELD(dead_ttl_ms),
+     .minimum = 3600 * (int64_t)SL_SECOND_MS,
+     .maximum = 3650 * SL_DAY_MS,
+     .help = "how long a dead letter stays; without it until it is replayed or dropped"},
+    {0                                                         },
 };

@@ -13,6 +13,7 @@ struct sl_mongo_settings {
     uint64_t write_timeout_ms; /* one command, its wait for a majority included */
     uint64_t lease_ms;         /* for how long a lease is held without being renewed */
     uint64_t tombstone_ttl_ms; /* how long a deletion is remembered */
+    uint64_t dead_ttl_ms;      /* how long a dead letter stays; 0: until somebody drops it */
 };
 
 /* Ended by a NULL name. */

@@ -12,10 +12,16 @@ enum {
     COMMAND_LETTERS = 1000,
 };
 
+/* By feed, the newest first; and the one that lets the server remove those whose time is over. */
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
-    bson_t *indexes = BCON_NEW("0", "{", "name", "feed_newest", "key", "{", "feed", BCON_INT32(1),
-                               "at", BCON_INT32(-1), "}", "}");
+    // clang-format off
+    bson_t *indexes = BCON_NEW(
+        "0", "{", "name", "feed_newest",
+            "key", "{", "feed", BCON_INT32(1), "at", BCON_INT32(-1), "}", "}",
+        "1", "{", "name", "expiry",
+            "key", "{", "expires_at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT64(0), "}");
+    // clang-format on
     int rc = sl_store_index(store, &store->dead_ready, DEAD, indexes, err);
     bson_destroy(indexes);
     return rc;
@@ -33,12 +39,13 @@ static void append_unless_newer(bson_t *update, const bson_t *letter, int64_t ve
 
 /* Appends the update that stores one letter, or stores it again. */
 static void append_letter(bson_t *updates, uint32_t index, const struct sl_origin *origin,
-                          const struct sl_dead *dead, enum sl_dead_form form, int64_t at_ms)
+                          const struct sl_dead *dead, enum sl_dead_form form, int64_t at_ms,
+                          uint64_t ttl_ms)
 {
     const char *key;
     char buffer[16];
     bson_t update, query, letter = BSON_INITIALIZER;
-    sl_dead_to_document(origin, dead, form, at_ms, &letter);
+    sl_dead_to_document(origin, dead, form, at_ms, ttl_ms, &letter);
     bson_uint32_to_string(index, &key, buffer, sizeof buffer);
     bson_append_document_begin(updates, key, -1, &update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
@@ -68,7 +75,7 @@ static int send_letters(struct sl_store *store, const struct sl_origin *origin,
     sl_mongo_append_durable(&command, deadline_ms);
     SL_ARRAY_BEGIN(&command, "updates", &updates);
     while (sent < count && sent < COMMAND_LETTERS && updates.len < COMMAND_BYTES) {
-        append_letter(&updates, sent, origin, &dead[sent], form, at_ms);
+        append_letter(&updates, sent, origin, &dead[sent], form, at_ms, store->dead_ttl_ms);
         sent++;
     }
     bson_append_array_end(&command, &updates);

@@ -94,7 +94,7 @@ void sl_dead_append_id(bson_t *document, const char *name, const struct sl_origi
 }
 
 void sl_dead_to_document(const struct sl_origin *origin, const struct sl_dead *dead,
-                         enum sl_dead_form form, int64_t at_ms, bson_t *document)
+                         enum sl_dead_form form, int64_t at_ms, uint64_t ttl_ms, bson_t *document)
 {
     sl_dead_append_id(document, "_id", origin, dead);
     BSON_APPEND_UTF8(document, "feed", origin->feed);
@@ -109,6 +109,8 @@ void sl_dead_to_document(const struct sl_origin *origin, const struct sl_dead *d
     BSON_APPEND_INT64(document, "attempt", origin->attempt);
     BSON_APPEND_INT64(document, "batch", origin->number);
     BSON_APPEND_DATE_TIME(document, "at", at_ms);
+    if (ttl_ms)
+        BSON_APPEND_DATE_TIME(document, "expires_at", at_ms + (int64_t)ttl_ms);
     append_change(document, origin, dead);
     if (dead->row.length)
         append_row(document, dead, form);

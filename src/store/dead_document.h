@@ -19,8 +19,9 @@ enum sl_dead_form {
 void sl_dead_append_id(bson_t *document, const char *name, const struct sl_origin *origin,
                        const struct sl_dead *dead);
 
-/* Fills the initialised document. at_ms: wall clock. */
+/* Fills the initialised document. at_ms: wall clock. ttl_ms: the server removes the letter when it
+ * is older; 0: never. */
 void sl_dead_to_document(const struct sl_origin *origin, const struct sl_dead *dead,
-                         enum sl_dead_form form, int64_t at_ms, bson_t *document);
+                         enum sl_dead_form form, int64_t at_ms, uint64_t ttl_ms, bson_t *document);
 
 #endif

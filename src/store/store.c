@@ -320,6 +320,7 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
     store->database = sl_strdup(settings->state_database);
     store->data_database = sl_strdup(settings->database);
     store->timeout_ms = settings->write_timeout_ms;
+    store->dead_ttl_ms = settings->dead_ttl_ms;
     make_owner(store->owner, sizeof store->owner);
     sl_process_mark(store->process);
     return &store->state;

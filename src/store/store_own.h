@@ -11,6 +11,7 @@ struct sl_store {
     char *database;      /* of the state */
     char *data_database; /* of the documents: counters resume above what is stored there */
     uint64_t timeout_ms;
+    uint64_t dead_ttl_ms;      /* 0: dead letters stay */
     uint64_t no_drop_until_ms; /* loop clock: leases are not given back before; see leases.c */
     char owner[128];
     char process[SL_PROCESS_BYTES];

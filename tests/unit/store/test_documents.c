@@ -88,7 +88,7 @@ static const struct sl_origin origin = {
 static void letter_of(const struct sl_dead *dead, enum sl_dead_form form, bson_t *ret)
 {
     bson_init(ret);
-    sl_dead_to_document(&origin, dead, form, 1234, ret);
+    sl_dead_to_document(&origin, dead, form, 1234, 0, ret);
     assert_true(bson_validate(ret, BSON_VALIDATE_UTF8, NULL));
 }
 
@@ -136,6 +136,12 @@ static void test_typed_letter(void **state)
 
     letter_of(&dead, SL_DEAD_BYTES, &letter);
     assert_true(bson_has_field(&letter, "row.bytes"));
+    assert_false(bson_has_field(&letter, "expires_at"));
+    bson_destroy(&letter);
+
+    bson_init(&letter);
+    sl_dead_to_document(&origin, &dead, SL_DEAD_PLAIN, 1234, 3600 * 1000, &letter);
+    assert_int_equal(sl_field_date_ms(&letter, "expires_at"), 3600 * 1000 + 1234);
     bson_destroy(&letter);
 
     dead.row.length -= 3; /* broken */
