@@ -1,7 +1,10 @@
 /* A keeper fiber holds the connection; deliveries go to a list, from which next() takes them.
  *
  *   keeper: connect ─► declare ─► consume ─► (lost, cancelled by the server, suspended) ─► close ─┐
- *             ▲──────────────────────────── backoff, or resume ◄──────────────────────────────────┘
+ *             ▲                   │     ▲                                                         │
+ *             │    (a batch is passed on, amqp_pass.h)                                            │
+ *             │                   └─► pause                                                       │
+ *             └──────────────────────────── backoff, or resume ◄──────────────────────────────────┘
  *
  * Whatever was delivered before a close belongs to an older generation: the server has it back, and
  * commit or release of it does nothing. */
@@ -340,7 +343,7 @@ static void tell_passed_on(struct amqp_source *self, const struct sl_origin *ori
     if (self->told_ms && now_ms - self->told_ms < TELL_MS)
         return;
     self->told_ms = now_ms;
-    sl_log(SL_WARN, "batches of a feed that this process does not know are left to others",
+    sl_log(SL_WARN, "batches of an entity that this process does not know are left to others",
            SL_T("queue", self->queue), SL_T("feed", origin->feed), SL_T("entity", origin->entity),
            SL_T("run", origin->run));
 }
@@ -432,7 +435,7 @@ struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lan
                    "queue=\"%s\"", self->queue);
     self->passed_on = sl_counter(
         "passed_on_messages_total",
-        "Messages of feeds that this process does not know, given back for another process.",
+        "Messages of an entity that this process does not know, given back for another process.",
         "queue=\"%s\"", self->queue);
     char name[64];
     snprintf(name, sizeof name, "sluice consumer %s", sl_lane_name(lane));

@@ -1,25 +1,32 @@
-/* Passing on: deliveries of a feed that this process does not know go back to the queue, and the
- * process takes none for a moment, so that another one gets them. Who was given one again and again
- * sees that nobody knows its feed (docs/adr/0038-passed-on.md). Private to source/amqp.c. */
+/* Passing on: deliveries of a feed or an entity that this process does not know go back to the
+ * queue, and the process takes none for a moment, so that another one gets them:
+ *
+ *   consuming ── sl_pass_on ──► tags wait ── consumer stopped ──► paused, tags given back ──┐
+ *       ▲──────────────────────────────── PAUSE_MS ◄────────────────────────────────────────┘
+ *
+ * One batch of each kind is the witness: when it comes back again and again, nobody knows its feed
+ * (docs/adr/0038-passed-on.md). Private to source/amqp.c. */
 #ifndef SL_SOURCE_AMQP_PASS_H
 #define SL_SOURCE_AMQP_PASS_H
 
 #include "broker/amqp.h"
 #include "flow/batch.h"
 
-enum { SL_PASS_TAGS = 64, SL_PASS_SEEN = 64, SL_PASS_FEEDS = 8 };
+enum { SL_PASS_TAGS = 64, SL_PASS_KINDS = 64 };
+
+/* What is known of an entity of a feed. */
+struct sl_pass_kind {
+    uint64_t name;              /* hash of both */
+    uint64_t witness;           /* hash of what names the batch */
+    uint64_t since_ms, seen_ms; /* the witness, first and last; loop clock, 0: never */
+    unsigned times;             /* … came here */
+    uint64_t nobodys_until_ms;
+};
 
 /* Zeroed = ready for use. */
 struct sl_pass {
-    struct {
-        uint64_t batch; /* hash of what names it */
-        uint64_t seen_ms;
-        unsigned times;
-    } seen[SL_PASS_SEEN]; /* batches that were passed on here */
-    struct {
-        uint64_t feed;
-        uint64_t until_ms;
-    } nobodys[SL_PASS_FEEDS];    /* feeds that nobody seems to know */
+    struct sl_pass_kind kinds[SL_PASS_KINDS];
+    uint64_t others_ms;          /* loop clock: others consumed then; 0: never */
     uint64_t tags[SL_PASS_TAGS]; /* wait for the consumer to have stopped */
     unsigned tag_count;
     bool paused;

@@ -123,9 +123,26 @@ def test_an_older_configuration_leaves_a_new_feed_to_those_that_know_it(sim, wor
     assert older.metrics().value("sluice_passed_on_messages_total") > 0
     assert newer.metrics().value("sluice_passed_on_messages_total") == 0
     assert workspace.queue_depth("unreadable") == 0
-    told = logged(older, "batches of a feed that this process does not know are left to others")
+    told = logged(older, "batches of an entity that this process does not know are left to others")
     assert told and all(one["feed"] == "customers" for one in told)
     assert older.ready() and newer.ready()
+
+
+def test_a_feed_that_nobody_knows_is_set_aside_however_much_of_it_waits(sim, workspace):
+    scene = Scene(sim, workspace, records=60)
+    sluice = scene.sluice()
+    scene.wait_next_run()
+    with workspace.rabbit.connect() as connection:
+        publish(connection.channel(), workspace, [
+            ("bulk.former.VendorsV3", pika.BasicProperties(content_type="application/json"), json.dumps({
+                "sluice": 1, "feed": "former", "entity": "VendorsV3", "run": f"former-{number}", "attempt": 1,
+                "batch": 0, "count": 1, "rows": [{"op": "upsert", "id": "a", "v": 1, "doc": {"a": 1}}]}).encode())
+            for number in range(100)])
+    wait_until(lambda: workspace.queue_depth("unreadable") == 100, 90, "all of them set aside")
+    said = logged(sluice, "a batch has no destination and is set aside")
+    assert len(said) == 100 and "feed 'former'" in said[0]["error"]
+    scene.change(30)
+    scene.check_nothing_lost()
 
 
 def test_a_message_of_a_stranger_is_set_aside_and_holds_up_nobody(sim, workspace):

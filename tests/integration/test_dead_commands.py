@@ -36,8 +36,8 @@ def publish(workspace, body, key="bulk.vendors.VendorsV3", content_type="applica
             content_type=content_type, message_id="from-a-test", delivery_mode=2))
 
 
-def wait_unreadable(workspace, count):
-    wait_until(lambda: workspace.queue_depth("unreadable") == count, 20, f"{count} unreadable")
+def wait_unreadable(workspace, count, timeout_s=20):
+    wait_until(lambda: workspace.queue_depth("unreadable") == count, timeout_s, f"{count} unreadable")
 
 
 def test_the_list_has_every_letter_with_an_id_that_can_be_pasted(bad_rows, workspace):
@@ -131,6 +131,23 @@ def test_drop_needs_a_filter_says_how_many_and_drops_no_other(bad_rows, workspac
     assert letters(workspace) == [] and "0 dead letters" in dead(bad_rows, "list").out
 
 
+def test_new_letters_end_at_a_time_and_those_of_before_stay(bad_rows, workspace):
+    bad_rows.config["mongo"]["dead_ttl"] = "2h"
+    bad_rows.write_config()
+    bad_rows.restart(ready_timeout_s=30)
+    publish(workspace, json.dumps({
+        "sluice": 1, "feed": "vendors", "entity": "VendorsV3", "run": "another", "attempt": 1, "batch": 0,
+        "count": 3, "rows": [{"op": "upsert", "id": f"usmf|{number}", "v": 5, "doc": {"_sluice": 1}}
+                             for number in range(3)]}).encode())
+    stored = workspace.state["dead"]
+    wait_until(lambda: stored.count_documents({"expires_at": {"$exists": True}}) == 3, 30, "new letters")
+    assert all(one["expires_at"] - one["at"] == datetime.timedelta(hours=2)
+               for one in stored.find({"expires_at": {"$exists": True}}))
+    assert len(dead_list(bad_rows)) == 18
+    expiry = stored.index_information()["expiry"]  # by which MongoDB removes them
+    assert expiry["key"] == [("expires_at", 1)] and expiry["expireAfterSeconds"] == 0
+
+
 def test_a_feed_that_nobody_knows_is_refused_and_one_of_old_is_not(bad_rows, workspace):
     for verb in ("list", "replay", "drop"):
         for options in ({}, {"dry_run": True}, {"code": "unreadable"})[:1 if verb == "list" else 3]:
@@ -195,7 +212,7 @@ def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_r
             "rows": [{"op": "upsert", "id": run, "v": 5, "doc": {"a": 1}}]}).encode()
     publish(workspace, batch("old", now - datetime.timedelta(days=31)), "bulk.later.VendorsV3")
     publish(workspace, batch("new", now), "bulk.later.VendorsV3")
-    wait_unreadable(workspace, 2)
+    wait_unreadable(workspace, 2, 40)  # another process may know the feed
     one = dead_list(bad_rows, code="unreadable", feed="later")[0]
     assert "no place" in one["reason"] and one["rows"] == 1
     assert replay(bad_rows, status=1, feed="later")[0]["messages"] == 0
