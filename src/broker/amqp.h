@@ -171,10 +171,6 @@ int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadl
 int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
                        struct sl_err *err);
 
-/* Ends the channel's consumer: no delivery comes after this, those before stay to be answered. It
- * may consume again. Suspends; fails as the calls above do. */
-int sl_channel_stop_consuming(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err);
-
 /* Queued, never suspend; on a closed channel they do nothing (the server requeues by itself).
  * nack with requeue false sends the message to the dead-letter exchange. */
 void sl_channel_ack(struct sl_channel *channel, uint64_t tag);

@@ -104,7 +104,6 @@ struct sl_channel {
     unsigned window;
     size_t window_bytes, unconfirmed_bytes;
     uint64_t low_tag, next_tag; /* low: the oldest unconfirmed */
-    unsigned consumers;         /* that were ever begun: names the newest */
 };
 
 /* amqp.c: the connection is over; fails everything on it. Never from inside a frame's handling:

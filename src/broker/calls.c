@@ -1,10 +1,8 @@
 /* The calls of a channel that are one method and its reply, and the acknowledgements. */
-#include <stdio.h>
-
 #include "base/kill_point.h"
 #include "broker/amqp_own.h"
 
-enum { CONSUMER_TAG_BYTES = 24 };
+static const char consumer_tag[] = "sluice";
 
 int sl_channel_declare_exchange(struct sl_channel *channel, const char *name, const char *type,
                                 uint64_t deadline_ms, struct sl_err *err)
@@ -85,31 +83,13 @@ int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadl
                            deadline_ms, NULL, err);
 }
 
-/* Each has a name of its own: under one that is used again RabbitMQ before 3.10.9 delivers once
- * more what the earlier consumer has not answered. */
-static amqp_bytes_t consumer_tag(const struct sl_channel *channel, char name[CONSUMER_TAG_BYTES])
-{
-    snprintf(name, CONSUMER_TAG_BYTES, "sluice.%u", channel->consumers);
-    return sl_codec_bytes(name);
-}
-
 int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
                        struct sl_err *err)
 {
-    char name[CONSUMER_TAG_BYTES];
-    channel->consumers++;
     amqp_basic_consume_t method = {.queue = sl_codec_bytes(queue),
-                                   .consumer_tag = consumer_tag(channel, name)};
+                                   .consumer_tag = sl_codec_bytes(consumer_tag)};
     return sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
                            AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
-}
-
-int sl_channel_stop_consuming(struct sl_channel *channel, uint64_t deadline_ms, struct sl_err *err)
-{
-    char name[CONSUMER_TAG_BYTES];
-    amqp_basic_cancel_t method = {.consumer_tag = consumer_tag(channel, name)};
-    return sl_channel_call(channel, AMQP_BASIC_CANCEL_METHOD, &method, AMQP_BASIC_CANCEL_OK_METHOD,
-                           deadline_ms, NULL, err);
 }
 
 static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)

@@ -59,7 +59,7 @@ const struct sl_dead_code sl_dead_codes[] = {
          "it may be forgotten", .by = "sink",
      .advice = "read the source again"},
     {.code = "unreadable",
-     .meaning = "a message that is no batch, or of a feed that no applier knew",
+     .meaning = "a message that is no batch, or of a feed that no applier seemed to know",
      .by = "queue",
      .advice = "mend the producer, or the applier's configuration; then replay, or drop it"},
     {0        },

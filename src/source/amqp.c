@@ -1,10 +1,7 @@
 /* A keeper fiber holds the connection; deliveries go to a list, from which next() takes them.
  *
  *   keeper: connect ─► declare ─► consume ─► (lost, cancelled by the server, suspended) ─► close ─┐
- *             ▲                   │     ▲                                                         │
- *             │    (a batch is passed on, amqp_pass.h)                                            │
- *             │                   └─► pause                                                       │
- *             └──────────────────────────── backoff, or resume ◄──────────────────────────────────┘
+ *             ▲──────────────────────────── backoff, or resume ◄──────────────────────────────────┘
  *
  * Whatever was delivered before a close belongs to an older generation: the server has it back, and
  * commit or release of it does nothing. */
@@ -149,7 +146,7 @@ static void stop_consuming(struct amqp_source *self)
 }
 
 /* Watches until the consuming is over; deliveries that nobody took in time go back, and so do those
- * of feeds that others may know. */
+ * that others may know. */
 static void keep_consuming(struct amqp_source *self)
 {
     while (!self->over && !self->suspended) {
@@ -157,20 +154,15 @@ static void keep_consuming(struct amqp_source *self)
         uint64_t oldest_ms = oldest ? oldest->give_up_ms : SL_FOREVER;
         uint64_t pass_ms = sl_pass_due_ms(&self->passed);
         uint64_t now_ms = sl_loop_now_ms();
-        struct sl_err err;
-        if (now_ms >= pass_ms) {
-            uint64_t deadline_ms = sl_deadline_in(self->broker->settings->connect_timeout_ms);
-            int rc = sl_pass_step(&self->passed, self->channel, self->queue, deadline_ms, &err);
-            if (rc == SL_CANCELED)
-                return;
-            if (rc != SL_OK && !self->over)
-                end_consuming(self, &err);
-        } else if (now_ms >= oldest_ms) {
+        int rc = SL_OK;
+        if (now_ms >= pass_ms)
+            rc = sl_pass_step(&self->passed, self->channel, self->queue);
+        else if (now_ms >= oldest_ms)
             hand_back(self, sl_held_take(&self->held));
-        } else if (sl_wait(&self->changed, oldest_ms < pass_ms ? oldest_ms : pass_ms) ==
-                   SL_CANCELED) {
+        else
+            rc = sl_wait(&self->changed, oldest_ms < pass_ms ? oldest_ms : pass_ms);
+        if (rc == SL_CANCELED)
             return;
-        }
     }
 }
 
@@ -352,11 +344,13 @@ static bool source_pass_on(struct sl_source *source, struct sl_batch *batch)
 {
     struct amqp_source *self = (struct amqp_source *)source;
     if (is_current(self, batch)) {
-        if (!sl_pass_wanted(&self->passed, &batch->origin, sl_loop_now_ms()))
+        uint64_t now_ms = sl_loop_now_ms();
+        uint64_t keep_ms = sl_pass_keep_ms(&self->passed, &batch->origin, now_ms);
+        if (!keep_ms)
             return false;
         tell_passed_on(self, &batch->origin);
         sl_metric_add(self->passed_on, 1);
-        sl_pass_on(&self->passed, self->channel, delivery_tag(batch));
+        sl_pass_on(&self->passed, self->channel, delivery_tag(batch), now_ms + keep_ms);
         sl_wake_all(&self->changed);
     }
     sl_batch_free(batch);

@@ -1,5 +1,6 @@
 """Several appliers on one queue: batches in any order and more than once, and the newest still wins."""
 
+import datetime
 import json
 
 import pika
@@ -141,6 +142,10 @@ def test_a_feed_that_nobody_knows_is_set_aside_however_much_of_it_waits(sim, wor
     wait_until(lambda: workspace.queue_depth("unreadable") == 100, 90, "all of them set aside")
     said = logged(sluice, "a batch has no destination and is set aside")
     assert len(said) == 100 and "feed 'former'" in said[0]["error"]
+    assert sluice.metrics().value("sluice_passed_on_messages_total") > 10
+    left = logged(sluice, "batches of an entity that this process does not know are left to others")
+    begun, judged = (datetime.datetime.fromisoformat(one[0]["ts"].replace("Z", "+00:00")) for one in (left, said))
+    assert 9 < (judged - begun).total_seconds() < 50, "ten seconds alone, a minute beside others"
     scene.change(30)
     scene.check_nothing_lost()
 

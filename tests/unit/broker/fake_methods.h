@@ -20,8 +20,6 @@
 #define PUBLISH WAIT(0x003C0028)
 #define CONSUME WAIT(0x003C0014)
 #define CONSUME_OK METHOD(1, "\0\x3C\0\x15\x06sluice")
-#define STOP WAIT(0x003C001E)
-#define STOP_OK METHOD(1, "\0\x3C\0\x1F\x06sluice")
 #define DELIVER METHOD(1, "\0\x3C\0\x3C\x06sluice\0\0\0\0\0\0\0\x07\x01\x01x\x01k")
 
 static const struct step log_in[] = {START, START_OK, TUNE, OPEN, OPEN_OK, {0}};

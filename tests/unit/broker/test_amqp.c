@@ -94,22 +94,6 @@ static int consume(struct client *client, struct sl_amqp *amqp)
     return rc;
 }
 
-/* Stops and begins again; what is delivered comes to the new consumer. */
-static int consume_twice(struct client *client, struct sl_amqp *amqp)
-{
-    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
-    int rc = sl_channel_open(amqp, &handler, client, deadline_ms, &client->channel, &client->err);
-    if (rc == SL_OK)
-        rc = sl_channel_consume(client->channel, "q", deadline_ms, &client->err);
-    if (rc == SL_OK)
-        rc = sl_channel_stop_consuming(client->channel, deadline_ms, &client->err);
-    if (rc == SL_OK)
-        rc = sl_channel_consume(client->channel, "q", deadline_ms, &client->err);
-    while (rc == SL_OK && !client->deliveries && !client->closed)
-        rc = sl_wait(&client->changed, deadline_ms);
-    return rc;
-}
-
 static bool by_certificate; /* how the client logs in */
 
 static void run_client(struct client *client, int (*job)(struct client *, struct sl_amqp *))
@@ -149,11 +133,6 @@ static void publish_fiber(void *arg)
 static void consume_fiber(void *arg)
 {
     run_client(arg, consume);
-}
-
-static void consume_twice_fiber(void *arg)
-{
-    run_client(arg, consume_twice);
 }
 
 static void run(struct client *client, void (*fiber)(void *), const struct step *const *scripts)
@@ -454,19 +433,6 @@ static void cancelled_consumer_is_told(void **state)
     assert_false(client.closed);
 }
 
-static void a_consumer_stops_and_begins_again(void **state)
-{
-    (void)state;
-    static const struct step stopping[] = {STOP,    STOP_OK,  CONSUME,          CONSUME_OK,
-                                           DELIVER, HEADER_5, BODY(1, "hello"), {0}};
-    struct client client;
-    run(&client, consume_twice_fiber,
-        (const struct step *const[4]){log_in, open_channel, consuming, stopping});
-    assert_int_equal(client.rc, SL_OK);
-    assert_int_equal(client.deliveries, 1);
-    assert_false(client.cancelled);
-}
-
 /* Frames that are mostly right: whatever the mixture, the client ends in order. */
 static void random_frames_do_no_harm(void **state)
 {
@@ -509,7 +475,6 @@ int main(void)
         cmocka_unit_test(delivery_in_pieces_is_whole),
         cmocka_unit_test(oversize_delivery_comes_without_its_body),
         cmocka_unit_test(cancelled_consumer_is_told),
-        cmocka_unit_test(a_consumer_stops_and_begins_again),
         cmocka_unit_test(random_frames_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);

@@ -1,20 +1,21 @@
-/* Batches of an unknown feed: how long they are passed on, as the queue brings them, and what
- * RabbitMQ is told meanwhile. */
+/* Batches of an unknown entity: how long they are passed on, as the queue brings them, and what
+ * RabbitMQ is told. */
 #include "source/amqp_pass.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
-#include "broker/fake_methods.h"
 #include "base/metric.h"
+#include "broker/fake_methods.h"
 #include "loop/dns.h"
 #include "loop/fiber.h"
 
-enum { PAUSE_MS = 550, PREFETCH = 3, MINUTE_MS = 60 * 1000, TIMEOUT_MS = 10 * 1000 };
+enum { PREFETCH = 3, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, TIMEOUT_MS = 20 * 1000 };
 
 static struct sl_origin batch_of(const char *entity, uint32_t number)
 {
@@ -27,8 +28,8 @@ static struct sl_origin batch_of(const char *entity, uint32_t number)
 
 /* --- how long --- */
 
-/* A queue of batches of one kind, to whose end goes what is returned; every PAUSE_MS this process
- * is given PREFETCH of them, and another one takes some for good. */
+/* A queue of batches of one entity, to whose end goes what is returned: this process is given
+ * PREFETCH of them, keeps them, and gives them back; another one takes some for good meanwhile. */
 struct scene {
     struct sl_pass pass;
     uint64_t now_ms;
@@ -36,8 +37,8 @@ struct scene {
     uint32_t queue[1024];        /* a ring */
     uint32_t first, count, next; /* next: the number of the next batch that comes */
     bool others;                 /* consume, whatever they take */
-    unsigned taken_each;
-    uint32_t full; /* it is kept so full; 0: nothing comes */
+    unsigned taken_per_s;
+    uint32_t full; /* it is kept so full */
 };
 
 static void put(struct scene *scene, uint32_t number)
@@ -47,95 +48,136 @@ static void put(struct scene *scene, uint32_t number)
 
 static uint32_t take(struct scene *scene)
 {
-    uint32_t number = scene->queue[scene->first % 1024];
-    scene->first++;
+    uint32_t number = scene->queue[scene->first++ % 1024];
     scene->count--;
     return number;
 }
 
-/* False: a batch was nobody's. */
-static bool one_pause(struct scene *scene)
+/* Either process is the next one to be given something. False: a batch was nobody's. */
+static bool one_round(struct scene *scene)
 {
+    uint32_t kept[PREFETCH], count = 0;
+    uint64_t keep_ms = 0;
     while (scene->count < scene->full)
         put(scene, scene->next++);
-    if (scene->others)
-        scene->pass.others_ms = scene->now_ms;
-    for (unsigned i = 0; i < PREFETCH && scene->count; i++) {
-        struct sl_origin batch = batch_of(scene->entity, take(scene));
-        if (!sl_pass_wanted(&scene->pass, &batch, scene->now_ms))
+    scene->pass.others = scene->others;
+    scene->pass.looked_ms = scene->now_ms;
+    unsigned others = (scene->taken_per_s + 1) / 2;
+    for (unsigned mine = PREFETCH; scene->count && mine + others;) {
+        if ((unsigned)rand() % (mine + others) >= mine) {
+            take(scene);
+            others--;
+            continue;
+        }
+        mine--;
+        struct sl_origin batch = batch_of(scene->entity, kept[count++] = take(scene));
+        keep_ms = sl_pass_keep_ms(&scene->pass, &batch, scene->now_ms);
+        if (!keep_ms)
             return false;
-        put(scene, batch.number);
     }
-    for (unsigned i = 0; i < scene->taken_each && scene->count; i++)
-        take(scene);
-    scene->now_ms += PAUSE_MS;
+    for (uint32_t i = 0; i < count; i++)
+        put(scene, kept[i]);
+    scene->now_ms += keep_ms ? keep_ms : 500;
     return true;
 }
 
 static uint64_t passed_on_for_ms(struct scene *scene, uint64_t most_ms)
 {
     uint64_t begun_ms = scene->now_ms;
-    while (scene->now_ms - begun_ms < most_ms && one_pause(scene))
+    while (scene->now_ms - begun_ms < most_ms && one_round(scene))
         ;
     return scene->now_ms - begun_ms;
 }
 
 /* However many wait. */
-static void a_process_alone_soon_finds_that_nobody_knows_it(void **state)
+static void a_process_alone_waits_ten_seconds_for_others(void **state)
 {
     (void)state;
-    for (uint32_t count = 1; count <= 300; count = count * 2 + 1) {
+    for (uint32_t count = 1; count <= 1000; count = count * 2 + 1) {
         struct scene scene = {.now_ms = 1000, .entity = "V", .full = count};
-        uint64_t round_ms = (count / PREFETCH + 1) * PAUSE_MS;
-        assert_in_range(passed_on_for_ms(&scene, 10 * MINUTE_MS), 10 * 1000,
-                        10 * 1000 + 3 * round_ms);
-        /* The others of the kind need not wait as long. */
-        assert_int_equal(passed_on_for_ms(&scene, MINUTE_MS), 0);
-        /* Other kinds do, and some minutes later so does this one: somebody may know it by then. */
+        assert_in_range(passed_on_for_ms(&scene, HOUR_MS), 10 * 1000, 11 * 1000);
+        /* What comes then need not wait. */
+        assert_int_equal(passed_on_for_ms(&scene, HOUR_MS), 0);
+        scene.now_ms += 4 * MINUTE_MS;
+        assert_int_equal(passed_on_for_ms(&scene, HOUR_MS), 0);
+        /* Other entities do, and some minutes later so does this one: somebody may know it now. */
         scene.entity = "W";
-        assert_true(passed_on_for_ms(&scene, 10 * MINUTE_MS) >= 10 * 1000);
+        assert_in_range(passed_on_for_ms(&scene, HOUR_MS), 10 * 1000, 11 * 1000);
         scene.entity = "V";
-        scene.now_ms += 6 * MINUTE_MS;
-        assert_true(passed_on_for_ms(&scene, 10 * MINUTE_MS) >= 10 * 1000);
+        scene.now_ms += 2 * MINUTE_MS;
+        assert_in_range(passed_on_for_ms(&scene, HOUR_MS), 10 * 1000, 11 * 1000);
     }
+}
+
+/* Now and then one comes, and another process was there to take it. */
+static void batches_long_apart_do_not_add_up(void **state)
+{
+    (void)state;
+    struct sl_pass pass = {0};
+    uint64_t now_ms = 1000;
+    for (uint32_t number = 0; number < 1000; number++, now_ms += 2 * MINUTE_MS) {
+        struct sl_origin batch = batch_of("V", number);
+        pass.looked_ms = now_ms;
+        assert_true(sl_pass_keep_ms(&pass, &batch, now_ms) > 0);
+    }
+}
+
+/* Nothing is judged by what was seen before an outage. */
+static void an_outage_begins_it_anew(void **state)
+{
+    (void)state;
+    struct scene scene = {.now_ms = 1000, .entity = "V", .full = 3};
+    assert_true(passed_on_for_ms(&scene, 9000) >= 9000);
+    sl_pass_reset(&scene.pass);
+    scene.now_ms += 30 * 1000;
+    assert_in_range(passed_on_for_ms(&scene, HOUR_MS), 10 * 1000, 11 * 1000);
+    sl_pass_reset(&scene.pass);
+    assert_int_equal(passed_on_for_ms(&scene, HOUR_MS), 0); /* a judgement stays */
 }
 
 static void beside_others_it_takes_a_minute(void **state)
 {
     (void)state;
-    struct scene scene = {.now_ms = 1000, .entity = "V", .full = 64, .others = true};
-    assert_in_range(passed_on_for_ms(&scene, 10 * MINUTE_MS), MINUTE_MS, 2 * MINUTE_MS);
-}
-
-/* As many come as another process takes: for a day no witness comes back for a minute. */
-static void what_others_take_is_passed_on_for_ever(void **state)
-{
-    (void)state;
-    static const uint32_t full[] = {1, 3, 16, 64};
-    for (unsigned i = 0; i < sizeof full / sizeof *full; i++) {
-        struct scene scene = {.now_ms = 1000,
-                              .entity = "V",
-                              .full = full[i],
-                              .others = true,
-                              .taken_each = full[i] < 4 ? 1 : 4};
-        assert_true(passed_on_for_ms(&scene, 24 * 60 * MINUTE_MS) >= 24 * 60 * MINUTE_MS);
+    for (uint32_t count = 1; count <= 64; count++) {
+        struct scene scene = {.now_ms = 1000, .entity = "V", .full = count, .others = true};
+        assert_in_range(passed_on_for_ms(&scene, HOUR_MS), MINUTE_MS, 2 * MINUTE_MS);
+        assert_int_equal(passed_on_for_ms(&scene, HOUR_MS), 0);
     }
 }
 
-static void as_many_kinds_as_are_remembered_are_judged_each(void **state)
+static void what_others_take_is_passed_on_for_ever(void **state)
 {
     (void)state;
+    srand(20261201);
+    for (uint32_t count = 1; count <= 64; count++) {
+        struct scene scene = {
+            .now_ms = 1000, .entity = "V", .full = count, .others = true, .taken_per_s = 10};
+        assert_true(passed_on_for_ms(&scene, 4 * HOUR_MS) >= 4 * HOUR_MS);
+    }
+}
+
+/* They go round in the queue: each has to wait, and none for ever. */
+static void more_entities_than_can_be_remembered_are_judged_all_the_same(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 * SL_PASS_KINDS };
     struct sl_pass pass = {0};
-    uint64_t now_ms = 1000;
+    bool judged[COUNT] = {0};
     char entity[16];
-    unsigned judged = 0;
-    for (unsigned round = 0; round < 60; round++, now_ms += PAUSE_MS)
-        for (unsigned i = 0; i < SL_PASS_KINDS; i++) {
+    unsigned left = COUNT;
+    for (uint64_t now_ms = 1000; left; now_ms += 500) {
+        assert_true(now_ms < 5 * MINUTE_MS);
+        pass.looked_ms = now_ms;
+        for (unsigned i = 0; i < COUNT; i++) {
             snprintf(entity, sizeof entity, "E%u", i);
             struct sl_origin batch = batch_of(entity, 0);
-            judged += !sl_pass_wanted(&pass, &batch, now_ms);
+            if (judged[i] || sl_pass_keep_ms(&pass, &batch, now_ms))
+                continue;
+            assert_true(now_ms > 10 * 1000);
+            judged[i] = true;
+            left--;
         }
-    assert_true(judged >= SL_PASS_KINDS * 30);
+    }
 }
 
 /* --- what RabbitMQ is told --- */
@@ -149,44 +191,26 @@ struct client {
     struct sl_pass pass;
     int rc;
     struct sl_err err;
-    struct sl_channel *channel;
+    uint64_t kept_ms;
 };
 
-/* While the consumer is being stopped. */
-static void pass_another_on(void *arg)
-{
-    struct client *client = arg;
-    if (sl_fiber_sleep(30) == SL_OK)
-        sl_pass_on(&client->pass, client->channel, 9);
-}
-
-/* Passes one on, pauses, and consumes again. */
-static int pass_one_on(struct client *client, struct sl_amqp *amqp)
+/* Passes two on, and does what is due until nothing is. */
+static int pass_two_on(struct client *client, struct sl_channel *channel)
 {
     struct sl_pass *pass = &client->pass;
-    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
-    int rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &client->channel, &client->err);
-    struct sl_channel *channel = client->channel;
-    if (rc == SL_OK)
-        rc = sl_channel_consume(channel, "q", deadline_ms, &client->err);
+    uint64_t begun_ms = sl_loop_now_ms(), due_ms;
+    int rc = SL_OK;
     assert_int_equal(sl_pass_due_ms(pass), SL_FOREVER);
-    sl_pass_on(pass, channel, 7);
-    assert_int_equal(sl_pass_due_ms(pass), 0);
-    sl_fiber_spawn("another", pass_another_on, client);
-    if (rc == SL_OK)
-        rc = sl_pass_step(pass, channel, "q", deadline_ms, &client->err);
-    if (rc == SL_OK) {
-        assert_true(pass->paused && !pass->tag_count);
-        sl_pass_on(pass, channel, 8); /* at once: nothing is waited for */
-        assert_true(!pass->tag_count && sl_pass_due_ms(pass) == pass->resume_ms);
-        rc = sl_pass_step(pass, channel, "q", deadline_ms, &client->err); /* too early */
-        assert_true(pass->paused);
+    sl_pass_on(pass, channel, 8, begun_ms + 200);
+    sl_pass_on(pass, channel, 7, begun_ms + 50);
+    assert_int_equal(pass->tags[0].tag, 7);
+    while (rc == SL_OK && (due_ms = sl_pass_due_ms(pass)) != SL_FOREVER) {
+        uint64_t now_ms = sl_loop_now_ms();
+        rc = due_ms > now_ms ? sl_fiber_sleep(due_ms - now_ms) : SL_OK;
+        if (rc == SL_OK)
+            rc = sl_pass_step(pass, channel, "q");
     }
-    if (rc == SL_OK)
-        rc =
-            sl_fiber_sleep(pass->resume_ms - sl_loop_now_ms()) == SL_CANCELED ? SL_CANCELED : SL_OK;
-    if (rc == SL_OK)
-        rc = sl_pass_step(pass, channel, "q", deadline_ms, &client->err);
+    client->kept_ms = sl_loop_now_ms() - begun_ms;
     return rc;
 }
 
@@ -200,10 +224,15 @@ static void client_fiber(void *arg)
                                       .vhost = (char *)"/"};
     struct sl_amqp_options options = {.address = &address, .max_body_bytes = 1000};
     struct sl_amqp *amqp = sl_amqp_new(&options);
-    client->rc = sl_amqp_connect(amqp, sl_deadline_in(TIMEOUT_MS), &client->err);
-    if (client->rc == SL_OK)
-        client->rc = pass_one_on(client, amqp);
-    sl_channel_free(client->channel);
+    struct sl_channel *channel = NULL;
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    int rc = sl_amqp_connect(amqp, deadline_ms, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &channel, &client->err);
+    if (rc == SL_OK)
+        rc = sl_channel_consume(channel, "q", deadline_ms, &client->err);
+    client->rc = rc == SL_OK ? pass_two_on(client, channel) : rc;
+    sl_channel_free(channel);
     sl_amqp_free(amqp);
 }
 
@@ -215,46 +244,35 @@ static void run(struct client *client, const struct step *passing)
     sl_fiber_spawn("test", client_fiber, client);
     sl_loop_run();
     fake_stop(&client->broker);
-    assert_false(client->broker.noisy);
+    assert_int_equal(client->rc, SL_OK);
+    assert_true(client->kept_ms >= 200);
+    assert_int_equal(client->pass.tag_count, 0);
 }
 
-/* Nothing is given back before the consumer has stopped, and nothing is taken before the pause. */
-static void what_is_passed_on_goes_back_when_the_consumer_has_stopped(void **state)
+static void what_is_kept_goes_back_in_time_and_others_are_looked_for(void **state)
 {
     (void)state;
-    static const struct step passing[] = {
-        STOP, QUIET, STOP_OK, NACK,       NACK, DECLARE, DECLARE_OK("\x01"),
-        NACK, QUIET, CONSUME, CONSUME_OK, {0}};
+    static const struct step alone[] = {DECLARE, DECLARE_OK("\1"), NACK, NACK, {0}};
+    static const struct step others[] = {DECLARE, DECLARE_OK("\2"), NACK, NACK, {0}};
     struct client client = {0};
-    run(&client, passing);
-    assert_int_equal(client.rc, SL_OK);
-    assert_true(client.pass.others_ms && !client.pass.paused);
+    run(&client, alone);
+    assert_true(client.pass.looked_ms && !client.pass.others);
+    client = (struct client){0};
+    run(&client, others);
+    assert_true(client.pass.looked_ms && client.pass.others);
 }
 
-static void whether_others_consume_is_seen(void **state)
+/* Nobody is judged then. */
+static void a_look_that_fails_finds_others(void **state)
 {
     (void)state;
-    static const struct step passing[] = {STOP,    STOP_OK,    DECLARE, DECLARE_OK("\0"),
-                                          CONSUME, CONSUME_OK, {0}};
+    static const struct step cut[] = {DECLARE, CUT, {0}};
     struct client client = {0};
-    run(&client, passing);
-    assert_int_equal(client.rc, SL_OK);
-    assert_false(client.pass.others_ms);
-}
-
-static void a_connection_that_is_lost_meanwhile_is_told(void **state)
-{
-    (void)state;
-    static const struct step before[] = {STOP, CUT, {0}},
-                             after[] = {STOP, STOP_OK, DECLARE, CUT, {0}};
-    const struct step *const scripts[] = {before, after};
-    for (unsigned i = 0; i < 2; i++) {
-        struct client client = {0};
-        run(&client, scripts[i]);
-        assert_int_equal(client.rc, SL_CLOSED);
-        sl_pass_reset(&client.pass);
-        assert_int_equal(sl_pass_due_ms(&client.pass), SL_FOREVER);
-    }
+    run(&client, cut);
+    assert_true(client.pass.looked_ms && client.pass.others);
+    sl_pass_on(&client.pass, NULL, 9, 1);
+    sl_pass_reset(&client.pass);
+    assert_int_equal(sl_pass_due_ms(&client.pass), SL_FOREVER);
 }
 
 static int end_all(void **state)
@@ -268,13 +286,14 @@ static int end_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_process_alone_soon_finds_that_nobody_knows_it),
+        cmocka_unit_test(a_process_alone_waits_ten_seconds_for_others),
+        cmocka_unit_test(batches_long_apart_do_not_add_up),
+        cmocka_unit_test(an_outage_begins_it_anew),
         cmocka_unit_test(beside_others_it_takes_a_minute),
         cmocka_unit_test(what_others_take_is_passed_on_for_ever),
-        cmocka_unit_test(as_many_kinds_as_are_remembered_are_judged_each),
-        cmocka_unit_test(what_is_passed_on_goes_back_when_the_consumer_has_stopped),
-        cmocka_unit_test(whether_others_consume_is_seen),
-        cmocka_unit_test(a_connection_that_is_lost_meanwhile_is_told),
+        cmocka_unit_test(more_entities_than_can_be_remembered_are_judged_all_the_same),
+        cmocka_unit_test(what_is_kept_goes_back_in_time_and_others_are_looked_for),
+        cmocka_unit_test(a_look_that_fails_finds_others),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
