@@ -10,7 +10,7 @@ enum {
     ALONE_MS = 10 * 1000,       /* nobody else consumes: a process that knows it may just start */
     OTHERS_MS = 60 * 1000,      /* others do, and one that knows it may be slow */
     RETURNS = 4,                /* of the witness */
-    IDLE_MS = 60 * 1000,        /* no batch of it came */
+    IDLE_MS = 60 * 1000,        /* without a batch of it: then it begins anew */
     GONE_MS = 15 * 60 * 1000,   /* somebody took the witness */
     NOBODYS_MS = 5 * 60 * 1000, /* until its batches are passed on again */
     LOOK_EVERY_MS = 5 * 1000,
