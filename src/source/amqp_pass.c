@@ -39,15 +39,17 @@ static bool is_idle(const struct sl_pass_kind *kind, uint64_t now_ms)
  * judgement is not forgotten. NULL: there is no place, until one is judged. */
 static struct sl_pass_kind *find(struct sl_pass *pass, uint64_t name, uint64_t now_ms)
 {
-    struct sl_pass_kind *place = NULL;
+    struct sl_pass_kind *idle = NULL, *judged = NULL;
     for (unsigned i = 0; i < SL_PASS_KINDS; i++) {
         struct sl_pass_kind *kind = &pass->kinds[i];
         if (kind->seen_ms && kind->name == name)
             return kind;
-        bool judged = now_ms < kind->nobodys_until_ms;
-        if (is_idle(kind, now_ms) ? !place || !is_idle(place, now_ms) : judged && !place)
-            place = kind;
+        if (is_idle(kind, now_ms))
+            idle = kind;
+        else if (now_ms < kind->nobodys_until_ms)
+            judged = kind;
     }
+    struct sl_pass_kind *place = idle ? idle : judged;
     if (place)
         *place = (struct sl_pass_kind){.name = name};
     return place;
