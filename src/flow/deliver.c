@@ -139,28 +139,26 @@ static int keep_books(struct sl_flow *flow, struct sl_batch *batch, const struct
     }
 }
 
-static int deliver(struct sl_flow *flow, struct sl_batch *batch, bool *ret_elsewhere,
+static int deliver(struct sl_flow *flow, struct sl_batch *batch, struct sl_result *result,
                    struct sl_err *err)
 {
-    struct sl_result result = {0};
     uint32_t found_dead = batch->dead_count;
-    int rc = write_batch(flow, batch, &result, err);
+    int rc = write_batch(flow, batch, result, err);
     if (rc == SL_REJECTED) {
         sl_log(SL_ERROR, "a whole batch was refused; its rows are dead letters",
                SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
                SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
                SL_N("rows", batch->count), SL_T("error", err->message));
-        bury_all(batch, err, &result);
+        bury_all(batch, err, result);
     } else if (rc == SL_OK) {
-        bury_rejects(batch, &result);
+        bury_rejects(batch, result);
     } else {
-        *ret_elsewhere = result.elsewhere;
         return rc;
     }
     int64_t written_us = sl_wall_us();
-    rc = keep_books(flow, batch, &result);
+    rc = keep_books(flow, batch, result);
     if (rc == SL_OK)
-        sl_flow_count_written(flow, batch, &result, written_us);
+        sl_flow_count_written(flow, batch, result, written_us);
     else
         batch->dead_count = found_dead; /* released as it came: it will be written again */
     return rc;
@@ -187,13 +185,13 @@ static void run_delivery(void *arg)
 {
     struct sl_delivery *delivery = arg;
     struct sl_flow *flow = delivery->flow;
+    struct sl_result result = {0};
     struct sl_err err = {0};
-    bool elsewhere = false;
-    int rc = deliver(flow, delivery->batch, &elsewhere, &err);
+    int rc = deliver(flow, delivery->batch, &result, &err);
     if (rc == SL_OK)
         flow->source->type->commit(flow->source, delivery->batch);
     else if (rc == SL_NOTFOUND)
-        send_away(flow, delivery->batch, elsewhere, &err);
+        send_away(flow, delivery->batch, result.elsewhere, &err);
     else
         flow->source->type->release(flow->source, delivery->batch);
 

@@ -329,9 +329,9 @@ static void source_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
-static void tell_passed_on(struct amqp_source *self, const struct sl_origin *origin)
+static void tell_passed_on(struct amqp_source *self, const struct sl_origin *origin,
+                           uint64_t now_ms)
 {
-    uint64_t now_ms = sl_loop_now_ms();
     if (self->told_ms && now_ms - self->told_ms < TELL_MS)
         return;
     self->told_ms = now_ms;
@@ -348,7 +348,7 @@ static bool source_pass_on(struct sl_source *source, struct sl_batch *batch)
         uint64_t keep_ms = sl_pass_keep_ms(&self->passed, &batch->origin, now_ms);
         if (!keep_ms)
             return false;
-        tell_passed_on(self, &batch->origin);
+        tell_passed_on(self, &batch->origin, now_ms);
         sl_metric_add(self->passed_on, 1);
         sl_pass_on(&self->passed, self->channel, delivery_tag(batch), now_ms + keep_ms);
         sl_wake_all(&self->changed);

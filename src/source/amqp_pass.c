@@ -86,11 +86,8 @@ uint64_t sl_pass_keep_ms(struct sl_pass *pass, const struct sl_origin *origin, u
     if (!kind)
         return KEEP_LONG_MS;
     bool judged = now_ms < kind->nobodys_until_ms;
-    if (is_idle(kind, now_ms) || (kind->nobodys_until_ms && !judged)) {
-        *kind = (struct sl_pass_kind){.name = name,
-                                      .since_ms = now_ms,
-                                      .nobodys_until_ms = judged ? kind->nobodys_until_ms : 0};
-    }
+    if (!judged && (kind->nobodys_until_ms || is_idle(kind, now_ms)))
+        *kind = (struct sl_pass_kind){.name = name, .since_ms = now_ms};
     kind->seen_ms = now_ms;
     if (judged)
         return 0;

@@ -5,14 +5,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
-#include "base/metric.h"
-#include "broker/fake_methods.h"
-#include "loop/dns.h"
+#include "broker/fake_client.h"
 #include "loop/fiber.h"
 
 #include <cmocka.h>
 
-enum { TIMEOUT_MS = 20000, SHORT_MS = 300, BODY_MAX = 1000 };
+enum { TIMEOUT_MS = 20000, SHORT_MS = 300 };
+
+#define CONFIRM WAIT(0x0055000A)
+#define CONFIRM_OK METHOD(1, "\0\x55\0\x0B")
+#define PUBLISH WAIT(0x003C0028)
+#define DELIVER METHOD(1, "\0\x3C\0\x3C\x06sluice\0\0\0\0\0\0\0\x07\x01\x01x\x01k")
 
 static const struct step confirms_on[] = {CONFIRM, CONFIRM_OK, {0}};
 
@@ -98,14 +101,7 @@ static bool by_certificate; /* how the client logs in */
 
 static void run_client(struct client *client, int (*job)(struct client *, struct sl_amqp *))
 {
-    struct sl_amqp_address address = {.host = (char *)"127.0.0.1",
-                                      .port = client->broker.port,
-                                      .user = (char *)"guest",
-                                      .password = (char *)"hunter2",
-                                      .vhost = (char *)"/"};
-    struct sl_amqp_options options = {
-        .address = &address, .by_certificate = by_certificate, .max_body_bytes = BODY_MAX};
-    struct sl_amqp *amqp = sl_amqp_new(&options);
+    struct sl_amqp *amqp = fake_client(&client->broker, by_certificate);
     client->rc = sl_amqp_connect(amqp, sl_deadline_in(client->connect_ms), &client->err);
     snprintf(client->version, sizeof client->version, "%s", sl_amqp_server_version(amqp));
     if (client->rc == SL_OK && job)
@@ -454,14 +450,6 @@ static void random_frames_do_no_harm(void **state)
     }
 }
 
-static int end_all(void **state)
-{
-    (void)state;
-    sl_dns_close();
-    sl_metric_free_all();
-    return sl_loop_close();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,5 +465,5 @@ int main(void)
         cmocka_unit_test(cancelled_consumer_is_told),
         cmocka_unit_test(random_frames_do_no_harm),
     };
-    return cmocka_run_group_tests(tests, NULL, end_all);
+    return cmocka_run_group_tests(tests, NULL, fake_clients_end);
 }

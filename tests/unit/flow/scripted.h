@@ -159,18 +159,24 @@ static inline void rig_commit(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
-static inline void rig_release(struct sl_source *source, struct sl_batch *batch)
+/* It will be given again. */
+static inline void rig_return(struct rig *rig, struct sl_batch *batch)
 {
-    struct rig *rig = RIG_OF(source, source);
     struct fate *fate = &rig->fates[batch->origin.number];
     EXPECT(fate->given);
     EXPECT(batch->count == ROWS && batch->dead_count == rig->source_dead); /* as it was given */
     fate->given = false;
-    fate->releases++;
     rig->out--;
     log_event(rig, 'r');
     rig->returned[rig->returned_count++] = batch;
     sl_wake_all(&rig->more);
+}
+
+static inline void rig_release(struct sl_source *source, struct sl_batch *batch)
+{
+    struct rig *rig = RIG_OF(source, source);
+    rig->fates[batch->origin.number].releases++;
+    rig_return(rig, batch);
 }
 
 static inline bool rig_pass_on(struct sl_source *source, struct sl_batch *batch)
@@ -181,8 +187,7 @@ static inline bool rig_pass_on(struct sl_source *source, struct sl_batch *batch)
     if (fate->passes == rig->passes_max)
         return false;
     fate->passes++;
-    rig_release(source, batch);
-    fate->releases--;
+    rig_return(rig, batch);
     return true;
 }
 

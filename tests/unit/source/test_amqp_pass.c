@@ -2,18 +2,10 @@
  * RabbitMQ is told. */
 #include "source/amqp_pass.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
-#include "base/metric.h"
-#include "broker/fake_methods.h"
-#include "loop/dns.h"
-#include "loop/fiber.h"
+#include "broker/fake_client.h"
+#include "loop/in_fiber.h"
 
 enum { PREFETCH = 3, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, TIMEOUT_MS = 20 * 1000 };
 
@@ -200,10 +192,10 @@ static int pass_two_on(struct client *client, struct sl_channel *channel)
     struct sl_pass *pass = &client->pass;
     uint64_t begun_ms = sl_loop_now_ms(), due_ms;
     int rc = SL_OK;
-    assert_int_equal(sl_pass_due_ms(pass), SL_FOREVER);
+    EXPECT(sl_pass_due_ms(pass) == SL_FOREVER);
     sl_pass_on(pass, channel, 8, begun_ms + 200);
     sl_pass_on(pass, channel, 7, begun_ms + 50);
-    assert_int_equal(pass->tags[0].tag, 7);
+    EXPECT(pass->tags[0].tag == 7);
     while (rc == SL_OK && (due_ms = sl_pass_due_ms(pass)) != SL_FOREVER) {
         uint64_t now_ms = sl_loop_now_ms();
         rc = due_ms > now_ms ? sl_fiber_sleep(due_ms - now_ms) : SL_OK;
@@ -217,13 +209,7 @@ static int pass_two_on(struct client *client, struct sl_channel *channel)
 static void client_fiber(void *arg)
 {
     struct client *client = arg;
-    struct sl_amqp_address address = {.host = (char *)"127.0.0.1",
-                                      .port = client->broker.port,
-                                      .user = (char *)"guest",
-                                      .password = (char *)"guest",
-                                      .vhost = (char *)"/"};
-    struct sl_amqp_options options = {.address = &address, .max_body_bytes = 1000};
-    struct sl_amqp *amqp = sl_amqp_new(&options);
+    struct sl_amqp *amqp = fake_client(&client->broker, false);
     struct sl_channel *channel = NULL;
     uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
     int rc = sl_amqp_connect(amqp, deadline_ms, &client->err);
@@ -241,8 +227,7 @@ static void run(struct client *client, const struct step *passing)
     const struct step *const scripts[4] = {log_in, open_channel, consuming, passing};
     memcpy(client->broker.steps, scripts, sizeof scripts);
     fake_start(&client->broker);
-    sl_fiber_spawn("test", client_fiber, client);
-    sl_loop_run();
+    run_in_fiber(client_fiber, client);
     fake_stop(&client->broker);
     assert_int_equal(client->rc, SL_OK);
     assert_true(client->kept_ms >= 200);
@@ -275,14 +260,6 @@ static void a_look_that_fails_finds_others(void **state)
     assert_int_equal(sl_pass_due_ms(&client.pass), SL_FOREVER);
 }
 
-static int end_all(void **state)
-{
-    (void)state;
-    sl_dns_close();
-    sl_metric_free_all();
-    return sl_loop_close();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,5 +272,5 @@ int main(void)
         cmocka_unit_test(what_is_kept_goes_back_in_time_and_others_are_looked_for),
         cmocka_unit_test(a_look_that_fails_finds_others),
     };
-    return cmocka_run_group_tests(tests, NULL, end_all);
+    return cmocka_run_group_tests(tests, NULL, fake_clients_end);
 }
