@@ -38,8 +38,9 @@ struct sl_run_entity {
     uint64_t read;          /* rows read, the dead and superseded ones included */
     uint64_t dead;          /* dead-lettered by the source */
     uint64_t superseded;
-    uint32_t batches; /* published in the current attempt */
-    bool finished;    /* its file was read to the end in the current attempt */
+    uint32_t batches;  /* published in the current attempt */
+    bool finished;     /* its file was read to the end in the current attempt */
+    bool changes_only; /* … and brought changes alone, by what its package says */
 };
 
 struct sl_run {

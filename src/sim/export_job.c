@@ -65,6 +65,7 @@ static void read_switches(struct export_job *job, struct sim_switch_view view,
     struct sim_package_plan *plan = &job->plan;
     int64_t level = sim_switch_number(view, SW_LEVEL);
     plan->project = job->execution->project;
+    plan->incremental = project->incremental;
     plan->format = project->format;
     plan->faults = sim_faults_read(view);
     plan->level = level < 0 || level > 9 ? 1 : (int)level;

@@ -61,9 +61,9 @@ static void add_map(struct sim_text *xml, const struct sim_package_plan *plan,
 static void add_entity(struct sim_text *xml, const struct sim_package_plan *plan, size_t file)
 {
     const struct sim_entity *entity = plan->files[file].snapshot->entity;
-    sim_text_puts(xml, "<DataManagementPackageEntityData>"
-                       "<DefaultRefreshType>IncrementalPush</DefaultRefreshType>"
-                       "<Disable>No</Disable><EntityMapList>");
+    sim_text_puts(xml, "<DataManagementPackageEntityData>");
+    add_element(xml, "DefaultRefreshType", plan->incremental ? "IncrementalPush" : "FullPush");
+    sim_text_puts(xml, "<Disable>No</Disable><EntityMapList>");
     for (unsigned i = 0; i < entity->column_count; i++)
         add_map(xml, plan, &entity->columns[i]);
     sim_text_puts(xml, "</EntityMapList>");

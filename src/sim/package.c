@@ -148,7 +148,7 @@ uint64_t sim_package_key(const struct sim_package_plan *plan)
         faults->every,         faults->big_rows,      faults->big_bytes,
         (uint64_t)plan->level, plan->manifest_last,   plan->data_descriptors,
         plan->force_zip64,     plan->unquoted,        plan->skip_empty,
-        plan->partial,
+        plan->partial,         plan->incremental,
     };
     uint64_t hash = sim_fnv(SIM_FNV_START, plan->project, strlen(plan->project) + 1);
     hash = add_words(hash, words, sizeof(words) / sizeof(words[0]));

@@ -18,6 +18,7 @@ struct sim_package_file {
 /* Everything that decides what the bytes of a package are. */
 struct sim_package_plan {
     const char *project;
+    bool incremental; /* says its manifest */
     struct sim_format format;
     struct sim_faults faults;
     int level;

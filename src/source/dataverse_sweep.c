@@ -110,7 +110,10 @@ static int count(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
 static int look(struct sl_dv_feed *feed, struct sl_sweep *sweep, const struct sl_refresh_part *part,
                 struct sl_err *err)
 {
-    int rc = part->unseen ? sl_dv_look_now(feed, &sweep->partial, err) : SL_OK;
+    bool partial = false;
+    int rc = part->unseen ? sl_dv_look_now(feed, &partial, err) : SL_OK;
+    if (partial)
+        sweep->doubt = "the user reads less than the organisation";
     if (rc == SL_OK && feed->lost) /* while it was asked for */
         rc = sl_err_set(err, SL_CLOSED, "a batch came back");
     return rc;

@@ -13,6 +13,8 @@
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
+#define INCREMENTAL "Incremental" /* how a manifest's word for a push of changes begins */
+
 struct package {
     struct sl_dmf *dmf;
     struct sl_blob *blob;
@@ -164,14 +166,36 @@ static int entity_of(const struct package *package, const char *file)
     return -1;
 }
 
+/* A full export that brings changes only heals nothing, and a refresh would take all else for
+ * deleted. */
+static void note_increment(struct sl_dmf *dmf, const struct sl_entity_config *config)
+{
+    struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
+    if (!entity || entity->changes_only)
+        return;
+    entity->changes_only = true;
+    sl_log(SL_WARN,
+           "the manifest of a full export says that it brings changes only: set the entity to "
+           "'Full push only' in the data project",
+           SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+           SL_T("project", dmf->settings->full_definition_group), SL_T("entity", config->name));
+}
+
 /* What is in the manifest was exported, whether it has a file or not. */
 static void note_named(struct package *package)
 {
-    const struct sl_feed_config *feed = package->dmf->feed;
+    struct sl_dmf *dmf = package->dmf;
+    const struct sl_feed_config *feed = dmf->feed;
     for (uint32_t i = 0; package->has_manifest && i < package->manifest.count; i++)
-        for (size_t k = 0; k < feed->entity_count; k++)
-            if (!strcasecmp(package->manifest.entities[i].entity_name, feed->entities[k].name))
-                package->present[k] = true;
+        for (size_t k = 0; k < feed->entity_count; k++) {
+            const struct sl_manifest_entity *named = &package->manifest.entities[i];
+            if (strcasecmp(named->entity_name, feed->entities[k].name))
+                continue;
+            package->present[k] = true;
+            if (dmf->run.full &&
+                !strncasecmp(named->refresh_type, INCREMENTAL, strlen(INCREMENTAL)))
+                note_increment(dmf, &feed->entities[k]);
+        }
 }
 
 static void note_stranger(struct package *package, const char *file)
@@ -310,7 +334,7 @@ void sl_dmf_forget_attempt(struct sl_dmf *dmf)
         struct sl_run_entity *entity = &dmf->run.entities[i];
         entity->read = entity->dead = entity->superseded = 0;
         entity->batches = 0;
-        entity->finished = false;
+        entity->finished = entity->changes_only = false;
     }
 }
 

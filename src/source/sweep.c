@@ -35,12 +35,12 @@ bool sl_sweep_is_allowed(const struct sl_sweep *sweep, const struct sl_refresh_p
                  part->collection);
         return false;
     }
-    if (sweep->partial && !sweep->force) {
+    if (sweep->doubt && !sweep->force) {
         snprintf(ret_why, SL_ERR_TEXT_BYTES,
-                 "%s: the user reads less than the organisation, so %llu of %llu documents in '%s' "
+                 "%s: %s, so %llu of %llu documents in '%s' "
                  "that it did not bring may be alive; if they are to go: sluice refresh %s --force",
-                 sweep->read, (unsigned long long)part->unseen, (unsigned long long)part->live,
-                 part->collection, sweep->feed->name);
+                 sweep->read, sweep->doubt, (unsigned long long)part->unseen,
+                 (unsigned long long)part->live, part->collection, sweep->feed->name);
         return false;
     }
     if (sweep->force || part->unseen * 100 <= part->live * (uint64_t)sweep->limit_percent)

@@ -18,6 +18,8 @@ static void append_entity(bson_t *entities, uint32_t index, const struct sl_run_
     BSON_APPEND_INT64(&one, "superseded", (int64_t)entity->superseded);
     BSON_APPEND_INT64(&one, "batches", entity->batches);
     BSON_APPEND_BOOL(&one, "finished", entity->finished);
+    if (entity->changes_only)
+        BSON_APPEND_BOOL(&one, "changes_only", true);
     bson_append_document_end(entities, &one);
 }
 
@@ -70,6 +72,7 @@ static void read_entity(const bson_t *document, struct sl_run_entity *entity)
     entity->superseded = (uint64_t)sl_field_int64(document, "superseded", 0);
     entity->batches = (uint32_t)sl_field_int64(document, "batches", 0);
     entity->finished = sl_field_bool(document, "finished");
+    entity->changes_only = sl_field_bool(document, "changes_only");
 }
 
 static int read_entities(const bson_t *document, struct sl_run *run, struct sl_err *err)

@@ -126,6 +126,25 @@ def test_too_many_deletions_are_refused_and_told_unless_forced(sim, workspace):
         scene.check()
 
 
+def test_a_full_export_of_changes_only_is_told(sim, workspace):
+    """Its manifest says so. What it brings is kept, and what it does not bring, too."""
+    scene = Refreshed(sim, workspace)
+    sluice = scene.sluice()
+    scene.wait_run_done_after(0)
+    said = "the manifest of a full export says that it brings changes only: set the entity to " \
+           "'Full push only' in the data project"
+    assert sluice.command("refresh", "vendors").returncode == 0
+    assert not feeds.logged(sluice, said)
+    feeds.make_project(sim, FULL, [scene.label], scene.company, mode="incremental")
+    assert sluice.command("refresh", "vendors").returncode == 0  # the first one brings all
+    assert feeds.logged(sluice, said, feed="vendors", project=FULL, entity=scene.label)
+    refused = sluice.command("refresh", "vendors")
+    assert refused.returncode == 1
+    assert "by its manifest the export brought changes only, so 200 of 200 documents" in \
+        refused.stdout, refused.stdout
+    scene.check()
+
+
 def test_dead_rows_of_the_full_export_keep_all_documents_even_when_forced(sim, workspace):
     scene = Refreshed(sim, workspace)
     sluice = scene.sluice()

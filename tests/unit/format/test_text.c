@@ -134,6 +134,10 @@ static const struct {
      "<d:DataManagementPackageEntityData><d:EntityName>A</d:EntityName>"
      "</d:DataManagementPackageEntityData></d:PackageEntityList>"
      "</d:DataManagementPackageManifest>",                                                         "A=;"                                         },
+    {"refresh type",
+     OPEN "<DataManagementPackageEntityData><DefaultRefreshType>FullPush</DefaultRefreshType>"
+          "<EntityName>A</EntityName></DataManagementPackageEntityData>" CLOSE,
+     "A=/FullPush;"                                                                                                                              },
     {"no entities",             OPEN CLOSE,                                                        ""                                            },
     {"no namespace",            "<DataManagementPackageManifest/>",                                ""                                            },
     {"another document",        "<html><body/></html>",                                            NULL                                          },
@@ -158,9 +162,11 @@ static void check_manifest(const char *name, const char *bytes, size_t size, con
         fail_msg("%s: %s", name, err.message);
     struct sl_buf out = {0};
     sl_buf_add(&out, "", 0);
-    for (uint32_t i = 0; i < manifest.count; i++)
-        sl_buf_printf(&out, "%s=%s;", manifest.entities[i].entity_name,
-                      manifest.entities[i].input_file_path);
+    for (uint32_t i = 0; i < manifest.count; i++) {
+        const struct sl_manifest_entity *entity = &manifest.entities[i];
+        sl_buf_printf(&out, "%s=%s%s%s;", entity->entity_name, entity->input_file_path,
+                      *entity->refresh_type ? "/" : "", entity->refresh_type);
+    }
     assert_string_equal(out.data, list);
     sl_buf_done(&out);
     sl_manifest_done(&manifest);
