@@ -151,16 +151,11 @@ static bool same_rows(const struct sl_feed_config *a, const struct sl_feed_confi
 static void check_pair(const struct sl_feed_config *first, const struct sl_feed_config *second,
                        struct sl_problems *problems)
 {
-    const char *wrong = NULL;
-    if (!first->settings || !second->settings)
-        return;
-    if (first->source == second->source && first->source->type->conflict)
-        wrong = first->source->type->conflict(second->settings, first->settings);
-    if (!wrong && same_rows(first, second))
-        wrong = "bring the same rows into one collection: keep one of them";
-    if (wrong)
-        sl_problem_error(problems, second->line, second->column, "feeds.%s and feeds.%s %s",
-                         first->name, second->name, wrong);
+    if (first->settings && second->settings && same_rows(first, second))
+        sl_problem_error(problems, second->line, second->column,
+                         "feeds.%s and feeds.%s bring the same rows into one collection: keep one "
+                         "of them",
+                         first->name, second->name);
 }
 
 static void check_pairs(const struct sl_config *config, struct sl_problems *problems)

@@ -50,10 +50,6 @@ struct sl_config_type {
      * collection when the words are the same. Without it they are the type's name. */
     void (*domain)(const void *source_settings, const void *feed_settings, char *out, size_t size);
 
-    /* What is wrong with two feeds of one source, going on from their names ("export …"), or NULL.
-     */
-    const char *(*conflict)(const void *feed_settings, const void *other_feed_settings);
-
     /* Whether the source's feeds use another source, too, of that name. */
     bool (*uses)(const void *source_settings, const char *source_name);
 

@@ -155,6 +155,8 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
     struct sl_run next = dmf->run;
     next.state = state;
     next.state_ms = sl_wall_ms();
+    if (next.state_ms <= next.created_ms) /* the clock was set back: see sl_dmf_asked_before */
+        next.state_ms = next.created_ms + 1;
     int rc = dmf->env.state->type->run_save(dmf->env.state, &next, dmf->epoch, err);
     sl_dmf_refused(dmf, rc);
     if (rc == SL_OK)

@@ -22,15 +22,25 @@
 enum {
     BROKEN_MAX = 3,
     PACKAGE_LIFE_MS = 8 * 24 * 3600 * 1000, /* the environment keeps it for 7 days */
+    FORGETS_MS = 12 * 3600 * 1000, /* … and the execution's history for some days, one at least */
 };
 
-/* Of the run's state. It begins anew when the clock was set back behind it. */
+/* Of the run's state. It begins anew when the clock was set back behind it; that the run is older
+ * than its state must stay (sl_dmf_asked_before). */
 static uint64_t age_ms(struct sl_dmf *dmf)
 {
-    int64_t now_ms = sl_wall_ms();
-    if (now_ms < dmf->run.state_ms)
-        dmf->run.state_ms = now_ms;
-    return (uint64_t)(now_ms - dmf->run.state_ms);
+    int64_t ahead_ms = dmf->run.state_ms - sl_wall_ms();
+    if (ahead_ms > 0) {
+        dmf->run.state_ms -= ahead_ms;
+        dmf->run.created_ms -= ahead_ms;
+    }
+    return (uint64_t)(sl_wall_ms() - dmf->run.state_ms);
+}
+
+/* That an execution is unknown proves nothing once the environment may have forgotten it. */
+static bool may_be_forgotten(struct sl_dmf *dmf)
+{
+    return age_ms(dmf) >= FORGETS_MS;
 }
 
 /* Waits longer each time. */
@@ -45,16 +55,19 @@ static int pause_poll(const struct sl_dmf *dmf, uint64_t *pause_ms, struct sl_er
 
 /* --- planned --- */
 
+/* All or none: the run may turn out to have started, and needs those that it was started with. */
 static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    sl_dmf_name_entities(dmf, &dmf->run); /* a restart may have brought another configuration */
-    for (unsigned i = 0; i < dmf->run.entity_count; i++) {
+    struct sl_run next = dmf->run;
+    sl_dmf_name_entities(dmf, &next); /* a restart may have brought another configuration */
+    for (unsigned i = 0; i < next.entity_count; i++) {
         const char *collection = dmf->feed->entities[i].collection;
-        int rc = state->type->counter_take(state, collection, &dmf->run.entities[i].counter, err);
+        int rc = state->type->counter_take(state, collection, &next.entities[i].counter, err);
         if (rc != SL_OK)
             return rc;
     }
+    dmf->run = next;
     return SL_OK;
 }
 
@@ -92,15 +105,23 @@ static int give_up(struct sl_dmf *dmf, struct sl_err *err)
     return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, why.message, err);
 }
 
+static int forgotten(struct sl_dmf *dmf, struct sl_err *err)
+{
+    return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the environment has forgotten the export", err);
+}
+
 /* The answer was an error, which may have come after the start; and an id may be unknown for a
- * moment. It never started if it stays unknown for as long as one whose answer was lost. */
+ * moment. It never started if it stays unknown for as long as one whose answer was lost: still
+ * unknown when asked after that, since an answer may be old before a halted process reads it. */
 static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_err why = *err;
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
+    uint64_t grace_end_ms = sl_deadline_in(dmf->settings->start_grace_ms);
     dmf->unanswered = true;
     for (;;) {
         enum sl_dmf_status status;
+        bool last_look = sl_loop_now_ms() >= grace_end_ms;
         int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
@@ -108,7 +129,7 @@ static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
             return give_up(dmf, err);
         if (rc != SL_NOTFOUND)
             return rc;
-        if (age_ms(dmf) >= dmf->settings->start_grace_ms)
+        if (last_look)
             return sl_dmf_fail(dmf, SL_DMF_LOST_NOTHING, why.message, err);
         sl_dmf_trouble(dmf, why.message);
         rc = pause_poll(dmf, &pause_ms, err);
@@ -117,10 +138,12 @@ static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
     }
 }
 
-/* Busy, or no valid login: it is asked for again later, and others need not wait so long. */
+/* Busy, or no valid login: it is asked for again later, and others need not wait so long. A 503 may
+ * come from who stands in front, after the start. */
 static int put_off(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_err why = *err;
+    dmf->unanswered |= why.cause == 503;
     int rc = sl_dmf_enter(dmf, SL_RUN_PLANNED, err);
     if (rc != SL_OK)
         return rc;
@@ -174,6 +197,8 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
         return accepted(dmf, err);
     if (is_refused_for_good(dmf, rc))
         return give_up(dmf, err);
+    if (rc == SL_OK && sl_dmf_asked_before(dmf) && may_be_forgotten(dmf))
+        return forgotten(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_take_collections(dmf, err);
     if (rc == SL_OK)
@@ -205,6 +230,8 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
             return give_up(dmf, err);
         if (rc != SL_NOTFOUND)
             return rc;
+        if (may_be_forgotten(dmf))
+            return forgotten(dmf, err);
         if (age_ms(dmf) >= dmf->settings->start_grace_ms) {
             sl_log(SL_WARN, "the export never started, asking for it again",
                    SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id));
@@ -247,8 +274,7 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
     enum sl_dmf_status status;
     int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
     if (rc == SL_NOTFOUND && age_ms(dmf) >= dmf->settings->start_grace_ms)
-        return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the environment has forgotten the export",
-                           err);
+        return forgotten(dmf, err);
     if (rc == SL_NOTFOUND)
         return SL_END;
     if (is_refused_for_good(dmf, rc))
@@ -306,15 +332,16 @@ static int no_changes(struct sl_dmf *dmf, struct sl_err *err)
 static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
-    /* Counted from the first look: while nobody looked, an address cannot be missed. */
-    uint64_t since_ms = sl_loop_now_ms();
+    /* Counted from the first look: while nobody looked, an address cannot be missed. The last look
+     * is one after the deadline: an answer may be old before a halted process reads it. */
+    uint64_t deadline_ms = sl_deadline_in(dmf->settings->url_deadline_ms);
     sl_dmf_drop_collections(dmf); /* the snapshot is taken: others may export */
     for (;;) {
         char *url = NULL;
+        bool last_look = sl_loop_now_ms() >= deadline_ms;
         int rc = sl_dmf_package_url(dmf->env.remote, dmf->run.returned_execution_id, &url, err);
         if (rc == SL_NOTFOUND)
-            return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the environment has forgotten the export",
-                               err);
+            return forgotten(dmf, err);
         if (is_refused_for_good(dmf, rc))
             return give_up(dmf, err);
         if (rc != SL_OK)
@@ -323,7 +350,7 @@ static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
         free(url);
         if (there)
             break;
-        if (sl_loop_now_ms() - since_ms >= dmf->settings->url_deadline_ms)
+        if (last_look)
             return no_changes(dmf, err);
         rc = pause_poll(dmf, &pause_ms, err);
         if (rc != SL_OK)

@@ -2,7 +2,11 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
+
+#include "config/check.h"
+#include "http/url.h"
 
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
@@ -132,16 +136,73 @@ const struct sl_setting sl_dmf_feed_table[] = {
     {0                                                             },
 };
 
-/* The watermark of an incremental export lives in the project: two feeds would steal each other's
- * changes. */
-static const char *conflict(const void *feed_settings, const void *other_feed_settings)
+/* --- what stands in each other's way --- */
+
+static bool same_environment(const struct sl_source_config *a, const struct sl_source_config *b)
 {
-    const struct sl_dmf_feed_settings *feed = feed_settings, *other = other_feed_settings;
-    if (!feed->definition_group || !other->definition_group ||
-        strcasecmp(feed->definition_group, other->definition_group) != 0)
-        return NULL;
-    return "run the same definition_group: each would miss the changes that the other one read; "
-           "make a data project for each";
+    const struct sl_dmf_source_settings *one = a->settings, *other = b->settings;
+    struct sl_url here, there;
+    if (a == b)
+        return true;
+    return one && other && one->url && other->url && sl_url_parse(one->url, &here, NULL) == SL_OK &&
+           sl_url_parse(other->url, &there, NULL) == SL_OK && !strcmp(here.host, there.host) &&
+           here.port == there.port;
+}
+
+static bool same_project(const char *one, const char *other)
+{
+    return one && other && !strcasecmp(one, other);
+}
+
+/* The watermark of an incremental export lives in its project, and each run of that moves it. */
+static void check_pair(const struct sl_feed_config *feed, const struct sl_feed_config *other,
+                       struct sl_problems *problems)
+{
+    const struct sl_dmf_feed_settings *ours = feed->settings, *theirs = other->settings;
+    struct sl_json_place at = sl_config_place(feed->json, "definition_group", 0);
+    if (same_project(ours->definition_group, theirs->definition_group))
+        sl_problem_error(problems, at.line, at.column,
+                         "feeds.%s and feeds.%s run the same definition_group: each would miss the "
+                         "changes that the other one read; make a data project for each",
+                         other->name, feed->name);
+    if (same_project(ours->definition_group, theirs->full_definition_group))
+        sl_problem_error(problems, at.line, at.column,
+                         "feeds.%s.definition_group is the full_definition_group of feeds.%s, "
+                         "which would take its changes: make a data project for each",
+                         feed->name, other->name);
+    at = sl_config_place(feed->json, "full_definition_group", 0);
+    if (same_project(ours->full_definition_group, theirs->definition_group))
+        sl_problem_error(problems, at.line, at.column,
+                         "feeds.%s.full_definition_group is the definition_group of feeds.%s, and "
+                         "would take its changes: make a data project for each",
+                         feed->name, other->name);
+}
+
+static void check_own(const struct sl_feed_config *feed, struct sl_problems *problems)
+{
+    const struct sl_dmf_feed_settings *settings = feed->settings;
+    struct sl_json_place at = sl_config_place(feed->json, "full_definition_group", 0);
+    if (same_project(settings->definition_group, settings->full_definition_group))
+        sl_problem_error(problems, at.line, at.column,
+                         "feeds.%s.full_definition_group is the feed's definition_group, too: make "
+                         "a second data project with the same entities and \"Full push only\"",
+                         feed->name);
+}
+
+static void check(const struct sl_config *config, struct sl_problems *problems)
+{
+    for (size_t i = 0; i < config->feed_count; i++) {
+        const struct sl_feed_config *feed = &config->feeds[i];
+        if (!feed->settings || feed->source->type != &sl_dmf_config_type)
+            continue;
+        check_own(feed, problems);
+        for (size_t j = 0; j < i; j++) {
+            const struct sl_feed_config *other = &config->feeds[j];
+            if (other->settings && other->source->type == feed->source->type &&
+                same_environment(feed->source, other->source))
+                check_pair(feed, other, problems);
+        }
+    }
 }
 
 static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
@@ -160,8 +221,8 @@ const struct sl_config_type sl_dmf_config_type = {
     .feed_bytes = sizeof(struct sl_dmf_feed_settings),
     .entities = SL_ENTITIES_LISTED,
     .schedule_required = true,
-    .conflict = conflict,
     .domain = domain,
+    .check = check,
 };
 
 char sl_dmf_delimiter(const struct sl_dmf_feed_settings *settings)

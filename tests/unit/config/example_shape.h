@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "config/check.h"
 #include "config/config.h"
 
 struct test_tls {
@@ -158,18 +159,13 @@ static const struct sl_setting test_feed_table[] = {
     {0},
 };
 
-static const char *test_conflict(const void *a, const void *b)
-{
-    const struct test_feed *x = a, *y = b;
-    return x->project && y->project && !strcmp(x->project, y->project) ? "run the same project"
-                                                                       : NULL;
-}
-
 static const struct sl_config_section test_sections[] = {
     {"broker",           "Broker.", test_broker_table, offsetof(struct test_settings, broker), true},
     {"mail", "Mail.", test_mail_table, offsetof(struct test_settings, mail), false},
     {0          },
 };
+
+static void test_check(const struct sl_config *config, struct sl_problems *problems);
 
 static const struct sl_config_type test_file_type = {
     .name = "files",
@@ -180,8 +176,28 @@ static const struct sl_config_type test_file_type = {
     .feed_bytes = sizeof(struct test_feed),
     .entities = SL_ENTITIES_LISTED,
     .schedule_required = true,
-    .conflict = test_conflict,
+    .check = test_check,
 };
+
+static const char *test_project(const struct sl_feed_config *feed)
+{
+    bool ours = feed->settings && feed->source->type == &test_file_type;
+    const char *project = ours ? ((const struct test_feed *)feed->settings)->project : NULL;
+    return project ? project : "";
+}
+
+/* Notes neighbours that name one project. */
+static void test_check(const struct sl_config *config, struct sl_problems *problems)
+{
+    for (size_t i = 1; i < config->feed_count; i++) {
+        const struct sl_feed_config *feed = &config->feeds[i], *before = feed - 1;
+        struct sl_json_place at = sl_config_place(feed->json, "project", 0);
+        if (*test_project(feed) && !strcmp(test_project(before), test_project(feed)))
+            sl_problem_error(problems, at.line, at.column,
+                             "feeds.%s and feeds.%s run the same project", before->name,
+                             feed->name);
+    }
+}
 
 static const struct sl_config_type test_table_type = {
     .name = "tables",

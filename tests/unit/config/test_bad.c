@@ -231,7 +231,7 @@ static void sources_and_feeds_fit_together(void **state)
         {4, "\"feeds\": {\"w\": {\"source\": \"fno\", \"project\": \"P\", \"every\": \"5m\", \"entities\": {"
             "\"A\": {\"collection\": \"c\", \"key\": \"a\"}}},\n \"vendors\": {\"source\": \"fno\", "
             "\"project\": \"P\", \"every\": \"5m\", \"entities\": {",
-         "sluice.jsonc:5:2: feeds.w and feeds.vendors run the same project\n"},
+         "sluice.jsonc:5:42: feeds.w and feeds.vendors run the same project\n"},
         {4, "\"feeds\": {}, \"x\": {\"vendors\": {\"entities\": {",
          "sluice.jsonc:4:10: feeds must not be empty\n"
          "sluice.jsonc:4:14: unknown key \"x\"\n"},

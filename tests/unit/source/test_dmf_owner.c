@@ -6,8 +6,7 @@
 
 #include "base/metric.h"
 #include "loop/in_fiber.h"
-#include "source/dmf.h"
-#include "source/dmf_own.h"
+#include "source/dmf_rig.h"
 
 #include <cmocka.h>
 
@@ -51,26 +50,6 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     return SL_OK;
 }
 
-static int suspect_get(struct sl_state *state, const char *feed, char *ret_reason,
-                       struct sl_err *err)
-{
-    (void)state;
-    (void)feed;
-    (void)ret_reason;
-    (void)err;
-    return SL_NOTFOUND;
-}
-
-static int refresh_get(struct sl_state *state, const char *feed, struct sl_refresh *ret,
-                       struct sl_err *err)
-{
-    (void)state;
-    (void)feed;
-    (void)ret;
-    (void)err;
-    return SL_NOTFOUND;
-}
-
 static int counter_take(struct sl_state *state, const char *collection, int64_t *ret,
                         struct sl_err *err)
 {
@@ -83,72 +62,33 @@ static int counter_take(struct sl_state *state, const char *collection, int64_t 
 static int lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                       struct sl_err *err)
 {
-    (void)ttl_ms;
-    (void)err;
-    lease->held = true;
+    rig_lease_hold(state, lease, ttl_ms, err);
     lease->epoch = rig_of(state)->epoch;
     return SL_OK;
-}
-
-static void lease_drop(struct sl_state *state, struct sl_lease *lease)
-{
-    (void)state;
-    lease->held = false;
-}
-
-static int overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
-                        struct sl_err *err)
-{
-    (void)state, (void)ret;
-    return sl_err_set(err, SL_NOTFOUND, "nothing of '%s'", feed);
 }
 
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
-    .suspect_get = suspect_get,
-    .refresh_get = refresh_get,
-    .overtake_get = overtake_get,
+    .suspect_get = rig_suspect_get,
+    .refresh_get = rig_refresh_get,
+    .overtake_get = rig_overtake_get,
     .counter_take = counter_take,
     .lease_hold = lease_hold,
-    .lease_drop = lease_drop,
+    .lease_drop = rig_lease_drop,
 };
 
-static void no_alert(enum sl_alert_kind kind, const char *subject, const char *title,
-                     const char *text)
+static bool is_planned(void *rig)
 {
-    (void)kind, (void)subject, (void)title, (void)text;
+    return ((struct rig *)rig)->saves > 0;
 }
-
-static void no_clear(enum sl_alert_kind kind, const char *subject)
-{
-    (void)kind, (void)subject;
-}
-
-static const struct sl_alerter no_alerter = {no_alert, no_clear};
 
 /* Runs a feed on the rig until its first run was planned. */
 static void run_until_planned(struct rig *rig)
 {
-    struct sl_dmf_feed_settings settings = {.definition_group = (char *)"VendorsExport"};
-    struct sl_entity_config entity = {.name = (char *)"Vendors V3",
-                                      .route = (char *)"VendorsV3",
-                                      .collection = (char *)"vendors"};
-    struct sl_feed_config feed = {.name = (char *)"vendors",
-                                  .settings = &settings,
-                                  .schedule = {.every_ms = 60000},
-                                  .entities = &entity,
-                                  .entity_count = 1};
-    struct sl_config_limits limits = {.batch_rows = 10, .batch_bytes = 1000, .max_row_bytes = 1000};
-    struct sl_credit credits[SL_LANES] = {0};
-    sl_credit_init(&credits[SL_LANE_BULK], "ingest_bulk", 100000);
-    struct sl_dmf_env env = {
-        .state = &rig->state, .credits = credits, .limits = &limits, .alerter = &no_alerter};
-
+    struct sl_dmf_feed_settings settings = {0};
     rig->state.type = &state_type;
-    struct sl_source *source = sl_source_dmf_new(&env, &feed);
-    UNTIL(rig->saves > 0);
-    source->type->close(source);
+    rig_run(&rig->state, &settings, is_planned, rig);
 }
 
 static void first_reading_fails(void *arg)

@@ -19,26 +19,36 @@ static const struct sl_config_type *const TYPES[] = {&sl_dmf_config_type, NULL};
 static const struct sl_config_shape SHAPE = {
     .sections = SECTIONS, .types = TYPES, .settings_bytes = 1};
 
+#define AUTH "\"auth\": {\"tenant\": \"t\", \"client_id\": \"c\", \"client_secret\": \"s\"}"
+#define REST                                                                                       \
+    "\"every\": \"5m\", \"legal_entity\": \"USMF\", \"definition_group\": \"P\", "                 \
+    "\"entities\": {\"E\": {\"collection\": \"c\", \"key\": \"id\"}}"
+
+/* Ends text. */
+static struct sl_config *parse_text(struct sl_buf *text, struct sl_problems *problems)
+{
+    struct sl_config *config = NULL;
+    sl_problems_init(problems);
+    sl_config_parse("f", text->data, text->length, &SHAPE, &config, problems);
+    sl_buf_done(text);
+    return config;
+}
+
 /* A configuration with the given members of the first feed and a second feed's project. */
 static struct sl_config *parse(const char *members, const char *other, struct sl_problems *problems)
 {
     struct sl_buf text;
-    struct sl_config *config = NULL;
     sl_buf_init(&text);
-    sl_buf_printf(
-        &text,
-        "{\"sources\": {\"fno\": {\"type\": \"dmf\", \"url\": \"https://fno.example\",\n"
-        "  \"auth\": {\"tenant\": \"t\", \"client_id\": \"c\", \"client_secret\": \"s\"}}},\n"
-        " \"feeds\": {\"a\": {\"source\": \"fno\", \"every\": \"5m\", %s\n"
-        "    \"entities\": {\"E\": {\"collection\": \"c\", \"key\": \"id\"}}},\n"
-        "  \"b\": {\"source\": \"fno\", \"every\": \"5m\", \"legal_entity\": \"GBSI\",\n"
-        "    \"definition_group\": \"%s\",\n"
-        "    \"entities\": {\"E\": {\"collection\": \"c\", \"key\": \"id\"}}}}}\n",
-        members, other);
-    sl_problems_init(problems);
-    sl_config_parse("f", text.data, text.length, &SHAPE, &config, problems);
-    sl_buf_done(&text);
-    return config;
+    sl_buf_printf(&text,
+                  "{\"sources\": {\"fno\": {\"type\": \"dmf\", \"url\": \"https://fno.example\",\n"
+                  "  " AUTH "}},\n"
+                  " \"feeds\": {\"a\": {\"source\": \"fno\", \"every\": \"5m\", %s\n"
+                  "    \"entities\": {\"E\": {\"collection\": \"c\", \"key\": \"id\"}}},\n"
+                  "  \"b\": {\"source\": \"fno\", \"every\": \"5m\", \"legal_entity\": \"GBSI\",\n"
+                  "    \"definition_group\": \"%s\",\n"
+                  "    \"entities\": {\"E\": {\"collection\": \"c\", \"key\": \"id\"}}}}}\n",
+                  members, other);
+    return parse_text(&text, problems);
 }
 
 static void defaults_are_sensible(void **state)
@@ -85,11 +95,66 @@ static void one_project_serves_one_feed(void **state)
     assert_null(parse("\"definition_group\": \"VENDORS\", \"legal_entity\": \"USMF\",", "Vendors",
                       &problems));
     assert_int_equal(problems.count, 1);
-    assert_int_equal(problems.item[0].line, 5);
+    assert_int_equal(problems.item[0].line, 6);
     assert_string_equal(problems.item[0].text,
                         "feeds.a and feeds.b run the same definition_group: each would miss the "
                         "changes that the other one read; make a data project for each");
     sl_problems_done(&problems);
+}
+
+/* A full export moves the watermark of a project that is incremental, and brings its changes only.
+ */
+static void a_full_export_has_a_project_of_its_own(void **state)
+{
+    static const struct {
+        const char *members, *other, *text;
+    } cases[] = {
+        {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
+         "\"v\",", "Q",
+         "feeds.a.full_definition_group is the feed's definition_group, too: make a second data "
+         "project with the same entities and \"Full push only\""},
+        {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
+         "\"W\",", "w",
+         "feeds.b.definition_group is the full_definition_group of feeds.a, which would take its "
+         "changes: make a data project for each"                },
+        {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
+         "\"W\",", "X\", \"full_definition_group\": \"V",
+         "feeds.b.full_definition_group is the definition_group of feeds.a, and would take its "
+         "changes: make a data project for each"                },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sl_problems problems;
+        assert_null(parse(cases[i].members, cases[i].other, &problems));
+        assert_int_equal(problems.count, 1);
+        assert_string_equal(problems.item[0].text, cases[i].text);
+        sl_problems_done(&problems);
+    }
+}
+
+static unsigned problems_of_two_sources(const char *url)
+{
+    struct sl_problems problems;
+    struct sl_buf text;
+    sl_buf_init(&text);
+    sl_buf_printf(
+        &text,
+        "{\"sources\": {\"fno\": {\"type\": \"dmf\", \"url\": \"https://fno.example\", " AUTH "},\n"
+        "  \"again\": {\"type\": \"dmf\", \"url\": \"%s\", " AUTH "}},\n"
+        " \"feeds\": {\"a\": {\"source\": \"fno\", " REST "}, \"b\": {\"source\": \"again\", " REST
+        "}}}\n",
+        url);
+    sl_config_free(parse_text(&text, &problems));
+    unsigned count = (unsigned)problems.count;
+    sl_problems_done(&problems);
+    return count;
+}
+
+static void two_sources_may_be_one_environment(void **state)
+{
+    (void)state;
+    assert_int_equal(problems_of_two_sources("https://FNO.example:443/"), 1);
+    assert_int_equal(problems_of_two_sources("https://other.example"), 0);
 }
 
 static void a_feed_names_its_project_and_company(void **state)
@@ -109,6 +174,8 @@ int main(void)
         cmocka_unit_test(defaults_are_sensible),
         cmocka_unit_test(a_tab_separates_cells),
         cmocka_unit_test(one_project_serves_one_feed),
+        cmocka_unit_test(a_full_export_has_a_project_of_its_own),
+        cmocka_unit_test(two_sources_may_be_one_environment),
         cmocka_unit_test(a_feed_names_its_project_and_company),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

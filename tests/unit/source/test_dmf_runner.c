@@ -1,0 +1,294 @@
+/* What a run concludes from an environment that does not know its execution: the calls of
+ * source/dmf_api.h are answered here, and what is journaled is looked at. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/metric.h"
+#include "loop/in_fiber.h"
+#include "source/dmf_own.h"
+#include "source/dmf_rig.h"
+
+#include <cmocka.h>
+
+enum { DAY_MS = 24 * 3600 * 1000, COUNTER = 10 };
+
+static struct {
+    struct sl_state state;
+    struct sl_run journal; /* the newest run, as it was saved */
+    enum sl_run_state until;
+    unsigned looks, unknown_looks; /* at the execution; so many do not find it */
+    unsigned slow_look_ms;         /* the first answer is read so much later */
+    unsigned counter_fails;
+    int export_code, export_cause; /* how an export is answered; SL_OK: accepted */
+    bool renames;                  /* … under another id, once export_code was given */
+    unsigned suspects;
+} rig;
+
+/* --- the environment --- */
+
+int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
+                  char ret_id[SL_DMF_ID_BYTES], struct sl_err *err)
+{
+    (void)remote;
+    if (rig.export_code != SL_OK) {
+        int code = rig.export_code;
+        rig.export_code = rig.renames ? SL_OK : code;
+        sl_err_set(err, code, "an error has occurred");
+        err->cause = rig.export_cause;
+        err->retry_after_ms = 10;
+        return code;
+    }
+    snprintf(ret_id, SL_DMF_ID_BYTES, "%s%s", rig.renames ? "other-" : "", export->execution_id);
+    return SL_OK;
+}
+
+int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum sl_dmf_status *ret,
+                  struct sl_err *err)
+{
+    (void)remote;
+    bool known = rig.looks++ >= rig.unknown_looks;
+    if (rig.looks == 1 && rig.slow_look_ms)
+        sl_fiber_sleep(rig.slow_look_ms);
+    if (!known)
+        return sl_err_set(err, SL_NOTFOUND, "no execution '%s'", execution_id);
+    *ret = SL_DMF_EXECUTING;
+    return SL_OK;
+}
+
+int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, char **ret_url,
+                       struct sl_err *err)
+{
+    (void)remote, (void)execution_id, (void)err;
+    bool known = rig.looks++ >= rig.unknown_looks;
+    if (rig.looks == 1 && rig.slow_look_ms)
+        sl_fiber_sleep(rig.slow_look_ms);
+    *ret_url = strdup(known ? "https://x.blob.core.windows.net/dmf/1" : "");
+    return SL_OK;
+}
+
+void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size)
+{
+    (void)remote, (void)execution_id;
+    snprintf(out, size, "%s", "");
+}
+
+/* --- the state --- */
+
+static int run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err)
+{
+    (void)state, (void)feed, (void)err;
+    *ret = rig.journal;
+    return SL_OK;
+}
+
+static int run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                    struct sl_err *err)
+{
+    (void)state, (void)epoch;
+    rig.journal = *run;
+    if (run->state == rig.until && sl_fiber_sleep(60000) != SL_OK) /* it goes no further */
+        return sl_err_set(err, SL_CANCELED, "cancelled");
+    return SL_OK;
+}
+
+static int counter_take(struct sl_state *state, const char *collection, int64_t *ret,
+                        struct sl_err *err)
+{
+    (void)state, (void)collection;
+    if (rig.counter_fails) {
+        rig.counter_fails--;
+        return sl_err_set(err, SL_CLOSED, "the primary steps down");
+    }
+    *ret = COUNTER + 1;
+    return SL_OK;
+}
+
+static int suspect_set(struct sl_state *state, const char *feed, const char *reason, int64_t epoch,
+                       struct sl_err *err)
+{
+    (void)state, (void)feed, (void)reason, (void)epoch, (void)err;
+    rig.suspects++;
+    return SL_OK;
+}
+
+static const struct sl_state_type state_type = {
+    .run_newest = run_newest,
+    .run_save = run_save,
+    .suspect_get = rig_suspect_get,
+    .suspect_set = suspect_set,
+    .refresh_get = rig_refresh_get,
+    .overtake_get = rig_overtake_get,
+    .counter_take = counter_take,
+    .lease_hold = rig_lease_hold,
+    .lease_drop = rig_lease_drop,
+};
+
+/* A run that entered its state so long ago, and was planned before. */
+static void journal(enum sl_run_state state, int64_t age_ms)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.state = (struct sl_state){.type = &state_type, .lease_ms = 30000, .write_ms = 1000};
+    rig.journal = (struct sl_run){
+        .id = "vendors-000042",
+        .feed = "vendors",
+        .number = 42,
+        .state = state,
+        .created_ms = sl_wall_ms() - age_ms - 1000,
+        .state_ms = sl_wall_ms() - age_ms,
+        .execution_id = "sluice-vendors-000042-a",
+        .returned_execution_id = "sluice-vendors-000042-a",
+        .entities = {{.name = "VendorsV3", .counter = COUNTER}},
+        .entity_count = 1,
+    };
+}
+
+static bool is_over(void *ctx)
+{
+    (void)ctx;
+    return rig.journal.state == rig.until;
+}
+
+/* The run as it is journaled when it has come there, or after three seconds. */
+static const struct sl_run *run_to(enum sl_run_state until, uint64_t grace_ms)
+{
+    struct sl_dmf_feed_settings settings = {.full_definition_group = (char *)"VendorsFull",
+                                            .start_grace_ms = grace_ms,
+                                            .execution_deadline_ms = 2 * 3600 * 1000,
+                                            .url_deadline_ms = grace_ms};
+    rig.until = until;
+    rig_run(&rig.state, &settings, is_over, NULL);
+    return &rig.journal;
+}
+
+/* --- tests --- */
+
+/* Rows in a version of 0 would all be older than what is stored. */
+static void keeps_its_counters(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_PLANNED, 5000);
+    rig.counter_fails = 1;
+    rig.unknown_looks = 1;
+    const struct sl_run *run = run_to(SL_RUN_EXECUTING, 120000);
+    EXPECT(run->state == SL_RUN_EXECUTING);
+    EXPECT(run->entities[0].counter == COUNTER);
+    EXPECT(rig.looks == 2 && rig.suspects == 0);
+}
+
+/* The process was halted for longer than the grace, with that answer on its way. */
+static void looks_again_after_a_halt(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_PLANNED, 0);
+    rig.journal.created_ms = rig.journal.state_ms; /* never asked for */
+    rig.export_code = SL_REJECTED;
+    rig.unknown_looks = 1;
+    rig.slow_look_ms = 300;
+    EXPECT(run_to(SL_RUN_EXECUTING, 200)->state == SL_RUN_EXECUTING);
+}
+
+static void never_started(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_PLANNED, 0);
+    rig.journal.created_ms = rig.journal.state_ms;
+    rig.export_code = SL_REJECTED;
+    rig.unknown_looks = 1000;
+    const struct sl_run *run = run_to(SL_RUN_FAILED, 100);
+    EXPECT(run->state == SL_RUN_FAILED && rig.suspects == 0);
+    EXPECT(strstr(run->error, "an error has occurred"));
+}
+
+static void asks_for_the_address_again_after_a_halt(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_PACKAGED, 0);
+    rig.unknown_looks = 1;
+    rig.slow_look_ms = 300;
+    EXPECT(run_to(SL_RUN_STREAMING, 200)->state == SL_RUN_STREAMING);
+}
+
+static void may_have_been_forgotten(void *arg)
+{
+    static const enum sl_run_state states[] = {SL_RUN_REQUESTED, SL_RUN_PLANNED};
+    (void)arg;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        journal(states[i], DAY_MS);
+        rig.unknown_looks = 1000;
+        const struct sl_run *run = run_to(SL_RUN_FAILED, 120000);
+        EXPECT(run->state == SL_RUN_FAILED && rig.suspects == 1);
+        EXPECT(!strcmp(run->error, "the environment has forgotten the export"));
+    }
+}
+
+/* The clock was set back since: that it was asked for must not be forgotten with that. */
+static void knows_that_it_was_asked_for(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_PLANNED, -(int64_t)DAY_MS);
+    rig.export_code = SL_CLOSED; /* it would be asked for otherwise */
+    EXPECT(run_to(SL_RUN_EXECUTING, 120000)->state == SL_RUN_EXECUTING);
+    EXPECT(rig.looks == 1);
+}
+
+/* A 503 may come from a proxy, after the start: under the id that nobody tells. */
+static void a_503_is_no_answer(void *arg)
+{
+    static const struct {
+        int cause;
+        unsigned suspects;
+    } cases[] = {
+        {503, 1},
+        {429, 0}
+    };
+    (void)arg;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        journal(SL_RUN_PLANNED, 0);
+        rig.journal.created_ms = rig.journal.state_ms;
+        rig.export_code = SL_THROTTLED;
+        rig.export_cause = cases[i].cause;
+        rig.renames = true;
+        rig.unknown_looks = 1;
+        EXPECT(run_to(SL_RUN_EXECUTING, 120000)->state == SL_RUN_EXECUTING);
+        EXPECT(rig.suspects == cases[i].suspects);
+    }
+}
+
+#define IN_FIBER(name)                                                                             \
+    static void test_##name(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        run_in_fiber(name, NULL);                                                                  \
+    }
+
+IN_FIBER(keeps_its_counters)
+IN_FIBER(looks_again_after_a_halt)
+IN_FIBER(never_started)
+IN_FIBER(asks_for_the_address_again_after_a_halt)
+IN_FIBER(may_have_been_forgotten)
+IN_FIBER(knows_that_it_was_asked_for)
+IN_FIBER(a_503_is_no_answer)
+
+static int end_all(void **state)
+{
+    sl_metric_free_all();
+    return loop_closes(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeps_its_counters),
+        cmocka_unit_test(test_looks_again_after_a_halt),
+        cmocka_unit_test(test_never_started),
+        cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),
+        cmocka_unit_test(test_may_have_been_forgotten),
+        cmocka_unit_test(test_knows_that_it_was_asked_for),
+        cmocka_unit_test(test_a_503_is_no_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, end_all);
+}
