@@ -11,24 +11,51 @@
 
 enum { STRANGER_WAIT_MS = 60 * 1000 };
 
-int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, const char *stranger,
+/* NULL: all that the run asked for are there. */
+static const struct sl_entity_config *first_absent(struct sl_dmf *dmf, const bool *present)
+{
+    for (size_t i = 0; i < dmf->feed->entity_count; i++)
+        if (!present[i] && sl_dmf_entity(dmf, &dmf->feed->entities[i]))
+            return &dmf->feed->entities[i];
+    return NULL;
+}
+
+/* The run goes on: the others have rows in it. */
+static void tell_absent(struct sl_dmf *dmf, const char *absent, const char *stranger)
+{
+    char text[SL_ERR_TEXT_BYTES];
+    snprintf(text, sizeof text,
+             "the package of run %s has no entity '%s', but '%s', which the configuration does not "
+             "name: if it is called so now, correct the name under entities, start again, and "
+             "refresh the feed, since changes of it were passed over",
+             dmf->run.id, absent, stranger);
+    sl_log(SL_WARN, "an entity is not in the package", SL_T("feed", dmf->feed->name),
+           SL_T("run", dmf->run.id), SL_T("entity", absent), SL_T("found", stranger));
+    dmf->env.alerter->raise(SL_ALERT_NOTICE, dmf->feed->name, "an entity is not in the package",
+                            text);
+}
+
+int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, const char *stranger,
                        struct sl_err *err)
 {
-    const struct sl_feed_config *feed = dmf->feed;
-    if (dmf->run.number != 1 || !stranger[0]) /* the first package has whatever has rows */
+    const struct sl_entity_config *absent = stranger[0] ? first_absent(dmf, present) : NULL;
+    bool was_told = dmf->absent_told;
+    dmf->absent_told = false;
+    if (!absent)
         return SL_OK;
-    for (size_t i = 0; i < feed->entity_count; i++) {
-        if (present[i] || !sl_dmf_entity(dmf, &feed->entities[i]))
-            continue;
+    if (dmf->run.number == 1) { /* the first package has whatever has rows */
         sl_err_set(err, SL_CONFIG,
                    "there is no entity '%s' in it, but '%s', which the configuration does not "
                    "name: if that is it, correct the name under entities; if '%s' has no rows so "
                    "far, leave it out until it has; then start again: this package is read again",
-                   feed->entities[i].name, stranger, feed->entities[i].name);
+                   absent->name, stranger, absent->name);
         if (err)
             err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
         return SL_CONFIG;
     }
+    dmf->absent_told = listed; /* else it may just have no changes */
+    if (listed && !was_told)
+        tell_absent(dmf, absent->name, stranger);
     return SL_OK;
 }
 
@@ -67,6 +94,19 @@ int sl_dmf_adopt_entities(struct sl_dmf *dmf, struct sl_err *err)
     return rc;
 }
 
+/* What is stored of it cannot be told from the other one's documents. */
+static bool shares_its_collection(struct sl_dmf *dmf, const struct sl_entity_config *config)
+{
+    for (size_t i = 0; i < dmf->feed->entity_count; i++) {
+        const struct sl_entity_config *other = &dmf->feed->entities[i];
+        const struct sl_run_entity *entity = sl_dmf_entity(dmf, other);
+        if (other != config && entity && entity->finished &&
+            !strcmp(other->collection, config->collection))
+            return true;
+    }
+    return false;
+}
+
 int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -75,7 +115,7 @@ int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], stru
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
         uint64_t unseen, live;
-        if (!entity || entity->finished)
+        if (!entity || entity->finished || shares_its_collection(dmf, config))
             continue;
         int rc = state->type->unseen_count(state, config->collection, dmf->feed->name, dmf->run.id,
                                            0, &unseen, &live, err);

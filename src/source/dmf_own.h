@@ -42,6 +42,7 @@ struct sl_dmf {
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
     unsigned unclosed; /* attempts of this run whose ledger did not close */
+    bool absent_told;  /* that an entity is not in its packages */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
     bool refresh_told;       /* the state may know of a refresh */
@@ -136,9 +137,9 @@ int sl_dmf_refresh(struct sl_dmf *dmf, bool *ret_full, bool *ret_moved, struct s
 int sl_dmf_sweep(struct sl_dmf *dmf, struct sl_err *err);
 
 /* dmf_absent.c: SL_CONFIG when the feed's first package lacks an entity and has one that nobody
- * configured (stranger; "": none). present: of the feed's entities, whether it was named or had a
- * file. */
-int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, const char *stranger,
+ * configured (stranger; "": none); of a later one an operator is told, if the package lists what is
+ * in it. present: of the feed's entities, whether it was named or had a file. */
+int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, const char *stranger,
                        struct sl_err *err);
 
 /* dmf_absent.c: the feed's first run takes entities that were configured since its export, whose

@@ -353,7 +353,7 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
         rc = take_all(&package, err);
     if (rc == SL_OK) {
         note_named(&package);
-        rc = sl_dmf_check_names(dmf, package.present, package.stranger, err);
+        rc = sl_dmf_check_names(dmf, package.present, package.has_manifest, package.stranger, err);
     }
     if (rc == SL_OK)
         rc = sl_dmf_wait_committed(dmf, err);

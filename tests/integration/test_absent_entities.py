@@ -2,8 +2,8 @@
 does not have them, a package that is larger than it may be. Nothing of it may pass for "no changes"."""
 
 from books import check_run
-from feeds import (CUSTOMERS, VENDORS, add_records, change_records, configure, entity, feed, make_project,
-                   runs, trouble, wait_run)
+from feeds import (CUSTOMERS, VENDORS, add_records, change_records, configure, entity, feed, logged,
+                   make_project, runs, trouble, wait_run)
 from mailbox import Mailbox
 from process import wait_until
 from truth import differences, documents
@@ -47,6 +47,40 @@ def test_entities_that_nobody_wants_are_passed_over_when_all_that_are_wanted_are
     assert check_run(workspace, wait_run(sluice, workspace))["read"] == 20
     change_records(sim, 3, CUSTOMERS)  # a package without a row that is wanted: no changes
     assert check_run(workspace, wait_run(sluice, workspace, 3))["read"] == 0
+    assert is_right(sim, workspace, VENDORS, "vendors")
+
+
+def test_an_entity_that_is_called_otherwise_one_day_is_told_once(sim, workspace):
+    for label in (VENDORS, CUSTOMERS):
+        add_records(sim, 20, label)
+    make_project(sim)
+    with Mailbox() as mailbox:
+        sluice = workspace.sluice(configure(workspace, sim, alerts=mailbox.alerts()))
+        wait_run(sluice, workspace)
+        make_project(sim, labels=(CUSTOMERS,))  # the same project, as if the label had been translated
+        for _ in range(2):
+            wait_run(sluice, workspace, runs(workspace)[-1]["number"] + 1)
+        told = logged(sluice, "an entity is not in the package", entity=VENDORS, found=CUSTOMERS)
+        assert len(told) == 1
+        wait_until(lambda: any("correct the name under entities" in mail.get_content()
+                               for mail in mailbox.mails), 20, "a mail")
+
+
+def test_an_entity_without_rows_that_shares_a_collection_does_not_keep_a_feed_from_healing(sim, workspace):
+    add_records(sim, 30)
+    make_project(sim, labels=(VENDORS, CUSTOMERS))
+    make_project(sim, "VendorsFull", labels=(VENDORS, CUSTOMERS), mode="full")
+    sim.post("switches", {"zero_rows": "no_file"})
+    one = feed(sim, full_definition_group="VendorsFull")
+    one["entities"][CUSTOMERS] = one["entities"][VENDORS]
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}))
+    wait_run(sluice, workspace)
+    sim.post("switches", {"project": "Vendors", "final_status": "Failed", "fail_next": 1,
+                          "failed_moves_watermark": True})
+    change_records(sim, 10)
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")
+    sluice.wait_for(lambda: "suspect" not in workspace.state["feeds"].find_one({"_id": "vendors"}), 30,
+                    "no suspicion")
     assert is_right(sim, workspace, VENDORS, "vendors")
 
 
