@@ -236,6 +236,8 @@ static void arrived_tls(struct sl_stream *stream, const char *bytes, size_t size
         if (!done)
             return;
         stream->handshaken = true;
+        /* Nobody listens yet: an end that comes before somebody does waits in the kernel. */
+        uv_read_stop((uv_stream_t *)&stream->tcp);
         sl_wake_all(&stream->changed);
     }
     if (stream->open)

@@ -20,17 +20,16 @@ static void on_connect(uv_connect_t *request, int status)
 static int wait_until(struct sl_stream *stream, const bool *condition, uint64_t deadline_ms,
                       struct sl_err *err)
 {
-    while (!*condition) {
-        if (stream->broken) {
-            if (err)
-                *err = stream->why;
-            return stream->why.code;
-        }
+    while (!*condition && !stream->broken) {
         int rc = sl_wait(&stream->changed, deadline_ms);
         if (rc != SL_OK)
             return sl_err_set(err, rc, rc == SL_TIMEOUT ? "no answer in time" : "cancelled");
     }
-    return SL_OK;
+    if (!stream->broken)
+        return SL_OK;
+    if (err)
+        *err = stream->why;
+    return stream->why.code;
 }
 
 static int open_tcp(struct sl_stream *stream, const struct sockaddr *address, uint64_t deadline_ms,

@@ -25,6 +25,8 @@ struct server {
     int listener;
     uint16_t port;
     bool tls;
+    bool wants_certificate; /* of the client, which has none */
+    bool hasty;             /* says nothing after the handshake */
     pthread_t thread;
     size_t echoed;
 };
@@ -65,8 +67,10 @@ static void echo_tls(struct server *server, int fd)
     SSL_CTX *context = authority_server();
     SSL *ssl = SSL_new(context);
     SSL_set_fd(ssl, fd);
+    if (server->wants_certificate)
+        SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     char buffer[32768];
-    if (SSL_accept(ssl) == 1)
+    if (SSL_accept(ssl) == 1 && !server->hasty)
         for (int got; (got = SSL_read(ssl, buffer, sizeof buffer)) > 0;) {
             if (SSL_write(ssl, buffer, got) <= 0)
                 break;
@@ -121,7 +125,7 @@ struct client {
     struct sl_tls *tls;
     struct sl_stream *stream;
     size_t received, mismatches;
-    bool closed, pause_once;
+    bool closed, pause_once, over;
     int rc;
     struct sl_err err, why;
     struct sl_waitlist changed;
@@ -284,6 +288,58 @@ static void end_by_the_peer_is_told(void **state)
     }
 }
 
+/* Two of them, and a fiber that is woken runs a turn later. */
+static void dawdle(void *arg)
+{
+    const struct client *client = arg;
+    while (!client->over && sl_fiber_yield() == SL_OK)
+        usleep(20 * 1000);
+}
+
+static void wait_for_end(void *arg)
+{
+    struct client *client = arg;
+    sl_fiber_spawn("test", dawdle, client);
+    sl_fiber_spawn("test", dawdle, client);
+    if (open_client(client) == SL_OK) {
+        uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS / 4);
+        while (!client->closed && sl_wait(&client->changed, deadline_ms) == SL_OK)
+            ;
+        sl_stream_close(client->stream);
+    }
+    client->over = true;
+}
+
+static void an_end_before_anybody_listens_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        bool wants_certificate;
+        int code;
+        const char *message;
+    } cases[] = {
+        {false, SL_CLOSED, "the peer closed the connection"       },
+        {true,  SL_CONFIG, "the server wants a client certificate"},
+    };
+    struct sl_tls_options options = {.ca_file = authority.ca_path};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct server server;
+        struct client client = {
+            .host = "localhost", .server = &server, .tls = sl_tls_new(&options, NULL)};
+        start_server(&server, true);
+        server.wants_certificate = cases[i].wants_certificate;
+        server.hasty = true;
+        sl_fiber_spawn("test", wait_for_end, &client);
+        sl_loop_run();
+        stop_server(&server);
+        assert_int_equal(client.rc, SL_OK);
+        assert_true(client.closed);
+        assert_int_equal(client.why.code, cases[i].code);
+        assert_non_null(strstr(client.why.message, cases[i].message));
+        sl_tls_free(client.tls);
+    }
+}
+
 static void pause_a_while(void *arg)
 {
     struct client *client = arg;
@@ -342,6 +398,7 @@ int main(void)
         cmocka_unit_test(certificate_for_another_host_is_refused),
         cmocka_unit_test(missing_ca_file_is_named),
         cmocka_unit_test(end_by_the_peer_is_told),
+        cmocka_unit_test(an_end_before_anybody_listens_is_told),
         cmocka_unit_test(nothing_arrives_while_paused),
         cmocka_unit_test(refused_connection_is_told),
     };
