@@ -100,12 +100,15 @@ static bool is_known(const struct sl_overtaken *overtaken, uint64_t age_ms)
 
 int sl_overtaken_refresh(struct sl_overtaken *overtaken, struct sl_err *err)
 {
+    uint64_t since_ms = sl_loop_now_ms();
     bool waited = false;
     for (;;) {
         if (!is_known(overtaken, AGE_SOON_MS) && !overtaken->asker)
             overtaken->asker = sl_fiber_spawn("overtaken", ask, overtaken);
         if (is_known(overtaken, AGE_MAX_MS))
             return SL_OK; /* who writes often does not wait for the answer */
+        if (waited && overtaken->asked_ms >= since_ms)
+            return SL_OK; /* it took long; but the write began before, and its time is limited */
         if (waited && overtaken->rc != SL_OK) {
             if (err)
                 *err = overtaken->err;
@@ -114,7 +117,7 @@ int sl_overtaken_refresh(struct sl_overtaken *overtaken, struct sl_err *err)
         while (overtaken->asker)
             if (sl_wait(&overtaken->answered, SL_FOREVER) == SL_CANCELED)
                 return sl_err_set(err, SL_CANCELED, "cancelled");
-        waited = true; /* an answer that took too long is asked for again */
+        waited = true; /* an answer that somebody asked for too long ago is asked for again */
     }
 }
 

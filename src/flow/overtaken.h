@@ -14,7 +14,7 @@ struct sl_origin;
 
 enum {
     SL_OVERTAKEN_NAME_BYTES = 128,
-    /* An applier does not write by what it learned longer ago. */
+    /* An applier does not write by what it asked for longer ago, unless its write had begun. */
     SL_OVERTAKEN_FRESH_MS = 5000,
 };
 
@@ -31,8 +31,9 @@ struct sl_overtaken;
 struct sl_overtaken *sl_overtaken_new(struct sl_state *state);
 void sl_overtaken_free(struct sl_overtaken *overtaken);
 
-/* Asks the state, unless that was done a moment ago. Suspends, though not when it is called several
- * times a second; fails as the state does, and then nothing may be written. */
+/* Asks the state, unless that was done a moment ago. Suspends for two answers at most, and not when
+ * it is called several times a second; fails as the state does, and then nothing may be written. A
+ * write that asks has begun, and ends within write_ms of that however long the answer takes. */
 int sl_overtaken_refresh(struct sl_overtaken *overtaken, struct sl_err *err);
 
 /* Whether rows of a batch from origin may only change documents and not make any; letter: of a row
