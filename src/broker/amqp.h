@@ -172,8 +172,12 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
                        struct sl_err *err);
 
 /* Queued, never suspend; on a closed channel they do nothing (the server requeues by itself).
- * nack with requeue false sends the message to the dead-letter exchange. */
+ * nack with requeue false sends the message to the dead-letter exchange, if there is any queue. */
 void sl_channel_ack(struct sl_channel *channel, uint64_t tag);
 void sl_channel_nack(struct sl_channel *channel, uint64_t tag, bool requeue);
+
+/* Like nack to a dead-letter exchange that has a queue of its name. When that is gone the server
+ * closes the channel, and has the message still. */
+void sl_channel_set_aside(struct sl_channel *channel, uint64_t tag, const char *dead_letters);
 
 #endif

@@ -112,3 +112,15 @@ void sl_channel_nack(struct sl_channel *channel, uint64_t tag, bool requeue)
     amqp_basic_nack_t method = {.delivery_tag = tag, .requeue = requeue};
     put(channel, AMQP_BASIC_NACK_METHOD, &method);
 }
+
+/* A dead-letter exchange without a queue drops the message, and nobody is told. Binding the queue
+ * once more changes nothing where it is there, and fails where it is not. */
+void sl_channel_set_aside(struct sl_channel *channel, uint64_t tag, const char *dead_letters)
+{
+    amqp_queue_bind_t method = {.queue = sl_codec_bytes(dead_letters),
+                                .exchange = sl_codec_bytes(dead_letters),
+                                .routing_key = sl_codec_bytes(""),
+                                .nowait = 1};
+    put(channel, AMQP_QUEUE_BIND_METHOD, &method);
+    sl_channel_nack(channel, tag, false);
+}

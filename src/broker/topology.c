@@ -227,6 +227,14 @@ int sl_topology_declare_bells(struct sl_amqp *amqp, const struct sl_broker_setti
     return rc;
 }
 
+void sl_topology_set_aside(const struct sl_broker_settings *settings, struct sl_channel *channel,
+                           uint64_t tag)
+{
+    char dead_letters[SL_QUEUE_NAME_MAX];
+    sl_topology_queue(settings, "unreadable", dead_letters);
+    sl_channel_set_aside(channel, tag, dead_letters);
+}
+
 int sl_topology_check(const struct sl_broker *broker, uint64_t deadline_ms, struct sl_err *err)
 {
     struct sl_amqp *amqp = sl_broker_amqp(broker, "sluice check");

@@ -38,6 +38,12 @@ int sl_topology_declare_bells(struct sl_amqp *amqp, const struct sl_broker_setti
  * transient codes: the broker is away. */
 int sl_topology_check(const struct sl_broker *broker, uint64_t deadline_ms, struct sl_err *err);
 
+/* Gives the message to <exchange>.unreadable, never to nobody: when that queue was deleted the
+ * server closes the channel, and delivers the message again to who connects and declares anew. Does
+ * not suspend. */
+void sl_topology_set_aside(const struct sl_broker_settings *settings, struct sl_channel *channel,
+                           uint64_t tag);
+
 /* "sluice.bulk": names queue `lane` ("fast", "bulk", "unreadable", "events.hook"). */
 void sl_topology_queue(const struct sl_broker_settings *settings, const char *lane,
                        char ret[SL_QUEUE_NAME_MAX]);

@@ -219,7 +219,7 @@ static void refuse(struct amqp_source *self, struct sl_held *held, const char *r
            SL_T("message_id", held->message_id), SL_N("bytes", held->size), SL_T("reason", reason));
     sl_metric_add(self->unreadable, 1);
     if (self->channel)
-        sl_channel_nack(self->channel, held->tag, false);
+        sl_topology_set_aside(self->broker->settings, self->channel, held->tag);
     sl_held_free(held);
 }
 
@@ -364,7 +364,7 @@ static void source_set_aside(struct sl_source *source, struct sl_batch *batch)
     struct amqp_source *self = (struct amqp_source *)source;
     sl_metric_add(self->unreadable, 1);
     if (is_current(self, batch))
-        sl_channel_nack(self->channel, delivery_tag(batch), false);
+        sl_topology_set_aside(self->broker->settings, self->channel, delivery_tag(batch));
     sl_batch_free(batch);
 }
 

@@ -260,6 +260,8 @@ static int open_queue(struct walk *walk, uint32_t *ret_count, struct sl_err *err
         rc = sl_channel_open(walk->in, &handler, walk, deadline_ms, &walk->channel, err);
     if (rc == SL_OK)
         rc = sl_channel_queue_state(walk->channel, name, deadline_ms, &queue, err);
+    if (rc == SL_NOTFOUND) /* somebody deleted it: what is set aside next needs it */
+        return sl_topology_declare(walk->in, walk->broker->settings, deadline_ms, err);
     walk->ready = queue.messages;
     *ret_count = queue.messages < SL_UNREADABLE_MAX ? queue.messages : SL_UNREADABLE_MAX;
     if (rc != SL_OK || !*ret_count)
@@ -331,5 +333,5 @@ int sl_unreadable_walk(const struct sl_broker *broker, sl_unreadable_fn *visit, 
         next = one->next;
         free_arrived(&walk, one);
     }
-    return rc == SL_NOTFOUND ? SL_OK : rc;
+    return rc;
 }

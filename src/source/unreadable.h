@@ -33,8 +33,9 @@ struct sl_unreadable_result {
     uint64_t dropped, published;
 };
 
-/* Walks through the queue as it is now. Meanwhile nobody else sees its messages. An empty or a
- * missing queue is no failure. Suspends. Fails as sl_amqp_connect and sl_channel_publish do. */
+/* Walks through the queue as it is now. Meanwhile nobody else sees its messages. An empty
+ * queue is no failure; a missing one is made. Suspends. Fails as sl_amqp_connect and
+ * sl_channel_publish do. */
 int sl_unreadable_walk(const struct sl_broker *broker, sl_unreadable_fn *visit, void *ctx,
                        struct sl_unreadable_result *ret, struct sl_err *err);
 

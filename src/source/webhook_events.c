@@ -47,7 +47,7 @@ static void set_aside(struct sl_webhook *webhook, const struct sl_amqp_delivery 
     sl_log(SL_WARN, "unreadable event set aside", SL_T("queue", webhook->events_queue),
            SL_N("bytes", delivery->size), SL_T("reason", reason));
     sl_metric_add(webhook->counts.unreadable, 1);
-    sl_channel_nack(webhook->events, delivery->tag, false);
+    sl_topology_set_aside(webhook->env.broker->settings, webhook->events, delivery->tag);
 }
 
 static void begin_jobs(struct sl_webhook *webhook, uint64_t tag,

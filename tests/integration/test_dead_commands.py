@@ -200,6 +200,9 @@ def test_unreadable_messages_are_listed_shown_and_dropped_and_stay_in_order(bad_
     assert sums["messages_left"] == 6 and "could not be read again" in refused[0]["refused"]
     assert dead(bad_rows, "drop", code="unreadable", json=True).objects[0]["messages"] == 6
     assert workspace.queue_depth("unreadable") == 0 and len(letters(workspace)) == 15
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_delete(f"{workspace.exchange}.unreadable")
+    assert dead_list(bad_rows, code="unreadable") == [] and workspace.queue_depth("unreadable") == 0
 
 
 def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_rows, workspace):

@@ -10,7 +10,7 @@ import pika
 import pytest
 
 from books import check_run
-from feeds import CUSTOMERS, add_records, configure, feed, make_project, wait_run
+from feeds import CUSTOMERS, add_records, configure, feed, logged, make_project, wait_run
 from servers import wait_until
 from truth import differences, documents
 
@@ -203,4 +203,26 @@ def test_a_message_that_cannot_be_read_is_set_aside(sim, workspace):
         connection.close()
     assert set(kept) == {*bad.values(), b"\x05\0\0\0"}
     assert sluice.metrics().value("sluice_unreadable_messages_total") == 5
+    wait_until(sluice.ready, 10, "no trouble")
+
+
+def test_what_is_set_aside_after_its_queue_was_deleted_is_kept(sim, workspace):
+    sluice = start(workspace, sim, 10)
+    wait_run(sluice, workspace)
+    stranger = b'{"sluice":1,"feed":"stranger","entity":"E","run":"r","attempt":1,"batch":0,"count":1,' \
+               b'"rows":[{"op":"upsert","id":"a","v":5,"doc":{"a":1}}]}'
+    with workspace.rabbit.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for count, lane in enumerate(("bulk", "fast", "bulk"), 1):
+            channel.queue_delete(f"{workspace.exchange}.unreadable")
+            channel.basic_publish(workspace.exchange, f"{lane}.vendors.VendorsV3", b"{", pika.BasicProperties(
+                content_type="application/json", delivery_mode=2))
+            sluice.wait_for(lambda: workspace.queue_depth("unreadable") == 1, 20, "what was set aside")
+            told = [one["error"] for one in logged(sluice, "cannot consume, will try again")]
+            assert len(told) == count and f"no queue '{workspace.exchange}.unreadable'" in told[-1]
+        channel.queue_delete(f"{workspace.exchange}.unreadable")
+        channel.basic_publish(workspace.exchange, "bulk.stranger.E", stranger, pika.BasicProperties(
+            content_type="application/json", delivery_mode=2))
+        sluice.wait_for(lambda: workspace.queue_depth("unreadable") == 1, 40, "the batch that nobody knows")
     wait_until(sluice.ready, 10, "no trouble")
