@@ -85,7 +85,8 @@ struct sl_amqp_header {
 struct sl_amqp_delivery {
     uint64_t tag;
     bool redelivered;
-    bool oversize; /* larger than max_body_bytes: body is NULL */
+    bool oversize;    /* larger than max_body_bytes: body is NULL */
+    uint64_t returns; /* how often it came back, as a quorum queue counts it for its limit */
     struct sl_str exchange, routing_key, content_type, message_id;
     char *body; /* the callback takes it (free) */
     size_t size;

@@ -69,7 +69,7 @@ struct sl_content_in {
     enum sl_content_state state;
     bool returned; /* basic.return, else basic.deliver */
     bool redelivered, oversize;
-    uint64_t tag, size, received;
+    uint64_t tag, size, received, returns;
     struct sl_short exchange, routing_key, content_type, message_id, reply_text;
     char *body;
 };

@@ -39,6 +39,7 @@ static void deliver(struct sl_channel *channel)
     struct sl_amqp_delivery delivery = {
         .tag = in->tag,
         .redelivered = in->redelivered,
+        .returns = in->returns,
         .oversize = in->oversize,
         .exchange = view(&in->exchange),
         .routing_key = view(&in->routing_key),
@@ -77,6 +78,19 @@ static void prepare_body(struct sl_channel *channel)
         in->body[in->size] = 0;
 }
 
+/* Of the header x-delivery-count; 0: there is none. */
+static uint64_t count_returns(const amqp_basic_properties_t *has)
+{
+    int count = has->_flags & AMQP_BASIC_HEADERS_FLAG ? has->headers.num_entries : 0;
+    for (int i = 0; i < count; i++) {
+        const amqp_table_entry_t *entry = &has->headers.entries[i];
+        if (entry->value.kind == AMQP_FIELD_KIND_I64 && entry->value.value.i64 > 0 &&
+            sl_str_is(sl_codec_view(entry->key), "x-delivery-count"))
+            return (uint64_t)entry->value.value.i64;
+    }
+    return 0;
+}
+
 static int on_header(struct sl_channel *channel, const struct sl_frame *frame, struct sl_err *err)
 {
     struct sl_content_in *in = &channel->in;
@@ -90,6 +104,7 @@ static int on_header(struct sl_channel *channel, const struct sl_frame *frame, s
                  has->_flags & AMQP_BASIC_CONTENT_TYPE_FLAG ? has->content_type : none);
     sl_short_set(&in->message_id,
                  has->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? has->message_id : none);
+    in->returns = count_returns(has);
     in->size = head.body_size;
     in->state = SL_CONTENT_BODY_NEXT;
     prepare_body(channel);

@@ -81,7 +81,7 @@ static int exchange(const struct declaring *d, const char *name, const char *typ
 }
 
 /* Once a queue and process: each connection declares all of them. */
-static void tell_limit(const struct declaring *d, const char *name)
+static void tell_limit(const struct declaring *d, const char *name, bool dead_letters)
 {
     static uint64_t told[16];
     static unsigned count;
@@ -92,9 +92,13 @@ static void tell_limit(const struct declaring *d, const char *name)
     if (count < sizeof told / sizeof *told)
         told[count++] = hash;
     sl_log(SL_WARN,
-           "queue was made by another version of RabbitMQ: a message that comes back often, "
-           "while MongoDB is away say, leaves it for the queue of the unreadable; when it is "
-           "empty, delete it, and it is made anew",
+           dead_letters
+               ? "queue was made by another version of RabbitMQ: a message that comes back often, "
+                 "while MongoDB is away say, leaves it for the queue of the unreadable; when it is "
+                 "empty, delete it, and it is made anew"
+               : "queue was made by another version of RabbitMQ, and drops a message that comes "
+                 "back often: sluice dead makes it anew before that; when the queue is empty, "
+                 "delete it, and it is made anew",
            SL_T("queue", name), SL_T("server", sl_amqp_server_version(d->amqp)));
 }
 
@@ -110,7 +114,7 @@ static int take_as_made(struct declaring *d, const char *name, struct sl_queue_o
     if (rc == SL_OK)
         rc = sl_channel_declare_queue(d->channel, name, options, d->deadline_ms, err);
     if (rc == SL_OK)
-        tell_limit(d, name);
+        tell_limit(d, name, options->dead_letter_exchange != NULL);
     return rc;
 }
 

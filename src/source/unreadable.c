@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/topology.h"
 #include "flow/message.h"
@@ -18,6 +19,7 @@ enum {
     HELD_BYTES_MAX = 256 * 1024 * 1024, /* not looked at yet */
     WINDOW = 16,
     WINDOW_BYTES = 16 * 1024 * 1024,
+    RETURNS_MAX = 5, /* of a message, then it is made anew; a queue may drop it at the 20th */
 };
 
 struct arrived {
@@ -26,6 +28,7 @@ struct arrived {
     char *routing_key, *content_type, *message_id;
     char *body; /* NULL: not kept */
     size_t size;
+    uint64_t returns;
 };
 
 struct walk {
@@ -37,6 +40,7 @@ struct walk {
     size_t held_bytes;
     uint32_t ready; /* messages in the queue, before any was taken */
     bool over;
+    bool stale; /* what came back often cannot be made anew */
     struct sl_err why;
     struct sl_waitlist changed;
 };
@@ -57,6 +61,7 @@ static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
     one->content_type = copy(delivery->content_type);
     one->message_id = copy(delivery->message_id);
     one->size = delivery->size;
+    one->returns = delivery->returns;
     one->body = delivery->body;
     if (one->body && walk->held_bytes + one->size > HELD_BYTES_MAX) {
         free(one->body);
@@ -201,7 +206,8 @@ static int open_publisher(struct walk *walk, struct sl_err *err)
     uint64_t deadline_ms = sl_deadline_in(CONNECT_MS);
     if (walk->publisher)
         return SL_OK;
-    walk->out = sl_broker_amqp(walk->broker, "sluice dead publisher");
+    if (!walk->out)
+        walk->out = sl_broker_amqp(walk->broker, "sluice dead publisher");
     int rc = sl_amqp_connect(walk->out, deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_topology_declare(walk->out, walk->broker->settings, deadline_ms, err);
@@ -211,12 +217,12 @@ static int open_publisher(struct walk *walk, struct sl_err *err)
                        : rc;
 }
 
-/* To where it was published first. Its headers are lost: nobody of sluice reads them. */
-static int publish(struct walk *walk, const struct arrived *one, struct sl_err *err)
+/* Its headers are lost: nobody of sluice reads them. */
+static int publish(struct walk *walk, const struct arrived *one, const char *exchange,
+                   struct sl_err *err)
 {
-    bool event = is_event(walk->broker, one->routing_key);
     const struct sl_publish message = {
-        .exchange = event ? "" : walk->broker->settings->exchange,
+        .exchange = exchange,
         .routing_key = one->routing_key,
         .content_type = one->content_type,
         .message_id = one->message_id,
@@ -228,6 +234,32 @@ static int publish(struct walk *walk, const struct arrived *one, struct sl_err *
                : rc;
 }
 
+/* To where it was published first. */
+static int publish_again(struct walk *walk, const struct arrived *one, struct sl_err *err)
+{
+    bool event = is_event(walk->broker, one->routing_key);
+    return publish(walk, one, event ? "" : walk->broker->settings->exchange, err);
+}
+
+/* Each look is a return, and a queue with a limit of returns drops what came back too often: the
+ * queue of the unreadable has no other one behind it. A new message with the same content begins
+ * anew. Gives whether the old one may go. */
+static bool renew(struct walk *walk, const struct arrived *one)
+{
+    struct sl_err err = {0};
+    char exchange[SL_QUEUE_NAME_MAX];
+    if (one->returns < RETURNS_MAX || !one->body || walk->stale)
+        return false;
+    sl_topology_queue(walk->broker->settings, "unreadable", exchange);
+    walk->stale = publish(walk, one, exchange, &err) != SL_OK;
+    if (walk->stale)
+        sl_log(SL_WARN,
+               "unreadable messages came back often and cannot be made anew: a queue with a limit "
+               "of deliveries will drop them, so do not look at them again until that works",
+               SL_T("queue", exchange), SL_N("returns", one->returns), SL_T("error", err.message));
+    return !walk->stale;
+}
+
 static int treat(struct walk *walk, const struct arrived *one, sl_unreadable_fn *visit, void *ctx,
                  struct sl_err *err)
 {
@@ -235,10 +267,10 @@ static int treat(struct walk *walk, const struct arrived *one, sl_unreadable_fn 
     int rc = SL_OK;
     walk->result->looked_at++;
     if (fate == SL_UNREADABLE_PUBLISH)
-        rc = publish(walk, one, err);
+        rc = publish_again(walk, one, err);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot publish a message again");
-    if (fate != SL_UNREADABLE_LEAVE)
+    if (fate != SL_UNREADABLE_LEAVE || renew(walk, one))
         sl_channel_ack(walk->channel, one->tag);
     walk->result->published += fate == SL_UNREADABLE_PUBLISH;
     walk->result->dropped += fate == SL_UNREADABLE_DROP;

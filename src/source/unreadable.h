@@ -1,7 +1,7 @@
 /* The messages that could not be read as batches, in RabbitMQ's queue of that name. They are taken
  * without an acknowledgement, and given back in their order by closing the channel, which is waited
- * for; only what is dropped or published again is acknowledged. Killed at any moment, nothing is
- * lost. */
+ * for; only what is dropped or published again is acknowledged, and what came back often and is
+ * made anew at the queue's end. Killed at any moment, nothing is lost. */
 #ifndef SL_SOURCE_UNREADABLE_H
 #define SL_SOURCE_UNREADABLE_H
 

@@ -120,16 +120,21 @@ def test_a_queue_that_another_version_of_rabbitmq_made_is_taken_with_what_is_in_
     RabbitMQ here: the queue is made as the other kind would have it."""
     make_project(sim)
     newer = workspace.rabbit.version() >= (4,)
+    arguments = {"x-queue-type": "quorum", **({} if newer else {"x-delivery-limit": -1})}
     with workspace.rabbit.connect() as connection:
+        connection.channel().queue_declare(f"{workspace.exchange}.unreadable", durable=True, arguments=arguments)
         connection.channel().queue_declare(f"{workspace.exchange}.bulk", durable=True, arguments={
-            "x-queue-type": "quorum", "x-dead-letter-exchange": f"{workspace.exchange}.unreadable",
-            **({} if newer else {"x-delivery-limit": -1})})
+            **arguments, "x-dead-letter-exchange": f"{workspace.exchange}.unreadable"})
     sluice = workspace.sluice(configure(workspace, sim), ready_timeout_s=30)
     wait_run(sluice, workspace)
     told = logged(sluice, "queue was made by another version of RabbitMQ: a message that comes back often, "
                   "while MongoDB is away say, leaves it for the queue of the unreadable; when it is empty, "
                   "delete it, and it is made anew")
     assert [one["queue"] for one in told] == [f"{workspace.exchange}.bulk"]
+    told = logged(sluice, "queue was made by another version of RabbitMQ, and drops a message that comes back "
+                  "often: sluice dead makes it anew before that; when the queue is empty, delete it, and it is "
+                  "made anew")
+    assert [one["queue"] for one in told] == [f"{workspace.exchange}.unreadable"]
 
 
 def test_a_wrong_password_of_the_broker_is_told_without_showing_it(sim, workspace):

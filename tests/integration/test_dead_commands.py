@@ -205,6 +205,20 @@ def test_unreadable_messages_are_listed_shown_and_dropped_and_stay_in_order(bad_
     assert dead_list(bad_rows, code="unreadable") == [] and workspace.queue_depth("unreadable") == 0
 
 
+def test_looking_at_unreadable_messages_does_not_use_them_up(bad_rows, workspace):
+    queue = f"{workspace.exchange}.unreadable"
+    workspace.rabbit.ctl("set_policy", queue, f"^{queue}$", '{"delivery-limit": 5}', "--apply-to", "queues")
+    try:
+        for i in range(4):
+            publish(workspace, b"not JSON %d" % i)
+        wait_unreadable(workspace, 4)
+        looks = [[one["id"] for one in dead_list(bad_rows, code="unreadable")] for _ in range(13)]
+        assert len(set(looks[0])) == 4 and all(look == looks[0] for look in looks)
+        assert workspace.queue_depth("unreadable") == 4
+    finally:
+        workspace.rabbit.ctl("clear_policy", queue)
+
+
 def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_rows, workspace):
     now = datetime.datetime.now(datetime.timezone.utc)
 

@@ -400,6 +400,22 @@ static void delivery_in_pieces_is_whole(void **state)
     assert_int_equal(client.delivery.content_type.length, 4);
 }
 
+static void returns_are_read_from_the_header(void **state)
+{
+    (void)state;
+    static const struct step script[] = {DELIVER,
+                                         HEADER(1, "\0\x3C\0\0\0\0\0\0\0\0\0\x01\x20\0"
+                                                   "\0\0\0\x1A\x10x-delivery-count"
+                                                   "l\0\0\0\0\0\0\0\x06"),
+                                         BODY(1, "1"),
+                                         {0}};
+    struct client client;
+    run(&client, consume_fiber,
+        (const struct step *const[4]){log_in, open_channel, consuming, script});
+    assert_int_equal(client.deliveries, 1);
+    assert_int_equal(client.delivery.returns, 6);
+}
+
 static void oversize_delivery_comes_without_its_body(void **state)
 {
     (void)state;
@@ -461,6 +477,7 @@ int main(void)
         cmocka_unit_test(freed_channel_leaves_whole_frames),
         cmocka_unit_test(broken_deliveries_end_the_connection),
         cmocka_unit_test(delivery_in_pieces_is_whole),
+        cmocka_unit_test(returns_are_read_from_the_header),
         cmocka_unit_test(oversize_delivery_comes_without_its_body),
         cmocka_unit_test(cancelled_consumer_is_told),
         cmocka_unit_test(random_frames_do_no_harm),
