@@ -208,8 +208,10 @@ static int replay_messages(struct replaying *replaying)
     if (!broker)
         return SL_EXIT_FAILED;
     int rc = sl_unreadable_walk(broker, judge, replaying, &result, &err);
-    if (!replaying->dry_run)
+    if (!replaying->dry_run) {
+        replaying->messages_left += replaying->messages - result.published;
         replaying->messages = result.published;
+    }
     return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
 }
 

@@ -98,7 +98,7 @@ static void free_arrived(struct walk *walk, struct arrived *one)
     free(one);
 }
 
-/* NULL: *ret_code is SL_NOTFOUND when no more come, else a failure. */
+/* NULL: *ret_code is SL_END when no more come, else a failure. */
 static struct arrived *take(struct walk *walk, int *ret_code, struct sl_err *err)
 {
     uint64_t deadline_ms = sl_deadline_in(QUIET_MS);
@@ -113,7 +113,7 @@ static struct arrived *take(struct walk *walk, int *ret_code, struct sl_err *err
         return one;
     }
     *err = walk->why;
-    *ret_code = rc == SL_TIMEOUT ? SL_NOTFOUND : SL_CLOSED;
+    *ret_code = rc == SL_TIMEOUT ? SL_END : SL_CLOSED;
     if (rc == SL_CANCELED)
         *ret_code = sl_err_set(err, rc, "cancelled");
     return NULL;
@@ -268,6 +268,12 @@ static int treat(struct walk *walk, const struct arrived *one, sl_unreadable_fn 
     walk->result->looked_at++;
     if (fate == SL_UNREADABLE_PUBLISH)
         rc = publish_again(walk, one, err);
+    if (rc == SL_NOTFOUND) { /* an event of a source that was taken away: others need not wait */
+        sl_log(SL_WARN, "a message is left: the queue that it came from is gone",
+               SL_T("routing_key", one->routing_key), SL_T("message_id", one->message_id));
+        fate = SL_UNREADABLE_LEAVE;
+        rc = SL_OK;
+    }
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot publish a message again");
     if (fate != SL_UNREADABLE_LEAVE || renew(walk, one))
@@ -314,7 +320,7 @@ static int go_through(struct walk *walk, uint32_t count, sl_unreadable_fn *visit
         rc = treat(walk, one, visit, ctx, err);
         free_arrived(walk, one);
     }
-    return rc == SL_NOTFOUND ? SL_OK : rc;
+    return rc == SL_END ? SL_OK : rc;
 }
 
 /* RabbitMQ puts back what was taken some time after the channel is closed: whoever walks next must
