@@ -298,8 +298,15 @@ static int insert_some(struct writing *writing, uint32_t first, uint32_t count, 
     return rc;
 }
 
-/* Inserts what is new, and leaves the other rows. Of a command that the server refuses as a whole
- * all are left: the guarded way finds out which one is to blame. */
+static int compare_rows(const void *one, const void *other)
+{
+    uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* Inserts what is new, and leaves the other rows, in the batch's order: a deletion may free what a
+ * unique index refused to a row behind it. Of a command that the server refuses as a whole all are
+ * left: the guarded way finds out which one is to blame. */
 static int insert_rows(struct writing *writing, struct sl_err *err)
 {
     uint32_t plain = part_rows(writing), first = 0;
@@ -321,6 +328,7 @@ static int insert_rows(struct writing *writing, struct sl_err *err)
     free(writing->rows);
     writing->rows = writing->again;
     writing->count = writing->again_count;
+    qsort(writing->rows, writing->count, sizeof *writing->rows, compare_rows);
     return rc == SL_REJECTED ? SL_OK : rc;
 }
 

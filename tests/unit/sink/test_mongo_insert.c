@@ -69,6 +69,41 @@ static void test_guess(void **state)
     live(do_guess);
 }
 
+/* A deletion frees what a unique index guards, for a row behind it in the batch: also when that row
+ * is taken for new, and goes first. */
+static void do_order(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    live_run(mongo, live_data,
+             "{\"createIndexes\": \"ordered\", \"indexes\": [{\"key\": {\"mail\": 1}, \"name\": "
+             "\"mail_1\", \"unique\": true, \"partialFilterExpression\": {\"mail\": {\"$exists\": "
+             "true}}}]}",
+             NULL);
+    struct sl_sink *sink = open_sink(mongo, "ordered");
+    struct sl_batch *stored = new_batch("r-1", false), *batch = new_batch("r-2", false);
+    add_json(stored, "one", 1, "{\"mail\": \"m\"}");
+    EXPECT_OK(write_batch(sink, stored, &result, &err), &err);
+    teach(sink);
+    add_json(batch, "one", 2, NULL);
+    add_json(batch, "two", 3, "{\"mail\": \"m\"}");
+    fill(batch);
+    int64_t refused = counted("refused");
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(counted("refused") - refused, 1); /* it was tried */
+    EXPECT_INT(result.applied, FILLERS + 2);
+    EXPECT_INT(result.reject_count, 0);
+    sl_batch_free(stored);
+    sl_batch_free(batch);
+    sink->type->close(sink);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    live(do_order);
+}
+
 /* The next insertion into a collection goes wrong so. */
 static void fail_insertion(struct sl_mongo *mongo, const char *collection, const char *how)
 {
@@ -133,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guess),
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_failing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
