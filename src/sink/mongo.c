@@ -48,13 +48,24 @@ find_collection(struct mongo_sink *sink, const struct sl_origin *origin, struct 
     return one;
 }
 
-/* Makes the index by which the server removes expired tombstones. Suspends. */
+static bool has_deletions(const struct sl_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->records[i].op == SL_DELETE)
+            return true;
+    return false;
+}
+
+/* Makes the index by which the server removes expired tombstones: before the first batch, and
+ * before each that brings some, since the collection may have been dropped meanwhile, and any
+ * upsert made it anew without. Suspends. */
 static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_collection *collection,
-                              uint64_t deadline_ms, struct sl_err *err)
+                              const struct sl_batch *batch, uint64_t deadline_ms,
+                              struct sl_err *err)
 {
     enum { OTHER_OPTIONS = 85, OTHER_KEYS = 86 }; /* an index of that name or key is there */
 
-    if (collection->ready)
+    if (collection->ready && !has_deletions(batch))
         return SL_OK;
     bson_t reply;
     bson_t *command =
@@ -64,8 +75,10 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
     sl_mongo_append_durable(command, deadline_ms);
     int rc = sl_mongo_write(sink->mongo, sink->database, command, &reply, deadline_ms, err);
     if (rc != SL_OK && (err->cause == OTHER_OPTIONS || err->cause == OTHER_KEYS)) {
-        sl_log(SL_WARN, "an index on _sluice.expires_at is there with other options, and is kept",
-               SL_T("collection", collection->name), SL_T("error", err->message));
+        if (!collection->ready)
+            sl_log(SL_WARN,
+                   "an index on _sluice.expires_at is there with other options, and is kept",
+                   SL_T("collection", collection->name), SL_T("error", err->message));
         rc = SL_OK;
     }
     collection->ready = rc == SL_OK;
@@ -121,7 +134,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         *ret = (struct sl_result){.elsewhere = true};
         return SL_NOTFOUND;
     }
-    int rc = prepare_collection(sink, collection, deadline_ms, fault);
+    int rc = prepare_collection(sink, collection, batch, deadline_ms, fault);
     if (rc != SL_OK)
         return judge(sink, collection, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
 

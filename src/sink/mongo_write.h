@@ -10,7 +10,7 @@
 /* A collection that was written to, or is about to be. */
 struct sl_mongo_collection {
     struct sl_mongo_collection *next;
-    bool ready;          /* its tombstones expire */
+    bool ready;          /* its tombstones expire, unless it was dropped since */
     uint64_t refused_ms; /* loop clock: the server refuses it since then; 0: it does not */
     unsigned new_seen;   /* batches in a row of which no row was there before */
     unsigned new_wanted; /* so many, and the next one is taken for new; 1 to begin with */

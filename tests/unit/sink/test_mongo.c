@@ -499,6 +499,47 @@ static void test_race(void **state)
     live(do_race);
 }
 
+/* --- tombstones expire --- */
+
+static bool expires(struct sl_mongo *mongo, const char *collection)
+{
+    bson_t reply;
+    char json[128];
+    snprintf(json, sizeof json, "{\"listIndexes\": \"%s\"}", collection);
+    live_run(mongo, live_data, json, &reply);
+    bool does = sl_field_int64(&reply, "cursor.firstBatch.1.expireAfterSeconds", -1) == 0;
+    bson_destroy(&reply);
+    return does;
+}
+
+/* They do so in a collection, too, that was dropped, and made anew by a row. */
+static void do_dropped(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_sink *sink = open_sink(mongo, "dropped");
+    struct sl_batch *row = new_batch("r-1", false), *deletion = new_batch("r-2", false);
+    add_json(row, "k", 1, "{\"a\": 1}");
+    add_json(deletion, "other", 2, "{\"a\": 1}");
+    add_json(deletion, "k", 2, NULL);
+    EXPECT_OK(write_batch(sink, row, &result, &err), &err);
+    EXPECT(expires(mongo, "dropped"));
+    live_run(mongo, live_data, "{\"drop\": \"dropped\"}", NULL);
+    EXPECT_OK(write_batch(sink, row, &result, &err), &err);
+    EXPECT_OK(write_batch(sink, deletion, &result, &err), &err);
+    EXPECT_INT(result.applied, 2);
+    EXPECT(expires(mongo, "dropped"));
+    sl_batch_free(row);
+    sl_batch_free(deletion);
+    sink->type->close(sink);
+}
+
+static void test_dropped(void **state)
+{
+    (void)state;
+    live(do_dropped);
+}
+
 /* --- what is not the rows' fault --- */
 
 static void do_whole(struct sl_mongo *mongo)
@@ -513,10 +554,7 @@ static void do_whole(struct sl_mongo *mongo)
     EXPECT_OK(sink->type->ping(sink, sl_deadline_in(10000), &err), &err);
     EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
 
-    bson_t reply;
-    live_run(mongo, live_data, "{\"listIndexes\": \"plain\"}", &reply);
-    EXPECT_INT(sl_field_int64(&reply, "cursor.firstBatch.1.expireAfterSeconds", -1), 0);
-    bson_destroy(&reply);
+    EXPECT(expires(mongo, "plain"));
 
     batch->origin.entity = "unknown";
     EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
@@ -546,7 +584,8 @@ int main(void)
         cmocka_unit_test(test_seen),     cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_fresh),    cmocka_unit_test(test_rejects),
         cmocka_unit_test(test_deep),     cmocka_unit_test(test_large),
-        cmocka_unit_test(test_race),     cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_race),     cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
