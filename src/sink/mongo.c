@@ -89,10 +89,14 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
 
 /* --- the sink --- */
 
-/* A right that is missing there, a name that is refused, a view. */
-static bool is_of_collection(int cause)
+/* A right that is missing there, a name that is refused, a view; and whatever the server itself
+ * (cause is 0 where it did not let us in) says against the index: a capped collection can have
+ * none, nor can one that has 64. */
+static bool is_of_collection(const struct sl_mongo_collection *collection, int cause)
 {
     enum { UNAUTHORIZED = 13, ILLEGAL = 20, BAD_OPTIONS = 72, BAD_NAME = 73, IS_VIEW = 166 };
+    if (!collection->ready)
+        return cause != 0;
     return cause == UNAUTHORIZED || cause == ILLEGAL || cause == BAD_OPTIONS || cause == BAD_NAME ||
            cause == IS_VIEW;
 }
@@ -108,7 +112,7 @@ static int judge(struct mongo_sink *sink, struct sl_mongo_collection *collection
         collection->refused_ms = 0;
         sink->written_ms = now_ms;
     }
-    if (rc != SL_CONFIG || !is_of_collection(err->cause))
+    if (rc != SL_CONFIG || !is_of_collection(collection, err->cause))
         return rc;
     if (!collection->refused_ms)
         collection->refused_ms = now_ms;

@@ -1,5 +1,8 @@
-"""A collection that MongoDB does not let sluice write to (here a view; a missing grant looks the same) holds up
-no other feed: its batches are set aside after a while, and come back by a replay."""
+"""A collection that MongoDB does not let sluice write to (here a view, or one that can have no index for
+tombstones; a missing grant looks the same) holds up no other feed: its batches are set aside after a while, and
+come back by a replay."""
+
+import pytest
 
 from cli import replay
 from feeds import logged
@@ -10,9 +13,13 @@ from test_ingest import FEED, TOKEN, Poster
 LATE_S = 60  # it is refused for 15 s before it gives way
 
 
-def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(workspace):
+@pytest.mark.parametrize("refused", [
+    pytest.param({"viewOn": "things", "pipeline": []}, id="view"),
+    pytest.param({"capped": True, "size": 100_000}, id="capped"),
+])
+def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(workspace, refused):
     port = free_port()
-    workspace.db.create_collection("mirror", viewOn="things", pipeline=[])
+    workspace.db.create_collection("mirror", **refused)
     sluice = workspace.sluice(workspace.config(
         feeds={"things": FEED, "mirror": {**FEED, "collection": "mirror"}},
         sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{port}", "token": TOKEN}}), ready_timeout_s=30)
