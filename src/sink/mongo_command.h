@@ -1,6 +1,6 @@
 /* Builds the two commands that write rows, as BSON bytes, in one buffer: the guarded bulk upsert
  *
- *   {update: C, ordered: false, writeConcern: {…}, maxTimeMS: T, updates: [
+ *   {update: C, ordered: false, writeConcern: {…}, updates: [
  *      {q: {_id: id}, u: [{$replaceWith: {$cond: [
  *          {$gt: [v, {$floor: "$_sluice.v"}]}, {$literal: document}, "$$ROOT"]}}], upsert: true},
  * …]}
@@ -10,9 +10,9 @@
  * branch marks the stored document as seen, and an equal version is stored again unless this read,
  * or a later one, saw the document already: the read may carry other columns;
  *
- *   {insert: C, ordered: false, writeConcern: {…}, maxTimeMS: T, documents: [document, …]}
+ *   {insert: C, ordered: false, writeConcern: {…}, documents: [document, …]}
  *
- * is for rows that nobody has written yet. */
+ * is for rows that nobody has written yet. Who sends it adds maxTimeMS: what is left by then. */
 #ifndef SL_SINK_MONGO_COMMAND_H
 #define SL_SINK_MONGO_COMMAND_H
 

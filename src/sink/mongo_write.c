@@ -82,12 +82,9 @@ static int sort_rows(struct writing *writing, struct sl_err *err)
 
 static void begin_command(struct writing *writing, bool inserts)
 {
-    uint64_t now_ms = sl_loop_now_ms();
-    uint64_t left_ms = writing->deadline_ms > now_ms ? writing->deadline_ms - now_ms : 1;
     bson_t head = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&head, inserts ? "insert" : "update", writing->to->collection->name);
     BSON_APPEND_BOOL(&head, "ordered", false);
-    BSON_APPEND_INT64(&head, "maxTimeMS", left_ms < INT32_MAX ? (int64_t)left_ms : INT32_MAX);
     sl_mongo_append_durable(&head, writing->deadline_ms);
     sl_mongo_command_begin(&writing->command, &head, inserts);
     bson_destroy(&head);

@@ -540,6 +540,67 @@ static void test_dropped(void **state)
     live(do_dropped);
 }
 
+/* --- the server's time --- */
+
+enum { BUSY_MS = 2000 };
+
+static void keep_busy(void *arg)
+{
+    char json[64];
+    snprintf(json, sizeof json, "{\"sleep\": 1, \"millis\": %d, \"lock\": \"none\"}", BUSY_MS);
+    live_run(arg, "admin", json, NULL);
+}
+
+/* How long the server was to work at most on what was inserted into the collection last. */
+static int64_t last_limit_ms(struct sl_mongo *mongo, const char *collection)
+{
+    struct sl_err err = {0};
+    bson_t entry;
+    bson_t *command =
+        BCON_NEW("find", "system.profile", "filter", "{", "command.insert", BCON_UTF8(collection),
+                 "}", "sort", "{", "ts", BCON_INT32(-1), "}", "limit", BCON_INT32(1));
+    int rc = sl_mongo_first(mongo, live_data, command, &entry, sl_deadline_in(20000), &err);
+    bson_destroy(command);
+    if (!EXPECT_OK(rc, &err))
+        return -1;
+    int64_t limit_ms = sl_field_int64(&entry, "command.maxTimeMS", -1);
+    bson_destroy(&entry);
+    return limit_ms;
+}
+
+/* A command that had to wait for a connection leaves the server less time: it must not work past
+ * the deadline (docs/adr/0027-overtaken.md). */
+static void do_limit(struct sl_mongo *mongo)
+{
+    enum { ALLOWED_MS = 10 * 1000 };
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_mongo_settings settings = live_settings();
+    settings.max_clients = 1;
+    struct sl_mongo *narrow = sl_mongo_new(&settings, &err);
+    struct sl_sink *sink = open_sink(narrow, "limit");
+    struct sl_batch *batch = new_batch("r-1", false);
+    teach(sink);
+    fill(batch);
+    live_run(mongo, live_data, "{\"profile\": 2}", NULL);
+    sl_fiber_spawn("busy", keep_busy, narrow);
+    EXPECT(sl_fiber_yield() == SL_OK);
+    EXPECT_OK(sink->type->write(sink, batch, sl_deadline_in(ALLOWED_MS), &result, &err), &err);
+    live_run(mongo, live_data, "{\"profile\": 0}", NULL);
+    int64_t limit_ms = last_limit_ms(mongo, "limit");
+    if (!EXPECT(limit_ms > 0 && limit_ms <= ALLOWED_MS - BUSY_MS))
+        fprintf(stderr, "  it is %d ms\n", (int)limit_ms);
+    sl_batch_free(batch);
+    sink->type->close(sink);
+    sl_mongo_free(narrow);
+}
+
+static void test_limit(void **state)
+{
+    (void)state;
+    live(do_limit);
+}
+
 /* --- what is not the rows' fault --- */
 
 static void do_whole(struct sl_mongo *mongo)
@@ -585,7 +646,7 @@ int main(void)
         cmocka_unit_test(test_fresh),    cmocka_unit_test(test_rejects),
         cmocka_unit_test(test_deep),     cmocka_unit_test(test_large),
         cmocka_unit_test(test_race),     cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_limit),    cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
