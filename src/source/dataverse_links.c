@@ -78,7 +78,8 @@ void sl_dv_go_back(struct sl_dv_feed *feed)
     feed->moved = feed->sweep_published = false;
 }
 
-void sl_dv_return(struct sl_dv_feed *feed)
+/* To the link that was kept when a refresh began. */
+static void return_to_kept(struct sl_dv_feed *feed)
 {
     sl_journal_abandon(feed->journal); /* what it read since is read again */
     feed->earlier = sl_journal_number(feed->journal);
@@ -90,15 +91,20 @@ void sl_dv_return(struct sl_dv_feed *feed)
 /* --- the checkpoint --- */
 
 /* One at a time: two on their way could arrive in the other order. */
-int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
+static int wait_saved(struct sl_dv_feed *feed, struct sl_err *err)
 {
-    struct sl_state *state = feed->dataverse->env.state;
     while (feed->saving)
         if (sl_wait(&feed->saved, SL_FOREVER) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
+    return SL_OK;
+}
+
+static int save(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
     feed->saving = true;
-    feed->at.run_number = sl_journal_number(feed->journal);
-    int rc = state->type->checkpoint_save(state, feed->config->name, &feed->at, feed->fence, err);
+    at->run_number = sl_journal_number(feed->journal);
+    int rc = state->type->checkpoint_save(state, feed->config->name, at, feed->fence, err);
     feed->saving = false;
     sl_wake_all(&feed->saved);
     if (rc == SL_OK) {
@@ -106,6 +112,12 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
         feed->moved = false;
     }
     return rc;
+}
+
+int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err)
+{
+    int rc = wait_saved(feed, err);
+    return rc == SL_OK ? save(feed, &feed->at, err) : rc;
 }
 
 /* Full reads to come are none of those that one has overtaken, also when the checkpoint was lost.
@@ -198,6 +210,31 @@ int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err)
     return sl_dv_save(feed, err);
 }
 
+/* Until it is journaled that the sweep is over, it is not, for whoever looks meanwhile. Another
+ * full read may begin meanwhile: then that is what counts, whether or not this was journaled. */
+int sl_dv_leave_sweep(struct sl_dv_feed *feed, const char *read, bool clean, struct sl_err *err)
+{
+    struct sl_checkpoint *at = &feed->at;
+    int rc = wait_saved(feed, err);
+    if (rc != SL_OK || strcmp(at->sweeping, read) != 0)
+        return rc;
+    bool returns = at->kept && !clean;
+    struct sl_checkpoint left = *at; /* borrows its texts */
+    left.sweeping[0] = '\0';
+    left.kept = NULL;
+    if (returns)
+        left.newest = left.safe = at->kept;
+    rc = save(feed, &left, err);
+    if (rc != SL_OK || strcmp(at->sweeping, read) != 0)
+        return rc;
+    at->sweeping[0] = '\0';
+    if (returns)
+        return_to_kept(feed);
+    set_text(&at->kept, NULL);
+    feed->refresh_told |= at->refresh != 0;
+    return SL_OK;
+}
+
 /* --- what the journal reports --- */
 
 /* The full read has come to its end with this run. */
@@ -225,7 +262,7 @@ static int end_sweep(struct sl_dv_feed *feed, const char *name, struct sl_err *e
 {
     if (strcmp(feed->at.sweeping, name) != 0)
         return SL_OK; /* another full read has come in between */
-    int rc = sl_dv_leave_sweep(feed, true, err);
+    int rc = sl_dv_leave_sweep(feed, name, true, err);
     if (rc == SL_OK) {
         feed->sweep_published = false;
         sl_wake_all(&feed->wake);

@@ -114,6 +114,7 @@ struct sl_dv_feed {
     struct sl_waitlist saved;
     bool sweep_published;     /* the sweep's rows are on their way */
     struct sl_fiber *sweeper; /* beside the polls; NULL: none */
+    char sweeps[SL_NAME_MAX]; /* the full read whose sweep that is */
     bool swept;               /* it has come to its end, with sweep_err */
     struct sl_err sweep_err;
     uint64_t sweep_again_ms; /* loop clock: not before, after a failure; 0: at once */
@@ -220,9 +221,6 @@ void sl_dv_move_to(struct sl_dv_feed *feed, const char *link, bool full);
 /* Goes back to the last link that was journaled. */
 void sl_dv_go_back(struct sl_dv_feed *feed);
 
-/* Goes back to the link that was kept when a refresh began. */
-void sl_dv_return(struct sl_dv_feed *feed);
-
 /* Begins a full read: names it and forgets the links. why: for the log, NULL for the first one.
  * Suspends. */
 int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *err);
@@ -241,6 +239,11 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* Saves a link that moved without rows, now and then, so that it does not expire. Suspends. */
 int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err);
+
+/* The sweep of that full read is over; clean: what the read did not see is deleted. Else the feed
+ * goes back to the link that was kept when a refresh began. Nothing is done, and nothing has
+ * failed, when that full read is not the one to be swept any more. Suspends. */
+int sl_dv_leave_sweep(struct sl_dv_feed *feed, const char *read, bool clean, struct sl_err *err);
 
 /* --- dataverse_poll.c --- */
 
@@ -261,10 +264,6 @@ int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* Ends it, wherever it is; before what it works on changes. Suspends. */
 void sl_dv_sweep_stop(struct sl_dv_feed *feed);
-
-/* The full read is over and its sweep, too; clean: what it did not see is deleted. Else the feed
- * goes back to the link that was kept. Suspends. */
-int sl_dv_leave_sweep(struct sl_dv_feed *feed, bool clean, struct sl_err *err);
 
 /* --- dataverse_refresh.c --- */
 

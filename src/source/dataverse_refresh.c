@@ -108,23 +108,6 @@ int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
     return rc;
 }
 
-int sl_dv_leave_sweep(struct sl_dv_feed *feed, bool clean, struct sl_err *err)
-{
-    struct sl_checkpoint *at = &feed->at;
-    char name[SL_NAME_MAX];
-    snprintf(name, sizeof name, "%s", at->sweeping);
-    at->sweeping[0] = '\0';
-    if (at->kept && !clean)
-        sl_dv_return(feed);
-    free(at->kept);
-    at->kept = NULL;
-    int rc = sl_dv_save(feed, err);
-    if (rc != SL_OK) /* it is counted again */
-        snprintf(at->sweeping, sizeof at->sweeping, "%s", name);
-    feed->refresh_told |= rc == SL_OK && at->refresh;
-    return rc;
-}
-
 void sl_source_dataverse_refresh(struct sl_source *source)
 {
     struct sl_dv_feed *feed = (struct sl_dv_feed *)source;

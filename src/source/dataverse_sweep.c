@@ -20,13 +20,25 @@ bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed)
     return feed->at.sweeping[0] && !feed->sweep_published && !sl_journal_reads_full(feed->journal);
 }
 
+/* Whether what it sweeps is still to be swept: to be asked after each wait. */
+static int go_on(const struct sl_dv_feed *feed, struct sl_err *err)
+{
+    if (feed->lost) /* the read's name may have been taken back */
+        return sl_err_set(err, SL_CLOSED, "a batch came back");
+    if (strcmp(feed->at.sweeping, feed->sweeps) != 0)
+        return sl_err_set(err, SL_CLOSED, "the full read '%s' is swept by now", feed->sweeps);
+    return SL_OK;
+}
+
 /* Nothing was deleted: goes back to the kept link, between two polls. */
 static int leave_unclean(struct sl_dv_feed *feed, struct sl_err *err)
 {
     int rc = sl_mutex_lock(&feed->adding, SL_FOREVER, err);
     if (rc != SL_OK)
         return rc;
-    rc = sl_dv_leave_sweep(feed, false, err);
+    rc = go_on(feed, err);
+    if (rc == SL_OK)
+        rc = sl_dv_leave_sweep(feed, feed->sweeps, false, err);
     sl_mutex_unlock(&feed->adding);
     return rc;
 }
@@ -46,9 +58,9 @@ static const struct sl_journal_kind kind = {.lane = SL_LANE_BULK};
 static int add_deletion(struct sl_dv_feed *feed, struct sl_str id, struct sl_err *err)
 {
     struct sl_batch *batch;
-    if (feed->lost)
-        return sl_err_set(err, SL_CLOSED, "a batch came back");
-    int rc = sl_journal_begin(feed->journal, &kind, err);
+    int rc = go_on(feed, err);
+    if (rc == SL_OK)
+        rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
         rc = sl_batcher_open(feed->batcher, &batch, err);
     if (rc != SL_OK)
@@ -87,8 +99,9 @@ static int end_run(struct sl_dv_feed *feed, struct sl_err *err)
     if (rc != SL_OK)
         return rc;
     char *mark = sl_dv_sweep_mark(feed);
-    rc = feed->lost ? sl_err_set(err, SL_CLOSED, "a batch came back")
-                    : sl_journal_begin(feed->journal, &kind, err);
+    rc = go_on(feed, err);
+    if (rc == SL_OK)
+        rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
         rc = sl_journal_end(feed->journal, mark, err);
     free(mark);
@@ -101,9 +114,7 @@ static int count(struct sl_dv_feed *feed, const struct sl_sweep *sweep,
                  struct sl_refresh_part *part, struct sl_err *err)
 {
     int rc = sl_sweep_count(sweep, part, err);
-    if (rc == SL_OK && feed->lost) /* the read's name may have been taken back while it counted */
-        rc = sl_err_set(err, SL_CLOSED, "a batch came back");
-    return rc;
+    return rc == SL_OK ? go_on(feed, err) : rc;
 }
 
 /* What the user may not see, the full read could not bring. */
@@ -114,9 +125,7 @@ static int look(struct sl_dv_feed *feed, struct sl_sweep *sweep, const struct sl
     int rc = part->unseen ? sl_dv_look_now(feed, &partial, err) : SL_OK;
     if (partial)
         sweep->doubt = "the user reads less than the organisation";
-    if (rc == SL_OK && feed->lost) /* while it was asked for */
-        rc = sl_err_set(err, SL_CLOSED, "a batch came back");
-    return rc;
+    return rc == SL_OK ? go_on(feed, err) : rc;
 }
 
 /* What comes late from before the full read shall not make documents that this sweep cannot see:
@@ -138,7 +147,7 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
     struct sl_sweep sweep = {
         .state = feed->dataverse->env.state,
         .feed = feed->config,
-        .read = feed->at.sweeping,
+        .read = feed->sweeps,
         .dead = (uint64_t)feed->at.full_dead,
         .limit_percent = feed->settings->sweep_limit_percent,
         .force = refresh && refresh->force,
@@ -169,7 +178,7 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
     if (!sl_sweep_is_allowed(&sweep, &part, why))
         return refuse(feed, why, err);
     if (!part.unseen)
-        return sl_dv_leave_sweep(feed, true, err);
+        return sl_dv_leave_sweep(feed, feed->sweeps, true, err);
     sl_log(SL_INFO, "sweep begins", SL_T("feed", feed->config->name), SL_T("read", sweep.read),
            SL_N("documents", part.unseen));
     rc = sl_sweep_walk(&sweep, &part, delete_one, feed, err);
@@ -205,6 +214,7 @@ int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
 {
     if (!feed->sweeper) {
         feed->swept = false;
+        snprintf(feed->sweeps, sizeof feed->sweeps, "%s", feed->at.sweeping);
         feed->sweeper = sl_fiber_spawn_joinable("dv.sweep", run, feed);
         return SL_OK;
     }
@@ -214,6 +224,8 @@ int sl_dv_sweep(struct sl_dv_feed *feed, struct sl_err *err)
         *err = feed->sweep_err;
         return (int)err->code;
     }
+    if (strcmp(feed->at.sweeping, feed->sweeps) != 0)
+        return SL_OK; /* there is nothing to try again */
     sl_log(SL_WARN, "sweep failed, will try again", SL_T("feed", feed->config->name),
            SL_T("error", feed->sweep_err.message));
     feed->sweep_again_ms = sl_deadline_in(AGAIN_MS); /* no reason for the polls to wait */

@@ -1,0 +1,357 @@
+/* The end of a full read, of its sweep and of the refresh they are for, while the checkpoint that
+ * tells of it is on its way, or does not arrive. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "loop/in_fiber.h"
+#include "source/dataverse_own.h"
+
+enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5 };
+
+static const char READ[] = "accounts-full-000007", NEXT_READ[] = "accounts-full-000008";
+static const char NEWEST[] = "delta https://crm/new", KEPT[] = "delta https://crm/kept";
+
+struct saved {
+    char reading[SL_NAME_MAX], sweeping[SL_NAME_MAX], newest[64], kept[64];
+    int64_t full_dead;
+};
+
+struct rig {
+    struct sl_state state; /* first */
+    struct sl_credit credits[SL_LANES];
+    struct sl_batcher *batcher;
+    struct sl_dataverse dataverse;
+    struct sl_dataverse_feed_settings settings;
+    struct sl_entity_config entity;
+    struct sl_feed_config config;
+    struct sl_source_config source;
+    struct sl_dataverse_source_settings source_settings;
+    struct sl_dv_feed feed;
+
+    struct saved saved[SAVES_MAX]; /* also those that failed */
+    unsigned saves, failing;       /* so many of the next ones fail */
+    struct sl_refresh refresh;     /* as stored; no number: none was asked for */
+    unsigned counts, walks, nameless;
+    unsigned deletions; /* given to the broker */
+};
+
+/* --- the state --- */
+
+static int checkpoint_save(struct sl_state *state, const char *feed, const struct sl_checkpoint *at,
+                           int64_t epoch, struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    struct saved *saved = &rig->saved[rig->saves++ % SAVES_MAX];
+    bool fails = rig->failing && rig->failing--;
+    (void)feed, (void)epoch;
+    snprintf(saved->reading, sizeof saved->reading, "%s", at->reading);
+    snprintf(saved->sweeping, sizeof saved->sweeping, "%s", at->sweeping);
+    snprintf(saved->newest, sizeof saved->newest, "%s", at->newest ? at->newest : "");
+    snprintf(saved->kept, sizeof saved->kept, "%s", at->kept ? at->kept : "");
+    saved->full_dead = at->full_dead;
+    sl_fiber_sleep(SAVE_MS);
+    return fails ? sl_err_set(err, SL_TIMEOUT, "no answer") : SL_OK;
+}
+
+static int refresh_get(struct sl_state *state, const char *feed, struct sl_refresh *ret,
+                       struct sl_err *err)
+{
+    const struct rig *rig = (const struct rig *)state;
+    *ret = rig->refresh;
+    return ret->number ? SL_OK : sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
+}
+
+static int refresh_save(struct sl_state *state, const struct sl_refresh *refresh, int64_t epoch,
+                        struct sl_err *err)
+{
+    (void)epoch, (void)err;
+    ((struct rig *)state)->refresh = *refresh;
+    return SL_OK;
+}
+
+static int overtake(struct sl_state *state, const struct sl_overtake *by, struct sl_err *err)
+{
+    (void)state, (void)by, (void)err;
+    return SL_OK;
+}
+
+static int unseen_count(struct sl_state *state, const char *collection, const char *feed,
+                        const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
+                        struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)collection, (void)feed, (void)floor, (void)err;
+    rig->counts++;
+    sl_fiber_sleep(COUNT_MS);
+    rig->nameless += !*seen;
+    *ret_unseen = 1;
+    *ret_live = 1000;
+    return SL_OK;
+}
+
+static int unseen_ids(struct sl_state *state, const char *collection, const char *feed,
+                      const char *seen, int64_t floor, const char *after, unsigned max,
+                      struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
+                      struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)collection, (void)feed, (void)floor, (void)max, (void)err;
+    rig->walks++;
+    rig->nameless += !*seen;
+    *ret_count = !*after;
+    if (*ret_count)
+        ret_ids[0] = (struct sl_str){sl_arena_text(arena, "gone", 4), 4};
+    return SL_OK;
+}
+
+static const struct sl_state_type state_type = {.checkpoint_save = checkpoint_save,
+                                                .refresh_get = refresh_get,
+                                                .refresh_save = refresh_save,
+                                                .overtake = overtake,
+                                                .unseen_count = unseen_count,
+                                                .unseen_ids = unseen_ids};
+
+/* --- the rig --- */
+
+static void raise_nothing(enum sl_alert_kind kind, const char *subject, const char *what,
+                          const char *why)
+{
+    (void)kind, (void)subject, (void)what, (void)why;
+}
+
+static void clear_nothing(enum sl_alert_kind kind, const char *subject)
+{
+    (void)kind, (void)subject;
+}
+
+static const struct sl_alerter alerter = {.raise = raise_nothing, .clear = clear_nothing};
+
+static void set_up_feed(struct rig *rig)
+{
+    struct sl_dv_feed *feed = &rig->feed;
+    const struct sl_journal_options options = {.feed = "accounts",
+                                               .entity = "account",
+                                               .prefix = "accounts",
+                                               .state = &rig->state,
+                                               .batcher = rig->batcher,
+                                               .span_ms = 10000,
+                                               .ledger_deadline_ms = 100000,
+                                               .epoch = 1,
+                                               .handler = &sl_dv_journal_handler,
+                                               .ctx = feed};
+    feed->dataverse = &rig->dataverse;
+    feed->config = &rig->config;
+    feed->settings = &rig->settings;
+    feed->counter = &rig->dataverse.counters[SL_DV_OWN];
+    feed->batcher = rig->batcher;
+    feed->journal = sl_journal_new(&options);
+    feed->shape = sl_strdup("accounts");
+    feed->at.newest = sl_strdup(NEWEST);
+    feed->at.full_number = 7;
+    feed->at.floor = 201;
+    sl_dv_go_back(feed);
+}
+
+/* A full read has ended, and is to be swept. */
+static void set_up(struct rig *rig)
+{
+    static const struct sl_batcher_limits limits = {
+        .max_rows = 2, .max_bytes = 65536, .linger_ms = 20, .max_row_bytes = 1000};
+    sl_credit_init(&rig->credits[SL_LANE_FAST], "fast", 10 << 20);
+    sl_credit_init(&rig->credits[SL_LANE_BULK], "bulk", 10 << 20);
+    rig->state.type = &state_type;
+    rig->batcher = sl_batcher_new(&limits, rig->credits);
+    rig->entity.collection = "accounts";
+    rig->source.type = &sl_dataverse_config_type;
+    rig->config.name = "accounts";
+    rig->config.entities = &rig->entity;
+    rig->config.settings = &rig->settings;
+    rig->config.source = &rig->source;
+    rig->settings.table = "account";
+    rig->settings.sweep_limit_percent = 10;
+    rig->dataverse.settings = &rig->source_settings;
+    rig->dataverse.env.state = &rig->state;
+    rig->dataverse.env.alerter = &alerter;
+    rig->dataverse.counters[SL_DV_OWN].greatest = 900; /* much was read since */
+    set_up_feed(rig);
+    snprintf(rig->feed.at.sweeping, SL_NAME_MAX, "%s", READ);
+}
+
+static void tear_down(struct rig *rig)
+{
+    sl_dv_sweep_stop(&rig->feed);
+    sl_journal_free(rig->feed.journal);
+    sl_batcher_free(rig->batcher);
+    sl_checkpoint_done(&rig->feed.at);
+    free(rig->feed.link);
+    free(rig->feed.shape);
+}
+
+/* A refresh is what the full read was for. */
+static void ask(struct rig *rig, bool dry_run)
+{
+    rig->refresh = (struct sl_refresh){
+        .feed = "accounts", .number = 3, .dry_run = dry_run, .state = SL_REFRESH_READING};
+    rig->feed.at.refresh = 3;
+    rig->feed.at.kept = sl_strdup(KEPT);
+}
+
+/* The books: the run that holds the sweep's deletions is closed. */
+static void close_sweep(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err = {0};
+    const struct sl_journal_run run = {
+        .id = "accounts-000050", .number = 50, .mark = "sweep accounts-full-000007"};
+    sl_dv_journal_handler.closed(&rig->feed, &run, &err);
+}
+
+static struct sl_fiber *books_begin(struct rig *rig, void (*what)(void *))
+{
+    struct sl_fiber *books = sl_fiber_spawn_joinable("books", what, rig);
+    sl_fiber_sleep(SAVE_MS / 4);
+    EXPECT(rig->saves == 1);
+    return books;
+}
+
+static void take_all(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    struct sl_batch *batch;
+    while (sl_batcher_take(rig->batcher, SL_FOREVER, &batch, &err) == SL_OK) {
+        rig->deletions += batch->count;
+        sl_batch_free(batch);
+    }
+}
+
+static void begin_sweep(struct rig *rig)
+{
+    struct sl_err err;
+    EXPECT(sl_dv_sweep_is_due(&rig->feed) && sl_dv_sweep(&rig->feed, &err) == SL_OK);
+}
+
+/* --- cases --- */
+
+/* What fails to be journaled of the old one must not come back into the new one: its sweep would
+ * take all that the new one reads for gone. */
+static void a_full_read_begins_while_a_sweep_ends(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.sweep_published = true;
+    rig->failing = 1;
+    struct sl_fiber *books = books_begin(rig, close_sweep);
+    EXPECT(sl_dv_begin_full(&rig->feed, "the link is void", &err) == SL_OK);
+    sl_fiber_join(books);
+    EXPECT(rig->saves == 2 && !strcmp(rig->saved[1].reading, NEXT_READ));
+    EXPECT(!rig->saved[1].sweeping[0] && !rig->feed.at.sweeping[0]);
+    EXPECT(!sl_dv_sweep_is_due(&rig->feed));
+    close_sweep(rig); /* the books try again */
+    EXPECT(!strcmp(rig->feed.at.reading, NEXT_READ) && rig->saves == 2);
+    tear_down(rig);
+}
+
+static void a_refresh_waits_until_the_end_of_a_sweep_is_journaled(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    rig->refresh = (struct sl_refresh){.feed = "accounts", .number = 4};
+    rig->feed.sweep_published = true;
+    rig->failing = 1;
+    struct sl_fiber *books = books_begin(rig, close_sweep);
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && !rig->feed.at.refresh);
+    sl_fiber_join(books);
+    EXPECT(!strcmp(rig->feed.at.sweeping, READ) && !rig->feed.at.reading[0]);
+    close_sweep(rig);
+    EXPECT(!rig->feed.at.sweeping[0] && !rig->saved[1].sweeping[0]);
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && rig->feed.at.refresh == 4);
+    EXPECT(!strcmp(rig->feed.at.reading, NEXT_READ));
+    tear_down(rig);
+}
+
+/* Were it told to be over before, what is swept once more would be swept as if nobody had asked
+ * for a trial. */
+static void a_trial_is_over_when_that_is_journaled(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    ask(rig, true);
+    rig->failing = 1;
+    begin_sweep(rig);
+    UNTIL(rig->saves == 1);
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && sl_refresh_is_open(&rig->refresh));
+    UNTIL(rig->feed.swept);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && sl_refresh_is_open(&rig->refresh));
+    EXPECT(!strcmp(rig->feed.at.newest, NEWEST) && !strcmp(rig->feed.at.kept, KEPT));
+    rig->feed.sweep_again_ms = 0; /* five seconds later */
+    begin_sweep(rig);
+    UNTIL(rig->feed.swept);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && !rig->walks);
+    EXPECT(!strcmp(rig->saved[1].newest, KEPT) && !rig->saved[1].kept[0]);
+    EXPECT(!strcmp(rig->feed.at.newest, KEPT) && !rig->feed.at.kept && !rig->feed.at.sweeping[0]);
+    EXPECT(!strcmp(rig->feed.link, strchr(KEPT, ' ') + 1));
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && rig->refresh.state == SL_REFRESH_DONE);
+    tear_down(rig);
+}
+
+/* A batch came back, so that the sweep was begun anew, and the run of the first one closes. */
+static void a_sweep_ends_while_it_is_done_again(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    struct sl_fiber *taker = sl_fiber_spawn_joinable("take", take_all, rig);
+    begin_sweep(rig);
+    UNTIL(rig->counts == 1);
+    close_sweep(rig);
+    UNTIL(rig->feed.swept);
+    EXPECT(!rig->nameless && !rig->walks && !rig->deletions);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && !sl_dv_sweep_is_due(&rig->feed));
+    sl_fiber_cancel(taker);
+    sl_fiber_join(taker);
+    tear_down(rig);
+}
+
+static void run_case(void (*fn)(void *))
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    run_in_fiber(fn, rig);
+    free(rig);
+}
+
+#define CASE(name)                                                                                 \
+    static void test_##name(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        run_case(name);                                                                            \
+    }
+
+CASE(a_full_read_begins_while_a_sweep_ends)
+CASE(a_refresh_waits_until_the_end_of_a_sweep_is_journaled)
+CASE(a_trial_is_over_when_that_is_journaled)
+CASE(a_sweep_ends_while_it_is_done_again)
+
+static int end_all(void **state)
+{
+    sl_metric_free_all();
+    return loop_closes(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_full_read_begins_while_a_sweep_ends),
+        cmocka_unit_test(test_a_refresh_waits_until_the_end_of_a_sweep_is_journaled),
+        cmocka_unit_test(test_a_trial_is_over_when_that_is_journaled),
+        cmocka_unit_test(test_a_sweep_ends_while_it_is_done_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, end_all);
+}
