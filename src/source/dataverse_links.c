@@ -249,8 +249,8 @@ static void end_full(struct sl_dv_feed *feed)
 static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
     struct sl_dv_feed *feed = ctx;
-    if (!run->mark || begins(run->mark, SWEEP))
-        return SL_OK;
+    if (!run->mark || begins(run->mark, SWEEP) || run->number <= feed->earlier)
+        return SL_OK; /* it leads nowhere, or not any more */
     set_text(&feed->at.newest, run->mark);
     if (begins(run->mark, DELTA) && run->seen && !strcmp(run->seen, feed->at.reading))
         end_full(feed);

@@ -52,7 +52,7 @@ void sl_journal_drop_first(struct sl_journal *journal)
 /* What the journal knows to have begun must not look as if it went on. */
 static void put_away(struct sl_journal *journal, struct sl_journal_entry *run)
 {
-    if (!run->begun || run->published) {
+    if (!run->begun || run->told) {
         free_run(run);
         return;
     }
@@ -85,7 +85,7 @@ void sl_journal_give_up(struct sl_journal *journal, bool all)
 {
     journal->open = NULL;
     for (struct sl_journal_entry *run = journal->first; run; run = run->next)
-        run->given_up |= all || !run->published;
+        run->given_up |= all || !run->told;
     if (!journal->keeping)
         sl_journal_drop_given_up(journal);
 }
@@ -125,7 +125,7 @@ static struct sl_journal_entry *adopted(const struct sl_journal *journal, const 
     snprintf(run->id, sizeof run->id, "%s", from->id);
     run->attempt = from->attempt;
     run->created_ms = from->created_ms;
-    run->ended = run->published = true;
+    run->ended = run->told = run->published = true;
     run->published_ms = sl_loop_now_ms();
     run->full = from->full;
     run->lane = SL_LANE_BULK; /* it is not journaled: none that is waited for as live */

@@ -40,7 +40,9 @@ struct sl_journal_run {
 };
 
 struct sl_journal_handler {
-    /* Everything up to this run is confirmed by the broker. Suspends. A failure is tried again. */
+    /* Everything up to this run is confirmed by the broker. Suspends. A failure is tried again:
+     * once told, a run is not given up by sl_journal_abandon, since its rows may be read no more.
+     */
     int (*published)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
     /* Everything up to this run is in the database. dead counts also what the database refused. */
     int (*closed)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
@@ -105,7 +107,7 @@ bool sl_journal_is_due(const struct sl_journal *journal);
  * Suspends. */
 int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *err);
 
-/* Gives up every run that is not journaled yet; their rows will be read again. */
+/* Gives up every run that the owner was not told of; their rows will be read again. */
 void sl_journal_abandon(struct sl_journal *journal);
 
 /* Whether the batch was begun by the owner that the journal has now. */

@@ -68,13 +68,15 @@ static int publish(struct sl_journal *journal, struct sl_journal_entry *run, str
 {
     struct sl_journal_run told = view(run);
     int rc = save(journal, run, SL_RUN_PUBLISHED, "", err);
-    if (rc == SL_OK && !run->given_up) /* else its rows are being read again already */
-        rc = journal->options.handler->published(journal->options.ctx, &told, err);
-    if (rc == SL_OK && !run->given_up) {
-        run->published = true;
-        run->published_ms = run->moved_ms = run->look_ms = sl_loop_now_ms();
-    }
-    return rc;
+    if (rc != SL_OK || run->given_up) /* its rows are being read again already */
+        return rc;
+    run->told = true;
+    rc = journal->options.handler->published(journal->options.ctx, &told, err);
+    if (rc != SL_OK)
+        return rc;
+    run->published = true;
+    run->published_ms = run->moved_ms = run->look_ms = sl_loop_now_ms();
+    return SL_OK;
 }
 
 /* Asks the ledger. SL_OK: run->agreed is known. */

@@ -18,6 +18,7 @@ struct sl_journal_entry {
     char *seen, *mark; /* NULL: none */
     bool full, ended, published, agreed;
     bool begun;    /* journaled as streaming */
+    bool told;     /* the owner was, perhaps in vain: what it leads to may be durable */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
     uint32_t batches, committed;

@@ -320,6 +320,21 @@ static void a_sweep_ends_while_it_is_done_again(void *arg)
     tear_down(rig);
 }
 
+/* A run of the full read before, whose link could not be noted, is told once more. */
+static void a_link_of_an_earlier_full_read_leads_nowhere(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    const struct sl_journal_run run = {
+        .id = "accounts-000001", .number = 1, .full = true, .seen = READ, .mark = NEWEST};
+    set_up(rig);
+    EXPECT(sl_journal_skip(rig->feed.journal, 1) == 1);
+    EXPECT(sl_dv_begin_full(&rig->feed, "the link is void", &err) == SL_OK);
+    EXPECT(sl_dv_journal_handler.published(&rig->feed, &run, &err) == SL_OK);
+    EXPECT(!rig->feed.at.newest && !strcmp(rig->feed.at.reading, NEXT_READ));
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -338,6 +353,7 @@ CASE(a_full_read_begins_while_a_sweep_ends)
 CASE(a_refresh_waits_until_the_end_of_a_sweep_is_journaled)
 CASE(a_trial_is_over_when_that_is_journaled)
 CASE(a_sweep_ends_while_it_is_done_again)
+CASE(a_link_of_an_earlier_full_read_leads_nowhere)
 
 static int end_all(void **state)
 {
@@ -352,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_a_refresh_waits_until_the_end_of_a_sweep_is_journaled),
         cmocka_unit_test(test_a_trial_is_over_when_that_is_journaled),
         cmocka_unit_test(test_a_sweep_ends_while_it_is_done_again),
+        cmocka_unit_test(test_a_link_of_an_earlier_full_read_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }

@@ -25,7 +25,7 @@ struct rig {
     unsigned saves, begun, abandoned;
     int64_t newest;    /* number of a run that was cut off */
     int64_t overtaken; /* by a full read: runs up to this number */
-    bool save_refused, save_slow, abandon_slow, rewind_fails;
+    bool save_refused, save_slow, abandon_slow, rewind_fails, told_slow, told_fails;
     bool away;                /* the ledger */
     struct sl_run earlier[4]; /* what runs_open gives */
     unsigned earlier_count;
@@ -135,9 +135,11 @@ static void tell(struct rig *rig, char what, const struct sl_journal_run *run)
 
 static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
-    (void)err;
-    tell(ctx, 'P', run);
-    return SL_OK;
+    struct rig *rig = ctx;
+    tell(rig, 'P', run);
+    if (rig->told_slow)
+        sl_fiber_sleep(20);
+    return rig->told_fails ? sl_err_set(err, SL_TIMEOUT, "no answer") : SL_OK;
 }
 
 static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
@@ -361,6 +363,48 @@ static void given_up_meanwhile(void *arg)
     sl_fiber_join(keeper);
     EXPECT(!*rig->told);
     EXPECT(!sl_journal_unpublished(rig->journal) && !sl_journal_unclosed(rig->journal));
+    stop_taking(taker);
+    tear_down(rig);
+}
+
+/* What the owner was told, it may have noted for good, whether or not it could say so: nobody will
+ * read those rows again, so their ledger is waited for. */
+static void told_and_then_given_up(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    EXPECT(keep(rig) == SL_OK && rig->begun == 1);
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    rig->told_slow = rig->told_fails = true;
+    struct sl_fiber *keeper = sl_fiber_spawn_joinable("keep", keep_once, rig);
+    sl_fiber_sleep(5);
+    EXPECT(!strcmp(rig->told, "P1:a "));
+    sl_journal_abandon(rig->journal);
+    sl_fiber_join(keeper);
+    sl_journal_abandon(rig->journal);
+    rig->told_slow = rig->told_fails = false;
+    EXPECT(keep(rig) == SL_OK && !strcmp(rig->told, "P1:a P1:a "));
+    EXPECT(!rig->abandoned && sl_journal_unclosed(rig->journal) == 1);
+
+    /* The lease was out of sight meanwhile: it is taken up from the state, and stays as it is
+     * there.
+     */
+    make_run(rig, "b");
+    EXPECT(keep(rig) == SL_OK && rig->begun == 2);
+    UNTIL(rig->taken_count == 2);
+    commit_taken(rig);
+    rig->told_fails = true;
+    EXPECT(keep(rig) == SL_TIMEOUT);
+    rig->earlier[0] = (struct sl_run){.id = "feed-000001", .number = 1, .attempt = 7};
+    rig->earlier[1] = (struct sl_run){.id = "feed-000002", .number = 2, .attempt = 7};
+    rig->earlier_count = 2;
+    EXPECT(sl_journal_adopt(rig->journal, 7, 2, "b", &err) == SL_OK);
+    EXPECT(keep(rig) == SL_OK && !rig->abandoned);
+    EXPECT(!strcmp(rig->told, "P1:a P1:a P2:b C1:- C2:b "));
     stop_taking(taker);
     tear_down(rig);
 }
@@ -600,6 +644,7 @@ static void run_case(void (*fn)(void *))
 CASE(lives_of_two_runs)
 CASE(a_batch_comes_back)
 CASE(given_up_meanwhile)
+CASE(told_and_then_given_up)
 CASE(a_ledger_stands_still)
 CASE(ledgers_that_are_late)
 CASE(another_owner)
@@ -620,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_lives_of_two_runs),
         cmocka_unit_test(test_a_batch_comes_back),
         cmocka_unit_test(test_given_up_meanwhile),
+        cmocka_unit_test(test_told_and_then_given_up),
         cmocka_unit_test(test_a_ledger_stands_still),
         cmocka_unit_test(test_another_owner),
         cmocka_unit_test(test_spans_and_kinds),
