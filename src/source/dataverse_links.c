@@ -277,7 +277,7 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
     if (run->full && run->dead && run->number > feed->earlier) { /* the sweep must know */
         feed->at.full_dead += (int64_t)run->dead;
         rc = sl_dv_save(feed, err);
-        if (rc != SL_OK)
+        if (rc != SL_OK && run->number > feed->earlier) /* no other one has begun meanwhile */
             feed->at.full_dead -= (int64_t)run->dead;
     }
     if (rc == SL_OK && begins(run->mark, SWEEP))

@@ -210,6 +210,19 @@ static void close_sweep(void *arg)
     sl_dv_journal_handler.closed(&rig->feed, &run, &err);
 }
 
+/* The same for a run of a full read, one of whose rows is a dead letter. */
+static void close_with_dead_row(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err = {0};
+    const struct sl_journal_run run = {.id = "accounts-000049",
+                                       .number = 49,
+                                       .full = true,
+                                       .dead = 1,
+                                       .mark = "page https://crm/2"};
+    sl_dv_journal_handler.closed(&rig->feed, &run, &err);
+}
+
 static struct sl_fiber *books_begin(struct rig *rig, void (*what)(void *))
 {
     struct sl_fiber *books = sl_fiber_spawn_joinable("books", what, rig);
@@ -335,6 +348,37 @@ static void a_link_of_an_earlier_full_read_leads_nowhere(void *arg)
     tear_down(rig);
 }
 
+/* Those of the one before are none of the new one's, neither added nor taken away. */
+static void dead_rows_of_an_earlier_full_read(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    EXPECT(sl_journal_skip(rig->feed.journal, 49) == 49);
+    rig->failing = 1;
+    struct sl_fiber *books = books_begin(rig, close_with_dead_row);
+    EXPECT(rig->saved[0].full_dead == 1);
+    EXPECT(sl_dv_begin_full(&rig->feed, "the link is void", &err) == SL_OK);
+    sl_fiber_join(books);
+    EXPECT(rig->saved[1].full_dead == 0 && rig->feed.at.full_dead == 0);
+    close_with_dead_row(rig);
+    EXPECT(rig->feed.at.full_dead == 0);
+    tear_down(rig);
+}
+
+/* Counted once, whether or not it could be noted at once. */
+static void dead_rows_of_a_full_read(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig);
+    rig->failing = 1;
+    close_with_dead_row(rig);
+    EXPECT(rig->feed.at.full_dead == 0);
+    close_with_dead_row(rig);
+    EXPECT(rig->saved[1].full_dead == 1 && rig->feed.at.full_dead == 1);
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -354,6 +398,8 @@ CASE(a_refresh_waits_until_the_end_of_a_sweep_is_journaled)
 CASE(a_trial_is_over_when_that_is_journaled)
 CASE(a_sweep_ends_while_it_is_done_again)
 CASE(a_link_of_an_earlier_full_read_leads_nowhere)
+CASE(dead_rows_of_an_earlier_full_read)
+CASE(dead_rows_of_a_full_read)
 
 static int end_all(void **state)
 {
@@ -369,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_a_trial_is_over_when_that_is_journaled),
         cmocka_unit_test(test_a_sweep_ends_while_it_is_done_again),
         cmocka_unit_test(test_a_link_of_an_earlier_full_read_leads_nowhere),
+        cmocka_unit_test(test_dead_rows_of_an_earlier_full_read),
+        cmocka_unit_test(test_dead_rows_of_a_full_read),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
