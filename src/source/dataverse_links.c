@@ -138,8 +138,11 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;
     struct sl_checkpoint at = {0};
-    feed->epoch = 0;
-    int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
+    feed->epoch = 0; /* the books are left alone until it is known, … */
+    int rc = sl_journal_wait_kept(feed->journal, err); /* … but what they began, they end */
+    if (rc != SL_OK)
+        return rc;
+    rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
     rc = sl_dv_claim(feed, &at, err);

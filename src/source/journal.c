@@ -198,14 +198,22 @@ static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, cons
     return rc;
 }
 
-int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
-                     struct sl_err *err)
+int sl_journal_wait_kept(struct sl_journal *journal, struct sl_err *err)
 {
     while (journal->keeping)
         if (sl_wait(&journal->kept, SL_FOREVER) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
+    return SL_OK;
+}
+
+int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
+                     struct sl_err *err)
+{
+    int rc = sl_journal_wait_kept(journal, err);
+    if (rc != SL_OK)
+        return rc;
     journal->adopting = true;
-    int rc = adopt(journal, epoch, number, mark, err);
+    rc = adopt(journal, epoch, number, mark, err);
     journal->adopting = false;
     if (journal->put_off)
         journal->options.handler->stir(journal->options.ctx);

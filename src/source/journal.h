@@ -83,6 +83,9 @@ struct sl_journal *sl_journal_new(const struct sl_journal_options *options);
 /* No fiber is inside any more. Runs that are not done are left to the next owner. NULL is fine. */
 void sl_journal_free(struct sl_journal *journal);
 
+/* Waits until nobody is inside sl_journal_keep. Suspends. */
+int sl_journal_wait_kept(struct sl_journal *journal, struct sl_err *err);
+
 /* Begins anew as the owner since epoch: forgets all runs, and takes up those that an earlier owner
  * published. number: the greatest that a run of the feed is known to have had. mark: of the newest
  * of them. Suspends. */

@@ -1,5 +1,5 @@
-/* The end of a full read, of its sweep and of the refresh they are for, while the checkpoint that
- * tells of it is on its way, or does not arrive. */
+/* How far a table was read, and what full reads, sweeps and refreshes have come to, while the
+ * checkpoint that tells of it is on its way, or does not arrive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,10 @@ enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5 };
 
 static const char READ[] = "accounts-full-000007", NEXT_READ[] = "accounts-full-000008";
 static const char NEWEST[] = "delta https://crm/new", KEPT[] = "delta https://crm/kept";
+static const char SAFE[] = "delta https://crm/safe";
 
 struct saved {
-    char reading[SL_NAME_MAX], sweeping[SL_NAME_MAX], newest[64], kept[64];
+    char reading[SL_NAME_MAX], sweeping[SL_NAME_MAX], newest[64], safe[64], kept[64];
     int64_t full_dead;
 };
 
@@ -33,7 +34,9 @@ struct rig {
     struct sl_dv_feed feed;
 
     struct saved saved[SAVES_MAX]; /* also those that failed */
+    unsigned arrived;              /* the number of the last one that did */
     unsigned saves, failing;       /* so many of the next ones fail */
+    bool open_run;                 /* one is published and not done */
     struct sl_refresh refresh;     /* as stored; no number: none was asked for */
     unsigned counts, walks, nameless;
     unsigned deletions; /* given to the broker */
@@ -52,9 +55,80 @@ static int checkpoint_save(struct sl_state *state, const char *feed, const struc
     snprintf(saved->sweeping, sizeof saved->sweeping, "%s", at->sweeping);
     snprintf(saved->newest, sizeof saved->newest, "%s", at->newest ? at->newest : "");
     snprintf(saved->kept, sizeof saved->kept, "%s", at->kept ? at->kept : "");
+    snprintf(saved->safe, sizeof saved->safe, "%s", at->safe ? at->safe : "");
     saved->full_dead = at->full_dead;
     sl_fiber_sleep(SAVE_MS);
+    if (!fails)
+        rig->arrived = rig->saves;
     return fails ? sl_err_set(err, SL_TIMEOUT, "no answer") : SL_OK;
+}
+
+static char *text_of(const char *text)
+{
+    return *text ? sl_strdup(text) : NULL;
+}
+
+/* What was saved last. */
+static int checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
+                           struct sl_err *err)
+{
+    const struct rig *rig = (const struct rig *)state;
+    const struct saved *saved = &rig->saved[(rig->arrived - 1) % SAVES_MAX];
+    if (!rig->arrived)
+        return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
+    *ret = (struct sl_checkpoint){.newest = text_of(saved->newest), .safe = text_of(saved->safe)};
+    snprintf(ret->source, sizeof ret->source, "%s", rig->dataverse.counters[SL_DV_OWN].name);
+    return SL_OK;
+}
+
+static int overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
+                        struct sl_err *err)
+{
+    (void)state, (void)ret;
+    return sl_err_set(err, SL_NOTFOUND, "nothing of '%s'", feed);
+}
+
+static int run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err)
+{
+    (void)state, (void)ret;
+    return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
+}
+
+static int run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
+                    struct sl_err *err)
+{
+    (void)epoch, (void)err;
+    ((struct rig *)state)->open_run = run->state == SL_RUN_PUBLISHED;
+    return SL_OK;
+}
+
+static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                        int64_t begun_before_ms, const char *why, struct sl_err *err)
+{
+    (void)state, (void)feed, (void)epoch, (void)begun_before_ms, (void)why, (void)err;
+    return SL_OK;
+}
+
+static int runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
+                     unsigned *ret_count, struct sl_err *err)
+{
+    (void)feed, (void)max, (void)err;
+    *ret_count = ((const struct rig *)state)->open_run;
+    if (*ret_count) {
+        *ret =
+            (struct sl_run){.id = "accounts-000005", .number = 5, .attempt = 1, .entity_count = 1};
+        ret->entities[0].read = ret->entities[0].batches = 1;
+    }
+    return SL_OK;
+}
+
+/* What was published is lost. */
+static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
+                      struct sl_ledger_sum *ret, struct sl_err *err)
+{
+    (void)state, (void)run, (void)attempt, (void)entity, (void)ret, (void)err;
+    return SL_OK;
 }
 
 static int refresh_get(struct sl_state *state, const char *feed, struct sl_refresh *ret,
@@ -108,7 +182,14 @@ static int unseen_ids(struct sl_state *state, const char *collection, const char
     return SL_OK;
 }
 
-static const struct sl_state_type state_type = {.checkpoint_save = checkpoint_save,
+static const struct sl_state_type state_type = {.checkpoint_load = checkpoint_load,
+                                                .checkpoint_save = checkpoint_save,
+                                                .overtake_get = overtake_get,
+                                                .run_newest = run_newest,
+                                                .run_save = run_save,
+                                                .runs_abandon = runs_abandon,
+                                                .runs_open = runs_open,
+                                                .ledger_sum = ledger_sum,
                                                 .refresh_get = refresh_get,
                                                 .refresh_save = refresh_save,
                                                 .overtake = overtake,
@@ -139,7 +220,7 @@ static void set_up_feed(struct rig *rig)
                                                .state = &rig->state,
                                                .batcher = rig->batcher,
                                                .span_ms = 10000,
-                                               .ledger_deadline_ms = 100000,
+                                               .ledger_deadline_ms = 0,
                                                .epoch = 1,
                                                .handler = &sl_dv_journal_handler,
                                                .ctx = feed};
@@ -379,6 +460,37 @@ static void dead_rows_of_a_full_read(void *arg)
     tear_down(rig);
 }
 
+static void keep_books(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    uint64_t wait_ms;
+    EXPECT(sl_journal_keep(rig->feed.journal, &wait_ms, &err) == SL_OK);
+}
+
+/* The lease was out of sight, and is back, while the books have a lost run read again: what they
+ * write belongs to what is taken up. */
+static void taken_up_while_a_run_is_given_up(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.at.sweeping[0] = '\0';
+    rig->feed.at.safe = sl_strdup(SAFE);
+    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    rig->open_run = true;
+    EXPECT(sl_dv_take_up(&rig->feed, 1, &err) == SL_OK);
+    EXPECT(!strcmp(rig->feed.at.newest, NEWEST) && sl_journal_unclosed(rig->feed.journal) == 1);
+    struct sl_fiber *books = sl_fiber_spawn_joinable("books", keep_books, rig);
+    UNTIL(rig->saves == 2);
+    EXPECT(rig->open_run && sl_dv_take_up(&rig->feed, 1, &err) == SL_OK);
+    sl_fiber_join(books);
+    EXPECT(!rig->open_run && !strcmp(rig->saved[1].newest, SAFE));
+    EXPECT(!strcmp(rig->feed.at.newest, SAFE) && !strcmp(rig->feed.at.safe, SAFE));
+    EXPECT(!strcmp(rig->feed.link, strchr(SAFE, ' ') + 1));
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -400,6 +512,7 @@ CASE(a_sweep_ends_while_it_is_done_again)
 CASE(a_link_of_an_earlier_full_read_leads_nowhere)
 CASE(dead_rows_of_an_earlier_full_read)
 CASE(dead_rows_of_a_full_read)
+CASE(taken_up_while_a_run_is_given_up)
 
 static int end_all(void **state)
 {
@@ -417,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_a_link_of_an_earlier_full_read_leads_nowhere),
         cmocka_unit_test(test_dead_rows_of_an_earlier_full_read),
         cmocka_unit_test(test_dead_rows_of_a_full_read),
+        cmocka_unit_test(test_taken_up_while_a_run_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
