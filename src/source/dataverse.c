@@ -58,7 +58,6 @@ static int become_owner(struct sl_dataverse *dataverse, struct sl_err *err)
     dataverse->epoch = epoch;
     sl_log(SL_INFO, "source taken up", SL_T("source", dataverse->config->name),
            SL_N("epoch", epoch), SL_N("mark", dataverse->counters[0].mark));
-    sl_wake_all(&dataverse->owner_changed);
     return SL_OK;
 }
 
@@ -76,7 +75,10 @@ static int hold(struct sl_dataverse *dataverse, struct sl_err *err)
     dataverse->owned_till_ms = asked_ms + state->lease_ms - LEASE_MARGIN_MS;
     sl_books_stir(&dataverse->books); /* they may have waited for the lease, … */
     sl_wake_all(&dataverse->look);    /* … and so may who asks for rights */
-    return dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
+    rc = dataverse->epoch == dataverse->lease.epoch ? SL_OK : become_owner(dataverse, err);
+    if (rc == SL_OK) /* also when it was out of sight, and nobody had it meanwhile */
+        sl_wake_all(&dataverse->owner_changed);
+    return rc;
 }
 
 /* What was read and is not journaled, the next owner reads again. */
