@@ -14,7 +14,7 @@ enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5 };
 
 static const char READ[] = "accounts-full-000007", NEXT_READ[] = "accounts-full-000008";
 static const char NEWEST[] = "delta https://crm/new", KEPT[] = "delta https://crm/kept";
-static const char SAFE[] = "delta https://crm/safe";
+static const char SAFE[] = "delta https://crm/safe", PAGE[] = "page https://crm/2";
 
 struct saved {
     char reading[SL_NAME_MAX], sweeping[SL_NAME_MAX], newest[64], safe[64], kept[64];
@@ -296,11 +296,8 @@ static void close_with_dead_row(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err = {0};
-    const struct sl_journal_run run = {.id = "accounts-000049",
-                                       .number = 49,
-                                       .full = true,
-                                       .dead = 1,
-                                       .mark = "page https://crm/2"};
+    const struct sl_journal_run run = {
+        .id = "accounts-000049", .number = 49, .full = true, .dead = 1, .mark = PAGE};
     sl_dv_journal_handler.closed(&rig->feed, &run, &err);
 }
 
@@ -414,6 +411,27 @@ static void a_sweep_ends_while_it_is_done_again(void *arg)
     tear_down(rig);
 }
 
+/* The full read is gone on with instead, and the refresh with it. */
+static void a_full_read_is_taken_back_while_its_sweep_ends(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    const struct sl_journal_run stuck = {.id = "accounts-000005", .number = 5};
+    set_up(rig);
+    ask(rig, true);
+    rig->feed.at.safe = sl_strdup(PAGE);
+    EXPECT(sl_mutex_lock(&rig->feed.adding, SL_FOREVER, &err) == SL_OK); /* a poll */
+    begin_sweep(rig);
+    UNTIL(rig->refresh.state == SL_REFRESH_SWEEPING);
+    EXPECT(sl_dv_journal_handler.rewind(&rig->feed, &stuck, &err) == SL_OK);
+    sl_mutex_unlock(&rig->feed.adding);
+    UNTIL(rig->feed.swept);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && rig->saves == 1);
+    EXPECT(!strcmp(rig->feed.at.reading, READ) && !strcmp(rig->feed.at.newest, PAGE));
+    EXPECT(!strcmp(rig->feed.at.kept, KEPT) && sl_refresh_is_open(&rig->refresh));
+    tear_down(rig);
+}
+
 /* A run of the full read before, whose link could not be noted, is told once more. */
 static void a_link_of_an_earlier_full_read_leads_nowhere(void *arg)
 {
@@ -509,6 +527,7 @@ CASE(a_full_read_begins_while_a_sweep_ends)
 CASE(a_refresh_waits_until_the_end_of_a_sweep_is_journaled)
 CASE(a_trial_is_over_when_that_is_journaled)
 CASE(a_sweep_ends_while_it_is_done_again)
+CASE(a_full_read_is_taken_back_while_its_sweep_ends)
 CASE(a_link_of_an_earlier_full_read_leads_nowhere)
 CASE(dead_rows_of_an_earlier_full_read)
 CASE(dead_rows_of_a_full_read)
@@ -527,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_a_refresh_waits_until_the_end_of_a_sweep_is_journaled),
         cmocka_unit_test(test_a_trial_is_over_when_that_is_journaled),
         cmocka_unit_test(test_a_sweep_ends_while_it_is_done_again),
+        cmocka_unit_test(test_a_full_read_is_taken_back_while_its_sweep_ends),
         cmocka_unit_test(test_a_link_of_an_earlier_full_read_leads_nowhere),
         cmocka_unit_test(test_dead_rows_of_an_earlier_full_read),
         cmocka_unit_test(test_dead_rows_of_a_full_read),
