@@ -3,7 +3,8 @@
  * Deletions are held back until the answer has ended, and an upsert in the same answer beats them:
  * it can only be a re-creation. Its version alone would not tell, when rows younger than it had
  * been read before (page after page of a full read, or after going back to an older link); so the
- * ids of such rows are remembered while the answer lasts. */
+ * ids of such rows are remembered while the answer lasts, and those of rows that become dead
+ * letters, which may be stored already. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,28 +94,6 @@ static void doubt_table(struct poll *poll)
     poll->news = true;
 }
 
-static int bury(void *ctx, struct sl_str id, const char *code, const char *reason,
-                struct sl_str raw_doc, struct sl_err *err)
-{
-    struct poll *poll = ctx;
-    struct sl_batch *batch;
-    if (!strcmp(code, "untypable"))
-        doubt_table(poll);
-    int rc = open_batch(poll, &batch, err);
-    if (rc != SL_OK)
-        return rc;
-    struct sl_dead dead = {
-        .code = code,
-        .reason = sl_batch_keep(batch, sl_str_of(reason)),
-        .id = sl_batch_keep(batch, id),
-        .row = sl_batch_keep(batch, raw_doc),
-        .row_is_bson = true,
-    };
-    if (!id.length) /* the key cannot tell it from the next one */
-        dead.row_number = ++poll->feed->nameless;
-    return sl_batcher_add_dead(poll->feed->batcher, &dead, err);
-}
-
 /* All polls of the process share the memory for ids. Who needs it while others hold some gives up,
  * and what it held, and is tried again; who needs more than there is has its table read in full. */
 static int count_held(struct poll *poll, struct sl_err *err)
@@ -134,6 +113,39 @@ static int count_held(struct poll *poll, struct sl_err *err)
                       "the ids of several answers take more than limits.held_ids (%llu KiB); tried "
                       "again when others are done",
                       (unsigned long long)limit_bytes / 1024);
+}
+
+/* The answer holds the row itself: a deletion of it, in the same answer, came before. */
+static int note_alive(struct poll *poll, struct sl_str id, struct sl_err *err)
+{
+    if (poll->full)
+        return SL_OK;
+    sl_idset_add(&poll->upserted, id);
+    return count_held(poll, err);
+}
+
+static int bury(void *ctx, struct sl_str id, const char *code, const char *reason,
+                struct sl_str raw_doc, struct sl_err *err)
+{
+    struct poll *poll = ctx;
+    struct sl_batch *batch;
+    if (!strcmp(code, "untypable"))
+        doubt_table(poll);
+    int rc = id.length ? note_alive(poll, id, err) : SL_OK;
+    if (rc == SL_OK)
+        rc = open_batch(poll, &batch, err);
+    if (rc != SL_OK)
+        return rc;
+    struct sl_dead dead = {
+        .code = code,
+        .reason = sl_batch_keep(batch, sl_str_of(reason)),
+        .id = sl_batch_keep(batch, id),
+        .row = sl_batch_keep(batch, raw_doc),
+        .row_is_bson = true,
+    };
+    if (!id.length) /* the key cannot tell it from the next one */
+        dead.row_number = ++poll->feed->nameless;
+    return sl_batcher_add_dead(poll->feed->batcher, &dead, err);
 }
 
 /* When the row was changed, by our clock; 0: not known. What the system changes by itself, such as
@@ -161,10 +173,8 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (rc != SL_OK)
         return rc;
     int64_t version = row->version + poll->offset;
-    if (!poll->full && version <= poll->greatest) {
-        sl_idset_add(&poll->upserted, row->id);
-        rc = count_held(poll, err);
-    }
+    if (version <= poll->greatest)
+        rc = note_alive(poll, row->id, err);
     sl_dataverse_saw(feed->counter, version);
     if (rc == SL_OK)
         rc = open_batch(poll, &batch, err);

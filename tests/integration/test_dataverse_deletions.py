@@ -5,7 +5,7 @@ import json
 import threading
 import time
 
-from dataverse_script import Page, Script, row
+from dataverse_script import Page, Script, guid, row
 from feeds import logged
 from gate import Gate
 from process import wait_until
@@ -63,6 +63,23 @@ def test_a_recreation_beats_the_deletion_that_is_told_with_it(workspace):
         scene.wait_stored({A: (1921, False), B: (1921, False), C: (1900, True), 4: (1800, True)})
         table.answers["d5"] = Page([row(A, 970)], [A], delta="d6")
         scene.wait_stored({A: (1940, True), B: (1921, False), C: (1900, True), 4: (1800, True)})
+        scene.check_versions()
+        assert not script.strangers and sluice.stop() == 0
+
+
+def test_a_recreation_that_cannot_be_typed_beats_the_deletion_that_is_told_with_it(workspace):
+    """It may be stored already: the feed has gone back to an older link, and the table has changed since."""
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 500, name="a"), row(B, 900)], delta="d1"),
+                         "d1": Page([row(A, 500, name=17)], [A, B], delta="d2", deleted_first=True)}
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (1000, True), B: (1801, False)})
+        letters = workspace.state["dead"]
+        wait_until(lambda: letters.count_documents({"code": "untypable", "id": guid(A)}), 20, "the letter")
+        wait_until(lambda: "d2" in scene.newest(), 20, "its run being journaled")
+        assert scene.stored()[A] == (1000, True)
         scene.check_versions()
         assert not script.strangers and sluice.stop() == 0
 
