@@ -225,10 +225,10 @@ struct sl_state_type {
                            const struct sl_checkpoint *checkpoint, int64_t epoch,
                            struct sl_err *err);
 
-    /* The runs of the feed that are published and not done, the oldest max of them, oldest first.
-     * A run takes several KiB: keep the array off the stack. */
-    int (*runs_open)(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
-                     unsigned *ret_count, struct sl_err *err);
+    /* The runs of the feed that are published and not done and have a number above after, the
+     * oldest max of them, oldest first. A run takes several KiB: keep the array off the stack. */
+    int (*runs_open)(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
+                     unsigned max, unsigned *ret_count, struct sl_err *err);
 
     /* The runs of the feed that are streaming are abandoned: those of an earlier epoch (and nobody
      * of that epoch writes them any more), or, with epoch 0, those that were begun before that

@@ -10,7 +10,7 @@
 
 enum {
     UNCLOSED_MAX = 16, /* with so many waiting for their ledgers, the open run just grows */
-    ADOPTED_MAX = 2 * UNCLOSED_MAX, /* runs of another kind are ended whatever waits */
+    READ_MAX = 32,     /* runs at once from the state */
 };
 
 /* --- the list --- */
@@ -20,6 +20,15 @@ static void free_run(struct sl_journal_entry *run)
     free(run->seen);
     free(run->mark);
     free(run);
+}
+
+static void free_runs(struct sl_journal_entry *first)
+{
+    while (first) {
+        struct sl_journal_entry *run = first;
+        first = run->next;
+        free_run(run);
+    }
 }
 
 static struct sl_journal_entry *new_run(const struct sl_journal *journal, int64_t number)
@@ -106,8 +115,7 @@ void sl_journal_free(struct sl_journal *journal)
     if (!journal)
         return;
     sl_journal_give_up(journal, true);
-    while (journal->abandoned)
-        sl_journal_drop_abandoned(journal);
+    free_runs(journal->abandoned);
     free(journal->begun_seen);
     free((char *)(uintptr_t)journal->options.feed);
     free((char *)(uintptr_t)journal->options.entity);
@@ -152,25 +160,59 @@ static int go_behind(const struct sl_journal *journal, int64_t *number, struct s
     return SL_OK;
 }
 
+/* Also what was cut off keeps its number. */
+static int find_number(const struct sl_journal *journal, int64_t *number, struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    struct sl_run *newest = SL_NEW(struct sl_run);
+    int rc = state->type->run_newest(state, journal->options.feed, newest, err);
+    if (rc == SL_OK && newest->number > *number)
+        *number = newest->number;
+    free(newest);
+    return rc == SL_OK || rc == SL_NOTFOUND ? go_behind(journal, number, err) : rc;
+}
+
+/* All runs that are published and not done: a mark is worth something only behind all of them. */
+static int read_open(const struct sl_journal *journal, struct sl_journal_entry **ret,
+                     struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    struct sl_run *runs = sl_calloc(READ_MAX, sizeof *runs);
+    struct sl_journal_entry *first = NULL, **end = &first;
+    unsigned count = READ_MAX;
+    int64_t after = 0;
+    int rc = SL_OK;
+    while (rc == SL_OK && count == READ_MAX) {
+        count = 0;
+        rc = state->type->runs_open(state, journal->options.feed, after, runs, READ_MAX, &count,
+                                    err);
+        for (unsigned i = 0; i < count; i++) {
+            *end = adopted(journal, &runs[i]);
+            end = &(*end)->next;
+            after = runs[i].number;
+        }
+    }
+    free(runs);
+    if (rc == SL_OK)
+        *ret = first;
+    else
+        free_runs(first);
+    return rc;
+}
+
 /* Without the books being kept meanwhile: what they write is the earlier owner's. */
 static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
                  struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
-    struct sl_run *runs = sl_calloc(ADOPTED_MAX, sizeof *runs);
-    unsigned count = 0;
-    /* Also what was cut off keeps its number. */
-    int rc = state->type->run_newest(state, journal->options.feed, &runs[0], err);
-    if (rc == SL_OK && runs[0].number > number)
-        number = runs[0].number;
-    if (rc == SL_OK || rc == SL_NOTFOUND)
-        rc = go_behind(journal, &number, err);
+    struct sl_journal_entry *open = NULL;
+    int rc = find_number(journal, &number, err);
     if (rc == SL_OK)
         rc = state->type->runs_abandon(state, journal->options.feed, epoch, 0,
                                        "its process ended, or lost the source", err);
     /* Only now: until then the earlier owner may have published one, if it was asleep. */
     if (rc == SL_OK)
-        rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
+        rc = read_open(journal, &open, err);
     if (rc == SL_OK) {
         sl_journal_give_up(journal, true);
         if (epoch != journal->epoch) /* just done */
@@ -181,20 +223,17 @@ static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, cons
          * ledgers, too. */
         if (number > journal->number)
             journal->number = number;
-        for (unsigned i = 0; i < count; i++) {
-            append(journal, adopted(journal, &runs[i]));
-            if (runs[i].number > journal->number)
-                journal->number = runs[i].number;
-        }
-        struct sl_journal_entry *last = journal->first;
+        journal->first = open;
+        struct sl_journal_entry *last = open;
         while (last && last->next)
             last = last->next;
+        if (last && last->number > journal->number)
+            journal->number = last->number;
         if (last && mark)
             last->mark = sl_strdup(mark);
         if (last)
             journal->options.handler->stir(journal->options.ctx); /* their ledgers may be there */
     }
-    free(runs);
     return rc;
 }
 
@@ -232,9 +271,9 @@ static bool knows(const struct sl_journal *journal, const char *id)
 int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
-    struct sl_run *runs = sl_calloc(ADOPTED_MAX, sizeof *runs);
+    struct sl_run *runs = sl_calloc(READ_MAX, sizeof *runs);
     unsigned count = 0;
-    int rc = state->type->runs_open(state, journal->options.feed, runs, ADOPTED_MAX, &count, err);
+    int rc = state->type->runs_open(state, journal->options.feed, 0, runs, READ_MAX, &count, err);
     for (unsigned i = count; i-- > 0 && rc == SL_OK;) {
         if (sl_wall_ms() - runs[i].state_ms < (int64_t)idle_ms || knows(journal, runs[i].id))
             continue;

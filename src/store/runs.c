@@ -63,8 +63,8 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save run '%s'", run->id);
 }
 
-int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
-                       unsigned *ret_count, struct sl_err *err)
+int sl_store_runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
+                       unsigned max, unsigned *ret_count, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     int rc = make_index(store, err);
@@ -73,6 +73,8 @@ int sl_store_runs_open(struct sl_state *state, const char *feed, struct sl_run *
     struct sl_store_rows rows;
     bson_t *filter =
         BCON_NEW("feed", BCON_UTF8(feed), "state", BCON_UTF8(sl_run_state_name(SL_RUN_PUBLISHED)));
+    if (after) /* else the newest runs, which are all numbered, could be walked instead */
+        BCON_APPEND(filter, "number", "{", "$gt", BCON_INT64(after), "}");
     bson_t *sort = BCON_NEW("number", BCON_INT32(1));
     rc = sl_store_find_many(store,
                             &(struct sl_store_query){.database = store->database,

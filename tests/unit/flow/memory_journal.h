@@ -157,11 +157,11 @@ static inline int memory_run_newest(struct sl_state *state, const char *feed, st
     return SL_OK;
 }
 
-static inline int memory_runs_open(struct sl_state *state, const char *feed, struct sl_run *ret,
-                                   unsigned max, unsigned *ret_count, struct sl_err *err)
+static inline int memory_runs_open(struct sl_state *state, const char *feed, int64_t after,
+                                   struct sl_run *ret, unsigned max, unsigned *ret_count,
+                                   struct sl_err *err)
 {
     unsigned count = 0;
-    int64_t after = INT64_MIN;
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;

@@ -243,7 +243,7 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     struct sl_err err = {0};
     unsigned count = 99;
     struct sl_run *runs = sl_calloc(MAX, sizeof *runs);
-    EXPECT(one->type->runs_open(one, "polls", runs, MAX, &count, &err) == SL_OK && count == 0);
+    EXPECT(one->type->runs_open(one, "polls", 0, runs, MAX, &count, &err) == SL_OK && count == 0);
 
     for (int number = RUNS; number >= 1; number--)
         save_poll(one, "polls", number, SL_RUN_PUBLISHED, 5);
@@ -251,7 +251,8 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     save_poll(one, "polls", RUNS + 1, SL_RUN_DONE, 5);
     save_poll(one, "polls", RUNS + 2, SL_RUN_FAILED, 5);
     save_poll(one, "polls", RUNS + 3, SL_RUN_STREAMING, 5);
-    EXPECT(two->type->runs_open(two, "polls", runs, MAX, &count, &err) == SL_OK && count == RUNS);
+    EXPECT(two->type->runs_open(two, "polls", 0, runs, MAX, &count, &err) == SL_OK &&
+           count == RUNS);
     for (int i = 0; i < RUNS; i++)
         if (!EXPECT(runs[i].number == i + 1 && runs[i].entity_count == 1 &&
                     runs[i].entities[0].read == (uint64_t)(i + 1) * 10 &&
@@ -261,8 +262,10 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
 
     save_poll(one, "polls", 1, SL_RUN_DONE, 5);
     save_poll(one, "polls", 3, SL_RUN_DONE, 5);
-    EXPECT(two->type->runs_open(two, "polls", runs, 2, &count, &err) == SL_OK && count == 2);
+    EXPECT(two->type->runs_open(two, "polls", 0, runs, 2, &count, &err) == SL_OK && count == 2);
     EXPECT(runs[0].number == 2 && runs[1].number == 4);
+    EXPECT(two->type->runs_open(two, "polls", 4, runs, 2, &count, &err) == SL_OK && count == 2);
+    EXPECT(runs[0].number == 5 && runs[1].number == 6);
     EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
     EXPECT(runs[0].number == RUNS + 3);
 
@@ -274,7 +277,7 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
     EXPECT(runs[0].state == SL_RUN_ABANDONED && !strcmp(runs[0].error, "its process ended"));
     EXPECT(one->type->run_save(one, &runs[0], 5, &err) == SL_REJECTED);
-    EXPECT(two->type->runs_open(two, "polls", runs, 1, &count, &err) == SL_OK && count == 1);
+    EXPECT(two->type->runs_open(two, "polls", 0, runs, 1, &count, &err) == SL_OK && count == 1);
     EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
     EXPECT(runs[0].state == SL_RUN_PUBLISHED);
 

@@ -110,10 +110,10 @@ static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
     return SL_OK;
 }
 
-static int runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
-                     unsigned *ret_count, struct sl_err *err)
+static int runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
+                     unsigned max, unsigned *ret_count, struct sl_err *err)
 {
-    (void)feed, (void)max, (void)err;
+    (void)feed, (void)after, (void)max, (void)err;
     *ret_count = ((const struct rig *)state)->open_run;
     if (*ret_count) {
         *ret =

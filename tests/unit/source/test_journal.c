@@ -11,7 +11,7 @@
 #include "base/metric.h"
 #include "loop/in_fiber.h"
 
-enum { SAVES_MAX = 64, TOLD_BYTES = 1024 };
+enum { SAVES_MAX = 64, TOLD_BYTES = 1024, EARLIER_MAX = 70 };
 
 struct rig {
     struct sl_state state; /* first */
@@ -26,12 +26,13 @@ struct rig {
     int64_t newest;    /* number of a run that was cut off */
     int64_t overtaken; /* by a full read: runs up to this number */
     bool save_refused, save_slow, abandon_slow, rewind_fails, told_slow, told_fails;
-    bool away;                /* the ledger */
-    struct sl_run earlier[4]; /* what runs_open gives */
+    bool more_fails;                    /* runs_open, after the first time */
+    bool away;                          /* the ledger */
+    struct sl_run earlier[EARLIER_MAX]; /* what runs_open gives */
     unsigned earlier_count;
-    unsigned late;           /* of them, published until runs_abandon */
-    uint64_t booked_rows[8]; /* by run number: the ledger's applied rows … */
-    uint32_t booked[8];      /* … and batches */
+    unsigned late;                         /* of them, published until runs_abandon */
+    uint64_t booked_rows[EARLIER_MAX + 1]; /* by run number: the ledger's applied rows … */
+    uint32_t booked[EARLIER_MAX + 1];      /* … and batches */
 
     char told[TOLD_BYTES]; /* "P1:a C1:a " */
     unsigned broken, stuck, stirred;
@@ -72,16 +73,17 @@ static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt,
     return SL_OK;
 }
 
-static int runs_open(struct sl_state *state, const char *feed, struct sl_run *ret, unsigned max,
-                     unsigned *ret_count, struct sl_err *err)
+static int runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
+                     unsigned max, unsigned *ret_count, struct sl_err *err)
 {
     struct rig *rig = (struct rig *)state;
+    unsigned count = 0;
     (void)feed;
-    (void)max;
-    (void)err;
-    memcpy(ret, rig->earlier, sizeof *ret * rig->earlier_count);
-    *ret_count = rig->earlier_count;
-    return SL_OK;
+    for (unsigned i = 0; i < rig->earlier_count && count < max; i++)
+        if (rig->earlier[i].number > after)
+            ret[count++] = rig->earlier[i];
+    *ret_count = count;
+    return after && rig->more_fails ? sl_err_set(err, SL_TIMEOUT, "the store is away") : SL_OK;
 }
 
 static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
@@ -511,6 +513,30 @@ static void another_owner(void *arg)
     tear_down(rig);
 }
 
+/* The link that follows from the newest of them is safe when all are done, however many there are.
+ */
+static void many_runs_of_another_owner(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig, 100000, 100000);
+    for (int i = 0; i < EARLIER_MAX; i++) {
+        struct sl_run *run = &rig->earlier[i];
+        *run = (struct sl_run){.number = i + 1, .attempt = 6, .full = i == EARLIER_MAX - 1};
+        snprintf(run->id, sizeof run->id, "feed-%06d", i + 1);
+    }
+    rig->earlier_count = EARLIER_MAX;
+    rig->more_fails = true;
+    EXPECT(sl_journal_adopt(rig->journal, 8, 1, "theirs", &err) == SL_TIMEOUT);
+    EXPECT(!sl_journal_unclosed(rig->journal));
+    rig->more_fails = false;
+    EXPECT(sl_journal_adopt(rig->journal, 8, 1, "theirs", &err) == SL_OK);
+    EXPECT(sl_journal_unclosed(rig->journal) == EARLIER_MAX);
+    EXPECT(sl_journal_number(rig->journal) == EARLIER_MAX && sl_journal_reads_full(rig->journal));
+    EXPECT(keep(rig) == SL_OK && strstr(rig->told, "C69:- C70:theirs "));
+    tear_down(rig);
+}
+
 static void adopt_once(void *arg)
 {
     struct rig *rig = arg;
@@ -649,6 +675,7 @@ CASE(a_ledger_stands_still)
 CASE(ledgers_that_are_late)
 CASE(another_owner)
 CASE(another_owner_while_the_books_are_kept)
+CASE(many_runs_of_another_owner)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
 CASE(runs_of_the_dead)
@@ -673,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_ledgers_that_are_late),
         cmocka_unit_test(test_runs_of_the_dead),
         cmocka_unit_test(test_another_owner_while_the_books_are_kept),
+        cmocka_unit_test(test_many_runs_of_another_owner),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }

@@ -274,7 +274,7 @@ static void try_away(void *arg)
     EXPECT(sl_code_transient(type->mark_raise(state, "s", 1, 1, &err)));
     EXPECT(sl_code_transient(type->clock_reserve(state, 1, &number, NULL)));
     EXPECT(sl_code_transient(type->version_max(state, "c", &number, &err)));
-    EXPECT(sl_code_transient(type->runs_open(state, "f", runs, 1, &count, &err)));
+    EXPECT(sl_code_transient(type->runs_open(state, "f", 0, runs, 1, &count, &err)));
     EXPECT(sl_code_transient(type->unseen_count(state, "c", "f", "full", 1, &unseen, &live, &err)));
     EXPECT(sl_code_transient(
         type->unseen_ids(state, "c", "f", "full", 1, "", 1, &arena, ids, &count, &err)));
