@@ -83,6 +83,12 @@ struct sl_checkpoint {
     char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
 };
 
+/* How new rows of a source may have been published, and what is added to its own version numbers.
+ */
+struct sl_mark {
+    int64_t value, offset;
+};
+
 /* Frees the links and empties the checkpoint. */
 void sl_checkpoint_done(struct sl_checkpoint *checkpoint);
 
@@ -239,9 +245,11 @@ struct sl_state_type {
     /* The mark of a source: no row of a greater version may have been published. SL_NOTFOUND when
      * it was never raised. */
     int (*mark_get)(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
-    /* Raises it to value; it never falls. SL_REJECTED when a newer epoch has raised it. */
+    /* Raises it to value; it never falls. Gives it as this write has left it (ret may be NULL): a
+     * question afterwards might reach a server that has been outvoted, and does not know yet.
+     * SL_REJECTED when a newer epoch has raised it. */
     int (*mark_raise)(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
-                      struct sl_err *err);
+                      struct sl_mark *ret, struct sl_err *err);
 
     /* Reserves arrival-order versions up to until, among all processes. *ret_previous is what was
      * reserved before (0: nothing): versions up to it may be others', those above it up to until

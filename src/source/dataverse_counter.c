@@ -70,28 +70,24 @@ static int stored_greatest(const struct sl_dataverse_counter *counter, int64_t *
 }
 
 /* Raising the mark by nothing makes it ours: from then on an owner of old cannot raise it, and so
- * cannot publish what the mark that we read afterwards does not cover. */
+ * cannot publish what the mark as that write left it does not cover. */
 int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, struct sl_err *err)
 {
     struct sl_state *state = counter->dataverse->env.state;
     const char *name = counter->name;
-    int64_t mark = 0, offset = 0;
+    struct sl_mark mark = {0};
     if (!is_used(counter))
         return SL_OK;
-    int rc = state->type->mark_get(state, name, &mark, err);
+    int rc = state->type->mark_get(state, name, &mark.value, err);
     if (rc == SL_NOTFOUND)
-        rc = stored_greatest(counter, &mark, err);
+        rc = stored_greatest(counter, &mark.value, err);
     if (rc == SL_OK)
-        rc = state->type->mark_raise(state, name, mark, epoch, err);
-    if (rc == SL_OK)
-        rc = state->type->mark_get(state, name, &mark, err);
-    if (rc == SL_OK)
-        rc = state->type->mark_offset(state, name, &offset, err);
+        rc = state->type->mark_raise(state, name, mark.value, epoch, &mark, err);
     if (rc != SL_OK)
         return rc;
-    counter->mark = mark;
-    counter->offset = offset;
-    sl_dataverse_saw(counter, mark);
+    counter->mark = mark.value;
+    counter->offset = mark.offset;
+    sl_dataverse_saw(counter, mark.value);
     return SL_OK;
 }
 
@@ -186,7 +182,7 @@ static int raise_mark(struct sl_dataverse_counter *counter, struct sl_err *err)
     struct sl_state *state = dataverse->env.state;
     int64_t value = counter->greatest, epoch = dataverse->epoch;
     counter->raising = true;
-    int rc = state->type->mark_raise(state, counter->name, value, epoch, err);
+    int rc = state->type->mark_raise(state, counter->name, value, epoch, NULL, err);
     counter->raising = false;
     if (rc == SL_OK && dataverse->epoch == epoch && value > counter->mark)
         counter->mark = value;

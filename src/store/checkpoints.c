@@ -121,15 +121,24 @@ int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, 
 }
 
 int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
-                        struct sl_err *err)
+                        struct sl_mark *ret, struct sl_err *err)
 {
     char id[ID_BYTES];
+    bson_t document;
     snprintf(id, sizeof id, "mark:%s", source);
     bson_t *change = BCON_NEW("$max", "{", "value", BCON_INT64(value), "}", "$set", "{", "epoch",
                               BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
-    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, err);
+    int rc =
+        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
     bson_destroy(change);
-    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
+    if (ret) {
+        ret->value = sl_field_int64(&document, "value", 0);
+        ret->offset = sl_field_int64(&document, "offset", 0);
+    }
+    bson_destroy(&document);
+    return SL_OK;
 }
 
 int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
@@ -180,11 +189,15 @@ int sl_store_mark_reset(struct sl_state *state, const char *source, const char *
                         int64_t epoch, int64_t *ret_offset, struct sl_err *err)
 {
     char id[ID_BYTES];
+    bson_t document;
     snprintf(id, sizeof id, "mark:%s", source);
     bson_t *pipeline = reset_pipeline(name, value, epoch);
-    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, pipeline, epoch, err);
+    int rc =
+        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, pipeline, epoch, &document, err);
     bson_destroy(pipeline);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot reset the versions of source '%s'", source);
-    return sl_store_mark_offset(state, source, ret_offset, err);
+    *ret_offset = sl_field_int64(&document, "offset", 0);
+    bson_destroy(&document);
+    return SL_OK;
 }

@@ -145,6 +145,20 @@ int sl_store_modify(struct sl_store *store, const char *collection, const bson_t
     return rc;
 }
 
+int sl_store_modify_owned(struct sl_store *store, const char *collection, const char *id,
+                          const bson_t *change, int64_t epoch, bson_t *ret_document,
+                          struct sl_err *err)
+{
+    struct sl_err local = {0}; /* its cause is read below */
+    struct sl_err *fault = err ? err : &local;
+    bson_t *query = owned_by(id, epoch);
+    int rc = sl_store_modify(store, collection, query, change, true, ret_document, fault);
+    bson_destroy(query);
+    if (rc == SL_CLOSED && fault->cause == SL_MONGO_DUPLICATE_KEY)
+        return explain_owned(store, collection, id, epoch, fault);
+    return rc;
+}
+
 int sl_store_find(struct sl_store *store, const char *collection, const bson_t *query,
                   const bson_t *sort, bson_t *ret_document, struct sl_err *err)
 {

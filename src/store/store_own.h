@@ -49,6 +49,11 @@ int sl_store_update_owned(struct sl_store *store, const char *collection, const 
 int sl_store_modify(struct sl_store *store, const char *collection, const bson_t *query,
                     const bson_t *pipeline, bool upsert, bson_t *ret_document, struct sl_err *err);
 
+/* The same as sl_store_update_owned: the document as it is afterwards. */
+int sl_store_modify_owned(struct sl_store *store, const char *collection, const char *id,
+                          const bson_t *change, int64_t epoch, bson_t *ret_document,
+                          struct sl_err *err);
+
 /* find, sorted (sort may be NULL), the first document; readConcern majority. */
 int sl_store_find(struct sl_store *store, const char *collection, const bson_t *query,
                   const bson_t *sort, bson_t *ret_document, struct sl_err *err);
@@ -98,7 +103,7 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
                              struct sl_err *err);
 int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
 int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
-                        struct sl_err *err);
+                        struct sl_mark *ret, struct sl_err *err);
 int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
                          struct sl_err *err);
 int sl_store_mark_reset(struct sl_state *state, const char *source, const char *name, int64_t value,

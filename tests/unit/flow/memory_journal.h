@@ -382,7 +382,7 @@ static inline int memory_mark_get(struct sl_state *state, const char *source, in
 }
 
 static inline int memory_mark_raise(struct sl_state *state, const char *source, int64_t value,
-                                    int64_t epoch, struct sl_err *err)
+                                    int64_t epoch, struct sl_mark *ret, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
@@ -393,6 +393,8 @@ static inline int memory_mark_raise(struct sl_state *state, const char *source, 
     if (value > entry->value)
         entry->value = value;
     entry->epoch = epoch;
+    if (ret)
+        *ret = (struct sl_mark){.value = entry->value, .offset = entry->offset};
     return SL_OK;
 }
 

@@ -84,12 +84,14 @@ static inline void check_resets(struct sl_state *one, struct sl_state *two)
     struct sl_err err = {0};
     int64_t offset = -1, mark = -1;
     EXPECT(one->type->mark_offset(one, "old", &offset, &err) == SL_OK && offset == 0);
-    EXPECT(one->type->mark_raise(one, "old", 1000, 3, &err) == SL_OK);
+    EXPECT(one->type->mark_raise(one, "old", 1000, 3, NULL, &err) == SL_OK);
     EXPECT(one->type->mark_reset(one, "old", "a", 1200, 3, &offset, &err) == SL_OK);
     EXPECT(offset == 1201);
     EXPECT(two->type->mark_offset(two, "old", &offset, &err) == SL_OK && offset == 1201);
     EXPECT(two->type->mark_get(two, "old", &mark, &err) == SL_OK && mark == 1200);
-    EXPECT(two->type->mark_raise(two, "old", 1900, 4, &err) == SL_OK);
+    struct sl_mark left = {0};
+    EXPECT(two->type->mark_raise(two, "old", 1900, 4, &left, &err) == SL_OK);
+    EXPECT(left.value == 1900 && left.offset == 1201);
     EXPECT(two->type->mark_reset(two, "old", "a", 0, 4, &offset, &err) == SL_OK); /* known */
     EXPECT(offset == 1201);
     EXPECT(one->type->mark_reset(one, "old", "b", 5000, 3, &offset, &err) == SL_REJECTED);
@@ -189,16 +191,18 @@ static inline void check_marks(struct sl_state *one, struct sl_state *two)
     struct sl_err err = {0};
     int64_t mark = -1;
     EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_NOTFOUND);
-    EXPECT(one->type->mark_raise(one, "crm", 915244, 1, &err) == SL_OK);
+    EXPECT(one->type->mark_raise(one, "crm", 915244, 1, NULL, &err) == SL_OK);
     EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
-    EXPECT(one->type->mark_raise(one, "crm", 915000, 1, &err) == SL_OK);
+    EXPECT(one->type->mark_raise(one, "crm", 915000, 1, NULL, &err) == SL_OK);
     EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
-    EXPECT(two->type->mark_raise(two, "crm", 1, 2, &err) == SL_OK); /* the new owner: not lower */
+    struct sl_mark left = {0};
+    EXPECT(two->type->mark_raise(two, "crm", 1, 2, &left, &err) == SL_OK); /* the new owner: … */
+    EXPECT(left.value == 915244 && left.offset == 0);                      /* … not lower */
     EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
-    EXPECT(one->type->mark_raise(one, "crm", 9007199254740991, 1, &err) == SL_REJECTED);
+    EXPECT(one->type->mark_raise(one, "crm", 9007199254740991, 1, NULL, &err) == SL_REJECTED);
     EXPECT(strstr(err.message, "crm") != NULL);
     EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
-    EXPECT(two->type->mark_raise(two, "crm", 9007199254740991, 2, &err) == SL_OK);
+    EXPECT(two->type->mark_raise(two, "crm", 9007199254740991, 2, NULL, &err) == SL_OK);
     EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark == 9007199254740991);
     EXPECT(one->type->mark_get(one, "other", &mark, &err) == SL_NOTFOUND);
 

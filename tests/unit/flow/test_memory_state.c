@@ -82,7 +82,7 @@ static void do_fail(void *arg)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         EXPECT(self.state.type->ping(&self.state, &err) == wanted[i]);
     self.away = true;
-    EXPECT(self.state.type->mark_raise(&self.state, "s", 1, 1, &err) == SL_CLOSED);
+    EXPECT(self.state.type->mark_raise(&self.state, "s", 1, 1, NULL, &err) == SL_CLOSED);
     EXPECT(!memory.entries && self.calls == 5);
 }
 

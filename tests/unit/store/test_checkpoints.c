@@ -58,9 +58,9 @@ static void do_documents(struct sl_mongo *mongo)
     EXPECT_OK(state->type->checkpoint_save(state, "accounts", &checkpoint, 5, &err), &err);
     EXPECT(stored(mongo, "checkpoints", "feed:accounts", "\"newest\" : \"https://x\""));
     EXPECT(stored(mongo, "checkpoints", "feed:accounts", "\"epoch\" : 5"));
-    EXPECT_OK(state->type->mark_raise(state, "crm", 7, 2, &err), &err);
+    EXPECT_OK(state->type->mark_raise(state, "crm", 7, 2, NULL, &err), &err);
     EXPECT(stored(mongo, "checkpoints", "mark:crm", "\"value\" : 7"));
-    EXPECT_OK(state->type->mark_raise(state, "crm:mserp", 9, 2, &err), &err);
+    EXPECT_OK(state->type->mark_raise(state, "crm:mserp", 9, 2, NULL, &err), &err);
     EXPECT(stored(mongo, "checkpoints", "mark:crm:mserp", "\"value\" : 9"));
     EXPECT(stored(mongo, "checkpoints", "mark:crm", "\"value\" : 7"));
     EXPECT_OK(state->type->clock_reserve(state, 3 << 20, &previous, &err), &err);
@@ -128,7 +128,7 @@ static void run_owner(void *arg)
                                                      &err)) == SL_CLOSED)
         sl_fiber_yield(); /* made at the same moment */
     EXPECT(rc == SL_OK || (rc == SL_REJECTED && epoch < CROWD));
-    while ((rc = crowd->state->type->mark_raise(crowd->state, "crowded", 1000 - epoch, epoch,
+    while ((rc = crowd->state->type->mark_raise(crowd->state, "crowded", 1000 - epoch, epoch, NULL,
                                                 &err)) == SL_CLOSED)
         sl_fiber_yield();
     EXPECT(rc == SL_OK || (rc == SL_REJECTED && epoch < CROWD));
@@ -271,7 +271,7 @@ static void try_away(void *arg)
     EXPECT(sl_code_transient(type->checkpoint_load(state, "f", &checkpoint, &err)));
     EXPECT(sl_code_transient(type->checkpoint_save(state, "f", &checkpoint, 1, NULL)));
     EXPECT(sl_code_transient(type->mark_get(state, "s", &number, &err)));
-    EXPECT(sl_code_transient(type->mark_raise(state, "s", 1, 1, &err)));
+    EXPECT(sl_code_transient(type->mark_raise(state, "s", 1, 1, NULL, &err)));
     EXPECT(sl_code_transient(type->clock_reserve(state, 1, &number, NULL)));
     EXPECT(sl_code_transient(type->version_max(state, "c", &number, &err)));
     EXPECT(sl_code_transient(type->runs_open(state, "f", 0, runs, 1, &count, &err)));
