@@ -270,6 +270,9 @@ void sl_dv_sweep_stop(struct sl_dv_feed *feed);
 /* Whether to look for a refresh that was asked for, or whose full read has ended. */
 bool sl_dv_refresh_is_due(const struct sl_dv_feed *feed);
 
+/* Whether one was asked for that can begin: what merely waits gives way to it. Suspends. */
+bool sl_dv_refresh_waits(struct sl_dv_feed *feed);
+
 /* Begins it, or tells its end. Suspends. */
 int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err);
 

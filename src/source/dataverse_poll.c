@@ -353,7 +353,7 @@ static int pause_poll(struct sl_dv_feed *feed, uint64_t *pause_ms, struct sl_err
         if (sl_wait(&feed->wake, again_ms < until_ms ? again_ms : until_ms) == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         int rc = go_on(feed, err);
-        if (rc == SL_OK && feed->refresh_told)
+        if (rc == SL_OK && sl_dv_refresh_waits(feed))
             rc = sl_err_set(err, SL_CLOSED, "a refresh comes first");
         if (rc != SL_OK)
             return rc;

@@ -87,6 +87,27 @@ static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_
     return save(feed, refresh, SL_REFRESH_READING, err);
 }
 
+/* A full read under way comes first, but after a restore it is worth nothing. */
+static bool can_begin(const struct sl_dv_feed *feed, const struct sl_refresh *refresh)
+{
+    return sl_refresh_is_open(refresh) && feed->at.refresh != refresh->number &&
+           (is_at_rest(feed) || refresh->reset[0]);
+}
+
+/* What is told every two seconds may be the one whose sweep is going on. */
+bool sl_dv_refresh_waits(struct sl_dv_feed *feed)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_err err = {0};
+    if (!feed->refresh_told)
+        return false;
+    struct sl_refresh *refresh = SL_NEW(struct sl_refresh);
+    bool waits = state->type->refresh_get(state, feed->config->name, refresh, &err) == SL_OK &&
+                 can_begin(feed, refresh);
+    free(refresh);
+    return waits;
+}
+
 int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;
@@ -98,8 +119,7 @@ int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
     bool begun = open && feed->at.refresh == refresh->number;
     if (begun && rested && is_at_rest(feed))
         rc = conclude(feed, refresh, err);
-    /* A full read under way comes first, but after a restore it is worth nothing. */
-    else if (open && !begun && ((rested && is_at_rest(feed)) || refresh->reset[0]))
+    else if (open && (rested || refresh->reset[0]) && can_begin(feed, refresh))
         rc = begin(feed, refresh, err);
     free(refresh);
     if (rc == SL_NOTFOUND)

@@ -2,7 +2,7 @@
 
 import datetime
 
-from dataverse_script import Answer, Page, Script, expired, failure, row
+from dataverse_script import Answer, Page, Script, expired, failure, guid, row
 from feeds import logged
 from process import wait_until
 from readiness import troubles, wait_trouble
@@ -67,6 +67,29 @@ def test_a_page_that_stays_away_is_given_up_and_an_old_one_costs_no_full_read(wo
         table.answers["p2"] = in_turn(expired(), Page([row(B, 201)], delta="d2"))
         scene.wait_stored({A: (400, True), B: (402, True), C: (204, True)})
         assert table.count("d1") == begun + 3 and table.count("full") == 1
+
+
+def test_a_page_is_waited_for_while_a_refresh_sweeps_and_not_when_one_is_asked_for(workspace):
+    with Script(account=["name"]) as script:
+        table, scene, sluice = begin(script, workspace)
+        scene.workspace.db["account"].insert_one({"_id": guid(D), "_sluice": {"v": 7, "feed": "account"}})
+        table.answers["full"] = Page([row(A, 100), row(B, 101), row(C, 102)], delta="e1")
+        assert sluice.command("refresh", "account", "--force", "--no-wait").returncode == 0
+        wait_until(lambda: (workspace.state["refreshes"].find_one() or {}).get("state") == "sweeping", 20, "the sweep")
+        table.answers["p2"] = in_turn(away(4), Page([row(B, 201)], delta="e2"))
+        table.answers["e1"] = Page([row(A, 200)], next="p2")
+        wait_until(lambda: table.count("e2"), 20, "the page")
+        asked = table.links()[table.links().index("p2") - 1:]
+        assert asked[:3] == ["e1", "p2", "p2"] and "e1" not in asked[3:]
+        scene.wait_stored({A: (400, True), B: (402, True), C: (204, True), D: (205, False)}, timeout_s=40)
+
+        wait_until(lambda: workspace.state["refreshes"].find_one()["state"] == "done", 20, "its end")
+        table.answers["q2"] = away(15)
+        table.answers["e2"] = Page([row(A, 300)], next="q2")
+        wait_until(lambda: table.count("q2"), 20, "the page")
+        assert sluice.command("refresh", "account", "--no-wait").returncode == 0
+        wait_until(lambda: table.count("full") == 3, 10, "the refresh")
+        assert table.count("q2") == 1
 
 
 def test_a_page_is_not_waited_for_when_the_source_was_lost_or_sluice_ends(workspace):
