@@ -143,11 +143,11 @@ struct sl_hook_table {
     char name[SL_TABLE_NAME_BYTES];
     char *const *select;           /* of the feed that reads it; part of the key */
     unsigned users;                /* the list counts as one */
-    bool lacks;                    /* a row had a column that was not known */
+    struct sl_idset strangers;     /* columns that it lacks, even read anew */
     char sight[SL_ERR_TEXT_BYTES]; /* not all of it can be seen; "": not that we know */
     uint64_t read_ms;              /* loop clock, as the next two */
     uint64_t again_ms;             /* to be read again then */
-    bool doubted;                  /* a column of it may be gone, or of another type */
+    bool doubted;                  /* a column of it may be new, gone, or of another type */
     uint64_t doubted_ms;           /* it, or one before it; 0: never */
     struct sl_dataverse_table it;
 };
@@ -327,9 +327,9 @@ int sl_hook_table_get(struct sl_webhook *webhook, const char *name, char *const 
                       struct sl_hook_table **ret, struct sl_err *err);
 void sl_hook_table_put(struct sl_hook_table *table);
 
-/* A row has a column that it lacks: it will be read again, in a while. Returns whether that is
- * news. */
-bool sl_hook_table_lacks(struct sl_hook_table *table);
+/* A row has a column that it lacks. Returns whether it will be read again at once, so that the row
+ * must not be stored before; false when that was done: the value speaks for itself then. */
+bool sl_hook_table_lacks(struct sl_hook_table *table, struct sl_str column);
 
 /* The service refuses what was asked for by it, or answers with a value of another type: a column
  * may be gone, or made anew. Returns whether it will be read again at once, so that another try is

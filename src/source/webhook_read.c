@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "format/odata.h"
 #include "source/webhook_own.h"
 
@@ -24,12 +23,12 @@ static const char ANNOTATIONS[] =
 /* What the parser's callbacks work with. */
 struct asked {
     const char *id; /* the row that must be the answer's */
-    const char *feed;
     struct sl_hook_table *table;
     struct sl_hook_reading *reading;
     int64_t row_version; /* -1: it came without */
     int64_t offset;      /* of row versions, when it was asked for */
     bool strange;        /* another row than the one that was asked for */
+    bool news;           /* it has a column of which the description says nothing yet */
 };
 
 void sl_hook_reading_done(struct sl_hook_reading *reading)
@@ -78,14 +77,11 @@ static int take_bad(void *ctx, struct sl_str id, const char *code, const char *r
     return SL_OK;
 }
 
+/* A column's type decides how its value is stored, which is not stored again. */
 static void note_column(void *ctx, struct sl_str name)
 {
     struct asked *asked = ctx;
-    char text[SL_NAME_MAX];
-    snprintf(text, sizeof text, SL_STR_FORMAT, SL_STR_ARGS(name));
-    if (sl_hook_table_lacks(asked->table))
-        sl_log(SL_INFO, "a column is new, the table's description will be read again",
-               SL_T("feed", asked->feed), SL_T("column", text));
+    asked->news |= sl_hook_table_lacks(asked->table, name);
 }
 
 static int feed_parser(struct sl_http_stream *stream, struct sl_odata *parser, uint64_t patience_ms,
@@ -135,6 +131,8 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     if (rc == SL_OK && single &&
         (asked->strange || (!asked->reading->exists && !asked->reading->dead_code)))
         rc = sl_err_set(err, SL_CLOSED, "the answer is another row than the one asked for");
+    if (rc == SL_OK && asked->news)
+        rc = sl_err_set(err, SL_CLOSED, "a column is new; asked again knowing its type");
     if (rc == SL_REJECTED)
         rc = err->code = SL_CLOSED;
     return rc == SL_OK ? rc : sl_err_wrap(err, "%s", asked->table->name);
@@ -177,7 +175,6 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
 {
     struct sl_webhook *webhook = job->feed->webhook;
     struct asked asked = {.id = job->pair.row.id,
-                          .feed = job->feed->config->name,
                           .table = table,
                           .reading = ret,
                           .offset = sl_dataverse_offset(job->feed->counter),
@@ -280,8 +277,7 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
 {
     const struct sl_hook_pair *pair = &job->pair;
     const char *id_column = related->it.id_column;
-    struct asked asked = {
-        .id = pair->related.id, .feed = job->feed->config->name, .table = related, .reading = ret};
+    struct asked asked = {.id = pair->related.id, .table = related, .reading = ret};
     struct sl_buf path;
     int rc = sl_hook_order_take(job->feed->webhook, &ret->version, err);
     if (rc != SL_OK)

@@ -6,16 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "source/webhook_own.h"
 
-enum { AGAIN_MS = 60 * 1000, WELL_AGAIN_MS = 3600 * 1000 /* rights change */ };
+enum {
+    AGAIN_MS = 60 * 1000,
+    WELL_AGAIN_MS = 3600 * 1000, /* rights change */
+    STRANGERS_MAX = 1000,        /* remembered */
+};
 
 void sl_hook_table_put(struct sl_hook_table *table)
 {
     if (!table || --table->users)
         return;
     sl_dataverse_table_done(&table->it);
+    sl_idset_done(&table->strangers);
     free(table);
 }
 
@@ -28,13 +34,19 @@ static struct sl_hook_table **find(struct sl_webhook *webhook, const char *name,
     return at;
 }
 
-bool sl_hook_table_lacks(struct sl_hook_table *table)
+bool sl_hook_table_lacks(struct sl_hook_table *table, struct sl_str column)
 {
-    bool news = !table->lacks;
-    table->lacks = true;
-    if (table->again_ms > table->read_ms + AGAIN_MS)
+    if (table->strangers.count < STRANGERS_MAX && sl_idset_add(&table->strangers, column)) {
+        char name[SL_NAME_MAX];
+        snprintf(name, sizeof name, SL_STR_FORMAT, SL_STR_ARGS(column));
+        sl_log(SL_INFO, "a column is new, the table's description is read again",
+               SL_T("table", table->name), SL_T("column", name));
+        table->doubted = true;
+        table->again_ms = sl_loop_now_ms();
+    } else if (table->again_ms > table->read_ms + AGAIN_MS) {
         table->again_ms = table->read_ms + AGAIN_MS;
-    return news;
+    }
+    return table->doubted; /* by another row, perhaps */
 }
 
 bool sl_hook_table_doubt(struct sl_hook_table *table)
@@ -96,8 +108,12 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
         return rc;
     }
     table->read_ms = sl_loop_now_ms();
-    table->doubted_ms = old ? old->doubted_ms : 0;
-    table->next = old ? old->next : NULL;
+    if (old) {
+        table->doubted_ms = old->doubted_ms;
+        table->next = old->next;
+        table->strangers = old->strangers;
+        old->strangers = (struct sl_idset){0};
+    }
     *at = table;
     sl_hook_table_put(old);
     return SL_OK;

@@ -1,5 +1,6 @@
 """Columns that are more than a text or a number, and a table's columns that are not what they were."""
 
+import datetime
 import functools
 
 from dataverse_script import Page, Script, guid, row
@@ -85,3 +86,33 @@ def test_of_rows_that_are_read_back_a_column_made_anew_has_its_type_at_once(work
         changes(C, 7)  # which is none
         wait_until(lambda: dead.count_documents({"code": "untypable", "id": guid(C)}) == 1, 20, "its letter")
         assert table.described == 2
+
+
+def test_of_rows_that_are_read_back_new_columns_have_their_types_at_once(workspace):
+    """Each of them, however soon after the other: the same version is not stored again."""
+    with Script(visit=["name"]) as script:
+        table, port = script["visit"], free_port()
+        poster, visits = Poster(port), workspace.db["visits"]
+        sluice = workspace.sluice(reading_back(workspace, script, port), ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+
+        def changes(version, **fields):
+            """Gives the row as it is stored first, and how often the table was described by then."""
+            table.rows[A] = row(A, version, **fields)
+            assert poster.send(event("visit", guid(A)))[0] == 200
+            wait_until(lambda: visits.count_documents({"name": fields["name"]}) == 1, 20, "the row")
+            return visits.find_one(), table.described
+
+        at = "2026-11-22T03:10:00Z"
+        assert changes(100, name="one")[1] == 1
+        table.columns["due"] = "DateTime"
+        stored, described = changes(110, name="two", due=at)
+        assert isinstance(stored["due"], datetime.datetime) and described == 2
+        table.columns["done"] = "DateTime"
+        stored, described = changes(120, name="three", due=at, done=at)
+        assert isinstance(stored["done"], datetime.datetime) and described == 3
+        # Of one that the description lacks all the same, the value speaks for itself.
+        stored, described = changes(130, name="four", odd=at)
+        assert stored["odd"] == at and described == 4
+        assert changes(140, name="five", odd=at)[1] == 4
+        assert not workspace.state["dead"].count_documents({})
