@@ -119,6 +119,9 @@ int sl_channel_declare_exchange(struct sl_channel *channel, const char *name, co
 struct sl_queue_options {
     const char *type;                 /* x-queue-type: "quorum", "classic" */
     const char *dead_letter_exchange; /* NULL: none */
+    const char *dead_letter_key;      /* routing key of what goes there; NULL: the message's own */
+    bool dead_letter_surely;          /* … at least once: of a quorum queue alone */
+    int32_t ttl_ms;                   /* what is older goes there; 0: nothing grows old */
     bool no_delivery_limit;           /* x-delivery-limit -1: only for broker 4.0 and later */
     bool fleeting;                    /* this connection's alone, and gone with it; else durable */
 };

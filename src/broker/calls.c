@@ -33,7 +33,7 @@ int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
                              const struct sl_queue_options *options, uint64_t deadline_ms,
                              struct sl_err *err)
 {
-    amqp_table_entry_t entries[3];
+    amqp_table_entry_t entries[7];
     amqp_queue_declare_t method = {
         .queue = sl_codec_bytes(name),
         .durable = !options->fleeting,
@@ -45,6 +45,14 @@ int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
         add_text(&method.arguments, "x-queue-type", options->type);
     if (options->dead_letter_exchange)
         add_text(&method.arguments, "x-dead-letter-exchange", options->dead_letter_exchange);
+    if (options->dead_letter_key)
+        add_text(&method.arguments, "x-dead-letter-routing-key", options->dead_letter_key);
+    if (options->dead_letter_surely) { /* the one goes with the other */
+        add_text(&method.arguments, "x-dead-letter-strategy", "at-least-once");
+        add_text(&method.arguments, "x-overflow", "reject-publish");
+    }
+    if (options->ttl_ms)
+        add_number(&method.arguments, "x-message-ttl", options->ttl_ms);
     if (options->no_delivery_limit)
         add_number(&method.arguments, "x-delivery-limit", -1);
     return sl_channel_call(channel, AMQP_QUEUE_DECLARE_METHOD, &method,

@@ -7,7 +7,14 @@
 
 #include "base/log.h"
 
-enum { ACCESS_REFUSED = 403, PRECONDITION_FAILED = 406, MAJOR_WITH_NO_LIMIT = 4 };
+enum {
+    ACCESS_REFUSED = 403,
+    PRECONDITION_FAILED = 406,
+    MAJOR_WITH_NO_LIMIT = 4,
+    /* The service ends a message with all its synchronous steps after two minutes; the rest is for
+     * its clean-up. */
+    LATER_MS = 150 * 1000,
+};
 
 struct declaring {
     struct sl_amqp *amqp;
@@ -21,6 +28,13 @@ void sl_topology_queue(const struct sl_broker_settings *settings, const char *la
                        char ret[SL_QUEUE_NAME_MAX])
 {
     snprintf(ret, SL_QUEUE_NAME_MAX, "%s.%s", settings->exchange, lane);
+}
+
+void sl_topology_events(const struct sl_broker_settings *settings, const char *source,
+                        char ret_events[SL_QUEUE_NAME_MAX], char ret_later[SL_QUEUE_NAME_MAX])
+{
+    snprintf(ret_events, SL_QUEUE_NAME_MAX, "%s.events.%s", settings->exchange, source);
+    snprintf(ret_later, SL_QUEUE_NAME_MAX, "%s.later.%s", settings->exchange, source);
 }
 
 static const char *type_name(int queue_type)
@@ -118,24 +132,46 @@ static int take_as_made(struct declaring *d, const char *name, struct sl_queue_o
     return rc;
 }
 
+static bool is_quorum(const struct declaring *d)
+{
+    return d->settings->queue_type == SL_QUEUE_QUORUM;
+}
+
+/* A durable one, of the configured type. */
+static int durable_queue(struct declaring *d, const char *name, struct sl_queue_options options,
+                         struct sl_err *err)
+{
+    options.type = type_name(d->settings->queue_type);
+    /* From 4.0 quorum queues drop a message at the 20th return unless told otherwise; before, -1
+     * would drop it at the first. */
+    options.no_delivery_limit =
+        is_quorum(d) && sl_amqp_server_major(d->amqp) >= MAJOR_WITH_NO_LIMIT;
+    int rc = sl_channel_declare_queue(d->channel, name, &options, d->deadline_ms, err);
+    if (rc != SL_OK && is_quorum(d) && differs_in_limit(err))
+        rc = take_as_made(d, name, &options, err);
+    return rc == SL_OK ? rc : explain(d, "queue", name, err);
+}
+
 /* bound_to NULL: reached by its name alone. */
 static int queue(struct declaring *d, const char *name, const char *dead_letter_exchange,
                  const char *bound_to, const char *routing_key, struct sl_err *err)
 {
-    bool quorum = d->settings->queue_type == SL_QUEUE_QUORUM;
-    struct sl_queue_options options = {
-        .type = type_name(d->settings->queue_type),
-        .dead_letter_exchange = dead_letter_exchange,
-        /* From 4.0 quorum queues drop a message at the 20th return unless told otherwise; before,
-         * -1 would drop it at the first. */
-        .no_delivery_limit = quorum && sl_amqp_server_major(d->amqp) >= MAJOR_WITH_NO_LIMIT,
-    };
-    int rc = sl_channel_declare_queue(d->channel, name, &options, d->deadline_ms, err);
-    if (rc != SL_OK && quorum && differs_in_limit(err))
-        rc = take_as_made(d, name, &options, err);
-    if (rc == SL_OK && bound_to)
-        rc = sl_channel_bind(d->channel, name, bound_to, routing_key, d->deadline_ms, err);
+    const struct sl_queue_options options = {.dead_letter_exchange = dead_letter_exchange};
+    int rc = durable_queue(d, name, options, err);
+    if (rc != SL_OK || !bound_to)
+        return rc;
+    rc = sl_channel_bind(d->channel, name, bound_to, routing_key, d->deadline_ms, err);
     return rc == SL_OK ? rc : explain(d, "queue", name, err);
+}
+
+/* What is put there goes to queue `then` by itself, after a while. */
+static int later_queue(struct declaring *d, const char *name, const char *then, struct sl_err *err)
+{
+    const struct sl_queue_options options = {.dead_letter_exchange = "",
+                                             .dead_letter_key = then,
+                                             .dead_letter_surely = is_quorum(d),
+                                             .ttl_ms = LATER_MS};
+    return durable_queue(d, name, options, err);
 }
 
 /* A new name each time: the queue of a connection that was cut off may still be locked. */
@@ -201,15 +237,16 @@ int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_sett
                                const char *source, uint64_t deadline_ms, struct sl_err *err)
 {
     struct declaring d;
-    char lane[SL_QUEUE_NAME_MAX], name[SL_QUEUE_NAME_MAX];
-    snprintf(lane, sizeof lane, "events.%s", source);
-    sl_topology_queue(settings, lane, name);
+    char events[SL_QUEUE_NAME_MAX], later[SL_QUEUE_NAME_MAX];
+    sl_topology_events(settings, source, events, later);
     int rc = begin(&d, amqp, settings, deadline_ms, err);
     if (rc != SL_OK)
         return rc;
     rc = declare_all(&d, err);
     if (rc == SL_OK)
-        rc = queue(&d, name, d.dead_letters, NULL, NULL, err);
+        rc = queue(&d, events, d.dead_letters, NULL, NULL, err);
+    if (rc == SL_OK)
+        rc = later_queue(&d, later, events, err);
     sl_channel_free(d.channel);
     return rc;
 }

@@ -7,6 +7,7 @@
  * The first two dead-letter into <exchange>.unreadable. Who takes events adds
  *
  *   (the default exchange) ─────────────────► queue <exchange>.events.NAME
+ *   (the default exchange) ─► queue <exchange>.later.NAME ─ after 150 s ─► that one
  *   <exchange>.bells       fanout  ──────────► a queue of each connection, gone with it
  *
  * of which the first dead-letters there, too. */
@@ -23,7 +24,8 @@ enum { SL_QUEUE_NAME_MAX = 256 }; /* room for the name of a queue or an exchange
 int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
                         uint64_t deadline_ms, struct sl_err *err);
 
-/* Declares, besides all that, the durable queue of a source's events. Suspends; fails likewise. */
+/* Declares, besides all that, the two durable queues of a source's events: of those that are ready,
+ * and of those that are to become so later. Suspends; fails likewise. */
 int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
                                const char *source, uint64_t deadline_ms, struct sl_err *err);
 
@@ -47,5 +49,9 @@ void sl_topology_set_aside(const struct sl_broker_settings *settings, struct sl_
 /* "sluice.bulk": names queue `lane` ("fast", "bulk", "unreadable", "events.hook"). */
 void sl_topology_queue(const struct sl_broker_settings *settings, const char *lane,
                        char ret[SL_QUEUE_NAME_MAX]);
+
+/* "sluice.events.hook", "sluice.later.hook": names the queues of a source's events. */
+void sl_topology_events(const struct sl_broker_settings *settings, const char *source,
+                        char ret_events[SL_QUEUE_NAME_MAX], char ret_later[SL_QUEUE_NAME_MAX]);
 
 #endif

@@ -65,15 +65,14 @@ struct sl_webhook *sl_webhook_new(const struct sl_webhook_env *env,
                                   const struct sl_source_config *source, struct sl_err *err)
 {
     struct sl_webhook *webhook = SL_NEW(struct sl_webhook);
-    char lane[SL_QUEUE_NAME_MAX];
     (void)err;
     webhook->env = *env;
     webhook->config = source;
     webhook->settings = source->settings;
     webhook->doorbell = copy_doorbell(env->doorbell);
     webhook->env.doorbell = webhook->doorbell;
-    snprintf(lane, sizeof lane, "events.%s", source->name);
-    sl_topology_queue(env->broker->settings, lane, webhook->events_queue);
+    sl_topology_events(env->broker->settings, source->name, webhook->events_queue,
+                       webhook->later_queue);
     find_counts(webhook);
     add_route(webhook);
     sl_hook_link_start(&webhook->out, &sl_hook_out_type, env->broker, webhook);
@@ -92,6 +91,7 @@ void sl_webhook_free(struct sl_webhook *webhook)
     sl_hook_bells_done(webhook);
     sl_hook_tables_done(webhook);
     sl_idset_done(&webhook->unclaimed);
+    sl_idset_done(&webhook->synchronous);
     sl_arrival_leave(webhook->arrival);
     free(webhook->doorbell);
     free(webhook);

@@ -138,15 +138,15 @@ static void write_letter(const struct sl_webhook_feed *feed, const struct sl_web
 }
 
 /* A queue that was deleted meanwhile is declared again with the next connection. */
-static int publish(struct sl_webhook *webhook, struct sl_str body, uint64_t deadline_ms,
-                   struct sl_err *err)
+static int publish(struct sl_webhook *webhook, const char *queue, struct sl_str body,
+                   uint64_t deadline_ms, struct sl_err *err)
 {
     char message_id[64];
     snprintf(message_id, sizeof message_id, "event/%016" PRIx64,
              (uint64_t)arc4random() << 32 | arc4random());
     const struct sl_publish message = {
         .exchange = "",
-        .routing_key = webhook->events_queue,
+        .routing_key = queue,
         .content_type = "application/json",
         .message_id = message_id,
         .body = body,
@@ -173,6 +173,7 @@ static int publish(struct sl_webhook *webhook, struct sl_str body, uint64_t dead
 int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                     const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err)
 {
+    const char *queue = event->asynchronous ? webhook->events_queue : webhook->later_queue;
     uint32_t at = 0, end = sl_hook_pair_count(feed, event);
     int rc = SL_OK;
     struct sl_buf body;
@@ -181,7 +182,7 @@ int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *fe
         uint32_t count = end - at < ROWS_MAX ? end - at : ROWS_MAX;
         sl_buf_clear(&body);
         write_letter(feed, event, at, count, &body);
-        rc = publish(webhook, sl_buf_view(&body), deadline_ms, err);
+        rc = publish(webhook, queue, sl_buf_view(&body), deadline_ms, err);
         at += count;
     }
     sl_buf_done(&body);

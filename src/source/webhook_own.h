@@ -2,7 +2,7 @@
  *
  *   webhook_post.c    the secret, bells, answers
  *   webhook_at_once.c a row read back while its post waits
- *   webhook_letter.c  events into the queue <exchange>.events.NAME, and out of it
+ *   webhook_letter.c  events into the queue <exchange>.events.NAME, at once or later, and out of it
  *   webhook_bells.c   bells from and to other processes
  *
  * and what they name is read back by the owner of the environment, on its way through
@@ -179,11 +179,12 @@ struct sl_webhook {
     struct sl_http_route route;
     struct sl_hook_counts counts;
     uint64_t refusal_logged_ms, malformed_logged_ms;
-    struct sl_idset unclaimed; /* tables that were logged */
+    struct sl_idset unclaimed, synchronous; /* tables that were logged */
 
     struct sl_hook_link out; /* publishes events, carries bells both ways */
     struct sl_channel *publish, *bells_out, *bells_in;
     char events_queue[SL_QUEUE_NAME_MAX], bells_exchange[SL_QUEUE_NAME_MAX];
+    char later_queue[SL_QUEUE_NAME_MAX]; /* leads to events_queue */
     uint64_t failing_since_ms; /* loop clock: no event could be published since; 0: it can */
     uint64_t published;        /* events so far */
     uint64_t at_once_after_ms; /* loop clock: until then rows take their time */
@@ -279,8 +280,9 @@ void sl_hook_bells_done(struct sl_webhook *webhook);
 
 extern const struct sl_hook_link_type sl_hook_out_type;
 
-/* Writes what an event means for a feed into its queue, and waits for the confirm. Suspends. Fails
- * with SL_TIMEOUT, SL_CLOSED, SL_CANCELED: it may be lost. */
+/* Writes what an event means for a feed into its queue, and waits for the confirm. One that may be
+ * told inside its transaction goes into the queue of later: a row that is read before that has
+ * ended is the old one. Suspends. Fails with SL_TIMEOUT, SL_CLOSED, SL_CANCELED: it may be lost. */
 int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                     const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err);
 

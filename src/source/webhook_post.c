@@ -22,9 +22,9 @@ enum {
     PATIENCE_MS = 10 * 1000, /* for the confirm; the service waits for 60 s */
     IMPATIENCE_MS = 2000,
     RETRY_AFTER_S = 5,
-    LOG_EVERY_MS = 60 * 1000,   /* strangers */
-    COMPLAIN_EVERY_MS = 1000,   /* malformed events */
-    UNCLAIMED_LOGGED_MAX = 500, /* tables */
+    LOG_EVERY_MS = 60 * 1000, /* strangers */
+    COMPLAIN_EVERY_MS = 1000, /* malformed events */
+    LOGGED_MAX = 500,         /* tables */
 };
 
 /* --- the secret --- */
@@ -149,6 +149,24 @@ static uint64_t deadline_of(struct sl_webhook *webhook)
     return until_ms > soon_ms ? until_ms : soon_ms;
 }
 
+static bool is_first_of(struct sl_idset *logged, const struct sl_webhook_event *event)
+{
+    const char *name = event->relationship[0] ? event->relationship : event->table;
+    return logged->count < LOGGED_MAX && sl_idset_add(logged, sl_str_of(name));
+}
+
+/* Somebody waits for it in vain, and will wonder. */
+static void note_synchronous(struct sl_webhook *webhook, const struct sl_webhook_event *event)
+{
+    if (event->asynchronous || !is_first_of(&webhook->synchronous, event))
+        return;
+    sl_log(SL_WARN,
+           "events of a synchronous step: their rows are read two and a half minutes later, when "
+           "its transaction has ended; register the step as asynchronous",
+           SL_T("source", webhook->config->name), SL_T("message", event->message),
+           SL_T("table", event->table), SL_T("relationship", event->relationship));
+}
+
 /* SL_NOTFOUND: no feed wants it. SL_REJECTED: it lacks what is needed. */
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
@@ -161,6 +179,7 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
             continue;
         if (!names_rows(feed, event))
             return sl_err_set(err, SL_REJECTED, "no event of Dataverse: it names no row to read");
+        note_synchronous(webhook, event);
         rc = sl_hook_read_at_once(webhook, feed, event, soon_ms, err);
         if (rc == SL_OK)
             continue;
@@ -209,9 +228,7 @@ static void refuse_malformed(struct sl_webhook *webhook, const struct sl_http_ca
 
 static void note_unclaimed(struct sl_webhook *webhook, const struct sl_webhook_event *event)
 {
-    const char *name = event->relationship[0] ? event->relationship : event->table;
-    if (webhook->unclaimed.count >= UNCLAIMED_LOGGED_MAX ||
-        !sl_idset_add(&webhook->unclaimed, sl_str_of(name)))
+    if (!is_first_of(&webhook->unclaimed, event))
         return;
     sl_log(event->oversize ? SL_WARN : SL_INFO, "no feed wants these events",
            SL_T("source", webhook->config->name), SL_T("message", event->message),

@@ -156,7 +156,15 @@ class Poster:
 
 
 def event(table, row, message="Update", **more):
-    return {"MessageName": message, "PrimaryEntityName": table, "PrimaryEntityId": row, **more}
+    """Of an asynchronous step, unless more says another Mode."""
+    return {"MessageName": message, "PrimaryEntityName": table, "PrimaryEntityId": row, "Mode": 1, **more}
+
+
+def queue_event(workspace, feed, table, row):
+    """Puts an event into the queue, as if another process had taken it."""
+    body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, row]]}
+    with workspace.rabbit.connect() as connection:
+        connection.channel().basic_publish("", f"{workspace.exchange}.events.hook", json.dumps(body))
 
 
 def reference(table, row):

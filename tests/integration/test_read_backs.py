@@ -7,8 +7,8 @@ import time
 import books
 from dataverse_script import Script, guid, row
 from feeds import logged
-from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, read_backs, reading_back,
-                   source_status)
+from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, queue_event, read_backs,
+                   reading_back, source_status)
 from mailbox import Mailbox
 from process import free_port, wait_until
 from readiness import wait_trouble
@@ -66,7 +66,7 @@ def test_a_row_is_read_back_while_its_post_waits_unless_that_takes_long(sim, wor
     wait_until(lambda: post(rows[0], Mode=1)[0] == "read_back", 20, "a row that is read at once")
     wait_until(lambda: rows[0] in scene.live("new_visit"), 10, "the row")
     # A synchronous step's transaction would wait for us, and so would its row; so it is when nobody says.
-    assert [post(rows[0], Mode=0)[0], post(rows[0])[0]] == ["queued", "queued"]
+    assert [post(rows[0], Mode=0)[0], post(rows[0], Mode=None)[0]] == ["queued", "queued"]
     # What takes longer is queued after all, and the next ones at once (the machine may stand still in one).
     scene.switch(dv_delay_ms=7000)
     outcome, took_s = post(rows[1], Mode=1)
@@ -92,6 +92,42 @@ def test_a_row_is_read_back_while_its_post_waits_unless_that_takes_long(sim, wor
     wait_until(lambda: set(scene.live("new_visit")) == set(rows), 20, "the last row")
 
 
+def test_what_a_synchronous_step_tells_of_is_read_when_its_transaction_has_ended(workspace):
+    """It posts from inside the transaction, which waits for the answer: what is read before is the old row."""
+    workspace.shorten_later(3000)
+    with Script(visit=["name"]) as script:
+        table, port = script["visit"], free_port()
+        sluice = workspace.sluice(reading_back(workspace, script, port), ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        visits, poster = workspace.db["visits"], Poster(port)
+        table.rows[1] = row(1, 500, name="old")
+        assert poster.send(event("visit", guid(1)))[0] == 200
+        wait_until(lambda: visits.count_documents({"name": "old"}) == 1, 20, "the old row")
+        table.asked.clear()
+
+        assert "queued" in poster.send(event("visit", guid(1), Mode=0))[1]
+        assert "queued" in poster.send(event("visit", guid(2), "Create", Mode=0))[1]
+        time.sleep(1)  # and then they commit
+        assert not table.asked
+        table.rows |= {1: row(1, 600, name="new"), 2: row(2, 590, name="created")}
+        wait_until(lambda: visits.count_documents({"name": {"$in": ["new", "created"]}}) == 2, 20, "both rows")
+        wait_until(lambda: not workspace.queue_depth("later.hook"), 10, "the queue of later")
+        assert len(table.asked) == 2
+        told = [line for line in sluice.log_lines() if "synchronous step" in line["msg"]]
+        assert [line["table"] for line in told] == ["visit"]
+
+
+def test_events_that_wait_for_their_transaction_wait_longer_than_any_lasts(workspace):
+    """Two minutes is the limit of the service. They leave the queue by themselves, none of them is lost on the way."""
+    with Script(visit=["name"]) as script, workspace.rabbit.connect() as connection:
+        sluice = workspace.sluice(reading_back(workspace, script, free_port()), ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        connection.channel().queue_declare(f"{workspace.exchange}.later.hook", durable=True, arguments={
+            "x-queue-type": "quorum", "x-message-ttl": 150_000, "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": f"{workspace.exchange}.events.hook",
+            "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"})
+
+
 def test_one_id_is_asked_for_once_at_a_time(sim, workspace):
     scene = Hooks(sim, workspace, read_back={"new_visit": 0})
     sluice = scene.sluice()
@@ -102,17 +138,19 @@ def test_one_id_is_asked_for_once_at_a_time(sim, workspace):
     scene.switch(dv_delay_ms=300)
 
     def burst():
-        """40 events at once; gives how many posts waited for the row, and the most requests for it."""
+        """40 events at once, half of them by the queue; gives how many posts waited for the row, and the most
+        requests for it."""
         before, requests, began = outcomes(sluice), scene.user()["requests"], time.monotonic()
-        threads = [threading.Thread(target=Poster(scene.port).send, args=[event("new_visit", row, Mode=i % 2)])
-                   for i in range(40)]
+        threads = [threading.Thread(target=Poster(scene.port).send, args=[event("new_visit", row)])
+                   for _ in range(20)]
+        threads += [threading.Thread(target=queue_event, args=[workspace, "new_visit", "new_visit", row])
+                    for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        wait_until(lambda: sum(outcomes(sluice).values()) == sum(before.values()) + 40, 10, "the events")
-        queued, waited = (outcomes(sluice).get(one, 0) - before.get(one, 0) for one in ("queued", "read_back"))
-        assert queued >= 20
+        wait_until(lambda: sum(outcomes(sluice).values()) == sum(before.values()) + 20, 10, "the events")
+        waited = outcomes(sluice).get("read_back", 0) - before.get("read_back", 0)
         wait_until(lambda: not source_status(sluice)["reading"], 10, "the reading")
         assert workspace.queue_depth("events.hook") == 0
         asked = scene.user()["requests"] - requests

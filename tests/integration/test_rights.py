@@ -29,8 +29,8 @@ def test_the_rights_that_are_asked_for_in_rabbitmq_are_enough(sim, rabbit, works
     scene.register()
     scene.wait_followed()
     visits = scene.create(3, "new_visit")
-    for visit in visits:  # without a mode: by the queue of events
-        assert Poster(scene.port).send(event("new_visit", visit))[0] == 200
+    for visit in visits:  # without a mode: by the queue of later
+        assert Poster(scene.port).send(event("new_visit", visit, Mode=None))[0] == 200
     scene.change(count=5)
     scene.check_nothing_lost()
     wait_until(sluice.ready, 20, "no trouble")

@@ -47,13 +47,18 @@ class Workspace:
         return [f"{self.exchange}.{kind}" for kind in ("fast", "bulk", "unreadable")]
 
     def queue_depth(self, kind):
-        """Messages ready in queue `fast`, `bulk` or `unreadable`; None when there is no such queue."""
+        """Messages ready in queue `fast`, `bulk` or `unreadable`, say; None when there is no such queue."""
         with self.rabbit.connect() as connection:
             try:
                 declared = connection.channel().queue_declare(f"{self.exchange}.{kind}", passive=True)
             except pika.exceptions.ChannelClosedByBroker:
                 return None
             return declared.method.message_count
+
+    def shorten_later(self, ms):
+        """What is for later is for soon. Before the queue is made: its messages keep their time."""
+        self.rabbit.ctl("set_policy", self.exchange, rf"^{self.exchange}\.later\.",
+                        f'{{"message-ttl":{ms}}}', "--apply-to", "queues")
 
     def config(self, sim=None, feeds=None, **changes):
         """A configuration with this workspace's names; changes are laid over it.
@@ -108,9 +113,9 @@ class Workspace:
                 channel.exchange_delete(exchange)
 
     def _event_queues(self):
-        return {f"{self.exchange}.events.{name}" for sluice in self.sluices
+        return {f"{self.exchange}.{kind}.{name}" for sluice in self.sluices
                 for name, source in sluice.config.get("sources", {}).items()
-                if source.get("type") == "webhook"}
+                for kind in ("events", "later") if source.get("type") == "webhook"}
 
 
 def _end(sluice):

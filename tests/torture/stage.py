@@ -88,6 +88,7 @@ class Stage:
         self.rabbit.wait_ready()
         self.mongo.wait_ready()
         self.workspace = Workspace(self.dir, self.rabbit, self.mongo)
+        self.workspace.shorten_later(1000)
         # The images that the history needs; it is read as it happens.
         self.workspace.client.admin.command("setClusterParameter", {"changeStreamOptions": {
             "preAndPostImages": {"expireAfterSeconds": 600}}})
@@ -183,7 +184,8 @@ class Stage:
             self.sluices[name] = sluice
         for sluice in self.sluices.values():
             sluice.wait_ready(timeout_s)
-        self.rabbit.settle(*self.workspace.queues[:2], f"{self.workspace.exchange}.events.hook")
+        self.rabbit.settle(*self.workspace.queues[:2], f"{self.workspace.exchange}.events.hook",
+                           f"{self.workspace.exchange}.later.hook")
 
     def _clock(self, name):
         """The environment in which a process has a time of day of its own."""

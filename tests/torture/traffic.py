@@ -228,7 +228,7 @@ class Teller(Worker):
         for row in changed:
             event = {"MessageName": {"create": "Create", "delete": "Delete"}.get(op, "Update"),
                      "PrimaryEntityName": stage.READ_BACK, "PrimaryEntityId": row,
-                     "Mode": 1 if self.random.random() < 0.7 else 0}  # asynchronous: read at once
+                     "Mode": 1 if self.random.random() < 0.7 else 0}  # asynchronous, or read later
             self.client.insist(event)
             self.old = [*self.old[-50:], event]
         self.done += 1
