@@ -19,6 +19,7 @@ from prepared import verify_rows
 from stage import DATABASE, STATE_DATABASE
 
 DELAY_MS = 5  # of the simulated service, for each request
+SEQUENCE_BITS = 11  # of versions in the order of asking, below the milliseconds
 TABLE, ROWS, COLLECTION = "account", 2000, "accounts"
 MIX = (("change", 80), ("create", 10), ("delete", 10))  # a deleted row is not created again
 WARM_S = 3    # changes that are made before and do not count
@@ -70,10 +71,12 @@ class Case:
 
 
 class Changer:
-    """Changes rows of a table in the simulator, one by one, and notes which change is which."""
+    """Changes rows of a table in the simulator, one by one, and notes which change is which. by_asking: their
+    versions are those of their readings, not their own."""
 
-    def __init__(self, sim, table, collection, reader):
+    def __init__(self, sim, table, collection, reader, by_asking):
         self.table, self.collection, self.reader = table, collection, reader
+        self.by_asking = by_asking
         self.sim = sim
         self.line = http.client.HTTPConnection("127.0.0.1", sim.port, timeout=20)
         self.rows = [one["id"] for one in lines(sim, f"truth?table={table}&fields=0")
@@ -84,6 +87,7 @@ class Changer:
     def change(self, counts):
         kind = self.random.choices([name for name, _ in MIX], [part for _, part in MIX])[0]
         row = self.random.choice(self.rows)
+        now = int(time.time() * 1000) << SEQUENCE_BITS
         body = {"table": self.table, **({"count": 1} if kind == "create" else {"ids": [row]})}
         self.line.request("POST", f"/_sim/dv/{kind}", json.dumps(body),
                           {"Content-Type": "application/json"})
@@ -99,7 +103,8 @@ class Changer:
         if counts:
             self.first = self.first or told["first_seq"]
             self.reader.watch(told["first_seq"], self.collection, row,
-                              None if kind == "delete" else 2 * told["versionnumber"])
+                              None if kind == "delete" else now if self.by_asking
+                              else 2 * told["versionnumber"])
 
     def changed(self):
         """{key: when}, in seconds, as the simulator tells."""
@@ -155,7 +160,7 @@ class Followed(Case):
                 "secret": {"header": "x-key", "value": SECRET}})
 
     def prepare(self, stage, reader):
-        self.changer = Changer(stage.sim, TABLE, COLLECTION, reader)
+        self.changer = Changer(stage.sim, TABLE, COLLECTION, reader, by_asking=not self.tracking)
         for _ in pace(self.per_s, count=max(1, WARM_S * self.per_s)):
             self.changer.change(counts=False)
 

@@ -97,11 +97,10 @@ void sl_dataverse_cover(struct sl_dataverse_counter *counter, const char *collec
 int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *before,
                             int64_t stored, struct sl_err *err);
 
-/* The checkpoint of a feed, which was another source's or counter's, is this one's. The epochs of
- * two sources do not compare: the new one's are put on top of the old one's (fence_base). Does not
- * suspend. */
-void sl_dataverse_sign(const struct sl_dataverse_counter *counter, const char *feed,
-                       struct sl_checkpoint *at);
+/* The checkpoint of a feed, which was another source's or counter's, is now that of the one of this
+ * name. The epochs of two sources do not compare: the new one's are put on top of the old one's
+ * (fence_base). Does not suspend. */
+void sl_dataverse_sign(const char *reader, const char *feed, struct sl_checkpoint *at);
 
 /* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
  * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one

@@ -68,6 +68,6 @@ int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err
     if (rc == SL_OK)
         rc = sl_dataverse_rise_above(feed->counter, at->source, stored, err);
     if (rc == SL_OK)
-        sl_dataverse_sign(feed->counter, feed->config->name, at);
+        sl_dataverse_sign(sl_dataverse_counter_name(feed->counter), feed->config->name, at);
     return rc;
 }

@@ -52,8 +52,8 @@ static bool is_used(const struct sl_dataverse_counter *counter)
 
 /* --- a new owner --- */
 
-/* Without a mark (the first start, or the state was lost) what is stored tells. A table that is
- * read back may have versions of another kind. */
+/* Without a mark (the first start, or the state was lost) what is stored tells, unless it is none
+ * of the service's versions. */
 static int stored_greatest(const struct sl_dataverse_counter *counter, int64_t *ret,
                            struct sl_err *err)
 {
@@ -270,12 +270,11 @@ int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *be
     return sl_dv_counter_reset(counter, name, above, err);
 }
 
-void sl_dataverse_sign(const struct sl_dataverse_counter *counter, const char *feed,
-                       struct sl_checkpoint *at)
+void sl_dataverse_sign(const char *reader, const char *feed, struct sl_checkpoint *at)
 {
     if (at->source[0])
         sl_log(SL_INFO, "feed moved to another source", SL_T("feed", feed),
-               SL_T("from", at->source), SL_T("to", counter->name));
+               SL_T("from", at->source), SL_T("to", reader));
     at->fence_base = at->epoch;
-    snprintf(at->source, sizeof at->source, "%s", counter->name);
+    snprintf(at->source, sizeof at->source, "%s", reader);
 }

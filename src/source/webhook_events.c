@@ -114,6 +114,9 @@ static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct
     static const struct sl_channel_handler handler = {on_delivery, on_cancel, on_close};
     struct sl_webhook *webhook = ctx;
     int rc = SL_OK;
+    if (!webhook
+             ->arrival) /* in time: the first version may have to wait for another process's end */
+        webhook->arrival = sl_arrival_join(webhook->env.state);
     webhook->epoch = sl_dataverse_epoch(sl_hook_reader(webhook));
     for (struct sl_webhook_feed *feed = webhook->feeds; feed && rc == SL_OK; feed = feed->next)
         rc = sl_hook_feed_take_up(feed, webhook->epoch, err);

@@ -80,34 +80,22 @@ static const struct sl_journal_handler journal_handler = {
     .stir = on_stir,
 };
 
-/* What another source has read back may be younger than all that this one has read. Versions in the
- * order of asking are of one clock, whoever asks. */
-static int outdate(const struct sl_webhook_feed *feed, const char *before, struct sl_err *err)
-{
-    struct sl_state *state = feed->webhook->env.state;
-    int64_t stored = 0;
-    if (feed->settings->relationship)
-        return SL_OK;
-    int rc = state->type->version_max(state, feed->config->entities[0].collection, &stored, err);
-    if (rc != SL_OK)
-        return rc;
-    if (stored / 2 >= SL_DATAVERSE_NUMBER_END) /* in the order of asking */
-        stored = 0;
-    return sl_dataverse_rise_above(feed->counter, before, stored, err);
-}
-
-/* The source that reads rows back is another one than before. */
+/* The source that reads rows back may be another one than before: its epochs do not compare. An older
+ * sluice noted of what kind the versions were; where that is missing, it looks at what is stored.
+ */
 static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t epoch,
                  struct sl_err *err)
 {
     struct sl_state *state = feed->webhook->env.state;
     const char *name = feed->config->name;
-    if (!strcmp(at->source, sl_dataverse_counter_name(feed->counter)))
+    const char *reader = sl_dataverse_name(sl_hook_reader(feed->webhook));
+    bool moved = strcmp(at->source, reader) != 0;
+    if (!moved && !at->query)
         return SL_OK;
-    int rc = outdate(feed, at->source, err);
-    if (rc != SL_OK)
-        return rc;
-    sl_dataverse_sign(feed->counter, name, at);
+    free(at->query);
+    at->query = NULL;
+    if (moved)
+        sl_dataverse_sign(reader, name, at);
     return state->type->checkpoint_save(state, name, at, at->fence_base + epoch, err);
 }
 
@@ -186,35 +174,28 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
     end_batch(feed, batch, false);
 }
 
-/* Versions of rows are covered by the mark, so that a successor's deletions are above them. Those
- * in the order of asking need none, just that this process is still the owner. */
-static int clear_batch(struct sl_webhook_feed *feed, struct sl_err *err)
+/* What an owner of old has read does no harm. But its run is over, and its events are delivered to
+ * the new owner. */
+static bool is_ours(const struct sl_webhook_feed *feed, const struct sl_batch *batch)
 {
-    int64_t epoch = sl_journal_is_ours(feed->journal, feed->pending) ? feed->epoch : 0;
-    return feed->by_arrival ? sl_dataverse_raise_mark(feed->counter, 0, err)
-                            : sl_dataverse_clear(feed->counter, epoch, feed->pending, err);
+    return feed->epoch && sl_journal_is_ours(feed->journal, batch) &&
+           feed->epoch == sl_dataverse_epoch(sl_hook_reader(feed->webhook));
 }
 
 static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
 {
     struct sl_webhook_feed *feed = feed_of(source);
     for (;;) {
-        int rc = SL_OK;
-        if (!feed->pending)
-            rc = sl_batcher_take(feed->batcher, SL_FOREVER, &feed->pending, err);
+        struct sl_batch *batch;
+        int rc = sl_batcher_take(feed->batcher, SL_FOREVER, &batch, err);
         if (rc != SL_OK)
             return rc;
         sl_wake_all(&feed->taken);
-        rc = clear_batch(feed, err);
-        if (rc != SL_OK && rc != SL_REJECTED)
-            return rc;
-        struct sl_batch *batch = feed->pending;
-        feed->pending = NULL;
-        if (rc == SL_OK) {
+        if (is_ours(feed, batch)) {
             *ret_batch = batch;
             return SL_OK;
         }
-        feed_release(source, batch); /* its events go to the new owner */
+        feed_release(source, batch);
     }
 }
 
@@ -235,7 +216,6 @@ static void feed_close(struct sl_source *source)
     sl_hook_jobs_stop(feed->webhook);
     unlink_feed(feed);
     sl_hook_feed_drop_sheaves(feed);
-    sl_batch_free(feed->pending);
     sl_journal_free(feed->journal);
     sl_batcher_free(feed->batcher);
     free(feed);
@@ -304,12 +284,8 @@ struct sl_source *sl_source_webhook_new(struct sl_webhook *webhook,
     feed->webhook = webhook;
     feed->config = config;
     feed->settings = config->settings;
-    feed->counter = sl_dataverse_counter_of(sl_hook_reader(webhook), feed->settings->table);
-    feed->by_arrival = feed->order_known = feed->settings->relationship != NULL;
     feed->batcher = sl_batches_new(webhook->env.limits, webhook->env.credits);
     make_books(feed);
-    if (!feed->by_arrival)
-        sl_dataverse_cover(feed->counter, config->entities[0].collection);
     while (*at)
         at = &(*at)->next;
     *at = feed;

@@ -1,5 +1,6 @@
 /* Reading rows back, one request an id at a time: events of an id that come while it is being asked
- * for are answered by asking once more. Versions rest on that (docs/adr/0013-read-back.md). */
+ * for are answered by asking once more, since the request may have been answered before
+ * (docs/adr/0013-read-back.md). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

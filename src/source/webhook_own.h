@@ -10,7 +10,6 @@
  *   webhook_events.c  deliveries
  *   webhook_jobs.c    one request an id at a time
  *   webhook_read.c    the request
- *   webhook_order.c   what makes one reading newer than another
  *   webhook_batch.c   rows into batches
  *   webhook_feed.c    batches into the flow, commits back
  *
@@ -205,7 +204,7 @@ struct sl_webhook {
     struct sl_hook_table *tables;
     bool learning; /* one fiber at a time */
     struct sl_waitlist learned;
-    struct sl_arrival *arrival; /* NULL: nobody needs it */
+    struct sl_arrival *arrival; /* versions; NULL: this process never owned the environment */
 
     struct sl_books books;
 };
@@ -216,16 +215,11 @@ struct sl_webhook_feed {
     struct sl_webhook_feed *next;
     const struct sl_feed_config *config;
     const struct sl_webhook_feed_settings *settings;
-    struct sl_dataverse_counter *counter; /* of its rows' versions, where they have some */
     struct sl_batcher *batcher;
     struct sl_journal *journal;
     struct sl_book book;
-    struct sl_batch *pending; /* taken from the batcher, waits for the mark */
 
     int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
-    bool by_arrival;               /* its rows have no version of their own */
-    bool order_known;              /* … which is settled by its first row */
-    struct sl_mutex settling;      /* finding that out */
     bool broken;                   /* a batch came back: runs are to be given up */
     struct sl_mutex adding;        /* rows to the batcher, or ending the run */
     uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
@@ -345,18 +339,6 @@ void sl_hook_tables_done(struct sl_webhook *webhook);
  * Else like sl_dataverse_open. */
 int sl_hook_read(const struct sl_hook_job *job, struct sl_hook_reading *ret, struct sl_err *err);
 void sl_hook_reading_done(struct sl_hook_reading *reading);
-
-/* --- webhook_order.c --- */
-
-#define SL_HOOK_VERSION_COLUMN "versionnumber"
-
-/* Makes feed->by_arrival known, which its collection's first row settles, and keeps. Suspends the
- * first time. Fails with SL_CANCELED, or with what the state says. */
-int sl_hook_order_settle(struct sl_webhook_feed *feed, const struct sl_hook_table *table,
-                         struct sl_err *err);
-
-/* A version in the order of asking: call it before the request. Suspends. */
-int sl_hook_order_take(struct sl_webhook *webhook, int64_t *ret, struct sl_err *err);
 
 /* --- webhook_batch.c --- */
 

@@ -1,12 +1,6 @@
-/* One request: what is this row like now, are these two associated? The answer's version is such
- * that a later answer about the same id always has a greater one (docs/adr/0013-read-back.md):
- *
- *     row found                 2 · row version (the etag)
- *     row gone                  2 · G + 1, G = the greatest version of its counter read before
- *                               the request
- *     association, or a table   taken in the order of asking, before the request
- *     without row versions
- */
+/* One request: what is this row like now, are these two associated? The answer's version is taken
+ * before it is sent, so that a reading that was asked for later always has a greater one, whoever
+ * asks (docs/adr/0013-read-back.md). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +8,7 @@
 #include "format/odata.h"
 #include "source/webhook_own.h"
 
-enum { PIECE_BYTES = 16 * 1024 };
+enum { PIECE_BYTES = 16 * 1024, VERSION_TIMEOUT_MS = 10 * 1000 };
 
 static const char ANNOTATIONS[] =
     "odata.include-annotations=\"OData.Community.Display.V1.FormattedValue,"
@@ -25,10 +19,8 @@ struct asked {
     const char *id; /* the row that must be the answer's */
     struct sl_hook_table *table;
     struct sl_hook_reading *reading;
-    int64_t row_version; /* -1: it came without */
-    int64_t offset;      /* of row versions, when it was asked for */
-    bool strange;        /* another row than the one that was asked for */
-    bool news;           /* it has a column of which the description says nothing yet */
+    bool strange; /* another row than the one that was asked for */
+    bool news;    /* it has a column of which the description says nothing yet */
 };
 
 void sl_hook_reading_done(struct sl_hook_reading *reading)
@@ -58,7 +50,6 @@ static int take_row(void *ctx, const struct sl_odata_row *row, struct sl_err *er
     }
     asked->reading->exists = true;
     asked->reading->changed_at_ms = row->changed_at_ms;
-    asked->row_version = row->version;
     keep_doc(asked->reading, row->doc);
     return SL_OK;
 }
@@ -111,7 +102,6 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     const struct sl_odata_options options = {
         .columns = &asked->table->it.columns,
         .id_column = asked->table->it.id_column,
-        .version_column = SL_HOOK_VERSION_COLUMN,
         .changed_column = asked->table->it.has_modified ? "modifiedon" : NULL,
         .max_row_bytes = webhook->env.limits->max_row_bytes,
         .single = single,
@@ -138,6 +128,13 @@ static int ask(const struct sl_hook_job *job, const struct sl_dataverse_get *get
     return rc == SL_OK ? rc : sl_err_wrap(err, "%s", asked->table->name);
 }
 
+static int take_version(const struct sl_hook_job *job, struct sl_hook_reading *reading,
+                        struct sl_err *err)
+{
+    return sl_arrival_take(job->feed->webhook->arrival, 1, sl_deadline_in(VERSION_TIMEOUT_MS),
+                           &reading->version, err);
+}
+
 /* --- a row --- */
 
 static void write_row_path(const struct sl_hook_job *job, const struct sl_hook_table *table,
@@ -149,39 +146,12 @@ static void write_row_path(const struct sl_hook_job *job, const struct sl_hook_t
         sl_buf_printf(path, "?$select=%s", table->it.select);
 }
 
-static int version_of(const struct sl_hook_job *job, const struct asked *asked, int64_t *ret)
-{
-    struct sl_hook_reading *reading = asked->reading;
-    if (asked->row_version < 0) {
-        reading->dead_code = "no_version";
-        snprintf(reading->dead_reason, sizeof reading->dead_reason,
-                 "the row came without a version (etag)");
-        return SL_OK;
-    }
-    if (asked->row_version >= SL_DATAVERSE_NUMBER_END) {
-        reading->dead_code = "bad_version";
-        snprintf(reading->dead_reason, sizeof reading->dead_reason,
-                 "the row's version (etag) is greater than any that the service counts");
-        return SL_OK;
-    }
-    int64_t version = asked->row_version + asked->offset;
-    sl_dataverse_saw(job->feed->counter, version);
-    *ret = sl_dataverse_row_version(version);
-    return SL_OK;
-}
-
 static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *table,
                        struct sl_hook_reading *ret, struct sl_err *err)
 {
-    struct sl_webhook *webhook = job->feed->webhook;
-    struct asked asked = {.id = job->pair.row.id,
-                          .table = table,
-                          .reading = ret,
-                          .offset = sl_dataverse_offset(job->feed->counter),
-                          .row_version = -1};
-    int64_t greatest = sl_dataverse_greatest(job->feed->counter), turn = 0;
+    struct asked asked = {.id = job->pair.row.id, .table = table, .reading = ret};
     struct sl_buf path;
-    int rc = job->feed->by_arrival ? sl_hook_order_take(webhook, &turn, err) : SL_OK;
+    int rc = take_version(job, ret, err);
     if (rc != SL_OK)
         return rc;
     write_row_path(job, table, &path);
@@ -194,19 +164,7 @@ static int ask_for_row(const struct sl_hook_job *job, struct sl_hook_table *tabl
     };
     rc = ask(job, &get, true, &asked, err);
     sl_buf_done(&path);
-    if ((rc == SL_OK || rc == SL_NOTFOUND) &&
-        sl_dataverse_same_offset(job->feed->counter, asked.offset, err) != SL_OK)
-        return SL_CLOSED;
-    if (rc == SL_NOTFOUND) { /* deleted */
-        sl_hook_reading_done(ret);
-        ret->version = sl_dataverse_deletion_version(greatest);
-        rc = SL_OK;
-    } else if (rc == SL_OK && ret->exists && !job->feed->by_arrival) {
-        rc = version_of(job, &asked, &ret->version);
-    }
-    if (rc == SL_OK && job->feed->by_arrival)
-        ret->version = turn;
-    return rc;
+    return rc == SL_NOTFOUND ? SL_OK : rc; /* deleted */
 }
 
 static int read_row(const struct sl_hook_job *job, struct sl_hook_reading *ret, struct sl_err *err)
@@ -217,9 +175,7 @@ static int read_row(const struct sl_hook_job *job, struct sl_hook_reading *ret, 
     if (rc != SL_OK)
         return rc;
     sl_hook_feed_sees(job->feed, table->sight);
-    rc = sl_hook_order_settle(job->feed, table, err);
-    if (rc == SL_OK)
-        rc = ask_for_row(job, table, ret, err);
+    rc = ask_for_row(job, table, ret, err);
     sl_hook_table_put(table);
     return rc;
 }
@@ -279,7 +235,7 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
     const char *id_column = related->it.id_column;
     struct asked asked = {.id = pair->related.id, .table = related, .reading = ret};
     struct sl_buf path;
-    int rc = sl_hook_order_take(job->feed->webhook, &ret->version, err);
+    int rc = take_version(job, ret, err);
     if (rc != SL_OK)
         return rc;
     sl_buf_init(&path);

@@ -94,17 +94,14 @@ static const char *entity_name(const void *feed_settings)
     return feed->table ? feed->table : feed->relationship;
 }
 
-/* A row read back has its row version, yet is kept apart from the rows of a delta: those have a
- * mark that covers their deletions. */
+/* All that is read back is versioned in the order of asking. An association is kept apart all the
+ * same: its document is none of a row. */
 static void domain(const void *source_settings, const void *feed_settings, char *out, size_t size)
 {
     const struct sl_webhook_source_settings *source = source_settings;
     const struct sl_webhook_feed_settings *feed = feed_settings;
     const char *name = source->doorbell && source->doorbell[0] ? source->doorbell[0] : "nowhere";
-    snprintf(out, size, "%s %.60s",
-             feed->relationship                   ? "associations in"
-             : sl_dataverse_is_of_fo(feed->table) ? "F&O rows read back from"
-                                                  : "rows read back from",
+    snprintf(out, size, "%s %.60s", feed->relationship ? "associations in" : "rows read back from",
              name);
 }
 

@@ -125,6 +125,17 @@ class Hooks(Tables):
         told = {one["id"] for one in self.told(table)}
         return (row for row in rows if row["id"] in told)
 
+    def followed(self, table="account"):
+        """What is read back has versions in the order of asking; a row's own is one of its columns."""
+        if table not in self.read_back:
+            return super().followed(table)
+        if self.feed(table).get("select"):
+            return not self.differences(table)
+        stored = {one["_id"]: one["versionnumber"] for one in
+                  self.documents(table).find({"_sluice.deleted": {"$exists": False}}, {"versionnumber": 1})}
+        return stored == {row["id"]: row["versionnumber"] for row in self.rows(table, fields=0)
+                          if "deleted" not in row}
+
     def check_nothing_lost(self, timeout_s=30, **options):
         self.wait_posts(timeout_s)
         wait_until(lambda: self.workspace.state["runs"].count_documents({"state": "done"}), timeout_s,

@@ -66,22 +66,28 @@ def test_a_sweep_leaves_rows_alone_that_are_newer_by_their_own_counter(workspace
         scene.check_versions()
 
 
-def test_a_row_that_was_read_back_is_gone_by_its_own_counter(workspace):
-    with Script(account=["name"], mserp_v=["name"]) as script:
-        table, port = script["account"], free_port()
-        script["mserp_v"].answers["full"] = Page([row(VENDOR, FO)], delta="d1")
+def test_what_is_read_back_says_nothing_of_how_new_the_rows_of_other_tables_are(workspace):
+    """A row read by its id may be younger than one that is still hidden in an open transaction; changes come up to
+    the oldest of these alone."""
+    with Script(account=["name"], visit=["name"]) as script:
+        table, visit, port = script["account"], script["visit"], free_port()
+        table.answers["full"] = Page([row(A, 100)], delta="d1")
         scene = Scripted(script, workspace)
         config = scene.config()
         config["sources"]["hook"] = {"type": "webhook", "listen": f"127.0.0.1:{port}", "doorbell": "crm",
                                      "secret": {"header": KEY, "value": SECRET}}
-        config["feeds"]["account"] = {"source": "hook", "table": "account", "collection": "account"}
-        sluice = workspace.sluice(config, ready_timeout_s=30)
-        scene.wait_stored({VENDOR: (2 * FO, True)}, "mserp_v")
-        for version, wanted in (100, (200, True)), (None, (201, False)), (300, (600, True)):
-            table.rows = {A: row(A, version)} if version else {}
-            assert Poster(port).send(event("account", guid(A)))[0] == 200
-            scene.wait_stored({A: wanted})
-        assert sluice.stop() == 0
+        config["feeds"]["visit"] = {"source": "hook", "table": "visit", "collection": "visit"}
+        workspace.sluice(config, ready_timeout_s=30)
+        scene.wait_stored({A: (200, True)})
+        # A is deleted, and a transaction creates it again with version 190. Before that ends, B is changed and read.
+        visit.rows = {B: row(B, 1000)}
+        assert Poster(port).send(event("visit", guid(B)))[0] == 200
+        wait_until(lambda: scene.stored("visit"), 20, "the row that was read back")
+        table.answers["d1"] = Page(deleted=[A], delta="d2")
+        scene.wait_stored({A: (201, False)})
+        table.answers["d2"] = Page([row(A, 190)], delta="d3")
+        scene.wait_stored({A: (380, True)})
+        assert marks(workspace)["mark:crm"]["value"] == 190
 
 
 def test_a_deletion_wins_against_a_row_that_a_killed_process_published(workspace):

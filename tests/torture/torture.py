@@ -22,7 +22,7 @@ from mending import Operator
 from meter import Meter
 from oracle import Books, check_returns, compare
 from process import ROOT
-from stage import COLLECTIONS, POSTED, READ_BACK, REFRESHED, REVISIONS, TABLES, Stage
+from stage import COLLECTIONS, POSTED, REFRESHED, REVISIONS, TABLES, Stage
 from traffic import Traffic
 from verdict import count
 
@@ -134,8 +134,7 @@ class Run:
             self.findings += self.chronicle.finish()
         except RuntimeError as error:
             self.problems.append(str(error))
-        followed = {*TABLES, READ_BACK}
-        returns = [one for one in self.chronicle.judge.returns if one[0] in followed]
+        returns = [one for one in self.chronicle.judge.returns if one[0] in TABLES]
         self.findings += check_returns(returns, self.traffic.deletions())
         self.findings += self._compare()
         # A later run, under way when the sluices were told to end, would go on at the next start.
