@@ -77,6 +77,7 @@ struct sl_webhook *sl_webhook_new(const struct sl_webhook_env *env,
     add_route(webhook);
     sl_hook_link_start(&webhook->out, &sl_hook_out_type, env->broker, webhook);
     webhook->ringer = sl_fiber_spawn_joinable("hook.bells", sl_hook_run_bells, webhook);
+    webhook->mover = sl_fiber_spawn_joinable("hook.kept", sl_hook_run_kept, webhook);
     sl_books_start(&webhook->books, "hook.books");
     return webhook;
 }
@@ -86,6 +87,7 @@ void sl_webhook_free(struct sl_webhook *webhook)
     if (!webhook)
         return;
     sl_fiber_end(&webhook->ringer);
+    sl_fiber_end(&webhook->mover);
     sl_books_stop(&webhook->books);
     sl_hook_link_stop(&webhook->out);
     sl_hook_bells_done(webhook);

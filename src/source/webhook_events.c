@@ -71,15 +71,22 @@ static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
     struct sl_hook_letter letter;
     struct sl_err err;
     const struct sl_str body = {delivery->body, delivery->size};
+    bool kept = false;
     if (!delivery->body) {
         set_aside(webhook, delivery, "larger than broker.max_message");
     } else if (sl_hook_letter_read(webhook, body, &letter, &err) != SL_OK) {
         set_aside(webhook, delivery, err.message);
     } else {
-        begin_jobs(webhook, delivery->tag, &letter);
+        if (sl_hook_jobs_full(letter.feed)) {
+            sl_hook_keep(webhook, delivery);
+            kept = true;
+        } else {
+            begin_jobs(webhook, delivery->tag, &letter);
+        }
         free(letter.pairs);
     }
-    free(delivery->body);
+    if (!kept)
+        free(delivery->body);
 }
 
 static void on_close(void *ctx, const struct sl_err *why)
@@ -100,13 +107,18 @@ static void on_cancel(void *ctx)
 /* --- the connection --- */
 
 /* More than are read at once, so that reading goes on while others wait for their confirms. */
-static uint16_t choose_prefetch(const struct sl_webhook *webhook)
+uint16_t sl_hook_prefetch(const struct sl_webhook *webhook)
 {
     int64_t prefetch =
         2 * sl_dataverse_remote(sl_hook_reader(webhook))->settings->budget.concurrency;
     if (prefetch < PREFETCH_MIN)
         return PREFETCH_MIN;
     return (uint16_t)(prefetch < PREFETCH_MAX ? prefetch : PREFETCH_MAX);
+}
+
+unsigned sl_hook_failing_max(const struct sl_webhook *webhook)
+{
+    return sl_hook_prefetch(webhook) / 2;
 }
 
 static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err)
@@ -126,7 +138,7 @@ static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &handler, webhook, deadline_ms, &webhook->events, err);
     if (rc == SL_OK)
-        rc = sl_channel_qos(webhook->events, choose_prefetch(webhook), deadline_ms, err);
+        rc = sl_channel_qos(webhook->events, sl_hook_prefetch(webhook), deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_consume(webhook->events, webhook->events_queue, deadline_ms, err);
     return rc;
@@ -140,6 +152,7 @@ static void shut_in(void *ctx)
     webhook->generation++;
     webhook->events = NULL;
     sl_channel_free(channel);
+    sl_hook_kept_drop(webhook);
     for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next)
         sl_hook_feed_drop_sheaves(feed);
 }

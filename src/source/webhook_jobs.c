@@ -16,6 +16,7 @@ enum {
     OPERATOR_PAUSE_MIN_MS = 2000,
     OPERATOR_PAUSE_MAX_MS = 60 * 1000,
     REFUSED_FOR_MS = 5 * 1000, /* then a refusal is not taken back any more */
+    FAILING_MS = 2000,         /* so long a failure is not long ago */
     FORBIDDEN = 403,
     NOT_THERE = 404,
 };
@@ -67,8 +68,28 @@ static void complain(const struct sl_hook_job *job, const struct sl_err *err, un
         sl_hook_feed_trouble(feed, err->message);
 }
 
+bool sl_hook_jobs_full(const struct sl_webhook_feed *feed)
+{
+    const struct sl_webhook *webhook = feed->webhook;
+    return webhook->failing >= sl_hook_failing_max(webhook) &&
+           sl_loop_now_ms() < feed->failing_until_ms;
+}
+
+/* Whether there is room for another one that fails. */
+static bool may_wait(struct sl_hook_job *job)
+{
+    struct sl_webhook *webhook = job->feed->webhook;
+    job->feed->failing_until_ms = sl_deadline_in(FAILING_MS);
+    if (!job->failing && webhook->failing >= sl_hook_failing_max(webhook))
+        return false;
+    webhook->failing += !job->failing;
+    job->failing = true;
+    return true;
+}
+
 static void works(struct sl_webhook_feed *feed)
 {
+    feed->failing_until_ms = 0;
     if (feed->held_up) /* another table of the relationship does not */
         return;
     feed->alerted = false;
@@ -87,6 +108,20 @@ static void bury(const struct sl_hook_job *job, struct sl_hook_reading *reading,
     snprintf(reading->dead_reason, sizeof reading->dead_reason, "%s", err->message);
 }
 
+static void begin_due(struct sl_webhook *webhook);
+
+/* Sleeps, and others are asked for meanwhile. */
+static int sleep_aside(struct sl_webhook *webhook, uint64_t wait_ms)
+{
+    webhook->running--;
+    webhook->pausing++;
+    begin_due(webhook);
+    int rc = sl_fiber_sleep(wait_ms);
+    webhook->pausing--;
+    webhook->running++;
+    return rc;
+}
+
 /* Waits before the next try, not beyond until_ms. SL_OK: try. */
 static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t until_ms,
                      uint64_t *pause_ms)
@@ -98,13 +133,13 @@ static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t
     *pause_ms = sl_backoff_next(*pause_ms, by_hand ? OPERATOR_PAUSE_MAX_MS : PAUSE_MAX_MS);
     uint64_t now_ms = sl_loop_now_ms(), left_ms = until_ms > now_ms ? until_ms - now_ms : 0;
     job->feed->held_up += by_hand;
-    int rc = sl_fiber_sleep(wait_ms < left_ms ? wait_ms : left_ms);
+    int rc = sleep_aside(job->feed->webhook, wait_ms < left_ms ? wait_ms : left_ms);
     job->feed->held_up -= by_hand;
     return rc;
 }
 
 /* Asks until there is an answer. Else the events go back to their queue: the time in which they
- * must be answered is over, or another process owns the environment. */
+ * must be answered is over, another process owns the environment, or enough others wait. */
 static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
                           struct sl_hook_reading *reading, struct sl_err *err)
 {
@@ -131,6 +166,8 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
             return SL_OK;
         }
         sl_hook_reading_done(reading);
+        if (!may_wait(job))
+            return sl_err_set(err, SL_TIMEOUT, "handed back");
         if (pause_job(job, err, give_up_ms, &pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         bool owner = sl_dataverse_epoch(sl_hook_reader(feed->webhook)) == feed->epoch;
@@ -145,7 +182,10 @@ static int read_once(struct sl_hook_job *job, struct sl_err *err)
     struct sl_hook_claim *claims = job->waiting;
     uint64_t give_up_ms = claims->delivery->give_up_ms;
     job->waiting = NULL;
-    int rc = read_patiently(job, give_up_ms, &reading, err);
+    int rc = sl_hook_jobs_full(job->feed) ? sl_err_set(err, SL_TIMEOUT, "handed back")
+                                          : read_patiently(job, give_up_ms, &reading, err);
+    job->feed->webhook->failing -= job->failing;
+    job->failing = false;
     if (rc == SL_OK)
         rc = sl_hook_feed_add(job, &reading, claims, err);
     if (rc != SL_OK)
@@ -155,8 +195,6 @@ static int read_once(struct sl_hook_job *job, struct sl_err *err)
 }
 
 /* --- fibers --- */
-
-static void begin_due(struct sl_webhook *webhook);
 
 static void run_job(void *arg)
 {
@@ -225,7 +263,7 @@ void sl_hook_jobs_stop(struct sl_webhook *webhook)
         for (struct sl_hook_job *job = webhook->jobs[i]; job; job = job->next)
             sl_fiber_cancel(job->fiber);
     sl_fiber_shield(true); /* they end at once */
-    while (webhook->running)
+    while (webhook->running + webhook->pausing)
         sl_wait(&webhook->idle, SL_FOREVER);
     sl_fiber_shield(false);
 }

@@ -191,6 +191,12 @@ int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *fe
     return rc;
 }
 
+int sl_hook_publish_again(struct sl_webhook *webhook, struct sl_str body, uint64_t deadline_ms,
+                          struct sl_err *err)
+{
+    return publish(webhook, webhook->events_queue, body, deadline_ms, err);
+}
+
 /* --- reading --- */
 
 static struct sl_webhook_feed *find_feed(const struct sl_webhook *webhook, const char *name)

@@ -8,6 +8,7 @@
  * and what they name is read back by the owner of the environment, on its way through
  *
  *   webhook_events.c  deliveries
+ *   webhook_kept.c    events of a table that fails, to the end of their queue
  *   webhook_jobs.c    one request an id at a time
  *   webhook_read.c    the request
  *   webhook_batch.c   rows into batches
@@ -122,6 +123,7 @@ struct sl_hook_job {
     char id[SL_HOOK_ID_BYTES];     /* the document's */
     int64_t at_ms;                 /* wall clock of the service: the newest event; 0: none */
     int64_t epoch;                 /* the feed's, when it was asked for */
+    bool failing;                  /* it was asked for in vain, and will be again */
     struct sl_hook_claim *waiting; /* not part of the reading that is under way */
     struct sl_fiber *fiber;        /* NULL: not begun */
 };
@@ -198,8 +200,14 @@ struct sl_webhook {
     int64_t epoch;       /* under which it was opened */
     struct sl_hook_job *jobs[SL_HOOK_BUCKETS];
     struct sl_hook_job *first_due, *last_due;
-    unsigned running;
+    unsigned running; /* jobs that ask … */
+    unsigned pausing; /* … and that will again */
+    unsigned failing; /* of both, those that failed last time */
     struct sl_waitlist idle;
+
+    struct sl_hook_kept *first_kept, *last_kept;
+    struct sl_waitlist kept;
+    struct sl_fiber *mover;
 
     struct sl_hook_table *tables;
     bool learning; /* one fiber at a time */
@@ -224,6 +232,7 @@ struct sl_webhook_feed {
     struct sl_mutex adding;        /* rows to the batcher, or ending the run */
     uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
     unsigned held_up;              /* jobs that wait for an operator */
+    uint64_t failing_until_ms;     /* loop clock: it failed not long ago; 0: it works */
     bool alerted;                  /* … who was told */
     char sight[SL_ERR_TEXT_BYTES]; /* its tables' */
     uint64_t sheaf_number;
@@ -286,6 +295,10 @@ uint32_t sl_hook_pair_count(const struct sl_webhook_feed *feed,
 struct sl_hook_pair sl_hook_pair_of(const struct sl_webhook_feed *feed,
                                     const struct sl_webhook_event *event, uint32_t index);
 
+/* Writes what such a message said into its queue once more. Suspends; fails likewise. */
+int sl_hook_publish_again(struct sl_webhook *webhook, struct sl_str body, uint64_t deadline_ms,
+                          struct sl_err *err);
+
 /* Reads such a message: gives what is to be read back (free), and the feed. SL_REJECTED: it is
  * none, or of a feed that is not there. */
 struct sl_hook_letter {
@@ -304,10 +317,38 @@ extern const struct sl_hook_link_type sl_hook_in_type;
 /* Ends the claims of a row: it is safe, or (false) it must come again. Frees them. */
 void sl_hook_claims_end(struct sl_webhook *webhook, struct sl_hook_claim *claims, bool safe);
 
+/* How many are delivered at a time, and how many of them may wait for what fails. */
+uint16_t sl_hook_prefetch(const struct sl_webhook *webhook);
+unsigned sl_hook_failing_max(const struct sl_webhook *webhook);
+
+/* --- webhook_kept.c --- */
+
+/* An event that waits for half a second. */
+struct sl_hook_kept {
+    struct sl_hook_kept *next;
+    uint64_t tag;
+    uint32_t generation; /* of the channel that brought it */
+    char *body;
+    size_t size;
+    uint64_t until_ms; /* loop clock */
+};
+
+/* Keeps a delivery of the queue of events for a while, then puts it behind the others. Takes its
+ * body. Does not suspend. */
+void sl_hook_keep(struct sl_webhook *webhook, const struct sl_amqp_delivery *delivery);
+/* A fiber. */
+void sl_hook_run_kept(void *webhook);
+/* They are delivered again. Does not suspend. */
+void sl_hook_kept_drop(struct sl_webhook *webhook);
+
 /* --- webhook_jobs.c --- */
 
 /* How many rows are asked for at the same time. */
 unsigned sl_hook_jobs_max(const struct sl_webhook *webhook);
+
+/* As many rows wait for what fails as may, and this feed fails: its events make room for the
+ * others'. */
+bool sl_hook_jobs_full(const struct sl_webhook_feed *feed);
 
 /* It is to be read back; merges with a job of the same id. Takes claim. Does not suspend. */
 void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *pair, int64_t at_ms,

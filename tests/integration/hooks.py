@@ -171,11 +171,13 @@ def event(table, row, message="Update", **more):
     return {"MessageName": message, "PrimaryEntityName": table, "PrimaryEntityId": row, "Mode": 1, **more}
 
 
-def queue_event(workspace, feed, table, row):
-    """Puts an event into the queue, as if another process had taken it."""
-    body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, row]]}
+def queue_events(workspace, feed, table, *rows):
+    """Puts an event of each row into the queue, as if another process had taken them."""
     with workspace.rabbit.connect() as connection:
-        connection.channel().basic_publish("", f"{workspace.exchange}.events.hook", json.dumps(body))
+        channel = connection.channel()
+        for row in rows:
+            body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, row]]}
+            channel.basic_publish("", f"{workspace.exchange}.events.hook", json.dumps(body))
 
 
 def reference(table, row):

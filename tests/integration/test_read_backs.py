@@ -9,7 +9,7 @@ from bson import Int64
 import books
 from dataverse_script import Script, guid, row
 from feeds import logged
-from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, queue_event, read_backs,
+from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, queue_events, read_backs,
                    reading_back, source_status)
 from mailbox import Mailbox
 from process import free_port, wait_until
@@ -145,7 +145,7 @@ def test_one_id_is_asked_for_once_at_a_time(sim, workspace):
         before, requests, began = outcomes(sluice), scene.user()["requests"], time.monotonic()
         threads = [threading.Thread(target=Poster(scene.port).send, args=[event("new_visit", row)])
                    for _ in range(20)]
-        threads += [threading.Thread(target=queue_event, args=[workspace, "new_visit", "new_visit", row])
+        threads += [threading.Thread(target=queue_events, args=[workspace, "new_visit", "new_visit", row])
                     for _ in range(20)]
         for thread in threads:
             thread.start()
