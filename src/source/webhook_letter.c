@@ -164,7 +164,7 @@ static int publish(struct sl_webhook *webhook, const char *queue, struct sl_str 
         if (rc == SL_NOTFOUND)
             sl_hook_link_end(&webhook->out, err);
         if (sl_loop_now_ms() >= deadline_ms)
-            return rc;
+            return err->code = SL_CLOSED; /* not that nobody wants it */
         if (sl_fiber_sleep(AGAIN_MS) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     }
