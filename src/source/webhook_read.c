@@ -59,7 +59,7 @@ static int take_bad(void *ctx, struct sl_str id, const char *code, const char *r
 {
     struct asked *asked = ctx;
     struct sl_hook_reading *reading = asked->reading;
-    (void)id;
+    reading->exists |= sl_str_is(id, asked->id);
     if (!strcmp(code, "untypable") && sl_hook_table_doubt(asked->table))
         return sl_err_set(err, SL_CLOSED, "%s; asked again knowing its type", reason);
     reading->dead_code = code;
@@ -246,6 +246,9 @@ static int ask_for_association(const struct sl_hook_job *job, const struct sl_ho
         .path = path.data, .row = true, .table = target->name, .urgency = SL_URGENT};
     rc = ask(job, &get, false, &asked, err);
     sl_buf_done(&path);
+    if (rc == SL_OK && !ret->exists && ret->dead_code)
+        return sl_err_set(err, SL_CLOSED, "%s: a row of the answer cannot be read: %s",
+                          target->name, ret->dead_reason);
     if (rc == SL_OK && !ret->exists)
         rc = look_for_related(job, related, err);
     if (rc == SL_NOTFOUND) /* the target itself is gone, and with it all its associations */

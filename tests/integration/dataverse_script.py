@@ -85,6 +85,7 @@ class Table:
         self.depth = ["Global"]  # of the right to read it, a role each; or an Answer
         self.asked_right = 0
         self.rows = {}  # by number: what is answered when one is asked for by its id; none: 404
+        self.related = {}  # by relationship: the rows that are answered to whoever asks a row for these
         self.answers = {}
         self.asked = []  # (link, seconds on the monotonic clock), as they came
 
@@ -129,6 +130,10 @@ class Table:
         version = {"@odata.etag": f'W/"{one["version"]}"', "versionnumber": one["version"]}
         return Answer(json.dumps({**(version if self.versions else {}), self.key: key,
                                   **one["fields"]}))
+
+    def answer_related(self, relationship):
+        self.asked.append((relationship, time.monotonic()))
+        return Answer(json.dumps({"value": self.related[relationship]}))
 
     def answer(self, link):
         self.asked.append((link, time.monotonic()))
@@ -231,12 +236,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             table.described += 1
             return self._answer(Answer(json.dumps(table.definition())))
         name, _, query = path.partition("?")
-        keyed = re.fullmatch(r"(\w+)\(([0-9a-f-]{36})\)", name)
+        keyed = re.fullmatch(r"(\w+)\(([0-9a-f-]{36})\)(?:/(\w+))?", name)
         if keyed:
             name = keyed[1]
         table = next((one for one in self.owner.tables.values() if one.set == name), None)
         if not table:
             return self._stranger("an unknown table")
+        if keyed and keyed[3]:
+            return self._answer(table.answer_related(keyed[3]))
         if keyed:
             return self._answer(table.answer_row(keyed[2]))
         if "odata.track-changes" not in (self.headers["Prefer"] or ""):

@@ -277,6 +277,33 @@ def test_an_association_that_is_out_of_sight_has_not_ended(sim, workspace):
     sluice.wait_ready(30)
 
 
+def test_an_association_of_which_the_answer_says_nothing_has_not_ended(workspace):
+    with Script(account=["name"], tag=["name"]) as script:
+        account, port = script["account"], free_port()
+        config = reading_back(workspace, script, port)
+        config["feeds"] = {"tags": {"source": "hook", "relationship": "account_tag", "collection": "tags",
+                                    "run_span": "300ms"}}
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+
+        def tell(answer):
+            account.related["account_tag"] = answer
+            account.asked.clear()
+            told = association(("account", guid(1)), [("tag", guid(2))], relationship="account_tag")
+            assert Poster(port).send(told)[0] == 200
+
+        def stored(ended):
+            return workspace.db["tags"].count_documents({"_sluice.deleted": {"$exists": ended}}) == 1
+
+        tell([{"tagid": guid(2)}])
+        wait_until(lambda: stored(ended=False), 20, "the association")
+        tell([{"name": "a row without its id"}])
+        wait_until(lambda: len(account.asked) >= 3, 20, "its being asked for again")
+        assert stored(ended=False) and not books.letters(workspace)
+        tell([])
+        wait_until(lambda: stored(ended=True), 60, "the end of the association")
+
+
 def test_rows_that_cannot_be_read_back_are_dead_letters_or_wait_for_an_operator(sim, workspace):
     with Mailbox() as mailbox:
         scene = Hooks(sim, workspace, read_back={"new_visit": 0})
