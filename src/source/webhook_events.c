@@ -153,6 +153,7 @@ static void shut_in(void *ctx)
     webhook->events = NULL;
     sl_channel_free(channel);
     sl_hook_kept_drop(webhook);
+    sl_hook_jobs_drop(webhook);
     for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next)
         sl_hook_feed_drop_sheaves(feed);
 }

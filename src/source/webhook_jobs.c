@@ -138,6 +138,18 @@ static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t
     return rc;
 }
 
+static bool is_ours(const struct sl_webhook_feed *feed)
+{
+    return feed->epoch && feed->epoch == sl_dataverse_epoch(sl_hook_reader(feed->webhook));
+}
+
+/* The link looks at once whether it is wanted, else they would come again on it. */
+static int hand_back(const struct sl_hook_job *job, struct sl_err *err)
+{
+    sl_wake_all(&job->feed->webhook->in.changed);
+    return sl_err_set(err, SL_TIMEOUT, "handed back");
+}
+
 /* Asks until there is an answer. Else the events go back to their queue: the time in which they
  * must be answered is over, another process owns the environment, or enough others wait. */
 static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
@@ -147,6 +159,8 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
     uint64_t pause_ms = PAUSE_MIN_MS, refused_ms = 0;
     unsigned tries = 0;
     for (;;) {
+        if (!is_ours(feed))
+            return hand_back(job, err);
         job->epoch = feed->epoch;
         int rc = sl_hook_read(job, reading, err);
         if (rc != SL_REJECTED)
@@ -167,12 +181,11 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
         }
         sl_hook_reading_done(reading);
         if (!may_wait(job))
-            return sl_err_set(err, SL_TIMEOUT, "handed back");
+            return hand_back(job, err);
         if (pause_job(job, err, give_up_ms, &pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
-        bool owner = sl_dataverse_epoch(sl_hook_reader(feed->webhook)) == feed->epoch;
-        if (!owner || sl_loop_now_ms() >= give_up_ms)
-            return sl_err_set(err, SL_TIMEOUT, "handed back");
+        if (sl_loop_now_ms() >= give_up_ms)
+            return hand_back(job, err);
     }
 }
 
@@ -182,7 +195,7 @@ static int read_once(struct sl_hook_job *job, struct sl_err *err)
     struct sl_hook_claim *claims = job->waiting;
     uint64_t give_up_ms = claims->delivery->give_up_ms;
     job->waiting = NULL;
-    int rc = sl_hook_jobs_full(job->feed) ? sl_err_set(err, SL_TIMEOUT, "handed back")
+    int rc = sl_hook_jobs_full(job->feed) ? hand_back(job, err)
                                           : read_patiently(job, give_up_ms, &reading, err);
     job->feed->webhook->failing -= job->failing;
     job->failing = false;
@@ -250,15 +263,20 @@ void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *p
     begin_due(webhook);
 }
 
-void sl_hook_jobs_stop(struct sl_webhook *webhook)
+void sl_hook_jobs_drop(struct sl_webhook *webhook)
 {
-    webhook->closing = true;
-    while (webhook->first_due) { /* never begun */
+    while (webhook->first_due) {
         struct sl_hook_job *job = webhook->first_due;
         webhook->first_due = job->next_due;
         end_job(job);
     }
     webhook->last_due = NULL;
+}
+
+void sl_hook_jobs_stop(struct sl_webhook *webhook)
+{
+    webhook->closing = true;
+    sl_hook_jobs_drop(webhook);
     for (unsigned i = 0; i < SL_HOOK_BUCKETS; i++)
         for (struct sl_hook_job *job = webhook->jobs[i]; job; job = job->next)
             sl_fiber_cancel(job->fiber);

@@ -353,6 +353,8 @@ bool sl_hook_jobs_full(const struct sl_webhook_feed *feed);
 /* It is to be read back; merges with a job of the same id. Takes claim. Does not suspend. */
 void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *pair, int64_t at_ms,
                       struct sl_hook_claim *claim);
+/* Drops the jobs that have not begun: their events are void, or are delivered again. */
+void sl_hook_jobs_drop(struct sl_webhook *webhook);
 /* Cancels all jobs and waits for their end. Suspends. */
 void sl_hook_jobs_stop(struct sl_webhook *webhook);
 

@@ -172,11 +172,12 @@ def event(table, row, message="Update", **more):
 
 
 def queue_events(workspace, feed, table, *rows):
-    """Puts an event of each row into the queue, as if another process had taken them."""
+    """Puts an event of each row (or of a list of rows) into the queue, as if another process had taken them."""
     with workspace.rabbit.connect() as connection:
         channel = connection.channel()
         for row in rows:
-            body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, row]]}
+            body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, one] for one in
+                                                                      ([row] if isinstance(row, str) else row)]}
             channel.basic_publish("", f"{workspace.exchange}.events.hook", json.dumps(body))
 
 

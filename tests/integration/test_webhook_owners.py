@@ -3,7 +3,7 @@
 import time
 
 from gate import Gate
-from hooks import MIX, ROW, Hooks, Poster, event, outcomes, read_backs, source_status
+from hooks import MIX, ROW, Hooks, Poster, event, outcomes, queue_events, read_backs, source_status
 from process import free_port, wait_until
 from readiness import wait_trouble
 from tables import end_lease, owns
@@ -121,3 +121,24 @@ def test_an_owner_that_was_asleep_does_not_bring_back_what_is_gone(sim, workspac
     scene.change("new_visit", ids=visits[5:])
     scene.check_nothing_lost(40)
     assert scene.tombstones("new_visit").keys() == set(visits[:5])
+
+
+def test_an_owner_of_old_asks_for_nothing_any_more(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0}, source={"budget": {"concurrency": 2}})
+    first = scene.sluice("first")
+    wait_until(lambda: owns(first), 10, "an owner")
+    second = scene.sluice("second", port=free_port())
+    visits = scene.create(160, "new_visit")
+
+    def asked():
+        return source_status(first, "crm")["budget"]["requests"]
+
+    scene.switch(dv_delay_ms=1000)
+    queue_events(workspace, "new_visit", "new_visit", *(visits[i:i + 20] for i in range(0, 160, 20)))
+    wait_until(lambda: source_status(first)["reading"] == 2, 10, "the requests")
+    wait_until(lambda: owns(second) or not end_lease(workspace), 20, "another owner", 1)
+    wait_until(lambda: not owns(first), 20, "the first one knowing it")
+    before = asked()
+    scene.switch(dv_delay_ms=0)
+    wait_until(lambda: set(scene.live("new_visit")) == set(visits), 40, "all rows by the second one")
+    assert asked() - before <= 2
