@@ -53,14 +53,18 @@ static void on_stuck(void *ctx, const struct sl_journal_run *run)
                                       "rows read back may be lost", text);
 }
 
-/* Consuming begins anew: what is not answered is delivered again. Another owner has it already. */
+/* Consuming begins anew: what is not answered is delivered again. Where the environment is not ours
+ * the link ends for that reason, at once: it may be ours again, under the same epoch, in a moment.
+ */
 static void on_broken(void *ctx)
 {
     struct sl_webhook_feed *feed = ctx;
     struct sl_err why;
     feed->broken = true;
-    if (feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+    if (feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook))) {
+        sl_wake_all(&feed->webhook->in.changed);
         return;
+    }
     sl_err_set(&why, SL_CLOSED, "feed '%s': a batch came back; its rows are read again",
                feed->config->name);
     sl_hook_link_end(&feed->webhook->in, &why);
@@ -80,8 +84,9 @@ static const struct sl_journal_handler journal_handler = {
     .stir = on_stir,
 };
 
-/* The source that reads rows back may be another one than before: its epochs do not compare. An older
- * sluice noted of what kind the versions were; where that is missing, it looks at what is stored.
+/* The source that reads rows back may be another one than before: its epochs do not compare. An
+ * older sluice noted of what kind the versions were; where that is missing, it looks at what is
+ * stored.
  */
 static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t epoch,
                  struct sl_err *err)
