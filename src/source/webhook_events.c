@@ -10,10 +10,44 @@ enum { PREFETCH_MIN = 8, PREFETCH_MAX = 256, OWNER_LOOK_MS = 5000 };
 
 /* --- answers --- */
 
+static void hold(struct sl_webhook *webhook, struct sl_hook_delivery *delivery)
+{
+    delivery->before = webhook->last_held;
+    *(delivery->before ? &delivery->before->after : &webhook->first_held) = delivery;
+    webhook->last_held = delivery;
+    sl_wake_all(&webhook->kept);
+}
+
+static void let_go(struct sl_webhook *webhook, struct sl_hook_delivery *delivery)
+{
+    struct sl_hook_delivery *before = delivery->before, *after = delivery->after;
+    *(before ? &before->after : &webhook->first_held) = after;
+    *(after ? &after->before : &webhook->last_held) = before;
+}
+
+static bool is_current(const struct sl_webhook *webhook, const struct sl_hook_delivery *delivery)
+{
+    return !delivery->posted && !delivery->handed_back && webhook->events &&
+           delivery->generation == webhook->generation;
+}
+
+uint64_t sl_hook_hand_back_due(struct sl_webhook *webhook)
+{
+    struct sl_hook_delivery *delivery;
+    while ((delivery = webhook->first_held) && sl_loop_now_ms() >= delivery->give_up_ms) {
+        let_go(webhook, delivery);
+        if (is_current(webhook, delivery))
+            sl_channel_nack(webhook->events, delivery->tag, true);
+        delivery->handed_back = true;
+    }
+    return delivery ? delivery->give_up_ms : SL_FOREVER;
+}
+
 static void answer(struct sl_webhook *webhook, struct sl_hook_delivery *delivery)
 {
-    bool current =
-        !delivery->posted && webhook->events && delivery->generation == webhook->generation;
+    bool current = is_current(webhook, delivery);
+    if (!delivery->posted && !delivery->handed_back)
+        let_go(webhook, delivery);
     if (delivery->waiter) {
         delivery->waiter->over = true;
         delivery->waiter->safe = !delivery->failed;
@@ -58,6 +92,7 @@ static void begin_jobs(struct sl_webhook *webhook, uint64_t tag,
     delivery->generation = webhook->generation;
     delivery->pending = letter->count;
     delivery->give_up_ms = sl_deadline_in(webhook->env.broker->settings->consumer_timeout_ms / 2);
+    hold(webhook, delivery);
     for (uint32_t i = 0; i < letter->count; i++) {
         struct sl_hook_claim *claim = SL_NEW(struct sl_hook_claim);
         claim->delivery = delivery;

@@ -59,8 +59,10 @@ void sl_hook_run_kept(void *arg)
     struct sl_webhook *webhook = arg;
     while (!sl_fiber_cancelled()) {
         const struct sl_hook_kept *first = webhook->first_kept;
+        uint64_t until_ms = sl_hook_hand_back_due(webhook);
         if (!first || sl_loop_now_ms() < first->until_ms) {
-            sl_wait(&webhook->kept, first ? first->until_ms : SL_FOREVER);
+            sl_wait(&webhook->kept,
+                    first && first->until_ms < until_ms ? first->until_ms : until_ms);
             continue;
         }
         struct sl_hook_kept *kept = take_first(webhook);

@@ -89,7 +89,9 @@ struct sl_hook_delivery {
     uint32_t generation; /* of the channel that brought it */
     uint32_t pending;    /* rows of it that are not safe yet */
     bool failed;         /* one of them will never be: it must be delivered again */
+    bool handed_back;    /* that is so already, and nobody waits for its rows */
     uint64_t give_up_ms; /* loop clock: it must be handed back by then */
+    struct sl_hook_delivery *before, *after; /* of those that are held */
 };
 
 /* A row's share in a delivery. */
@@ -205,8 +207,9 @@ struct sl_webhook {
     unsigned failing; /* of both, those that failed last time */
     struct sl_waitlist idle;
 
+    struct sl_hook_delivery *first_held, *last_held; /* of the queue, the oldest first */
     struct sl_hook_kept *first_kept, *last_kept;
-    struct sl_waitlist kept;
+    struct sl_waitlist kept; /* one of either came */
     struct sl_fiber *mover;
 
     struct sl_hook_table *tables;
@@ -317,6 +320,10 @@ extern const struct sl_hook_link_type sl_hook_in_type;
 /* Ends the claims of a row: it is safe, or (false) it must come again. Frees them. */
 void sl_hook_claims_end(struct sl_webhook *webhook, struct sl_hook_claim *claims, bool safe);
 
+/* Hands back the deliveries that were held for too long, whatever their rows wait for: a turn in
+ * the budget, a description, RabbitMQ itself. Gives when to call it again. Does not suspend. */
+uint64_t sl_hook_hand_back_due(struct sl_webhook *webhook);
+
 /* How many are delivered at a time, and how many of them may wait for what fails. */
 uint16_t sl_hook_prefetch(const struct sl_webhook *webhook);
 unsigned sl_hook_failing_max(const struct sl_webhook *webhook);
@@ -336,7 +343,7 @@ struct sl_hook_kept {
 /* Keeps a delivery of the queue of events for a while, then puts it behind the others. Takes its
  * body. Does not suspend. */
 void sl_hook_keep(struct sl_webhook *webhook, const struct sl_amqp_delivery *delivery);
-/* A fiber. */
+/* A fiber; it looks after all that is held, too. */
 void sl_hook_run_kept(void *webhook);
 /* They are delivered again. Does not suspend. */
 void sl_hook_kept_drop(struct sl_webhook *webhook);

@@ -74,3 +74,22 @@ def test_a_table_that_fails_holds_up_no_other(workspace, queue_type):
         wait_until(lambda: visits.count_documents({"name": "one"}) == MANY, 60, "the rows of the table that failed")
         wait_until(lambda: workspace.queue_depth("events.hook") == 0, 10, "the queue")
         assert not books.letters(workspace)
+
+
+@pytest.mark.rabbit(consumer_timeout_ms=60_000)
+def test_rows_that_wait_for_the_budget_are_not_held_for_too_long(own_rabbit, workspace):
+    """Else RabbitMQ would close the channel over and over, as long as the requests of a day are used up."""
+    with Script(visit=["name"]) as script:
+        visit, port = script["visit"], free_port()
+        config = reading_back(workspace, script, port)
+        config["broker"]["consumer_timeout"] = "1m"
+        config["sources"]["crm"]["budget"] = {"requests_per_day": 100}
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        visit.rows = {number: row(number, 500, name="one") for number in range(1, 131)}
+        queue_events(workspace, "visits", "visit", *map(guid, visit.rows))
+        wait_until(lambda: len(visit.asked) > 80, 30, "the requests of the day")
+        time.sleep(80)  # it looks four times in its timeout
+        assert len(visit.asked) <= 100
+        troubles = [line for line in sluice.log_lines() if "in trouble" in line["msg"]]
+        assert not [line for line in troubles if "RabbitMQ" in line["msg"]], troubles
