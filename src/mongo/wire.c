@@ -186,8 +186,10 @@ int sl_wire_handshake(struct sl_wire *wire, bool *ret_done, struct sl_err *err)
 
 int sl_wire_events(const struct sl_wire *wire, int poll_events)
 {
-    bool writes = poll_events & POLLOUT || wire->out.size_bytes;
-    return (poll_events & POLLIN ? UV_READABLE : 0) | (writes ? UV_WRITABLE : 0) | UV_DISCONNECT;
+    bool reads = poll_events & POLLIN, writes = poll_events & POLLOUT || wire->out.size_bytes;
+    /* A peer that only sends no more wakes again and again: who just writes waits for room. */
+    int ends = reads || !writes ? UV_DISCONNECT : 0;
+    return (reads ? UV_READABLE : 0) | (writes ? UV_WRITABLE : 0) | ends;
 }
 
 /* Is there something to read, be it the end, for which nothing more needs to arrive? */

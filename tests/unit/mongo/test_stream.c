@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "mongo/stream.h"
 
@@ -99,6 +100,35 @@ static void test_write(void **state)
 {
     (void)state;
     run_in_fiber(do_write);
+}
+
+static int64_t cpu_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The peer sends no more, and reads nothing for a while: that is waited for asleep. */
+static void do_write_to_one_who_only_reads(void *arg)
+{
+    (void)arg;
+    struct ends ends;
+    open_ends(&ends);
+    EXPECT_INT(shutdown(ends.peer, SHUT_WR), 0);
+    char *bytes = calloc(1, MUCH);
+    mongoc_iovec_t part = {.iov_base = bytes, .iov_len = MUCH};
+    int64_t before_ms = cpu_ms();
+    EXPECT(mongoc_stream_writev(ends.stream, &part, 1, 500) < MUCH);
+    EXPECT(cpu_ms() - before_ms < 250);
+    free(bytes);
+    close_ends(&ends);
+}
+
+static void test_write_to_one_who_only_reads(void **state)
+{
+    (void)state;
+    run_in_fiber(do_write_to_one_who_only_reads);
 }
 
 static void send_slowly(void *arg)
@@ -291,8 +321,10 @@ static void test_broken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write),  cmocka_unit_test(test_read), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_cancel), cmocka_unit_test(test_poll), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_write),  cmocka_unit_test(test_write_to_one_who_only_reads),
+        cmocka_unit_test(test_read),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_cancel), cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_broken),
     };
     mongoc_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
