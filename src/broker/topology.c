@@ -127,7 +127,8 @@ static int take_as_made(struct declaring *d, const char *name, struct sl_queue_o
     int rc = sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
     if (rc == SL_OK)
         rc = sl_channel_declare_queue(d->channel, name, options, d->deadline_ms, err);
-    if (rc == SL_OK)
+    bool hands_on = options->dead_letter_exchange && !*options->dead_letter_exchange;
+    if (rc == SL_OK && !hands_on) /* of that one nobody takes messages, to give them back */
         tell_limit(d, name, options->dead_letter_exchange != NULL);
     return rc;
 }

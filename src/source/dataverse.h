@@ -102,6 +102,11 @@ int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *be
  * (fence_base). Does not suspend. */
 void sl_dataverse_sign(const char *reader, const char *feed, struct sl_checkpoint *at);
 
+/* How the query of a checkpoint begins whose feed reads rows back: "order of asking in
+ * d365.visits". Those versions are far above all that a counter counts, so that change tracking
+ * cannot go on in such a collection. */
+#define SL_DATAVERSE_ASKED "order of asking"
+
 /* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
  * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
  * such number would outdate all rows of the counter that are created again. */

@@ -59,15 +59,22 @@ static int look_at_stored(struct sl_dv_feed *feed, struct sl_checkpoint *at, int
     return rc;
 }
 
+/* Its rows were read back before it was followed. */
+static bool was_asked_for(const struct sl_checkpoint *at)
+{
+    return at->query && !strncmp(at->query, SL_DATAVERSE_ASKED, strlen(SL_DATAVERSE_ASKED));
+}
+
 int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
 {
     int64_t stored = 0;
-    if (!strcmp(at->source, sl_dataverse_counter_name(feed->counter)))
+    bool ours = !strcmp(at->source, sl_dataverse_counter_name(feed->counter));
+    if (ours && !was_asked_for(at))
         return SL_OK;
     int rc = look_at_stored(feed, at, &stored, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK && !ours)
         rc = sl_dataverse_rise_above(feed->counter, at->source, stored, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK && !ours)
         sl_dataverse_sign(sl_dataverse_counter_name(feed->counter), feed->config->name, at);
     return rc;
 }

@@ -142,7 +142,7 @@ static void on_cancel(void *ctx)
 /* --- the connection --- */
 
 /* More than are read at once, so that reading goes on while others wait for their confirms. */
-uint16_t sl_hook_prefetch(const struct sl_webhook *webhook)
+static uint16_t choose_prefetch(const struct sl_webhook *webhook)
 {
     int64_t prefetch =
         2 * sl_dataverse_remote(sl_hook_reader(webhook))->settings->budget.concurrency;
@@ -153,7 +153,7 @@ uint16_t sl_hook_prefetch(const struct sl_webhook *webhook)
 
 unsigned sl_hook_failing_max(const struct sl_webhook *webhook)
 {
-    return sl_hook_prefetch(webhook) / 2;
+    return choose_prefetch(webhook) / 2;
 }
 
 static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err)
@@ -161,8 +161,8 @@ static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct
     static const struct sl_channel_handler handler = {on_delivery, on_cancel, on_close};
     struct sl_webhook *webhook = ctx;
     int rc = SL_OK;
-    if (!webhook
-             ->arrival) /* in time: the first version may have to wait for another process's end */
+    /* In time: the first version may have to wait for another process's end. */
+    if (!webhook->arrival)
         webhook->arrival = sl_arrival_join(webhook->env.state);
     webhook->epoch = sl_dataverse_epoch(sl_hook_reader(webhook));
     for (struct sl_webhook_feed *feed = webhook->feeds; feed && rc == SL_OK; feed = feed->next)
@@ -173,9 +173,12 @@ static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &handler, webhook, deadline_ms, &webhook->events, err);
     if (rc == SL_OK)
-        rc = sl_channel_qos(webhook->events, sl_hook_prefetch(webhook), deadline_ms, err);
+        rc = sl_channel_qos(webhook->events, choose_prefetch(webhook), deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_consume(webhook->events, webhook->events_queue, deadline_ms, err);
+    for (struct sl_webhook_feed *feed = webhook->feeds; feed && rc == SL_OK; feed = feed->next)
+        if (feed->broken) /* meanwhile, when there was no link to end */
+            rc = sl_err_set(err, SL_CLOSED, "feed '%s': a batch came back", feed->config->name);
     return rc;
 }
 

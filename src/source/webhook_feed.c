@@ -84,10 +84,27 @@ static const struct sl_journal_handler journal_handler = {
     .stir = on_stir,
 };
 
-/* The source that reads rows back may be another one than before: its epochs do not compare. An
- * older sluice noted of what kind the versions were; where that is missing, it looks at what is
- * stored.
- */
+/* Notes in what order versions are, for who may take the collection over: change tracking, or a
+ * sluice from before, which had two. Links of an earlier change tracking lead nowhere any more. */
+static bool note_order(const struct sl_webhook_feed *feed, struct sl_checkpoint *at)
+{
+    struct sl_buf text;
+    sl_buf_init(&text);
+    sl_buf_printf(&text, SL_DATAVERSE_ASKED " in %s.%s", feed->webhook->env.database,
+                  feed->config->entities[0].collection);
+    char *order = sl_buf_take(&text);
+    bool news = !at->query || strcmp(at->query, order) != 0;
+    free(at->query);
+    at->query = order;
+    if (news) {
+        free(at->newest);
+        free(at->safe);
+        at->newest = at->safe = NULL;
+    }
+    return news;
+}
+
+/* The source that reads rows back may be another one than before: its epochs do not compare. */
 static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t epoch,
                  struct sl_err *err)
 {
@@ -95,10 +112,8 @@ static int claim(struct sl_webhook_feed *feed, struct sl_checkpoint *at, int64_t
     const char *name = feed->config->name;
     const char *reader = sl_dataverse_name(sl_hook_reader(feed->webhook));
     bool moved = strcmp(at->source, reader) != 0;
-    if (!moved && !at->query)
+    if (!note_order(feed, at) && !moved)
         return SL_OK;
-    free(at->query);
-    at->query = NULL;
     if (moved)
         sl_dataverse_sign(reader, name, at);
     return state->type->checkpoint_save(state, name, at, at->fence_base + epoch, err);

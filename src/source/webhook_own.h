@@ -324,8 +324,7 @@ void sl_hook_claims_end(struct sl_webhook *webhook, struct sl_hook_claim *claims
  * the budget, a description, RabbitMQ itself. Gives when to call it again. Does not suspend. */
 uint64_t sl_hook_hand_back_due(struct sl_webhook *webhook);
 
-/* How many are delivered at a time, and how many of them may wait for what fails. */
-uint16_t sl_hook_prefetch(const struct sl_webhook *webhook);
+/* How many of those that are delivered at a time may wait for what fails. */
 unsigned sl_hook_failing_max(const struct sl_webhook *webhook);
 
 /* --- webhook_kept.c --- */

@@ -92,6 +92,8 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
                  struct sl_err *err)
 {
     struct sl_dataverse_table it = {0};
+    const struct sl_hook_table *before = *find(webhook, name, select);
+    size_t strangers = before ? before->strangers.count : 0;
     int rc = sl_dataverse_table_read(sl_dataverse_remote(sl_hook_reader(webhook)), name, select,
                                      SL_STEADY, &it, err);
     if (rc != SL_OK)
@@ -113,6 +115,10 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
         table->next = old->next;
         table->strangers = old->strangers;
         old->strangers = (struct sl_idset){0};
+        if (table->strangers.count > strangers) { /* the answer may be older than that column */
+            table->doubted = true;
+            table->again_ms = table->read_ms;
+        }
     }
     *at = table;
     sl_hook_table_put(old);

@@ -7,7 +7,7 @@ import time
 from bson import Int64
 
 import books
-from dataverse_script import Script, guid, row
+from dataverse_script import Page, Script, guid, row
 from feeds import logged
 from hooks import (MIX, ROW, VIRTUAL, Hooks, Poster, association, event, outcomes, queue_events, read_backs,
                    reading_back, source_status)
@@ -417,7 +417,40 @@ def test_what_was_stored_by_row_versions_is_older_than_what_is_read_back(workspa
             told(3, "created again", version=320)
             told(3, "restored from a backup", version=100)
             assert sluice.stop() == 0
-        assert "query" not in checkpoints.find_one({"_id": "feed:visits"})
+        order = checkpoints.find_one({"_id": "feed:visits"})["query"]
+        assert order == f"order of asking in {workspace.database}.visits"
+
+
+def test_change_tracking_does_not_go_on_in_a_collection_of_rows_read_back(workspace):
+    """Its versions are far below, so that nothing it brings would ever be stored."""
+    with Script(visit=["name"]) as script:
+        port = free_port()
+        script["visit"].answers["full"] = Page([row(1, 500)], delta="d1")
+        back = reading_back(workspace, script, port)
+        followed = {**back, "feeds": {"visits": {"source": "crm", "table": "visit", "collection": "visits"}}}
+        sluice = workspace.sluice(followed, ready_timeout_s=30)
+        visits = workspace.db["visits"]
+        sluice.wait_for(lambda: visits.find_one({"_sluice.v": 1000}), 20, "the row, followed")
+        assert sluice.stop() == 0
+
+        sluice.config = {**back, "ops": sluice.config["ops"]}
+        sluice.write_config()
+        sluice.start(ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        Told(workspace, script["visit"], port)(1, "read back", version=600)
+        assert sluice.stop() == 0
+
+        sluice.config = {**followed, "ops": sluice.config["ops"]}
+        sluice.write_config()
+        sluice.start()
+        wait_trouble(sluice, "feed visits", "holds versions that are not of Dataverse")
+        assert visits.find_one({"name": "read back"})
+        assert sluice.stop() == 0
+
+        visits.delete_many({})  # what the message asks for
+        script["visit"].answers["full"] = Page([row(1, 600)], delta="d2")
+        sluice.start(ready_timeout_s=30)
+        sluice.wait_for(lambda: visits.find_one({"_sluice.v": 1200}), 30, "the row, followed again")
 
 
 def test_a_row_lives_that_was_created_again_in_a_transaction_while_a_younger_one_was_read(workspace):
