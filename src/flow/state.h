@@ -226,6 +226,11 @@ struct sl_state_type {
      * ends it by sl_checkpoint_done. */
     int (*checkpoint_load)(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
                            struct sl_err *err);
+    /* The same for the owner since epoch: whoever had the feed before can write it no more, and
+     * what is given is what it has left. An empty one when none was ever saved. SL_REJECTED when a
+     * newer epoch wrote it. */
+    int (*checkpoint_take)(struct sl_state *state, const char *feed, int64_t epoch,
+                           struct sl_checkpoint *ret, struct sl_err *err);
     /* Writes it whole; borrows it. Refused with SL_REJECTED when a newer epoch wrote it. */
     int (*checkpoint_save)(struct sl_state *state, const char *feed,
                            const struct sl_checkpoint *checkpoint, int64_t epoch,

@@ -88,6 +88,12 @@ static void return_to_kept(struct sl_dv_feed *feed)
     sl_dv_go_back(feed);
 }
 
+const char *sl_dv_way_back(const struct sl_dv_feed *feed)
+{
+    const struct sl_checkpoint *at = &feed->at;
+    return at->safe && begins(at->safe, DELTA) ? at->safe : at->newest;
+}
+
 /* --- the checkpoint --- */
 
 /* One at a time: two on their way could arrive in the other order. */
@@ -134,18 +140,41 @@ static int go_behind(const struct sl_dv_feed *feed, struct sl_checkpoint *at, st
     return SL_OK;
 }
 
+/* An owner of old may still write what it had begun, the end of a run behind it. From here on it
+ * cannot, and what it has left counts; but for what the claim has found. */
+static int shut_out(const struct sl_dv_feed *feed, int64_t epoch, struct sl_checkpoint *at,
+                    struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_checkpoint left;
+    int rc =
+        state->type->checkpoint_take(state, feed->config->name, at->fence_base + epoch, &left, err);
+    if (rc != SL_OK)
+        return rc;
+    left.fence_base = at->fence_base;
+    memcpy(left.source, at->source, sizeof left.source);
+    if (left.full_number < at->full_number)
+        left.full_number = at->full_number;
+    sl_checkpoint_done(at);
+    *at = left;
+    return SL_OK;
+}
+
 int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;
     struct sl_checkpoint at = {0};
-    feed->epoch = 0; /* the books are left alone until it is known, … */
-    int rc = sl_journal_wait_kept(feed->journal, err); /* … but what they began, they end */
+    /* The books are left alone until it is known, but what they began, they end. */
+    feed->epoch = 0;
+    int rc = sl_journal_wait_kept(feed->journal, err);
     if (rc != SL_OK)
         return rc;
     rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
     rc = sl_dv_claim(feed, &at, err);
+    if (rc == SL_OK)
+        rc = shut_out(feed, epoch, &at, err);
     if (rc == SL_OK)
         rc = go_behind(feed, &at, err);
     if (rc == SL_OK)
@@ -158,7 +187,7 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     feed->at = at;
     feed->lost = feed->untouched = false;
     feed->refresh_told = at.refresh != 0;
-    feed->earlier = 0;
+    feed->earlier = at.full_after;
     sl_dv_go_back(feed);
     if (!sl_journal_unclosed(feed->journal))
         set_text(&feed->at.safe, feed->at.newest); /* it stands for closed runs alone */

@@ -240,6 +240,10 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err);
 /* Saves a link that moved without rows, now and then, so that it does not expire. Suspends. */
 int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err);
 
+/* The link to go back to when nothing comes of a full read that begins now: rows behind it may be
+ * lost on their way, and nobody waits for them any more. Borrowed; NULL: none. */
+const char *sl_dv_way_back(const struct sl_dv_feed *feed);
+
 /* The sweep of that full read is over; clean: what the read did not see is deleted. Else the feed
  * goes back to the link that was kept when a refresh began. Nothing is done, and nothing has
  * failed, when that full read is not the one to be swept any more. Suspends. */

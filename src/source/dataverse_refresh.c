@@ -77,7 +77,8 @@ static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_
     if (feed->lost)
         return sl_err_set(err, SL_CLOSED, "the feed goes back to an older link first");
     free(feed->at.kept); /* after a restore the old link belongs to another past */
-    feed->at.kept = refresh->reset[0] || !feed->at.newest ? NULL : sl_strdup(feed->at.newest);
+    const char *kept = refresh->reset[0] ? NULL : sl_dv_way_back(feed);
+    feed->at.kept = kept ? sl_strdup(kept) : NULL;
     feed->at.refresh = refresh->number;
     rc = sl_dv_begin_full(feed, "a refresh was asked for", err);
     if (rc != SL_OK)

@@ -31,6 +31,30 @@ static char *text_of(const bson_t *document, const char *name)
     return sl_strdup(bson_iter_utf8(&at, NULL));
 }
 
+static void read_checkpoint(const bson_t *document, struct sl_checkpoint *ret)
+{
+    *ret = (struct sl_checkpoint){
+        .newest = text_of(document, "newest"),
+        .safe = text_of(document, "safe"),
+        .run_number = sl_field_int64(document, "run_number", 0),
+        .floor = sl_field_int64(document, "floor", 0),
+        .full_number = sl_field_int64(document, "full_number", 0),
+        .full_at_ms = sl_field_date_ms(document, "full_at"),
+        .full_after = sl_field_int64(document, "full_after", 0),
+        .full_dead = sl_field_int64(document, "full_dead", 0),
+        .partial = sl_field_bool(document, "partial"),
+        .query = text_of(document, "query"),
+        .fence_base = sl_field_int64(document, "fence_base", 0),
+        .epoch = sl_field_int64(document, "epoch", 0),
+        .refresh = sl_field_int64(document, "refresh", 0),
+        .kept = text_of(document, "kept"),
+    };
+    sl_field_text(document, "source", ret->source, sizeof ret->source);
+    sl_field_text(document, "reading", ret->reading, sizeof ret->reading);
+    sl_field_text(document, "sweeping", ret->sweeping, sizeof ret->sweeping);
+    sl_field_text(document, "note", ret->note, sizeof ret->note);
+}
+
 int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
                              struct sl_err *err)
 {
@@ -40,27 +64,25 @@ int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl
     int rc = find(sl_store_of(state), id, &document, err);
     if (rc != SL_OK)
         return sl_err_wrap(err, "checkpoint of feed '%s'", feed);
+    read_checkpoint(&document, ret);
+    bson_destroy(&document);
+    return SL_OK;
+}
 
-    *ret = (struct sl_checkpoint){
-        .newest = text_of(&document, "newest"),
-        .safe = text_of(&document, "safe"),
-        .run_number = sl_field_int64(&document, "run_number", 0),
-        .floor = sl_field_int64(&document, "floor", 0),
-        .full_number = sl_field_int64(&document, "full_number", 0),
-        .full_at_ms = sl_field_date_ms(&document, "full_at"),
-        .full_after = sl_field_int64(&document, "full_after", 0),
-        .full_dead = sl_field_int64(&document, "full_dead", 0),
-        .partial = sl_field_bool(&document, "partial"),
-        .query = text_of(&document, "query"),
-        .fence_base = sl_field_int64(&document, "fence_base", 0),
-        .epoch = sl_field_int64(&document, "epoch", 0),
-        .refresh = sl_field_int64(&document, "refresh", 0),
-        .kept = text_of(&document, "kept"),
-    };
-    sl_field_text(&document, "source", ret->source, sizeof ret->source);
-    sl_field_text(&document, "reading", ret->reading, sizeof ret->reading);
-    sl_field_text(&document, "sweeping", ret->sweeping, sizeof ret->sweeping);
-    sl_field_text(&document, "note", ret->note, sizeof ret->note);
+int sl_store_checkpoint_take(struct sl_state *state, const char *feed, int64_t epoch,
+                             struct sl_checkpoint *ret, struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document;
+    snprintf(id, sizeof id, "feed:%s", feed);
+    bson_t *change =
+        BCON_NEW("$set", "{", "epoch", BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
+    int rc =
+        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
+    bson_destroy(change);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot take the checkpoint of feed '%s'", feed);
+    read_checkpoint(&document, ret);
     bson_destroy(&document);
     return SL_OK;
 }

@@ -277,6 +277,7 @@ static const struct sl_state_type type = {
     .letters_remove = sl_store_letters_remove,
     .audit = sl_store_audit,
     .checkpoint_load = sl_store_checkpoint_load,
+    .checkpoint_take = sl_store_checkpoint_take,
     .checkpoint_save = sl_store_checkpoint_save,
     .mark_get = sl_store_mark_get,
     .mark_raise = sl_store_mark_raise,

@@ -98,6 +98,8 @@ int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoc
 /* checkpoints.c */
 int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
                              struct sl_err *err);
+int sl_store_checkpoint_take(struct sl_state *state, const char *feed, int64_t epoch,
+                             struct sl_checkpoint *ret, struct sl_err *err);
 int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
                              const struct sl_checkpoint *checkpoint, int64_t epoch,
                              struct sl_err *err);

@@ -351,6 +351,20 @@ static inline int memory_checkpoint_load(struct sl_state *state, const char *fee
     return SL_OK;
 }
 
+static inline int memory_checkpoint_take(struct sl_state *state, const char *feed, int64_t epoch,
+                                         struct sl_checkpoint *ret, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'f', feed, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, feed);
+    *ret = memory_copy(&entry->checkpoint);
+    ret->epoch = entry->epoch = epoch;
+    return SL_OK;
+}
+
 static inline int memory_checkpoint_save(struct sl_state *state, const char *feed,
                                          const struct sl_checkpoint *checkpoint, int64_t epoch,
                                          struct sl_err *err)

@@ -299,6 +299,7 @@ static const struct sl_state_type memory_state_type = {
     .ledger_sum = memory_ledger_sum,
     .dead_put = memory_dead_put,
     .checkpoint_load = memory_checkpoint_load,
+    .checkpoint_take = memory_checkpoint_take,
     .checkpoint_save = memory_checkpoint_save,
     .runs_open = memory_runs_open,
     .runs_abandon = memory_runs_abandon,

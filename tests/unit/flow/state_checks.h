@@ -77,6 +77,17 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
     EXPECT(same_checkpoint(&back, &none)); /* written whole: the links are gone */
     sl_checkpoint_done(&back);
     EXPECT(one->type->checkpoint_load(one, "account", &back, &err) == SL_NOTFOUND);
+
+    /* Taken, it is the new owner's at once, with all that is in it. */
+    EXPECT(two->type->checkpoint_take(two, "accounts", 5, &back, &err) == SL_REJECTED);
+    EXPECT(one->type->checkpoint_save(one, "accounts", &all, 6, &err) == SL_OK);
+    EXPECT(two->type->checkpoint_take(two, "accounts", 7, &back, &err) == SL_OK);
+    EXPECT(same_checkpoint(&back, &all) && back.epoch == 7);
+    sl_checkpoint_done(&back);
+    EXPECT(one->type->checkpoint_save(one, "accounts", &none, 6, &err) == SL_REJECTED);
+    EXPECT(one->type->checkpoint_take(one, "fresh", 1, &back, &err) == SL_OK);
+    EXPECT(!back.newest && !back.source[0] && back.epoch == 1);
+    sl_checkpoint_done(&back);
 }
 
 static inline void check_resets(struct sl_state *one, struct sl_state *two)

@@ -40,6 +40,7 @@ struct rig {
     struct sl_refresh refresh;     /* as stored; no number: none was asked for */
     unsigned counts, walks, nameless;
     unsigned deletions; /* given to the broker */
+    bool rewinds_late;  /* the owner before goes back to SAFE when the checkpoint is taken */
 };
 
 /* --- the state --- */
@@ -79,6 +80,20 @@ static int checkpoint_load(struct sl_state *state, const char *feed, struct sl_c
     *ret = (struct sl_checkpoint){.newest = text_of(saved->newest), .safe = text_of(saved->safe)};
     snprintf(ret->source, sizeof ret->source, "%s", rig->dataverse.counters[SL_DV_OWN].name);
     return SL_OK;
+}
+
+/* What the owner before has left, which may have been on its way when it was loaded. */
+static int checkpoint_take(struct sl_state *state, const char *feed, int64_t epoch,
+                           struct sl_checkpoint *ret, struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    (void)epoch;
+    *ret = (struct sl_checkpoint){0};
+    if (rig->rewinds_late) {
+        snprintf(rig->saved[(rig->arrived - 1) % SAVES_MAX].newest, SL_NAME_MAX, "%s", SAFE);
+        rig->open_run = false;
+    }
+    return rig->arrived ? checkpoint_load(state, feed, ret, err) : SL_OK;
 }
 
 static int overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
@@ -183,6 +198,7 @@ static int unseen_ids(struct sl_state *state, const char *collection, const char
 }
 
 static const struct sl_state_type state_type = {.checkpoint_load = checkpoint_load,
+                                                .checkpoint_take = checkpoint_take,
                                                 .checkpoint_save = checkpoint_save,
                                                 .overtake_get = overtake_get,
                                                 .run_newest = run_newest,
@@ -509,6 +525,39 @@ static void taken_up_while_a_run_is_given_up(void *arg)
     tear_down(rig);
 }
 
+/* Its last writes come between loading and taking: the runs that it gave up are not open any more,
+ * and nothing else tells that their rows must be read again. */
+static void an_owner_of_old_goes_back_while_it_is_replaced(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.at.sweeping[0] = '\0';
+    rig->feed.at.safe = sl_strdup(SAFE);
+    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    rig->open_run = rig->rewinds_late = true;
+    EXPECT(sl_dv_take_up(&rig->feed, 2, &err) == SL_OK);
+    EXPECT(!strcmp(rig->feed.at.newest, SAFE) && !strcmp(rig->feed.at.safe, SAFE));
+    tear_down(rig);
+}
+
+/* The full read for it forgets the links, and rows of before may be lost on their way meanwhile. */
+static void a_trial_goes_back_to_where_all_is_safe(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.at.sweeping[0] = '\0';
+    rig->feed.at.safe = sl_strdup(SAFE);
+    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    rig->open_run = true;
+    EXPECT(sl_dv_take_up(&rig->feed, 1, &err) == SL_OK);
+    rig->refresh = (struct sl_refresh){.feed = "accounts", .number = 4, .dry_run = true};
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && rig->feed.at.refresh == 4);
+    EXPECT(!strcmp(rig->feed.at.kept, SAFE));
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -532,6 +581,8 @@ CASE(a_link_of_an_earlier_full_read_leads_nowhere)
 CASE(dead_rows_of_an_earlier_full_read)
 CASE(dead_rows_of_a_full_read)
 CASE(taken_up_while_a_run_is_given_up)
+CASE(an_owner_of_old_goes_back_while_it_is_replaced)
+CASE(a_trial_goes_back_to_where_all_is_safe)
 
 static int end_all(void **state)
 {
@@ -551,6 +602,8 @@ int main(void)
         cmocka_unit_test(test_dead_rows_of_an_earlier_full_read),
         cmocka_unit_test(test_dead_rows_of_a_full_read),
         cmocka_unit_test(test_taken_up_while_a_run_is_given_up),
+        cmocka_unit_test(test_an_owner_of_old_goes_back_while_it_is_replaced),
+        cmocka_unit_test(test_a_trial_goes_back_to_where_all_is_safe),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
