@@ -324,13 +324,15 @@ def test_data_projects_are_found_whatever_their_names_hold(workspace, sim, confi
 def test_what_a_feed_misnames_in_finance_and_operations_is_told_at_once(workspace, sim, config):
     make_project(sim, "Full", company="GBSI")
     make_project(sim, "In", operation="import")
-    make_project(sim, "Two", ("Vendors V3", "Customers V3"))
+    make_project(sim, "Other", company="GBSI")
+    for name in ("Two", "Both"):
+        make_project(sim, name, ("Vendors V3", "Customers V3"))
     config["feeds"] = {
         "good": feed(sim, project="two", company="usmf", full_definition_group="FULL"),
         "typo": feed(sim, project="Vendros", full_definition_group="Ful", collection="b"),
         "import": feed(sim, project="In", collection="c"),
-        "entity": feed(sim, collection="d", full_definition_group="Two", project="Vendors"),
-        "company": feed(sim, project="Full", company="USMX", collection="e"),
+        "entity": feed(sim, collection="d", full_definition_group="Both", project="Vendors"),
+        "company": feed(sim, project="Other", company="USMX", collection="e"),
     }
     entities = config["feeds"]["entity"]["entities"]
     entities["vendors v3"] = entities.pop("Vendors V3")
@@ -353,7 +355,7 @@ def test_what_a_feed_misnames_in_finance_and_operations_is_told_at_once(workspac
         "feed 'entity' data project 'Vendors'": (
             "FAIL", "it lacks 'Customers'; it has 'Vendors V3' → correct the name under entities, or add the "
             "entity to the project"),
-        "feed 'entity' data project 'Two'": (
+        "feed 'entity' data project 'Both'": (
             "FAIL", "it lacks 'Customers'; it has 'Vendors V3', 'Customers V3' → correct the name under "
             "entities, or add the entity to the project"),
         "feed 'company' legal entity 'USMX'": (
