@@ -33,6 +33,9 @@ import memory
 import plots
 import throughput
 
+# A command's own, which counts before the command, too.
+SWITCH = {"action": "store_true", "default": argparse.SUPPRESS}
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -67,13 +70,13 @@ def read_options():
     commands = parser.add_subparsers(metavar="COMMAND")
     part = commands.add_parser("memory", help="peak memory for packages that inflate to 0.1 to 10 GB")
     part.set_defaults(run=memory.run)
-    part.add_argument("--quick", action="store_true", help="0.1 and 0.5 GB alone")
+    part.add_argument("--quick", **SWITCH, help="0.1 and 0.5 GB alone")
     part.add_argument("--rows", type=count_of(100_000_000), metavar="N", help="one package of so many rows")
     add_csv(commands)
     add_growth(commands)
     part = commands.add_parser("idle", help="what it takes while nothing is to be done; its start")
     part.set_defaults(run=idle.run)
-    part.add_argument("--quick", action="store_true", help="shorter, fewer starts")
+    part.add_argument("--quick", **SWITCH, help="shorter, fewer starts")
     commands.add_parser("plots", help="draw what was measured").set_defaults(run=plots.run)
     add_latency(commands)
     add_floor(commands)
@@ -83,20 +86,20 @@ def read_options():
 def add_growth(commands):
     part = commands.add_parser("growth", help="how cost grows: rows, feeds, appliers")
     part.set_defaults(run=growth.run)
-    part.add_argument("--quick", action="store_true", help="small sizes")
-    part.add_argument("--publish", action="store_true", help="put the tables into docs/SCALING.md")
+    part.add_argument("--quick", **SWITCH, help="small sizes")
+    part.add_argument("--publish", **SWITCH, help="put the tables into docs/SCALING.md")
 
 
 def add_csv(commands):
     part = commands.add_parser("csv", help="the CSV parser against others")
     part.set_defaults(run=csv_parsers.run)
-    part.add_argument("--quick", action="store_true", help="smaller files")
+    part.add_argument("--quick", **SWITCH, help="smaller files")
 
 
 def add_latency(commands):
     part = commands.add_parser("latency", help="how soon a change can be read in MongoDB")
     part.set_defaults(run=latency.run)
-    part.add_argument("--quick", action="store_true", help="fewer changes; within 4 minutes")
+    part.add_argument("--quick", **SWITCH, help="fewer changes; within 4 minutes")
     part.add_argument("--cases", type=case_names, metavar="A,B", default=list(latency_cases.CASES),
                       help=f"of {', '.join(latency_cases.CASES)} (default: all)")
     part.add_argument("--look", choices=["find", "patient", "stream"],
@@ -106,8 +109,8 @@ def add_latency(commands):
 def add_floor(commands):
     part = commands.add_parser("floor", help="the CPU time of one change beside what it takes at least")
     part.set_defaults(run=floor.run)
-    part.add_argument("--quick", action="store_true", help="one round")
-    part.add_argument("--publish", action="store_true", help="put the table into docs/PERFORMANCE.md")
+    part.add_argument("--quick", **SWITCH, help="one round")
+    part.add_argument("--publish", **SWITCH, help="put the table into docs/PERFORMANCE.md")
 
 
 def add_throughput(parser):
