@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "config/check.h"
-#include "http/url.h"
+#include "source/dataverse_settings.h"
 
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
@@ -141,12 +141,12 @@ const struct sl_setting sl_dmf_feed_table[] = {
 static bool same_environment(const struct sl_source_config *a, const struct sl_source_config *b)
 {
     const struct sl_dmf_source_settings *one = a->settings, *other = b->settings;
-    struct sl_url here, there;
+    char here[300], there[300];
     if (a == b)
         return true;
-    return one && other && one->url && other->url && sl_url_parse(one->url, &here, NULL) == SL_OK &&
-           sl_url_parse(other->url, &there, NULL) == SL_OK && !strcmp(here.host, there.host) &&
-           here.port == there.port;
+    return one && other && one->url && other->url &&
+           !strcmp(sl_dataverse_environment(one->url, here, sizeof here),
+                   sl_dataverse_environment(other->url, there, sizeof there));
 }
 
 static bool same_project(const char *one, const char *other)

@@ -14,8 +14,7 @@ enum {
 static bool is_possible(const struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                         const struct sl_webhook_event *event)
 {
-    int64_t epoch = sl_dataverse_epoch(sl_hook_reader(webhook));
-    bool ours = webhook->in.up && epoch && webhook->epoch == epoch && feed->epoch == epoch;
+    bool ours = webhook->in.up && webhook->epoch == feed->epoch && sl_hook_feed_is_ours(feed);
     bool well = !webhook->closing && !feed->broken && !feed->trouble[0] &&
                 sl_loop_now_ms() >= webhook->at_once_after_ms;
     bool room = !webhook->first_due && webhook->running < sl_hook_jobs_max(webhook) / 2;

@@ -126,8 +126,7 @@ static int add_locked(const struct sl_hook_job *job, const struct sl_hook_readin
     int rc = open_batch(feed, reading->doc.length + strlen(job->id), &batch, err);
     if (rc != SL_OK)
         return rc;
-    if (feed->broken || job->epoch != feed->epoch ||
-        feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+    if (feed->broken || job->epoch != feed->epoch || !sl_hook_feed_is_ours(feed))
         return sl_err_set(err, SL_CLOSED, "the environment has another owner now");
     tie(feed, batch, claims);
     rc = reading->dead_code ? add_dead(job, reading, batch, err)

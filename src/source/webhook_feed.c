@@ -198,8 +198,7 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
  * the new owner. */
 static bool is_ours(const struct sl_webhook_feed *feed, const struct sl_batch *batch)
 {
-    return feed->epoch && sl_journal_is_ours(feed->journal, batch) &&
-           feed->epoch == sl_dataverse_epoch(sl_hook_reader(feed->webhook));
+    return sl_hook_feed_is_ours(feed) && sl_journal_is_ours(feed->journal, batch);
 }
 
 static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, struct sl_err *err)
@@ -261,7 +260,7 @@ static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
 {
     struct sl_webhook_feed *feed = ctx;
     int rc = SL_OK;
-    if (!feed->epoch || feed->epoch != sl_dataverse_epoch(sl_hook_reader(feed->webhook)))
+    if (!sl_hook_feed_is_ours(feed))
         return SL_END;
     if (feed->due_ms && sl_loop_now_ms() >= feed->due_ms)
         rc = sl_hook_feed_end_due(feed, err);

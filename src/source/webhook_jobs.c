@@ -138,11 +138,6 @@ static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t
     return rc;
 }
 
-static bool is_ours(const struct sl_webhook_feed *feed)
-{
-    return feed->epoch && feed->epoch == sl_dataverse_epoch(sl_hook_reader(feed->webhook));
-}
-
 /* The link looks at once whether it is wanted, else they would come again on it. */
 static int hand_back(const struct sl_hook_job *job, struct sl_err *err)
 {
@@ -159,7 +154,7 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
     uint64_t pause_ms = PAUSE_MIN_MS, refused_ms = 0;
     unsigned tries = 0;
     for (;;) {
-        if (!is_ours(feed))
+        if (!sl_hook_feed_is_ours(feed))
             return hand_back(job, err);
         job->epoch = feed->epoch;
         int rc = sl_hook_read(job, reading, err);

@@ -253,6 +253,12 @@ static inline struct sl_dataverse *sl_hook_reader(const struct sl_webhook *webho
     return webhook->doorbell[0];
 }
 
+/* Whether this process owns the environment, under the epoch in which the feed was taken up. */
+static inline bool sl_hook_feed_is_ours(const struct sl_webhook_feed *feed)
+{
+    return feed->epoch && feed->epoch == sl_dataverse_epoch(sl_hook_reader(feed->webhook));
+}
+
 /* --- webhook_post.c --- */
 
 /* Of the route. */

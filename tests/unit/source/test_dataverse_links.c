@@ -502,16 +502,23 @@ static void keep_books(void *arg)
     EXPECT(sl_journal_keep(rig->feed.journal, &wait_ms, &err) == SL_OK);
 }
 
+/* Its changes are followed: everything up to SAFE is stored, and read up to NEWEST. */
+static void set_up_followed(struct rig *rig)
+{
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.at.sweeping[0] = '\0';
+    rig->feed.at.safe = sl_strdup(SAFE);
+    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+}
+
 /* The lease was out of sight, and is back, while the books have a lost run read again: what they
  * write belongs to what is taken up. */
 static void taken_up_while_a_run_is_given_up(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err;
-    set_up(rig);
-    rig->feed.at.sweeping[0] = '\0';
-    rig->feed.at.safe = sl_strdup(SAFE);
-    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    set_up_followed(rig);
     rig->open_run = true;
     EXPECT(sl_dv_take_up(&rig->feed, 1, &err) == SL_OK);
     EXPECT(!strcmp(rig->feed.at.newest, NEWEST) && sl_journal_unclosed(rig->feed.journal) == 1);
@@ -531,10 +538,7 @@ static void an_owner_of_old_goes_back_while_it_is_replaced(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err;
-    set_up(rig);
-    rig->feed.at.sweeping[0] = '\0';
-    rig->feed.at.safe = sl_strdup(SAFE);
-    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    set_up_followed(rig);
     rig->open_run = rig->rewinds_late = true;
     EXPECT(sl_dv_take_up(&rig->feed, 2, &err) == SL_OK);
     EXPECT(!strcmp(rig->feed.at.newest, SAFE) && !strcmp(rig->feed.at.safe, SAFE));
@@ -546,10 +550,7 @@ static void a_trial_goes_back_to_where_all_is_safe(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err;
-    set_up(rig);
-    rig->feed.at.sweeping[0] = '\0';
-    rig->feed.at.safe = sl_strdup(SAFE);
-    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    set_up_followed(rig);
     rig->open_run = true;
     EXPECT(sl_dv_take_up(&rig->feed, 1, &err) == SL_OK);
     rig->refresh = (struct sl_refresh){.feed = "accounts", .number = 4, .dry_run = true};
