@@ -59,43 +59,7 @@ int64_t sl_dataverse_epoch(const struct sl_dataverse *dataverse);
 /* Waits until this process owns the source. Suspends. SL_TIMEOUT, SL_CANCELED. */
 int sl_dataverse_wait_owner(struct sl_dataverse *dataverse, uint64_t deadline_ms);
 
-/* --- versions of rows --- */
-
-/* A counter that the versions of some tables come from: tables of Finance & Operations have that of
- * its database, all others have the environment's. Lives as long as the source. table may be NULL:
- * an association. */
-struct sl_dataverse_counter;
-struct sl_dataverse_counter *sl_dataverse_counter_of(struct sl_dataverse *dataverse,
-                                                     const char *table);
-const char *sl_dataverse_counter_name(const struct sl_dataverse_counter *counter);
-
-/* The greatest version of it that this source has read. A deletion that a request begun now reports
- * is younger than all of them, and older than any re-creation that the request does not report. */
-int64_t sl_dataverse_greatest(const struct sl_dataverse_counter *counter);
-
-/* A row of this version was read. Does not suspend. */
-void sl_dataverse_saw(struct sl_dataverse_counter *counter, int64_t version);
-
-/* Makes it durable that rows up to this version may be published: call it before one is. Suspends
- * when that is not known yet. SL_REJECTED: the source has another owner by now, and the rows must
- * not be published. */
-int sl_dataverse_raise_mark(struct sl_dataverse_counter *counter, int64_t version,
-                            struct sl_err *err);
-
-/* The same, for the rows of a batch that was read under that epoch. Whoever owned the source in
- * between may have seen them deleted. */
-int sl_dataverse_clear(struct sl_dataverse_counter *counter, int64_t epoch,
-                       const struct sl_batch *batch, struct sl_err *err);
-
-/* Rows with its versions are stored in this collection (borrowed): should the mark have been lost,
- * what is stored there tells. Call it before the fiber suspends that has made the source. */
-void sl_dataverse_cover(struct sl_dataverse_counter *counter, const char *collection);
-
-/* Rows that were read by another counter ("": not known which) may be stored, with record versions
- * up to `stored`: what is read by this one from now on counts as newer, deletions first. Suspends.
- * Fails like sl_dataverse_raise_mark. */
-int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *before,
-                            int64_t stored, struct sl_err *err);
+/* --- checkpoints --- */
 
 /* The checkpoint of a feed, which was another source's or counter's, is now that of the one of this
  * name. The epochs of two sources do not compare: the new one's are put on top of the old one's
@@ -106,32 +70,6 @@ void sl_dataverse_sign(const char *reader, const char *feed, struct sl_checkpoin
  * d365.visits". Those versions are far above all that a counter counts, so that change tracking
  * cannot go on in such a collection. */
 #define SL_DATAVERSE_ASKED "order of asking"
-
-/* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
- * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
- * such number would outdate all rows of the counter that are created again. */
-#define SL_DATAVERSE_NUMBER_END (INT64_C(1) << 50)
-
-/* What is added to the version numbers that the service gives, so that versions rise even when the
- * environment was restored from a backup. Asked for when a request begins; SL_DATAVERSE_NO_OFFSET
- * while it changes. What was read under another one than now must not be published: ask again. */
-#define SL_DATAVERSE_NO_OFFSET INT64_MIN
-int64_t sl_dataverse_offset(const struct sl_dataverse_counter *counter);
-
-/* SL_OK while that offset is still the one; SL_CLOSED: ask again. Does not suspend. */
-int sl_dataverse_same_offset(const struct sl_dataverse_counter *counter, int64_t offset,
-                             struct sl_err *err);
-
-/* Version numbers of Dataverse, with the offset, as record versions: even for rows, odd for
- * deletions. */
-static inline int64_t sl_dataverse_row_version(int64_t number)
-{
-    return 2 * number;
-}
-static inline int64_t sl_dataverse_deletion_version(int64_t greatest)
-{
-    return 2 * greatest + 1;
-}
 
 /* --- tables --- */
 

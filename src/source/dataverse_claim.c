@@ -47,7 +47,7 @@ static int look_at_stored(struct sl_dv_feed *feed, struct sl_checkpoint *at, int
     int rc = state->type->version_max(state, collection, ret_stored, err);
     if (rc != SL_OK)
         return rc;
-    if (*ret_stored / 2 >= SL_DATAVERSE_NUMBER_END)
+    if (*ret_stored / 2 >= SL_DV_NUMBER_END)
         return sl_err_set(err, SL_CONFIG,
                           "collection '%s' holds versions that are not of Dataverse (up to %lld): "
                           "its rows would never be newer; empty it, or choose another one",
@@ -68,13 +68,13 @@ static bool was_asked_for(const struct sl_checkpoint *at)
 int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
 {
     int64_t stored = 0;
-    bool ours = !strcmp(at->source, sl_dataverse_counter_name(feed->counter));
+    bool ours = !strcmp(at->source, sl_dv_counter_name(feed->counter));
     if (ours && !was_asked_for(at))
         return SL_OK;
     int rc = look_at_stored(feed, at, &stored, err);
     if (rc == SL_OK && !ours)
-        rc = sl_dataverse_rise_above(feed->counter, at->source, stored, err);
+        rc = sl_dv_rise_above(feed->counter, at->source, stored, err);
     if (rc == SL_OK && !ours)
-        sl_dataverse_sign(sl_dataverse_counter_name(feed->counter), feed->config->name, at);
+        sl_dataverse_sign(sl_dv_counter_name(feed->counter), feed->config->name, at);
     return rc;
 }

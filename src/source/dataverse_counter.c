@@ -27,18 +27,17 @@ void sl_dv_counter_done(struct sl_dataverse_counter *counter)
     free(counter->covered);
 }
 
-struct sl_dataverse_counter *sl_dataverse_counter_of(struct sl_dataverse *dataverse,
-                                                     const char *table)
+struct sl_dataverse_counter *sl_dv_counter_of(struct sl_dataverse *dataverse, const char *table)
 {
     return &dataverse->counters[sl_dataverse_is_of_fo(table) ? SL_DV_OF_FO : SL_DV_OWN];
 }
 
-const char *sl_dataverse_counter_name(const struct sl_dataverse_counter *counter)
+const char *sl_dv_counter_name(const struct sl_dataverse_counter *counter)
 {
     return counter->name;
 }
 
-void sl_dataverse_cover(struct sl_dataverse_counter *counter, const char *collection)
+void sl_dv_cover(struct sl_dataverse_counter *counter, const char *collection)
 {
     unsigned count = counter->covered_count++;
     counter->covered = sl_realloc(counter->covered, (count + 1) * sizeof *counter->covered);
@@ -63,7 +62,7 @@ static int stored_greatest(const struct sl_dataverse_counter *counter, int64_t *
     for (unsigned i = 0; i < counter->covered_count && rc == SL_OK; i++) {
         int64_t version = 0;
         rc = state->type->version_max(state, counter->covered[i], &version, err);
-        if (version / 2 < SL_DATAVERSE_NUMBER_END && version / 2 > *ret)
+        if (version / 2 < SL_DV_NUMBER_END && version / 2 > *ret)
             *ret = version / 2;
     }
     return rc;
@@ -87,21 +86,21 @@ int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, s
         return rc;
     counter->mark = mark.value;
     counter->offset = mark.offset;
-    sl_dataverse_saw(counter, mark.value);
+    sl_dv_saw(counter, mark.value);
     return SL_OK;
 }
 
 /* --- versions anew --- */
 
-int64_t sl_dataverse_offset(const struct sl_dataverse_counter *counter)
+int64_t sl_dv_offset(const struct sl_dataverse_counter *counter)
 {
     return counter->offset;
 }
 
-int sl_dataverse_same_offset(const struct sl_dataverse_counter *counter, int64_t offset,
-                             struct sl_err *err)
+int sl_dv_same_offset(const struct sl_dataverse_counter *counter, int64_t offset,
+                      struct sl_err *err)
 {
-    if (offset == counter->offset && offset != SL_DATAVERSE_NO_OFFSET)
+    if (offset == counter->offset && offset != SL_DV_NO_OFFSET)
         return SL_OK;
     return sl_err_set(err, SL_CLOSED, "source '%s' begins its versions anew; it is asked again",
                       counter->name);
@@ -129,14 +128,14 @@ int sl_dv_counter_reset(struct sl_dataverse_counter *counter, const char *name, 
     int64_t before = counter->offset;
     int64_t value = above > counter->greatest ? above : counter->greatest;
     int64_t epoch = dataverse->epoch;
-    if (value >= SL_DATAVERSE_NUMBER_END / 2)
+    if (value >= SL_DV_NUMBER_END / 2)
         return sl_err_set(err, SL_CONFIG,
                           "the versions of source '%s' cannot be reset: %" PRId64
                           " is too near to the greatest version there can be",
                           counter->name, value);
     counter->raising = true;
-    counter->offset = SL_DATAVERSE_NO_OFFSET;
-    sl_dataverse_saw(counter, value);
+    counter->offset = SL_DV_NO_OFFSET;
+    sl_dv_saw(counter, value);
     rc = state->type->mark_reset(state, counter->name, name, value, epoch, &offset, err);
     counter->raising = false;
     if (rc == SL_REJECTED && dataverse->epoch == epoch)
@@ -164,19 +163,19 @@ int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struc
 
 /* --- the mark --- */
 
-int64_t sl_dataverse_greatest(const struct sl_dataverse_counter *counter)
+int64_t sl_dv_greatest(const struct sl_dataverse_counter *counter)
 {
     return counter->greatest;
 }
 
-void sl_dataverse_saw(struct sl_dataverse_counter *counter, int64_t version)
+void sl_dv_saw(struct sl_dataverse_counter *counter, int64_t version)
 {
     if (version > counter->greatest)
         counter->greatest = version;
 }
 
 /* One write serves all who wait: it raises the mark to what was read so far. */
-static int raise_mark(struct sl_dataverse_counter *counter, struct sl_err *err)
+static int raise_once(struct sl_dataverse_counter *counter, struct sl_err *err)
 {
     struct sl_dataverse *dataverse = counter->dataverse;
     struct sl_state *state = dataverse->env.state;
@@ -192,12 +191,12 @@ static int raise_mark(struct sl_dataverse_counter *counter, struct sl_err *err)
     return rc;
 }
 
-int sl_dataverse_raise_mark(struct sl_dataverse_counter *counter, int64_t version,
-                            struct sl_err *err)
+/* Returns when the mark has come to version. */
+static int raise_mark(struct sl_dataverse_counter *counter, int64_t version, struct sl_err *err)
 {
     const struct sl_dataverse *dataverse = counter->dataverse;
     int64_t epoch = dataverse->epoch; /* one that was lost and won again is another one */
-    sl_dataverse_saw(counter, version);
+    sl_dv_saw(counter, version);
     for (;;) {
         int rc;
         if (!epoch || dataverse->epoch != epoch)
@@ -208,7 +207,7 @@ int sl_dataverse_raise_mark(struct sl_dataverse_counter *counter, int64_t versio
         if (counter->raising)
             rc = sl_wait(&counter->raised, SL_FOREVER);
         else
-            rc = raise_mark(counter, err);
+            rc = raise_once(counter, err);
         if (rc == SL_CANCELED)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         if (rc != SL_OK)
@@ -216,8 +215,8 @@ int sl_dataverse_raise_mark(struct sl_dataverse_counter *counter, int64_t versio
     }
 }
 
-int sl_dataverse_clear(struct sl_dataverse_counter *counter, int64_t epoch,
-                       const struct sl_batch *batch, struct sl_err *err)
+int sl_dv_clear(struct sl_dataverse_counter *counter, int64_t epoch, const struct sl_batch *batch,
+                struct sl_err *err)
 {
     int64_t greatest = 0;
     if (epoch != counter->dataverse->epoch)
@@ -226,12 +225,12 @@ int sl_dataverse_clear(struct sl_dataverse_counter *counter, int64_t epoch,
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].op == SL_UPSERT && batch->records[i].version > greatest)
             greatest = batch->records[i].version;
-    return sl_dataverse_raise_mark(counter, greatest / 2, err);
+    return raise_mark(counter, greatest / 2, err);
 }
 
 void sl_dv_counter_status(const struct sl_dataverse_counter *counter, struct sl_buf *buf)
 {
-    int64_t offset = counter->offset == SL_DATAVERSE_NO_OFFSET ? 0 : counter->offset;
+    int64_t offset = counter->offset == SL_DV_NO_OFFSET ? 0 : counter->offset;
     const char *prefix = counter == &counter->dataverse->counters[SL_DV_OWN] ? "" : "mserp_";
     if (is_used(counter))
         sl_buf_printf(buf, ",\"%smark\":%" PRId64 ",\"%sversion_offset\":%" PRId64, prefix,
@@ -250,8 +249,8 @@ static bool is_alien(const struct sl_dataverse_counter *counter, const char *nam
  * reading of our own counter it is the offset that ours may lack; numbers of the other counter say
  * nothing of ours, so that ours begin above all of them. In both cases by one write: between two,
  * a row might be read as older than its deletion. */
-int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *before,
-                            int64_t stored, struct sl_err *err)
+int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, int64_t stored,
+                     struct sl_err *err)
 {
     struct sl_state *state = counter->dataverse->env.state;
     char name[2 * SL_NAME_MAX];
@@ -265,7 +264,7 @@ int sl_dataverse_rise_above(struct sl_dataverse_counter *counter, const char *be
         above = stored / 2;
     int64_t least = is_alien(counter, before) ? above : offset;
     if (!least || least <= counter->offset)
-        return sl_dataverse_raise_mark(counter, above, err);
+        return raise_mark(counter, above, err);
     snprintf(name, sizeof name, "%s %" PRId64, before, least);
     return sl_dv_counter_reset(counter, name, above, err);
 }

@@ -45,7 +45,7 @@ static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, stru
         if (rc != SL_OK)
             return rc;
         int64_t epoch = sl_journal_is_ours(feed->journal, feed->pending) ? feed->epoch : 0;
-        rc = sl_dataverse_clear(feed->counter, epoch, feed->pending, err);
+        rc = sl_dv_clear(feed->counter, epoch, feed->pending, err);
         if (rc != SL_OK && rc != SL_REJECTED)
             return rc;
         struct sl_batch *batch = feed->pending;
@@ -151,8 +151,8 @@ struct sl_source *sl_source_dataverse_new(struct sl_dataverse *dataverse,
     feed->dataverse = dataverse;
     feed->config = config;
     feed->settings = config->settings;
-    feed->counter = sl_dataverse_counter_of(dataverse, feed->settings->table);
-    sl_dataverse_cover(feed->counter, config->entities[0].collection);
+    feed->counter = sl_dv_counter_of(dataverse, feed->settings->table);
+    sl_dv_cover(feed->counter, config->entities[0].collection);
     feed->batcher = sl_batches_new(&dataverse->env.config->limits, dataverse->env.credits);
     make_journal(feed);
     feed->member = (struct sl_budget_member){

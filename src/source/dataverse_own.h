@@ -148,6 +148,61 @@ void sl_dv_lose(struct sl_dataverse *dataverse);
 
 /* --- dataverse_counter.c --- */
 
+/* A counter that the versions of some tables come from: tables of Finance & Operations have that of
+ * its database, all others have the environment's. Lives as long as the source. */
+struct sl_dataverse_counter *sl_dv_counter_of(struct sl_dataverse *dataverse, const char *table);
+const char *sl_dv_counter_name(const struct sl_dataverse_counter *counter);
+
+/* The greatest version of it that this source has read. A deletion that a request begun now reports
+ * is younger than all of them, and older than any re-creation that the request does not report. */
+int64_t sl_dv_greatest(const struct sl_dataverse_counter *counter);
+
+/* A row of this version was read. Does not suspend. */
+void sl_dv_saw(struct sl_dataverse_counter *counter, int64_t version);
+
+/* Makes it durable that the rows of a batch, which was read under that epoch, may be published:
+ * call it before they are. Whoever owned the source in between may have seen them deleted. Suspends
+ * when that is not known yet. SL_REJECTED: the source has another owner by now, and the rows must
+ * not be published. */
+int sl_dv_clear(struct sl_dataverse_counter *counter, int64_t epoch, const struct sl_batch *batch,
+                struct sl_err *err);
+
+/* Rows with its versions are stored in this collection (borrowed): should the mark have been lost,
+ * what is stored there tells. Call it before the fiber suspends that has made the source. */
+void sl_dv_cover(struct sl_dataverse_counter *counter, const char *collection);
+
+/* Rows that were read by another counter ("": not known which) may be stored, with record versions
+ * up to `stored`: what is read by this one from now on counts as newer, deletions first. Suspends.
+ * Fails like sl_dv_clear. */
+int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, int64_t stored,
+                     struct sl_err *err);
+
+/* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
+ * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
+ * such number would outdate all rows of the counter that are created again. */
+#define SL_DV_NUMBER_END (INT64_C(1) << 50)
+
+/* What is added to the version numbers that the service gives, so that versions rise even when the
+ * environment was restored from a backup. Asked for when a request begins; SL_DV_NO_OFFSET
+ * while it changes. What was read under another one than now must not be published: ask again. */
+#define SL_DV_NO_OFFSET INT64_MIN
+int64_t sl_dv_offset(const struct sl_dataverse_counter *counter);
+
+/* SL_OK while that offset is still the one; SL_CLOSED: ask again. Does not suspend. */
+int sl_dv_same_offset(const struct sl_dataverse_counter *counter, int64_t offset,
+                      struct sl_err *err);
+
+/* Version numbers of Dataverse, with the offset, as record versions: even for rows, odd for
+ * deletions. */
+static inline int64_t sl_dv_row_version(int64_t number)
+{
+    return 2 * number;
+}
+static inline int64_t sl_dv_deletion_version(int64_t greatest)
+{
+    return 2 * greatest + 1;
+}
+
 void sl_dv_counter_init(struct sl_dataverse_counter *counter, struct sl_dataverse *dataverse,
                         bool of_fo);
 void sl_dv_counter_done(struct sl_dataverse_counter *counter);

@@ -63,7 +63,7 @@ static int open_batch(struct poll *poll, struct sl_batch **ret, struct sl_err *e
         .lane = poll->full ? SL_LANE_BULK : SL_LANE_FAST,
         .seen = poll->full ? feed->at.reading : NULL,
     };
-    int rc = sl_dataverse_same_offset(feed->counter, poll->offset, err);
+    int rc = sl_dv_same_offset(feed->counter, poll->offset, err);
     if (rc == SL_OK)
         rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
@@ -166,16 +166,16 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (row->version < 0)
         return bury(poll, row->id, "no_version", "the row came without a version (etag)", row->doc,
                     err);
-    if (row->version >= SL_DATAVERSE_NUMBER_END)
+    if (row->version >= SL_DV_NUMBER_END)
         return bury(poll, row->id, "bad_version", "the row's version (etag) is beyond all reason",
                     row->doc, err);
-    int rc = sl_dataverse_same_offset(feed->counter, poll->offset, err);
+    int rc = sl_dv_same_offset(feed->counter, poll->offset, err);
     if (rc != SL_OK)
         return rc;
     int64_t version = row->version + poll->offset;
     if (version <= poll->greatest)
         rc = note_alive(poll, row->id, err);
-    sl_dataverse_saw(feed->counter, version);
+    sl_dv_saw(feed->counter, version);
     if (rc == SL_OK)
         rc = open_batch(poll, &batch, err);
     if (rc != SL_OK)
@@ -183,7 +183,7 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     const struct sl_record record = {
         .op = SL_UPSERT,
         .id = sl_batch_keep(batch, row->id),
-        .version = sl_dataverse_row_version(version),
+        .version = sl_dv_row_version(version),
         .changed_at_ms = changed_at(poll, row->changed_at_ms),
         .doc = sl_batch_keep(batch, row->doc),
     };
@@ -241,7 +241,7 @@ static int give_deletions(struct poll *poll, struct sl_err *err)
         const struct sl_record record = {
             .op = SL_DELETE,
             .id = sl_batch_keep(batch, id),
-            .version = sl_dataverse_deletion_version(poll->greatest),
+            .version = sl_dv_deletion_version(poll->greatest),
         };
         rc = sl_batcher_add(poll->feed->batcher, &record, err);
     }
@@ -420,8 +420,8 @@ int sl_dv_poll(struct sl_dv_feed *feed, enum sl_urgency urgency, uint64_t *ret_r
     memset(poll, 0, offsetof(struct poll, piece)); /* the piece is filled by reading */
     poll->feed = feed;
     poll->full = feed->linked_full;
-    poll->greatest = sl_dataverse_greatest(feed->counter);
-    poll->offset = sl_dataverse_offset(feed->counter);
+    poll->greatest = sl_dv_greatest(feed->counter);
+    poll->offset = sl_dv_offset(feed->counter);
     int rc = poll->full ? poll_page(poll, urgency, err) : poll_changes(poll, urgency, err);
     if (!poll->full)
         sl_batcher_flush(feed->batcher);

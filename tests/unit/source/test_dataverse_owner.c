@@ -1,5 +1,5 @@
 /* Who waits for the lease of a Dataverse source, and what its owner knows of those before. */
-#include "source/dataverse.h"
+#include "source/dataverse_own.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +98,8 @@ static void what_was_read_before_is_told_by_the_write(void *arg)
     type.mark_offset = offset_of_old;
     state->type = &type;
     start(rig);
-    const struct sl_dataverse_counter *counter = sl_dataverse_counter_of(rig->dataverse, "account");
-    EXPECT(sl_dataverse_greatest(counter) == 1000 && sl_dataverse_offset(counter) == 701);
+    const struct sl_dataverse_counter *counter = sl_dv_counter_of(rig->dataverse, "account");
+    EXPECT(sl_dv_greatest(counter) == 1000 && sl_dv_offset(counter) == 701);
     tear_down(rig);
 }
 
