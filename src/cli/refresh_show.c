@@ -17,7 +17,7 @@ enum { IMPATIENT_MS = 10 * 1000 };
 static void add_wait(const struct sl_refresh_show *show, struct sl_buf *text)
 {
     sl_buf_printf(text, "; what it did not bring is counted again after %" PRIu64 " s",
-                  (SL_OVERTAKEN_FRESH_MS + show->state->write_ms + 999) / 1000);
+                  (sl_overtaken_wait_ms(show->state->write_ms) + 999) / 1000);
 }
 
 /* Of an export the run's state is worth telling: it may take hours. */

@@ -148,11 +148,16 @@ bool sl_overtaken_has(const struct sl_overtaken *overtaken, const struct sl_orig
     return named && number_of_read(origin->seen) < by->full;
 }
 
+uint64_t sl_overtaken_wait_ms(uint64_t write_ms)
+{
+    return SL_OVERTAKEN_FRESH_MS + 2 * write_ms;
+}
+
 int sl_overtaken_tell(struct sl_state *state, const struct sl_overtake *overtake, uint64_t write_ms,
                       struct sl_err *err)
 {
     int rc = state->type->overtake(state, overtake, err);
-    if (rc == SL_OK && sl_fiber_sleep(SL_OVERTAKEN_FRESH_MS + write_ms) != SL_OK)
+    if (rc == SL_OK && sl_fiber_sleep(sl_overtaken_wait_ms(write_ms)) != SL_OK)
         rc = sl_err_set(err, SL_CANCELED, "cancelled");
     /* Once more: when a majority has this, it has all that was written before. */
     return rc == SL_OK ? state->type->overtake(state, overtake, err) : rc;

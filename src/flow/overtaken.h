@@ -41,9 +41,13 @@ int sl_overtaken_refresh(struct sl_overtaken *overtaken, struct sl_err *err);
 bool sl_overtaken_has(const struct sl_overtaken *overtaken, const struct sl_origin *origin,
                       const struct sl_letter_ref *letter);
 
-/* Tells all appliers, and waits until each knows and what it was writing is in the database or
- * never will be: so long as what an applier knows may be old, and a write may take (write_ms). What
- * is read afterwards with majority concern has all of it. Suspends that long. */
+/* How long it takes until every applier knows, and what it was writing is in the database or never
+ * will be: so long as what it knows may be old, a write may be under way (write_ms), and the server
+ * may work on one that arrived at the end of that (write_ms at most, by maxTimeMS). */
+uint64_t sl_overtaken_wait_ms(uint64_t write_ms);
+
+/* Tells all appliers and waits so long. What is read afterwards with majority concern has all that
+ * they wrote by what they knew before. */
 int sl_overtaken_tell(struct sl_state *state, const struct sl_overtake *overtake, uint64_t write_ms,
                       struct sl_err *err);
 

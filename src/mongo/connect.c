@@ -81,6 +81,10 @@ static int begin(const struct sockaddr *address, socklen_t length, struct sl_wir
         return refused(errno, err);
     if (address->sa_family != AF_UNIX) {
         int on = 1;
+        /* A command that was given up must not be sent for minutes yet: a close, be it the end of
+         * this process, throws away what the kernel holds (ADR 27). */
+        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }

@@ -33,7 +33,7 @@ void sl_wire_close(struct sl_wire *wire)
 {
     if (wire->fd < 0)
         return;
-    if (wire->tls) {
+    if (wire->tls && !wire->out.size_bytes) { /* the rest of a command stays here */
         sl_tls_goodbye(wire->tls);
         sl_wire_flush(wire);
     }

@@ -29,7 +29,7 @@ struct sl_wire {
 /* Takes fd (non-blocking). False with errno when the loop cannot watch it; fd is closed then. */
 bool sl_wire_open(struct sl_wire *wire, int fd);
 
-/* Closes at once, after one try to say good-bye. */
+/* Closes at once. With TLS it tries once to say good-bye, unless bytes wait: they are dropped. */
 void sl_wire_close(struct sl_wire *wire);
 
 /* Puts TLS on the wire and says hello to host; tls outlives it. SL_CONFIG when that cannot be. */

@@ -121,7 +121,7 @@ def test_too_many_deletions_are_refused_and_told_unless_forced(sim, workspace):
         assert "sweep refused" in mailbox.mails[0]["Subject"]
         forced = sluice.command("refresh", "vendors", "--force")
         assert forced.returncode == 0, forced.stdout
-        assert forced.stdout.count("what it did not bring is counted again after 10 s") == 1
+        assert forced.stdout.count("what it did not bring is counted again after 11 s") == 1
         assert scene.tombstones() == gone
         scene.check()
 

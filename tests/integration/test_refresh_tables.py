@@ -30,7 +30,7 @@ def test_a_refresh_reads_the_table_in_full_and_sweeps_it(sim, workspace):
         for i in range(3)])
     done = sluice.command("refresh", "account")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "what it did not bring is counted again after 10 s" in done.stdout
+    assert "what it did not bring is counted again after 11 s" in done.stdout
     assert "all but 3 of 123 documents; those were deleted" in done.stdout
     assert scene.tombstones().keys() == {f"ghost-{i}" for i in range(3)}
     assert {one["_sluice"]["seen"] for one in scene.documents().find(

@@ -69,7 +69,7 @@ class Workspace:
             "broker": {"url": self.rabbit.url, "exchange": self.exchange},
             "mongo": {"url": self.mongo.url, "database": self.database,
                       "state_database": self.state_database, "lease": "10s",
-                      "write_timeout": "5s"},  # a sweep waits for as long
+                      "write_timeout": "3s"},  # a sweep waits for twice as long
         }
         if sim:
             base["sources"] = {"fno": {"type": "dmf", "url": sim.url, "auth": sim.auth()}}

@@ -234,6 +234,51 @@ static void a_silent_member_does_not_hold_up_the_others(void **state)
     run_in_fiber(do_several);
 }
 
+/* --- the end --- */
+
+/* All that a peer gets who reads only afterwards; *ret_error: how it ends. */
+static size_t read_all(int fd, int *ret_error)
+{
+    static char chunk[65536];
+    size_t all = 0;
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    ssize_t got = 1;
+    while (got > 0 && poll(&readable, 1, 5000) == 1)
+        if ((got = recv(fd, chunk, sizeof chunk, 0)) > 0)
+            all += (size_t)got;
+    *ret_error = got < 0 ? errno : 0;
+    return all;
+}
+
+/* The peer does not read, and the write is given up when both kernels are full. */
+static void do_give_up(void *arg)
+{
+    (void)arg;
+    enum { HUGE_BYTES = 32 * 1024 * 1024 };
+    uint16_t port = 0;
+    int error = 0;
+    struct sl_mongo_link link = {.deadline_ms = SL_FOREVER};
+    int listener = listen_on("127.0.0.1", &port, 8);
+    mongoc_host_list_t host = member("127.0.0.1", port);
+    mongoc_stream_t *stream = begin("connectTimeoutMS=5000", &host, &link);
+    EXPECT_INT(wait_events(stream, POLLOUT, 10000), POLLOUT);
+    int peer = accept(listener, NULL, NULL);
+    char *command = calloc(1, HUGE_BYTES);
+    EXPECT(mongoc_stream_write(stream, command, HUGE_BYTES, 200) < HUGE_BYTES);
+    mongoc_stream_destroy(stream);
+    EXPECT(read_all(peer, &error) < HUGE_BYTES);
+    EXPECT_INT(error, ECONNRESET);
+    free(command);
+    close(peer);
+    close(listener);
+}
+
+static void what_was_given_up_is_not_sent_any_more(void **state)
+{
+    (void)state;
+    run_in_fiber(do_give_up);
+}
+
 /* --- TLS --- */
 
 struct server {
@@ -382,6 +427,7 @@ int main(void)
         cmocka_unit_test(the_next_address_is_tried_after_a_refusal),
         cmocka_unit_test(a_silent_address_has_only_its_share_of_the_time),
         cmocka_unit_test(a_silent_member_does_not_hold_up_the_others),
+        cmocka_unit_test(what_was_given_up_is_not_sent_any_more),
         cmocka_unit_test(much_goes_both_ways_through_tls),
         cmocka_unit_test(a_handshake_that_does_not_come_about_is_told),
     };
