@@ -138,7 +138,8 @@ static int replay_letters(struct replaying *replaying)
     struct sl_broker *broker = state ? sl_session_broker(session) : NULL;
     if (!broker)
         return SL_EXIT_FAILED;
-    struct sl_sink *sink = sl_sink_amqp_new(broker);
+    struct sl_sink *sink = sl_sink_amqp_new(broker, session->settings->mongo.database,
+                                            sl_config_collection, session->config);
     const struct sl_replay_options options = {
         .config = session->config,
         .state = state,
@@ -176,8 +177,10 @@ static const char *why_not(const struct replaying *replaying, const struct sl_un
         return "it is older than deletions are remembered (mongo.tombstone_ttl), so that it might "
                "bring a deleted document back: drop it, and read the source again "
                "(sluice refresh FEED)";
-    if (!sl_config_route(session->config, message->feed, message->entity))
-        return "the configuration does not name its feed and entity";
+    if (!message->batch->origin.collection &&
+        !sl_config_route(session->config, message->feed, message->entity))
+        return "it does not say where its rows go, and the configuration does not name its feed "
+               "and entity";
     return NULL;
 }
 

@@ -36,13 +36,6 @@ static bool applies(const struct sl_gateway *gateway)
     return gateway->config->role != SL_ROLE_INGEST;
 }
 
-static const char *collection_of(void *context, const char *feed, const char *route)
-{
-    const struct sl_gateway *gateway = context;
-    const struct sl_entity_config *entity = sl_config_route(gateway->config, feed, route);
-    return entity ? entity->collection : NULL;
-}
-
 /* --- start --- */
 
 static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
@@ -169,7 +162,8 @@ static void end_sharing(struct sl_gateway *gateway)
 static int start_ingest(struct sl_gateway *gateway, struct sl_err *err)
 {
     const struct sl_config *config = gateway->config;
-    gateway->amqp_sink = sl_sink_amqp_new(gateway->broker);
+    gateway->amqp_sink = sl_sink_amqp_new(gateway->broker, gateway->settings->mongo.database,
+                                          sl_config_collection, config);
     gateway->listeners = sl_listeners_new(config);
     start_sharing(gateway);
     gateway->environments = sl_calloc(config->source_count, sizeof *gateway->environments);
@@ -212,8 +206,9 @@ static void start_lane(struct sl_gateway *gateway, enum sl_lane lane)
 static void start_apply(struct sl_gateway *gateway)
 {
     gateway->overtaken = sl_overtaken_new(gateway->state);
-    gateway->mongo_sink = sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo,
-                                            collection_of, gateway, gateway->overtaken);
+    gateway->mongo_sink =
+        sl_sink_mongo_new(gateway->mongo, &gateway->settings->mongo, sl_config_collection,
+                          gateway->config, gateway->overtaken);
     start_lane(gateway, SL_LANE_FAST);
     start_lane(gateway, SL_LANE_BULK);
 }

@@ -113,6 +113,9 @@ void sl_config_free(struct sl_config *config);
 const struct sl_entity_config *sl_config_route(const struct sl_config *config, const char *feed,
                                                const char *route);
 
+/* Its collection, or NULL. config is a struct sl_config: this is what sinks ask (flow/sink.h). */
+const char *sl_config_collection(const void *config, const char *feed, const char *route);
+
 /* Entities of all feeds together. */
 size_t sl_config_entity_count(const struct sl_config *config);
 

@@ -248,6 +248,12 @@ const struct sl_entity_config *sl_config_route(const struct sl_config *config, c
     return NULL;
 }
 
+const char *sl_config_collection(const void *config, const char *feed, const char *route)
+{
+    const struct sl_entity_config *entity = sl_config_route(config, feed, route);
+    return entity ? entity->collection : NULL;
+}
+
 size_t sl_config_entity_count(const struct sl_config *config)
 {
     size_t count = 0;

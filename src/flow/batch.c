@@ -47,6 +47,10 @@ void sl_batch_set_origin(struct sl_batch *batch, const struct sl_origin *origin)
     batch->origin = *origin;
     batch->origin.feed = copy_text(batch, origin->feed);
     batch->origin.entity = copy_text(batch, origin->entity);
+    if (origin->collection) {
+        batch->origin.database = copy_text(batch, origin->database);
+        batch->origin.collection = copy_text(batch, origin->collection);
+    }
     batch->origin.run = copy_text(batch, origin->run);
     batch->origin.file = copy_text(batch, origin->file);
     if (origin->seen)

@@ -16,8 +16,9 @@ const char *sl_lane_name(enum sl_lane lane); /* "fast", "bulk" */
 /* Where a batch comes from. The texts live in the batch's arena. */
 struct sl_origin {
     const char *feed;
-    const char *entity; /* as configured, without blanks: "VendorsV3" */
-    const char *run;    /* "vendors-000042" */
+    const char *entity;                /* as configured, without blanks: "VendorsV3" */
+    const char *database, *collection; /* where its rows go; NULL: as the applier is configured */
+    const char *run;                   /* "vendors-000042" */
     const char *file;   /* file of the package the rows come from; "" when there is none */
     uint32_t attempt;   /* counts from 1; a run published again has a new one */
     uint32_t number;    /* the batch's number within (run, attempt, entity), from 0 */

@@ -165,12 +165,9 @@ static int deliver(struct sl_flow *flow, struct sl_batch *batch, struct sl_resul
 }
 
 /* There is no place for it here. */
-static void send_away(struct sl_flow *flow, struct sl_batch *batch, bool elsewhere,
-                      const struct sl_err *why)
+static void send_away(struct sl_flow *flow, struct sl_batch *batch, const struct sl_err *why)
 {
     const struct sl_source_type *source = flow->source->type;
-    if (elsewhere && source->pass_on && source->pass_on(flow->source, batch))
-        return;
     sl_log(SL_ERROR, "a batch has no destination and is set aside",
            SL_T("flow", flow->options.name), SL_T("run", batch->origin.run),
            SL_T("entity", batch->origin.entity), SL_N("batch", batch->origin.number),
@@ -191,7 +188,7 @@ static void run_delivery(void *arg)
     if (rc == SL_OK)
         flow->source->type->commit(flow->source, delivery->batch);
     else if (rc == SL_NOTFOUND)
-        send_away(flow, delivery->batch, result.elsewhere, &err);
+        send_away(flow, delivery->batch, &err);
     else
         flow->source->type->release(flow->source, delivery->batch);
 

@@ -16,6 +16,8 @@ static const struct sl_message_field envelope_fields[] = {
     {"sluice",       SL_FIELD_WHOLE,  IN_ENVELOPE(sluice),          true },
     {"feed",         SL_FIELD_NAME,   IN_ENVELOPE(feed),            true },
     {"entity",       SL_FIELD_NAME,   IN_ENVELOPE(entity),          true },
+    {"database",     SL_FIELD_NAME,   IN_ENVELOPE(database),        false},
+    {"collection",   SL_FIELD_NAME,   IN_ENVELOPE(collection),      false},
     {"run",          SL_FIELD_NAME,   IN_ENVELOPE(run),             true },
     {"file",         SL_FIELD_NAME,   IN_ENVELOPE(file),            false},
     {"attempt",      SL_FIELD_WHOLE,  IN_ENVELOPE(attempt),         true },
@@ -238,9 +240,16 @@ int sl_message_finish(struct sl_batch *batch, const struct sl_envelope *envelope
                           "'feed', 'entity' or 'run' is empty, or holds a quote, a backslash or a "
                           "control character");
 
+    if (!envelope->database != !envelope->collection ||
+        (envelope->collection && (!*envelope->database || !*envelope->collection)))
+        return sl_err_set(err, SL_REJECTED,
+                          "'database' and 'collection' belong together, and neither is empty");
+
     batch->origin = (struct sl_origin){
         .feed = envelope->feed,
         .entity = envelope->entity,
+        .database = envelope->database,
+        .collection = envelope->collection,
         .run = envelope->run,
         .file = envelope->file,
         .attempt = (uint32_t)envelope->attempt,

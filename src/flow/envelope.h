@@ -13,7 +13,7 @@ enum { SL_MESSAGE_VERSION = 1, SL_MESSAGE_BYTES_MAX = 64 * 1024 * 1024 };
 struct sl_envelope {
     int64_t sluice, attempt, batch, batches, count, superseded;
     int64_t read_at_ms, published_at_ms;
-    const char *feed, *entity, *run, *file;
+    const char *feed, *entity, *database, *collection, *run, *file;
     const char *full_read; /* the field "seen" */
     bool last, full;
     uint32_t seen; /* bit i: field i of the table was there */

@@ -81,6 +81,10 @@ static void json_head(const struct sl_batch *batch, struct sl_buf *out)
     json_whole(out, "{\"sluice\":", SL_MESSAGE_VERSION);
     json_text(out, ",\"feed\":", sl_str_of(origin->feed));
     json_text(out, ",\"entity\":", sl_str_of(origin->entity));
+    if (origin->collection) {
+        json_text(out, ",\"database\":", sl_str_of(origin->database));
+        json_text(out, ",\"collection\":", sl_str_of(origin->collection));
+    }
     json_text(out, ",\"run\":", sl_str_of(origin->run));
     if (origin->file && *origin->file)
         json_text(out, ",\"file\":", sl_str_of(origin->file));
@@ -161,6 +165,10 @@ static void bson_head(const struct sl_batch *batch, struct sl_bson_writer *write
     sl_bson_add_int64(writer, SL_BSON_KEY("sluice"), SL_MESSAGE_VERSION);
     bson_text(writer, SL_BSON_KEY("feed"), origin->feed);
     bson_text(writer, SL_BSON_KEY("entity"), origin->entity);
+    if (origin->collection) {
+        bson_text(writer, SL_BSON_KEY("database"), origin->database);
+        bson_text(writer, SL_BSON_KEY("collection"), origin->collection);
+    }
     bson_text(writer, SL_BSON_KEY("run"), origin->run);
     if (origin->file && *origin->file)
         bson_text(writer, SL_BSON_KEY("file"), origin->file);

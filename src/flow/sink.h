@@ -18,8 +18,11 @@ struct sl_result {
     uint32_t stale;
     struct sl_reject *rejects; /* in the batch's arena */
     uint32_t reject_count;
-    bool elsewhere; /* with SL_NOTFOUND: another process may have a place for it */
 };
+
+/* The collection of a feed's entity as it is configured, or NULL. Does not suspend; lives as long
+ * as the configuration. */
+typedef const char *sl_route_fn(const void *context, const char *feed, const char *entity);
 
 /* What lies between a sink and whoever takes it from there. */
 struct sl_waiting {

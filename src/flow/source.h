@@ -20,10 +20,6 @@ struct sl_source_type {
     /* The batch could not be delivered now and must be given again later. Takes it. */
     void (*release)(struct sl_source *source, struct sl_batch *batch);
 
-    /* This process has no place for the batch, another one may. True: takes it, and lets another
-     * one have it. False: nobody seems to have one. Optional; without it nobody has. */
-    bool (*pass_on)(struct sl_source *source, struct sl_batch *batch);
-
     /* The destination has no place for the batch: put it where an operator finds it, whole. Takes
      * it. Optional; without it the batch is released. */
     void (*set_aside)(struct sl_source *source, struct sl_batch *batch);

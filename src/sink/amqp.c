@@ -21,6 +21,9 @@ enum {
 struct amqp_sink {
     struct sl_sink sink;
     struct sl_amqp_link link;
+    const char *database;
+    sl_route_fn *route;
+    const void *context;
     struct sl_metric *messages, *bytes, *confirm;
     unsigned refusals;    /* publishes in a row that the broker refused or left unanswered */
     enum sl_lane refused; /* where the last of them should have gone */
@@ -192,6 +195,8 @@ static int encode_and_publish(struct amqp_sink *self, struct sl_batch *batch, ui
     struct sl_buf body;
     sl_buf_init(&body);
     batch->published_at_us = sl_wall_us();
+    batch->origin.database = self->database;
+    batch->origin.collection = self->route(self->context, batch->origin.feed, batch->origin.entity);
     SL_PROBE6(published, batch->origin.feed, batch->origin.run, batch->origin.number, batch->count,
               (int)batch->origin.lane, batch->published_at_us / 1000 - batch->origin.read_at_ms);
     int rc = sl_message_encode(batch, content, &body, err);
@@ -252,9 +257,13 @@ static const struct sl_sink_type type = {
     .close = sink_close,
 };
 
-struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker)
+struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker, const char *database,
+                                 sl_route_fn *route, const void *context)
 {
     struct amqp_sink *self = SL_NEW(struct amqp_sink);
+    self->database = database;
+    self->route = route;
+    self->context = context;
     self->sink = (struct sl_sink){.type = &type, .name = broker->settings->exchange};
     sl_amqp_link_init(&self->link, broker);
     self->messages = sl_counter("published_messages_total", "Messages RabbitMQ confirmed.", "");

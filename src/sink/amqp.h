@@ -10,8 +10,11 @@
 #include "broker/settings.h"
 #include "flow/sink.h"
 
-/* broker must outlive the sink. Close it from a fiber, when no write is under way. */
-struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker);
+/* Each batch leaves with the place that its rows go to: the collection that route tells, in
+ * database. All of these must outlive the sink. Close it from a fiber, when no write is under way.
+ */
+struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker, const char *database,
+                                 sl_route_fn *route, const void *context);
 
 /* NULL when publishing works or has not been tried, else what is wrong, for /readyz. Valid until
  * the fiber suspends. */

@@ -14,10 +14,10 @@ enum { REFUSED_FOR_MS = 15 * 1000 }; /* then the others go on without it */
 struct mongo_sink {
     struct sl_sink sink;
     struct sl_mongo *mongo;
-    char *database;
+    char *database, *state_database;
     uint64_t tombstone_ttl_ms;
     sl_route_fn *route;
-    void *context;
+    const void *context;
     struct sl_overtaken *overtaken;
     struct sl_metric *inserted, *refused;
     struct sl_mongo_collection *collections;
@@ -26,22 +26,49 @@ struct mongo_sink {
 
 /* --- collections --- */
 
+/* Of the databases in which no rows are kept. */
+static bool is_forbidden(const struct mongo_sink *sink, const char *database)
+{
+    static const char *const of_the_server[] = {"admin", "config", "local"};
+    for (size_t i = 0; i < sizeof of_the_server / sizeof *of_the_server; i++)
+        if (strcmp(database, of_the_server[i]) == 0)
+            return true;
+    return strcmp(database, sink->state_database) == 0 && strcmp(database, sink->database) != 0;
+}
+
+/* Where the batch's rows go: whoever read them has said so, since the configuration of this process
+ * may be another one (docs/adr/0040-where-rows-go.md). */
+static int find_place(const struct mongo_sink *sink, const struct sl_origin *origin,
+                      const char **ret_database, const char **ret_name, struct sl_err *err)
+{
+    *ret_database = origin->collection ? origin->database : sink->database;
+    *ret_name = origin->collection ? origin->collection
+                                   : sink->route(sink->context, origin->feed, origin->entity);
+    if (!*ret_name)
+        return sl_err_set(err, SL_NOTFOUND,
+                          "the message does not say where the rows of entity '%s' of feed '%s' go, "
+                          "and the configuration does not name them",
+                          origin->entity, origin->feed);
+    if (is_forbidden(sink, *ret_database))
+        return sl_err_set(err, SL_NOTFOUND,
+                          "the message says that its rows go into database '%s', which is not for "
+                          "rows",
+                          *ret_database);
+    return SL_OK;
+}
+
 static struct sl_mongo_collection *
 find_collection(struct mongo_sink *sink, const struct sl_origin *origin, struct sl_err *err)
 {
-    const char *name = sink->route(sink->context, origin->feed, origin->entity);
-    if (!name) {
-        sl_err_set(err, SL_NOTFOUND,
-                   "no route for entity '%s' of feed '%s': is this process's configuration older "
-                   "than the ingest side's?",
-                   origin->entity, origin->feed);
+    const char *database, *name;
+    if (find_place(sink, origin, &database, &name, err) != SL_OK)
         return NULL;
-    }
     for (struct sl_mongo_collection *one = sink->collections; one; one = one->next)
-        if (strcmp(one->name, name) == 0)
+        if (strcmp(one->name, name) == 0 && strcmp(one->database, database) == 0)
             return one;
-    struct sl_mongo_collection *one = sl_calloc(1, sizeof *one + strlen(name) + 1);
-    memcpy(one->name, name, strlen(name) + 1);
+    struct sl_mongo_collection *one = SL_NEW(struct sl_mongo_collection);
+    one->database = sl_strdup(database);
+    one->name = sl_strdup(name);
     one->new_wanted = 1;
     one->next = sink->collections;
     sink->collections = one;
@@ -73,7 +100,7 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
                  "_sluice.expires_at", BCON_INT32(1), "}", "name", "sluice_tombstones",
                  "expireAfterSeconds", BCON_INT32(0), "sparse", BCON_BOOL(true), "}", "]");
     sl_mongo_append_durable(command, deadline_ms);
-    int rc = sl_mongo_write(sink->mongo, sink->database, command, &reply, deadline_ms, err);
+    int rc = sl_mongo_write(sink->mongo, collection->database, command, &reply, deadline_ms, err);
     if (rc != SL_OK && (err->cause == OTHER_OPTIONS || err->cause == OTHER_KEYS)) {
         if (!collection->ready)
             sl_log(SL_WARN,
@@ -134,17 +161,14 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         return SL_OK;
     }
     struct sl_mongo_collection *collection = find_collection(sink, &batch->origin, fault);
-    if (!collection) {
-        *ret = (struct sl_result){.elsewhere = true};
+    if (!collection)
         return SL_NOTFOUND;
-    }
     int rc = prepare_collection(sink, collection, batch, deadline_ms, fault);
     if (rc != SL_OK)
         return judge(sink, collection, false, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
 
     const struct sl_mongo_target target = {
         .mongo = sink->mongo,
-        .database = sink->database,
         .collection = collection,
         .tombstone_ttl_ms = sink->tombstone_ttl_ms,
         .overtaken = sink->overtaken,
@@ -153,7 +177,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     };
     rc = sl_mongo_write_batch(&target, batch, deadline_ms, ret, fault);
     if (rc != SL_OK)
-        sl_err_wrap(fault, "cannot write to '%s.%s'", sink->database, collection->name);
+        sl_err_wrap(fault, "cannot write to '%s.%s'", collection->database, collection->name);
     return judge(sink, collection, true, rc, fault);
 }
 
@@ -168,9 +192,12 @@ static void mongo_close(struct sl_sink *base)
     while (sink->collections) {
         struct sl_mongo_collection *one = sink->collections;
         sink->collections = one->next;
+        free(one->database);
+        free(one->name);
         free(one);
     }
     free(sink->database);
+    free(sink->state_database);
     free(sink);
 }
 
@@ -189,12 +216,14 @@ static struct sl_metric *insertions(const char *outcome)
 }
 
 struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
-                                  sl_route_fn *route, void *context, struct sl_overtaken *overtaken)
+                                  sl_route_fn *route, const void *context,
+                                  struct sl_overtaken *overtaken)
 {
     struct mongo_sink *sink = SL_NEW(struct mongo_sink);
     sink->sink = (struct sl_sink){.type = &type, .name = "mongo"};
     sink->mongo = mongo;
     sink->database = sl_strdup(settings->database);
+    sink->state_database = sl_strdup(settings->state_database);
     sink->tombstone_ttl_ms = settings->tombstone_ttl_ms;
     sink->route = route;
     sink->context = context;

@@ -178,8 +178,8 @@ static int send_command(struct writing *writing, bson_t *reply, struct sl_err *e
     bson_t command;
     const struct sl_mongo_sent sent = {forget_command, writing};
     if (bson_init_static(&command, (const uint8_t *)writing->command.data, writing->command.length))
-        return sl_mongo_command_once(writing->to->mongo, writing->to->database, &command, &sent,
-                                     reply, writing->deadline_ms, err);
+        return sl_mongo_command_once(writing->to->mongo, writing->to->collection->database,
+                                     &command, &sent, reply, writing->deadline_ms, err);
     bson_init(reply);
     return sl_err_set(err, SL_REJECTED, "the command that was built is not BSON");
 }

@@ -14,12 +14,11 @@ struct sl_mongo_collection {
     uint64_t refused_ms; /* loop clock: the server refuses it since then; 0: it does not */
     unsigned new_seen;   /* batches in a row of which no row was there before */
     unsigned new_wanted; /* so many, and the next one is taken for new; 1 to begin with */
-    char name[];
+    char *database, *name;
 };
 
 struct sl_mongo_target {
     struct sl_mongo *mongo;
-    const char *database;
     struct sl_mongo_collection *collection;
     uint64_t tombstone_ttl_ms;
     struct sl_overtaken *overtaken; /* may be NULL */

@@ -18,7 +18,6 @@
 #include "broker/topology.h"
 #include "flow/message.h"
 #include "source/amqp_held.h"
-#include "source/amqp_pass.h"
 
 enum {
     PREFETCH_MIN = 2,
@@ -28,7 +27,6 @@ enum {
     CLOSE_TIMEOUT_MS = 800, /* three connections may hang, and an end has ten seconds */
     TAG_BITS = 40,          /* of a batch's tag; the rest is the generation */
     INTERNAL_ERROR = 541,   /* AMQP's reply code */
-    TELL_MS = 60 * 1000,    /* who passes batches on says so once a minute */
 };
 
 struct amqp_source {
@@ -46,14 +44,12 @@ struct amqp_source {
     bool suspended;
     bool over; /* this consuming has ended: lost, or cancelled by the server */
     struct sl_err why;
-    struct sl_waitlist changed; /* for the keeper: suspended, over, held, passed */
+    struct sl_waitlist changed; /* for the keeper: suspended, over, held */
 
     struct sl_held_list held;        /* deliveries that next() has not given yet */
-    struct sl_pass passed;           /* those of feeds that this process does not know */
     struct sl_waitlist arrived;      /* for next() */
-    uint64_t told_ms;                /* loop clock: that batches were passed on; 0: never */
     char trouble[SL_ERR_TEXT_BYTES]; /* "" : none */
-    struct sl_metric *unreadable, *passed_on;
+    struct sl_metric *unreadable;
 };
 
 /* Gives a delivery back to the queue, for another try. */
@@ -136,7 +132,6 @@ static void stop_consuming(struct amqp_source *self)
     struct sl_channel *channel = self->channel;
     self->generation++;
     self->channel = NULL;
-    sl_pass_reset(&self->passed);
     sl_held_clear(&self->held);
     sl_fiber_shield(true);
     sl_amqp_close(self->amqp, sl_deadline_in(CLOSE_TIMEOUT_MS));
@@ -145,23 +140,15 @@ static void stop_consuming(struct amqp_source *self)
     sl_held_clear(&self->held);
 }
 
-/* Watches until the consuming is over; deliveries that nobody took in time go back, and so do those
- * that others may know. */
+/* Watches until the consuming is over; deliveries that nobody took in time go back. */
 static void keep_consuming(struct amqp_source *self)
 {
     while (!self->over && !self->suspended) {
         const struct sl_held *oldest = self->held.first;
         uint64_t oldest_ms = oldest ? oldest->give_up_ms : SL_FOREVER;
-        uint64_t pass_ms = sl_pass_due_ms(&self->passed);
-        uint64_t now_ms = sl_loop_now_ms();
-        int rc = SL_OK;
-        if (now_ms >= pass_ms)
-            rc = sl_pass_step(&self->passed, self->channel, self->queue);
-        else if (now_ms >= oldest_ms)
+        if (sl_loop_now_ms() >= oldest_ms)
             hand_back(self, sl_held_take(&self->held));
-        else
-            rc = sl_wait(&self->changed, oldest_ms < pass_ms ? oldest_ms : pass_ms);
-        if (rc == SL_CANCELED)
+        else if (sl_wait(&self->changed, oldest_ms) == SL_CANCELED)
             return;
     }
 }
@@ -329,34 +316,6 @@ static void source_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
-static void tell_passed_on(struct amqp_source *self, const struct sl_origin *origin,
-                           uint64_t now_ms)
-{
-    if (self->told_ms && now_ms - self->told_ms < TELL_MS)
-        return;
-    self->told_ms = now_ms;
-    sl_log(SL_WARN, "batches of an entity that this process does not know are left to others",
-           SL_T("queue", self->queue), SL_T("feed", origin->feed), SL_T("entity", origin->entity),
-           SL_T("run", origin->run));
-}
-
-static bool source_pass_on(struct sl_source *source, struct sl_batch *batch)
-{
-    struct amqp_source *self = (struct amqp_source *)source;
-    if (is_current(self, batch)) {
-        uint64_t now_ms = sl_loop_now_ms();
-        uint64_t keep_ms = sl_pass_keep_ms(&self->passed, &batch->origin, now_ms);
-        if (!keep_ms)
-            return false;
-        tell_passed_on(self, &batch->origin, now_ms);
-        sl_metric_add(self->passed_on, 1);
-        sl_pass_on(&self->passed, self->channel, delivery_tag(batch), now_ms + keep_ms);
-        sl_wake_all(&self->changed);
-    }
-    sl_batch_free(batch);
-    return true;
-}
-
 /* To the dead-letter exchange: the ledger stays open, so the ingest side publishes it again later.
  */
 static void source_set_aside(struct sl_source *source, struct sl_batch *batch)
@@ -396,7 +355,6 @@ static const struct sl_source_type type = {
     .next = source_next,
     .commit = source_commit,
     .release = source_release,
-    .pass_on = source_pass_on,
     .set_aside = source_set_aside,
     .suspend = source_suspend,
     .resume = source_resume,
@@ -427,10 +385,6 @@ struct sl_source *sl_source_amqp_new(const struct sl_broker *broker, enum sl_lan
     self->unreadable =
         sl_counter("unreadable_messages_total", "Messages that could not be read as batches.",
                    "queue=\"%s\"", self->queue);
-    self->passed_on = sl_counter(
-        "passed_on_messages_total",
-        "Messages of an entity that this process does not know, given back for another process.",
-        "queue=\"%s\"", self->queue);
     char name[64];
     snprintf(name, sizeof name, "sluice consumer %s", sl_lane_name(lane));
     self->amqp = sl_broker_amqp(broker, name);

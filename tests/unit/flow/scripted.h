@@ -19,7 +19,7 @@ enum { ROWS = 3, EVENTS_MAX = 4096 };
 /* What became of one batch; the first four since it was last given. */
 struct fate {
     bool given, written, dead_kept, ledgered;
-    unsigned gives, writes, commits, releases, set_asides, passes;
+    unsigned gives, writes, commits, releases, set_asides;
     uint32_t applied, stale, dead; /* of the newest ledger entry */
     uint32_t rejects;              /* of the newest write */
 };
@@ -46,8 +46,6 @@ struct rig {
     bool ends;              /* the source ends after them; else it waits for more */
     uint32_t source_dead;   /* dead rows found by the source in each batch */
     uint64_t give_up_in_ms; /* life of a given batch; 0: for ever */
-    bool elsewhere;         /* what has no place here may have one in another process */
-    unsigned passes_max;    /* so often the source passes a batch on */
     bool no_ledger;         /* the flow is not the final one */
     int64_t base_ms;        /* for stamp: the wall clock's zero of its times */
     void (*stamp)(struct rig *rig, struct sl_batch *batch); /* changes a batch that was made */
@@ -179,18 +177,6 @@ static inline void rig_release(struct sl_source *source, struct sl_batch *batch)
     rig_return(rig, batch);
 }
 
-static inline bool rig_pass_on(struct sl_source *source, struct sl_batch *batch)
-{
-    struct rig *rig = RIG_OF(source, source);
-    struct fate *fate = &rig->fates[batch->origin.number];
-    EXPECT(fate->given && !fate->written && !fate->ledgered);
-    if (fate->passes == rig->passes_max)
-        return false;
-    fate->passes++;
-    rig_return(rig, batch);
-    return true;
-}
-
 static inline void rig_set_aside(struct sl_source *source, struct sl_batch *batch)
 {
     struct rig *rig = RIG_OF(source, source);
@@ -236,7 +222,6 @@ static const struct sl_source_type rig_source_type = {
     .next = rig_next,
     .commit = rig_commit,
     .release = rig_release,
-    .pass_on = rig_pass_on,
     .set_aside = rig_set_aside,
     .suspend = rig_suspend,
     .resume = rig_resume,
@@ -265,7 +250,6 @@ static inline int write_batch(struct rig *rig, struct sl_batch *batch, uint64_t 
     if (rc != SL_OK) {
         fate->written = rc == SL_REJECTED; /* its rows become dead letters instead */
         fate->rejects = rc == SL_REJECTED ? ROWS : 0;
-        ret->elsewhere = rig->elsewhere;
         return fail_with(err, rc);
     }
 

@@ -128,31 +128,6 @@ static void a_batch_without_a_destination_is_set_aside(void **state)
     run_in_fiber(lose_the_way, NULL);
 }
 
-/* Only what may have a place elsewhere is passed on, until the source says that nobody has one. */
-static void pass_on(void *arg)
-{
-    const bool *elsewhere = arg;
-    struct rig *rig = rig_new(3);
-    rig->script.write = no_place;
-    rig->elsewhere = *elsewhere;
-    rig->passes_max = 2;
-    sl_log_setup(SL_ERROR + 1, SL_LOG_JSON);
-    struct sl_flow *flow = rig_start(rig, &usual_options);
-    UNTIL(rig->committed == 2 && rig->fates[1].set_asides == 1);
-    EXPECT(rig->fates[1].passes == (*elsewhere ? 2 : 0));
-    EXPECT(rig->fates[1].writes == rig->fates[1].passes + 1 && !rig->fates[1].releases);
-    EXPECT(!sl_flow_trouble(flow) && !rig->dead_noted);
-    rig_stop(rig, flow, sl_deadline_in(10000));
-    rig_free(rig);
-}
-
-static void a_batch_that_others_may_know_is_passed_on_first(void **state)
-{
-    (void)state;
-    for (int elsewhere = 0; elsewhere < 2; elsewhere++)
-        run_in_fiber(pass_on, &(bool){elsewhere});
-}
-
 static void go_without_ledger(void *arg)
 {
     (void)arg;
@@ -406,7 +381,6 @@ int main(void)
         cmocka_unit_test(rejected_rows_are_kept_before_the_ledger_and_the_commit),
         cmocka_unit_test(a_batch_refused_as_a_whole_becomes_dead_letters),
         cmocka_unit_test(a_batch_without_a_destination_is_set_aside),
-        cmocka_unit_test(a_batch_that_others_may_know_is_passed_on_first),
         cmocka_unit_test(a_flow_in_the_middle_keeps_dead_letters_but_no_ledger),
         cmocka_unit_test(a_batch_refused_in_the_middle_is_booked_there),
         cmocka_unit_test(a_transient_failure_is_tried_again_with_the_same_batch),

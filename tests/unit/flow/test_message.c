@@ -35,6 +35,8 @@ static struct sl_batch *make_batch(uint32_t count)
     struct sl_batch *batch = sl_batch_new(NULL, 0);
     sl_batch_set_origin(batch, &(struct sl_origin){.feed = "vendors",
                                                    .entity = "VendorsV3",
+                                                   .database = "crm",
+                                                   .collection = "vendors_v3",
                                                    .run = "vendors-000042",
                                                    .file = "Vendors V3.csv",
                                                    .attempt = 2,
@@ -71,6 +73,8 @@ static void check_equal(const struct sl_batch *a, const struct sl_batch *b)
 {
     assert_string_equal(a->origin.feed, b->origin.feed);
     assert_string_equal(a->origin.entity, b->origin.entity);
+    assert_string_equal(a->origin.database, b->origin.database);
+    assert_string_equal(a->origin.collection, b->origin.collection);
     assert_string_equal(a->origin.run, b->origin.run);
     assert_string_equal(a->origin.file, b->origin.file);
     assert_int_equal(a->origin.attempt, b->origin.attempt);
@@ -140,8 +144,9 @@ static void test_the_json_text(void **state)
     assert_int_equal(sl_message_encode(batch, SL_CONTENT_JSON, &out, &err), SL_OK);
     assert_string_equal(
         out.data,
-        "{\"sluice\":1,\"feed\":\"vendors\",\"entity\":\"VendorsV3\",\"run\":\"vendors-000042\","
-        "\"attempt\":2,\"batch\":3,\"last\":false,\"batches\":null,\"full\":false,\"count\":2,"
+        "{\"sluice\":1,\"feed\":\"vendors\",\"entity\":\"VendorsV3\",\"database\":\"crm\","
+        "\"collection\":\"vendors_v3\",\"run\":\"vendors-000042\",\"attempt\":2,\"batch\":3,"
+        "\"last\":false,\"batches\":null,\"full\":false,\"count\":2,"
         "\"superseded\":5,\"read_at\":\"2026-11-22T03:10:00.120Z\","
         "\"published_at\":\"2026-11-22T03:10:00.777Z\",\"rows\":["
         "{\"op\":\"upsert\",\"id\":\"usmf|V-0\",\"v\":704643075,\"doc\":{"
@@ -250,6 +255,9 @@ static const struct {
      "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":{\"x\":{\"$date\":"
      "\"?\"}}}]}",                                                                          "$date"                             },
     {"{" HEAD "\"seen\":7,\"count\":0,\"rows\":[]}",                                             "'seen' should be a text"           },
+    {"{" HEAD "\"collection\":\"c\",\"count\":0,\"rows\":[]}",                                   "belong together"                   },
+    {"{" HEAD "\"database\":\"\",\"collection\":\"c\",\"count\":0,\"rows\":[]}",
+     "neither is empty"                                                                                                              },
     {"{" HEAD "\"count\":0,\"read_at\":\"today\",\"rows\":[]}",                                  "'read_at' should be a moment"      },
     {"{" HEAD "\"count\":1,\"rows\":[" ROW "]",                                                  "malformed JSON"                    },
     {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}{}",                                               "malformed JSON"                    },

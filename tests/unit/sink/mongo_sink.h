@@ -6,7 +6,7 @@
 
 #include "sink/mongo.h"
 
-static inline const char *route(void *context, const char *feed, const char *entity)
+static inline const char *route(const void *context, const char *feed, const char *entity)
 {
     (void)feed;
     return strcmp(entity, "unknown") == 0 ? NULL : context;
@@ -16,7 +16,7 @@ static inline struct sl_sink *open_sink_with(struct sl_mongo *mongo, const char 
                                              struct sl_overtaken *overtaken)
 {
     struct sl_mongo_settings settings = live_settings();
-    return sl_sink_mongo_new(mongo, &settings, route, (void *)(uintptr_t)collection, overtaken);
+    return sl_sink_mongo_new(mongo, &settings, route, collection, overtaken);
 }
 
 static inline struct sl_sink *open_sink(struct sl_mongo *mongo, const char *collection)

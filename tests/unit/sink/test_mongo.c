@@ -619,8 +619,21 @@ static void do_whole(struct sl_mongo *mongo)
 
     batch->origin.entity = "unknown";
     EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
-    EXPECT(strstr(err.message, "no route for entity 'unknown' of feed 'vendors'") != NULL);
-    EXPECT(result.elsewhere);
+    EXPECT(strstr(err.message, "entity 'unknown' of feed 'vendors'") != NULL);
+
+    /* Who read the rows has said where they go, and knows better. */
+    batch->origin.database = live_data;
+    batch->origin.collection = "elsewhere";
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, 1);
+    EXPECT(expires(mongo, "elsewhere"));
+    const char *const forbidden[] = {"admin", "config", "local", live_state};
+    for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+        batch->origin.database = forbidden[i];
+        EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
+        EXPECT(strstr(err.message, "which is not for rows") != NULL);
+    }
+    batch->origin.collection = NULL;
     batch->origin.entity = "VendorsV3";
     sink->type->close(sink);
 
