@@ -158,6 +158,48 @@ static void begin_run(struct sl_audit_run *audit, const struct sl_run *run)
     snprintf(audit->error, sizeof audit->error, "%s", run->error);
 }
 
+/* Adds a part of the run's own attempt. met[i]: entity i has one. */
+static void add_part(struct sl_audit_run *audit, const struct sl_run *run,
+                     const struct sl_audit_part *part, bool met[SL_RUN_ENTITIES_MAX])
+{
+    add_to(audit, part);
+    for (unsigned i = 0; i < run->entity_count; i++)
+        if (!strcmp(run->entities[i].name, part->entity)) {
+            add_entity(audit, &run->entities[i], part);
+            met[i] = true;
+        }
+}
+
+static void add_rest(struct sl_audit_run *audit, const struct sl_run *run,
+                     const bool met[SL_RUN_ENTITIES_MAX])
+{
+    static const struct sl_audit_part nothing;
+    for (unsigned i = 0; i < run->entity_count; i++)
+        if (!met[i])
+            add_entity(audit, &run->entities[i], &nothing);
+}
+
+/* Adds the run up by its ledger as it is now: it may have been booked and done since the slice was
+ * read that lies beside it. */
+static int count_again(struct sl_store *store, const struct sl_run *run, struct sl_audit_run *audit,
+                       struct sl_err *err)
+{
+    struct sl_audit_ledger *ledger = SL_NEW(struct sl_audit_ledger);
+    bool met[SL_RUN_ENTITIES_MAX] = {false};
+    begin_run(audit, run);
+    sl_audit_ledger_init(ledger, store, NULL, run->id);
+    int rc = sl_audit_ledger_next(ledger, err);
+    while (rc == SL_OK && ledger->have) {
+        if (ledger->next.attempt == run->attempt)
+            add_part(audit, run, &ledger->next, met);
+        rc = sl_audit_ledger_next(ledger, err);
+    }
+    add_rest(audit, run, met);
+    sl_audit_ledger_done(ledger);
+    free(ledger);
+    return rc;
+}
+
 /* The run that the journal is at, with its parts of the ledger. */
 static int give_run(struct journal *journal, struct sl_audit_ledger *ledger, sl_audit_fn *take,
                     void *ctx, struct sl_err *err)
@@ -165,7 +207,6 @@ static int give_run(struct journal *journal, struct sl_audit_ledger *ledger, sl_
     struct sl_run *run = journal->next;
     struct sl_audit_run audit;
     bool met[SL_RUN_ENTITIES_MAX] = {false};
-    static const struct sl_audit_part nothing;
     int rc = SL_OK;
     begin_run(&audit, run);
     while (rc == SL_OK && ledger->have && !strcmp(ledger->next.run, run->id)) {
@@ -173,17 +214,12 @@ static int give_run(struct journal *journal, struct sl_audit_ledger *ledger, sl_
             rc = give_unknown(ledger, run, take, ctx, err);
             continue;
         }
-        add_to(&audit, &ledger->next);
-        for (unsigned i = 0; i < run->entity_count; i++)
-            if (!strcmp(run->entities[i].name, ledger->next.entity)) {
-                add_entity(&audit, &run->entities[i], &ledger->next);
-                met[i] = true;
-            }
+        add_part(&audit, run, &ledger->next, met);
         rc = sl_audit_ledger_next(ledger, err);
     }
-    for (unsigned i = 0; i < run->entity_count; i++)
-        if (!met[i])
-            add_entity(&audit, &run->entities[i], &nothing);
+    add_rest(&audit, run, met);
+    if (rc == SL_OK && audit.unaccounted && run->state == SL_RUN_DONE)
+        rc = count_again(journal->store, run, &audit, err);
     if (rc == SL_OK)
         take(ctx, &audit);
     return rc == SL_OK ? next_run(journal, err) : rc;

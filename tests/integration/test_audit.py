@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import threading
 import urllib.request
 
 from cli import audit, command
@@ -99,6 +100,34 @@ def test_a_ledger_longer_than_one_command_reads_is_added_up(sim, workspace):
     assert counts(lines["vendors-000001"]) == [300, 300, 300, 300, 0, 0, 0, 0]
     workspace.state["ledger"].delete_one({"_id.entity": "B", "_id.batch": 12345})
     assert audit(sluice, status=1)["vendors-000000"]["unaccounted"] == 2
+
+
+def test_a_run_that_ends_while_the_books_are_read_is_accounted_for(sim, workspace):
+    """Its ledger is read before it is there, its run when it is done."""
+    sluice = packages(sim, workspace)
+    assert sluice.stop() == 0
+    run = workspace.state["runs"].find_one()
+    entry = workspace.state["ledger"].find_one()
+
+    def done(number):
+        identity = f"vendors-{number:06}"
+        workspace.state["ledger"].insert_one({**entry, "_id": {**entry["_id"], "run": identity}})
+        workspace.state["runs"].insert_one({**run, "_id": identity, "number": number})
+
+    for number in range(2, 130):
+        done(number)
+    workspace.client.admin.command(
+        "configureFailPoint", "failCommand", mode={"skip": 1},  # the second page of the runs
+        data={"failCommands": ["find"], "namespace": f"{workspace.state_database}.runs",
+              "blockConnection": True, "blockTimeMS": 2000})
+    late = threading.Timer(1, done, [130])
+    late.start()
+    try:
+        lines = audit(sluice)
+    finally:
+        workspace.client.admin.command("configureFailPoint", "failCommand", mode="off")
+        late.join()
+    assert len(lines) == 130 and not any(line["unaccounted"] for line in lines.values())
 
 
 def test_a_run_under_way_is_no_failure_until_its_ledger_is_late(sim, workspace):
