@@ -61,7 +61,7 @@ void sl_journal_drop_first(struct sl_journal *journal)
 /* What the journal knows to have begun must not look as if it went on. */
 static void put_away(struct sl_journal *journal, struct sl_journal_entry *run)
 {
-    if (!run->begun || run->told) {
+    if (!run->begun || run->stage >= SL_JOURNAL_TOLD) {
         free_run(run);
         return;
     }
@@ -94,7 +94,7 @@ void sl_journal_give_up(struct sl_journal *journal, bool all)
 {
     journal->open = NULL;
     for (struct sl_journal_entry *run = journal->first; run; run = run->next)
-        run->given_up |= all || !run->told;
+        run->given_up |= all || run->stage < SL_JOURNAL_TOLD;
     if (!journal->keeping)
         sl_journal_drop_given_up(journal);
 }
@@ -133,7 +133,7 @@ static struct sl_journal_entry *adopted(const struct sl_journal *journal, const 
     snprintf(run->id, sizeof run->id, "%s", from->id);
     run->attempt = from->attempt;
     run->created_ms = from->created_ms;
-    run->ended = run->told = run->published = true;
+    run->stage = SL_JOURNAL_PUBLISHED;
     run->published_ms = sl_loop_now_ms();
     run->full = from->full;
     run->lane = SL_LANE_BULK; /* it is not journaled: none that is waited for as live */
@@ -353,7 +353,7 @@ int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *
     run->dead = totals.dead;
     run->superseded = totals.superseded;
     run->mark = mark ? sl_strdup(mark) : NULL;
-    run->ended = true;
+    run->stage = SL_JOURNAL_ENDED;
     journal->open = NULL;
     journal->options.handler->stir(journal->options.ctx);
     return SL_OK;
@@ -388,7 +388,7 @@ void sl_journal_commit(struct sl_journal *journal, const struct sl_batch *batch)
     if (!run)
         return;
     run->committed++;
-    if (run->ended)
+    if (run->stage >= SL_JOURNAL_ENDED)
         journal->options.handler->stir(journal->options.ctx);
 }
 
@@ -402,7 +402,8 @@ unsigned sl_journal_unpublished(const struct sl_journal *journal)
 {
     unsigned count = 0;
     for (const struct sl_journal_entry *run = journal->first; run; run = run->next)
-        count += run->ended && !run->published && !run->given_up;
+        count +=
+            run->stage > SL_JOURNAL_OPEN && run->stage < SL_JOURNAL_PUBLISHED && !run->given_up;
     return count;
 }
 
@@ -410,14 +411,14 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal)
 {
     unsigned count = 0;
     for (const struct sl_journal_entry *run = journal->first; run; run = run->next)
-        count += run->published && !run->given_up;
+        count += run->stage >= SL_JOURNAL_PUBLISHED && !run->given_up;
     return count;
 }
 
 uint64_t sl_journal_waiting_ms(const struct sl_journal *journal)
 {
     const struct sl_journal_entry *run = journal->first;
-    while (run && (!run->published || run->given_up || run->agreed || run->full ||
+    while (run && (run->stage != SL_JOURNAL_PUBLISHED || run->given_up || run->full ||
                    run->lane != SL_LANE_FAST))
         run = run->next;
     return run ? sl_loop_now_ms() - run->published_ms : 0;

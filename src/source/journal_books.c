@@ -37,7 +37,7 @@ static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
     entity->dead = run->dead;
     entity->superseded = run->superseded;
     entity->batches = run->batches;
-    entity->finished = run->ended;
+    entity->finished = run->stage >= SL_JOURNAL_ENDED;
     struct sl_state *store = journal->options.state;
     int rc = store->type->run_save(store, out, journal->epoch, err);
     free(out);
@@ -55,13 +55,18 @@ static struct sl_journal_run view(const struct sl_journal_entry *run)
                                    .dead = run->dead + run->dead_later};
 }
 
-/* The first run that nobody was told of, when all of it is confirmed; else NULL. */
+static bool is_confirmed(const struct sl_journal_entry *run)
+{
+    return run->stage >= SL_JOURNAL_ENDED && run->committed == run->batches;
+}
+
+/* The first run that the owner does not know of, when all of it is confirmed; else NULL. */
 static struct sl_journal_entry *confirmed(const struct sl_journal *journal)
 {
     struct sl_journal_entry *run = journal->first;
-    while (run && (run->published || run->given_up))
+    while (run && (run->stage >= SL_JOURNAL_PUBLISHED || run->given_up))
         run = run->next;
-    return run && run->ended && run->committed == run->batches ? run : NULL;
+    return run && is_confirmed(run) ? run : NULL;
 }
 
 static int publish(struct sl_journal *journal, struct sl_journal_entry *run, struct sl_err *err)
@@ -70,16 +75,16 @@ static int publish(struct sl_journal *journal, struct sl_journal_entry *run, str
     int rc = save(journal, run, SL_RUN_PUBLISHED, "", err);
     if (rc != SL_OK || run->given_up) /* its rows are being read again already */
         return rc;
-    run->told = true;
+    run->stage = SL_JOURNAL_TOLD;
     rc = journal->options.handler->published(journal->options.ctx, &told, err);
     if (rc != SL_OK)
         return rc;
-    run->published = true;
+    run->stage = SL_JOURNAL_PUBLISHED;
     run->published_ms = run->moved_ms = run->look_ms = sl_loop_now_ms();
     return SL_OK;
 }
 
-/* Asks the ledger. SL_OK: run->agreed is known. */
+/* Asks the ledger whether it has all of a published run. */
 static int look(struct sl_journal *journal, struct sl_journal_entry *run, struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
@@ -95,8 +100,9 @@ static int look(struct sl_journal *journal, struct sl_journal_entry *run, struct
     }
     run->booked = sum.batches;
     run->dead_later = sum.dead;
-    run->agreed = sum.batches == run->batches &&
-                  sum.applied + sum.stale + sum.dead + run->superseded + run->dead == run->read;
+    if (sum.batches == run->batches &&
+        sum.applied + sum.stale + sum.dead + run->superseded + run->dead == run->read)
+        run->stage = SL_JOURNAL_AGREED;
     run->look_ms = now_ms + run->pause_ms;
     run->pause_ms = sl_backoff_next(run->pause_ms, LOOK_MAX_MS);
     return SL_OK;
@@ -126,7 +132,7 @@ static int give_up_stuck(struct sl_journal *journal, struct sl_err *err)
     struct sl_journal_run told = view(journal->first);
     int rc = handler->rewind ? handler->rewind(journal->options.ctx, &told, err) : SL_OK;
     for (struct sl_journal_entry *run = journal->first; run && rc == SL_OK; run = run->next)
-        if (run->published)
+        if (run->stage >= SL_JOURNAL_PUBLISHED)
             rc = save(journal, run, SL_RUN_FAILED,
                       "its ledger did not close; its rows are read again", err);
     if (rc != SL_OK)
@@ -180,14 +186,15 @@ static bool is_held_up(const struct sl_journal *journal, struct sl_journal_entry
 static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     for (struct sl_journal_entry *run = journal->first, *next;
-         run && run->published && !run->given_up; run = next) {
+         run && run->stage >= SL_JOURNAL_PUBLISHED && !run->given_up; run = next) {
         int rc = SL_OK;
         next = run->next;
-        if (!run->agreed && (sl_loop_now_ms() >= run->look_ms || is_late(journal, run)))
+        if (run->stage == SL_JOURNAL_PUBLISHED &&
+            (sl_loop_now_ms() >= run->look_ms || is_late(journal, run)))
             rc = look(journal, run, err);
         if (rc != SL_OK) /* appliers cannot write the ledger now either: their time does not run */
             journal->first->moved_ms = sl_loop_now_ms();
-        if (rc == SL_OK && run->agreed && run == journal->first) {
+        if (rc == SL_OK && run->stage == SL_JOURNAL_AGREED && run == journal->first) {
             rc = finish(journal, err);
             next = journal->first;
             if (rc == SL_OK)
@@ -204,7 +211,7 @@ static int close_published(struct sl_journal *journal, uint64_t *ret_wait_ms, st
             next = journal->first;
             continue;
         }
-        if (!run->agreed && run->look_ms < *ret_wait_ms)
+        if (run->stage == SL_JOURNAL_PUBLISHED && run->look_ms < *ret_wait_ms)
             *ret_wait_ms = run->look_ms;
     }
     return SL_OK;
@@ -227,8 +234,7 @@ static int write_abandoned(struct sl_journal *journal, struct sl_err *err)
 static int write_begun(struct sl_journal *journal, struct sl_err *err)
 {
     for (struct sl_journal_entry *run = journal->first; run; run = run->next) {
-        if (run->begun || run->published || run->given_up ||
-            (run->ended && run->committed == run->batches))
+        if (run->begun || run->stage >= SL_JOURNAL_PUBLISHED || run->given_up || is_confirmed(run))
             continue;
         int rc = save(journal, run, SL_RUN_STREAMING, "", err);
         if (rc != SL_OK)

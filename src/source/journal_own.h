@@ -9,6 +9,15 @@ enum {
     SL_JOURNAL_LOOK_MIN_MS = 250, /* from the first look at a ledger to the second; later longer */
 };
 
+/* How far a run is: each stage comes after the one above it. A run may be given up in any. */
+enum sl_journal_stage {
+    SL_JOURNAL_OPEN,      /* takes rows */
+    SL_JOURNAL_ENDED,     /* has its last batch; the broker is to confirm them all */
+    SL_JOURNAL_TOLD,      /* the owner was, perhaps in vain: what it leads to may be durable */
+    SL_JOURNAL_PUBLISHED, /* the owner knows; the ledger is to agree */
+    SL_JOURNAL_AGREED,    /* done when it is the oldest */
+};
+
 /* A run, as the journal keeps it. */
 struct sl_journal_entry {
     struct sl_journal_entry *next; /* the one after it */
@@ -16,9 +25,9 @@ struct sl_journal_entry {
     char id[SL_NAME_MAX];
     enum sl_lane lane;
     char *seen, *mark; /* NULL: none */
-    bool full, ended, published, agreed;
+    bool full;
+    enum sl_journal_stage stage;
     bool begun;    /* journaled as streaming */
-    bool told;     /* the owner was, perhaps in vain: what it leads to may be durable */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
     uint32_t batches, committed;
