@@ -200,43 +200,6 @@ static int read_open(const struct sl_journal *journal, struct sl_journal_entry *
     return rc;
 }
 
-/* Without the books being kept meanwhile: what they write is the earlier owner's. */
-static int adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
-                 struct sl_err *err)
-{
-    struct sl_state *state = journal->options.state;
-    struct sl_journal_entry *open = NULL;
-    int rc = find_number(journal, &number, err);
-    if (rc == SL_OK)
-        rc = state->type->runs_abandon(state, journal->options.feed, epoch, 0,
-                                       "its process ended, or lost the source", err);
-    /* Only now: until then the earlier owner may have published one, if it was asleep. */
-    if (rc == SL_OK)
-        rc = read_open(journal, &open, err);
-    if (rc == SL_OK) {
-        sl_journal_give_up(journal, true);
-        if (epoch != journal->epoch) /* just done */
-            while (journal->abandoned)
-                sl_journal_drop_abandoned(journal);
-        journal->epoch = epoch;
-        /* Under the same epoch as before the numbers go on: runs that nobody was told of have
-         * ledgers, too. */
-        if (number > journal->number)
-            journal->number = number;
-        journal->first = open;
-        struct sl_journal_entry *last = open;
-        while (last && last->next)
-            last = last->next;
-        if (last && last->number > journal->number)
-            journal->number = last->number;
-        if (last && mark)
-            last->mark = sl_strdup(mark);
-        if (last)
-            journal->options.handler->stir(journal->options.ctx); /* their ledgers may be there */
-    }
-    return rc;
-}
-
 int sl_journal_wait_kept(struct sl_journal *journal, struct sl_err *err)
 {
     while (journal->keeping)
@@ -245,18 +208,47 @@ int sl_journal_wait_kept(struct sl_journal *journal, struct sl_err *err)
     return SL_OK;
 }
 
+/* As the owner since epoch, of the runs that an earlier one published: takes them, oldest first. */
+static void begin_anew(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
+                       struct sl_journal_entry *published)
+{
+    struct sl_journal_entry *last = published;
+    sl_journal_give_up(journal, true);
+    if (epoch != journal->epoch) /* they are noted as abandoned by now */
+        while (journal->abandoned)
+            sl_journal_drop_abandoned(journal);
+    journal->epoch = epoch;
+    journal->first = published;
+    /* Under the same epoch as before the numbers go on: runs that nobody was told of have ledgers,
+     * too. */
+    if (number > journal->number)
+        journal->number = number;
+    while (last && last->next)
+        last = last->next;
+    if (!last)
+        return;
+    if (last->number > journal->number)
+        journal->number = last->number;
+    last->mark = mark ? sl_strdup(mark) : NULL;
+    journal->options.handler->stir(journal->options.ctx); /* their ledgers may be there */
+}
+
 int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
                      struct sl_err *err)
 {
+    struct sl_state *state = journal->options.state;
+    struct sl_journal_entry *published = NULL;
     int rc = sl_journal_wait_kept(journal, err);
-    if (rc != SL_OK)
-        return rc;
-    journal->adopting = true;
-    rc = adopt(journal, epoch, number, mark, err);
-    journal->adopting = false;
-    if (journal->put_off)
-        journal->options.handler->stir(journal->options.ctx);
-    journal->put_off = false;
+    if (rc == SL_OK)
+        rc = find_number(journal, &number, err);
+    if (rc == SL_OK)
+        rc = state->type->runs_abandon(state, journal->options.feed, epoch, 0,
+                                       "its process ended, or lost the source", err);
+    /* Only now: until then the earlier owner may have published one, if it was asleep. */
+    if (rc == SL_OK)
+        rc = read_open(journal, &published, err);
+    if (rc == SL_OK)
+        begin_anew(journal, epoch, number, mark, published);
     return rc;
 }
 

@@ -88,7 +88,8 @@ int sl_journal_wait_kept(struct sl_journal *journal, struct sl_err *err);
 
 /* Begins anew as the owner since epoch: forgets all runs, and takes up those that an earlier owner
  * published. number: the greatest that a run of the feed is known to have had. mark: of the newest
- * of them. Suspends. */
+ * of them. Suspends, first until nobody is inside sl_journal_keep; nobody may call that before
+ * it returns, since what it would write is the earlier owner's. */
 int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, const char *mark,
                      struct sl_err *err);
 

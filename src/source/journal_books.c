@@ -280,10 +280,6 @@ static int keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err
 int sl_journal_keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     *ret_wait_ms = SL_FOREVER;
-    if (journal->adopting) {
-        journal->put_off = true;
-        return SL_OK;
-    }
     journal->keeping = true;
     int rc = keep(journal, ret_wait_ms, err);
     journal->keeping = false;

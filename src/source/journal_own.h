@@ -53,9 +53,7 @@ struct sl_journal {
     char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
     unsigned rewinds;                     /* since a run was done: each waits twice as long */
     bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
-    bool adopting;                        /* … inside sl_journal_adopt: not both at once */
-    bool put_off;                         /* sl_journal_keep is to be called after that */
-    struct sl_waitlist kept;
+    struct sl_waitlist kept;              /* until it has left */
 };
 
 /* Frees the oldest run. */
