@@ -260,6 +260,7 @@ int sl_dv_leave_sweep(struct sl_dv_feed *feed, const char *read, bool clean, str
     if (rc != SL_OK || strcmp(at->sweeping, read) != 0)
         return rc;
     at->sweeping[0] = '\0';
+    feed->sweep_published = false;
     if (returns)
         return_to_kept(feed);
     set_text(&at->kept, NULL);
@@ -289,19 +290,6 @@ static int on_published(void *ctx, const struct sl_journal_run *run, struct sl_e
     return sl_dv_save(feed, err);
 }
 
-/* Only now: a sweep whose rows were lost on their way is done again. */
-static int end_sweep(struct sl_dv_feed *feed, const char *name, struct sl_err *err)
-{
-    if (strcmp(feed->at.sweeping, name) != 0)
-        return SL_OK; /* another full read has come in between */
-    int rc = sl_dv_leave_sweep(feed, name, true, err);
-    if (rc == SL_OK) {
-        feed->sweep_published = false;
-        sl_wake_all(&feed->wake);
-    }
-    return rc;
-}
-
 static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err *err)
 {
     struct sl_dv_feed *feed = ctx;
@@ -312,8 +300,9 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
         if (rc != SL_OK && run->number > feed->earlier) /* no other one has begun meanwhile */
             feed->at.full_dead -= (int64_t)run->dead;
     }
-    if (rc == SL_OK && begins(run->mark, SWEEP))
-        rc = end_sweep(feed, run->mark + strlen(SWEEP), err);
+    if (rc == SL_OK &&
+        begins(run->mark, SWEEP)) /* only now: were its rows lost, it is done again */
+        rc = sl_dv_leave_sweep(feed, run->mark + strlen(SWEEP), true, err);
     else if (rc == SL_OK && run->mark && run->number > feed->earlier)
         set_text(&feed->at.safe, run->mark);
     feed->moved = true; /* saved with the next run, or when idle: an older safe link is safe too */
