@@ -78,7 +78,7 @@ int sl_store_checkpoint_take(struct sl_state *state, const char *feed, int64_t e
     bson_t *change =
         BCON_NEW("$set", "{", "epoch", BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
     int rc =
-        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
+        sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
     bson_destroy(change);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot take the checkpoint of feed '%s'", feed);
@@ -122,7 +122,8 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     append_text(&document, "kept", checkpoint->kept);
     BSON_APPEND_INT64(&document, "epoch", epoch);
     BSON_APPEND_DATE_TIME(&document, "at", sl_wall_ms());
-    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, &document, epoch, err);
+    int rc =
+        sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, &document, epoch, NULL, err);
     bson_destroy(&document);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save the checkpoint of feed '%s'", feed);
 }
@@ -151,7 +152,7 @@ int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t valu
     bson_t *change = BCON_NEW("$max", "{", "value", BCON_INT64(value), "}", "$set", "{", "epoch",
                               BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
     int rc =
-        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
+        sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, &document, err);
     bson_destroy(change);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
@@ -215,7 +216,7 @@ int sl_store_mark_reset(struct sl_state *state, const char *source, const char *
     snprintf(id, sizeof id, "mark:%s", source);
     bson_t *pipeline = reset_pipeline(name, value, epoch);
     int rc =
-        sl_store_modify_owned(sl_store_of(state), CHECKPOINTS, id, pipeline, epoch, &document, err);
+        sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, pipeline, epoch, &document, err);
     bson_destroy(pipeline);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot reset the versions of source '%s'", source);

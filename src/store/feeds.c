@@ -16,7 +16,7 @@ int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *r
                : BCON_NEW("$unset", "{", "suspect", BCON_INT32(1), "suspect_at", BCON_INT32(1), "}",
                           "$set", "{", "epoch", BCON_INT64(epoch), "}");
     // clang-format on
-    int rc = sl_store_update_owned(sl_store_of(state), FEEDS, feed, change, epoch, err);
+    int rc = sl_store_update_owned(sl_store_of(state), FEEDS, feed, change, epoch, NULL, err);
     bson_destroy(change);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot mark feed '%s'", feed);
 }

@@ -58,7 +58,7 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
         return rc;
     bson_t document = BSON_INITIALIZER;
     sl_run_to_document(run, epoch, &document);
-    rc = sl_store_update_owned(store, RUNS, run->id, &document, epoch, err);
+    rc = sl_store_update_owned(store, RUNS, run->id, &document, epoch, NULL, err);
     bson_destroy(&document);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save run '%s'", run->id);
 }

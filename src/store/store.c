@@ -106,27 +106,14 @@ static int explain_owned(struct sl_store *store, const char *collection, const c
     return sl_err_set(err, SL_CLOSED, "'%s' was made by another process at the same moment", id);
 }
 
-int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
-                          const bson_t *change, int64_t epoch, struct sl_err *err)
-{
-    struct sl_err local = {0}; /* its cause is read below */
-    struct sl_err *fault = err ? err : &local;
-    bson_t *query = owned_by(id, epoch);
-    int rc = sl_store_update(store, collection, query, change, true, NULL, fault);
-    bson_destroy(query);
-    if (rc == SL_REJECTED && fault->cause == SL_MONGO_DUPLICATE_KEY)
-        return explain_owned(store, collection, id, epoch, fault);
-    return rc;
-}
-
 int sl_store_modify(struct sl_store *store, const char *collection, const bson_t *query,
-                    const bson_t *pipeline, bool upsert, bson_t *ret_document, struct sl_err *err)
+                    const bson_t *change, bool upsert, bson_t *ret_document, struct sl_err *err)
 {
     bson_t command = BSON_INITIALIZER, reply, value;
     uint64_t deadline_ms = sl_store_deadline(store);
     BSON_APPEND_UTF8(&command, "findAndModify", collection);
     BSON_APPEND_DOCUMENT(&command, "query", query);
-    append_array_or_document(&command, "update", pipeline);
+    append_array_or_document(&command, "update", change);
     BSON_APPEND_BOOL(&command, "new", true);
     BSON_APPEND_BOOL(&command, "upsert", upsert);
     sl_mongo_append_durable(&command, deadline_ms);
@@ -145,16 +132,18 @@ int sl_store_modify(struct sl_store *store, const char *collection, const bson_t
     return rc;
 }
 
-int sl_store_modify_owned(struct sl_store *store, const char *collection, const char *id,
+int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
                           const bson_t *change, int64_t epoch, bson_t *ret_document,
                           struct sl_err *err)
 {
     struct sl_err local = {0}; /* its cause is read below */
     struct sl_err *fault = err ? err : &local;
     bson_t *query = owned_by(id, epoch);
-    int rc = sl_store_modify(store, collection, query, change, true, ret_document, fault);
+    int rc = ret_document
+                 ? sl_store_modify(store, collection, query, change, true, ret_document, fault)
+                 : sl_store_update(store, collection, query, change, true, NULL, fault);
     bson_destroy(query);
-    if (rc == SL_CLOSED && fault->cause == SL_MONGO_DUPLICATE_KEY)
+    if (rc != SL_OK && fault->cause == SL_MONGO_DUPLICATE_KEY)
         return explain_owned(store, collection, id, epoch, fault);
     return rc;
 }

@@ -38,19 +38,15 @@ int sl_store_index(struct sl_store *store, bool *ready, const char *collection,
 int sl_store_update(struct sl_store *store, const char *collection, const bson_t *query,
                     const bson_t *change, bool upsert, int64_t *ret_matched, struct sl_err *err);
 
-/* The same for one document that belongs to a lease, made when it is missing: change must set
- * epoch. SL_REJECTED with no change when a newer epoch wrote it, SL_CLOSED when another process
- * made it at the same moment. */
-int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
-                          const bson_t *change, int64_t epoch, struct sl_err *err);
-
-/* findAndModify with a pipeline: ret_document gets the document as it is afterwards (initialised on
+/* The same by findAndModify: ret_document gets the document as it is afterwards (initialised on
  * SL_OK; the caller destroys it), SL_NOTFOUND when nothing matched and upsert is false. */
 int sl_store_modify(struct sl_store *store, const char *collection, const bson_t *query,
-                    const bson_t *pipeline, bool upsert, bson_t *ret_document, struct sl_err *err);
+                    const bson_t *change, bool upsert, bson_t *ret_document, struct sl_err *err);
 
-/* The same as sl_store_update_owned: the document as it is afterwards. */
-int sl_store_modify_owned(struct sl_store *store, const char *collection, const char *id,
+/* Updates one document that belongs to a lease, made when it is missing: change must set epoch.
+ * ret_document as above; NULL: it is not asked for. SL_REJECTED with no change when a newer epoch
+ * wrote it, SL_CLOSED when another process made it at the same moment. */
+int sl_store_update_owned(struct sl_store *store, const char *collection, const char *id,
                           const bson_t *change, int64_t epoch, bson_t *ret_document,
                           struct sl_err *err);
 
