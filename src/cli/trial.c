@@ -24,21 +24,13 @@ static void doubt_file(const char *file, const char *what, struct sl_json_place 
         sl_problem_warning(problems, at.line, at.column, "%s: %s", what, doubt);
 }
 
-/* The first of the paths that the file says. */
-static struct sl_json_place place_of(const struct sl_config *config, const char *const *paths)
-{
-    while (paths[1] && !sl_config_said(config->json, *paths))
-        paths++;
-    return sl_config_place(config->json, *paths, 0);
-}
-
 static void try_broker(const struct sl_config *config, const struct sl_broker_settings *settings,
                        struct sl_problems *problems)
 {
-    static const char *const paths[] = {"broker.tls", "broker.url", NULL};
     struct sl_err err;
     struct sl_broker *broker = sl_broker_new(settings, &err);
-    struct sl_json_place at = place_of(config, paths);
+    const char *path = sl_config_said(config->json, "broker.tls") ? "broker.tls" : "broker.url";
+    struct sl_json_place at = sl_config_place(config->json, path, 0);
     if (!broker)
         sl_problem_error(problems, at.line, at.column, "%s", err.message);
     sl_broker_free(broker);
@@ -49,10 +41,9 @@ static void try_broker(const struct sl_config *config, const struct sl_broker_se
 static void try_mongo(const struct sl_config *config, const struct sl_mongo_settings *settings,
                       struct sl_problems *problems)
 {
-    static const char *const paths[] = {"mongo.url", NULL};
     struct sl_err err;
     struct sl_mongo *mongo = sl_mongo_new(settings, &err);
-    struct sl_json_place at = place_of(config, paths);
+    struct sl_json_place at = sl_config_place(config->json, "mongo.url", 0);
     if (!mongo)
         sl_problem_error(problems, at.line, at.column, "%s", err.message);
     sl_mongo_free(mongo);
@@ -65,8 +56,7 @@ static void try_mongo(const struct sl_config *config, const struct sl_mongo_sett
 static void try_http(const struct sl_config *config, const struct sl_http_options *settings,
                      struct sl_problems *problems)
 {
-    static const char *const paths[] = {"http.ca_file", NULL};
-    struct sl_json_place at = place_of(config, paths);
+    struct sl_json_place at = sl_config_place(config->json, "http.ca_file", 0);
     struct sl_err err;
     if (settings->ca_file && sl_trust_check(settings->ca_file, &err) != SL_OK)
         sl_problem_error(problems, at.line, at.column, "http.ca_file: %s", err.message);
