@@ -37,27 +37,24 @@ static void append_unless_newer(bson_t *update, const bson_t *letter, int64_t ve
                 "}", "]");
 }
 
-/* Appends the update that stores one letter, or stores it again. */
-static void append_letter(bson_t *updates, uint32_t index, const struct sl_origin *origin,
-                          const struct sl_dead *dead, enum sl_dead_form form, int64_t at_ms,
-                          uint64_t ttl_ms)
+/* Appends the update that stores the letter of this row, or stores it again. */
+static void append_update(bson_t *updates, uint32_t index, const struct sl_origin *origin,
+                          const struct sl_dead *dead, const bson_t *letter)
 {
     const char *key;
     char buffer[16];
-    bson_t update, query, letter = BSON_INITIALIZER;
-    sl_dead_to_document(origin, dead, form, at_ms, ttl_ms, &letter);
+    bson_t update, query;
     bson_uint32_to_string(index, &key, buffer, sizeof buffer);
     bson_append_document_begin(updates, key, -1, &update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
     sl_dead_append_id(&query, "_id", origin, dead);
     bson_append_document_end(&update, &query);
     if (dead->versioned)
-        append_unless_newer(&update, &letter, dead->version);
+        append_unless_newer(&update, letter, dead->version);
     else
-        BSON_APPEND_DOCUMENT(&update, "u", &letter);
+        BSON_APPEND_DOCUMENT(&update, "u", letter);
     BSON_APPEND_BOOL(&update, "upsert", true);
     bson_append_document_end(updates, &update);
-    bson_destroy(&letter);
 }
 
 /* One command with as many letters as fit. *ret_sent tells how many. */
@@ -75,7 +72,10 @@ static int send_letters(struct sl_store *store, const struct sl_origin *origin,
     sl_mongo_append_durable(&command, deadline_ms);
     SL_ARRAY_BEGIN(&command, "updates", &updates);
     while (sent < count && sent < COMMAND_LETTERS && updates.len < COMMAND_BYTES) {
-        append_letter(&updates, sent, origin, &dead[sent], form, at_ms, store->dead_ttl_ms);
+        bson_t letter = BSON_INITIALIZER;
+        sl_dead_to_document(origin, &dead[sent], form, at_ms, store->dead_ttl_ms, &letter);
+        append_update(&updates, sent, origin, &dead[sent], &letter);
+        bson_destroy(&letter);
         sent++;
     }
     bson_append_array_end(&command, &updates);
