@@ -28,13 +28,16 @@ static uint64_t room(const struct dropping *dropping)
 static int drop_page(struct dropping *dropping, struct sl_state *state, struct sl_letter *page,
                      struct sl_buf *last, unsigned *ret_count, struct sl_err *err)
 {
-    struct sl_letter after = {.id = sl_buf_view(last)};
     uint64_t max = room(dropping), removed = 0;
+    const struct sl_letter_query query = {
+        .filter = &dropping->command->choice.filter,
+        .after = sl_buf_view(last),
+        .brief = true,
+        .max = max < PAGE_LETTERS ? (unsigned)max : PAGE_LETTERS,
+    };
     struct sl_arena arena;
     sl_arena_init(&arena, ARENA_BYTES);
-    int rc = state->type->letters_find(
-        state, &dropping->command->choice.filter, last->length ? &after : NULL, false, true,
-        max < PAGE_LETTERS ? (unsigned)max : PAGE_LETTERS, &arena, page, ret_count, err);
+    int rc = state->type->letters_find(state, &query, &arena, page, ret_count, err);
     if (rc == SL_OK && *ret_count) {
         const struct sl_letter *end = &page[*ret_count - 1];
         sl_buf_clear(last);

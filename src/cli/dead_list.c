@@ -28,12 +28,15 @@ static void list_letter(struct listing *listing, const struct sl_letter *letter)
 
 static int list_letters(struct listing *listing, struct sl_state *state, struct sl_err *err)
 {
+    const struct sl_letter_query query = {.filter = &listing->command->choice.filter,
+                                          .newest = true,
+                                          .brief = true,
+                                          .max = (unsigned)listing->limit};
     struct sl_letter *letters = sl_calloc((size_t)listing->limit, sizeof *letters);
     struct sl_arena arena;
     unsigned count = 0;
     sl_arena_init(&arena, ARENA_BYTES);
-    int rc = state->type->letters_find(state, &listing->command->choice.filter, NULL, true, true,
-                                       (unsigned)listing->limit, &arena, letters, &count, err);
+    int rc = state->type->letters_find(state, &query, &arena, letters, &count, err);
     for (unsigned i = 0; i < count; i++)
         list_letter(listing, &letters[i]);
     sl_arena_done(&arena);
@@ -153,6 +156,7 @@ static int show_letter(struct listing *listing)
 {
     const struct sl_dead_command *command = listing->command;
     bool reveal = command->session->options->letters.reveal;
+    const struct sl_letter_query query = {.filter = &command->choice.filter, .max = 1};
     struct sl_err err = {0};
     struct sl_letter letter;
     struct sl_arena arena;
@@ -161,8 +165,7 @@ static int show_letter(struct listing *listing)
     if (!state)
         return SL_EXIT_FAILED;
     sl_arena_init(&arena, ARENA_BYTES);
-    int rc = state->type->letters_find(state, &command->choice.filter, NULL, false, false, 1,
-                                       &arena, &letter, &count, &err);
+    int rc = state->type->letters_find(state, &query, &arena, &letter, &count, &err);
     if (count && command->json)
         sl_letter_json(&letter, true, reveal, stdout);
     else if (count)

@@ -46,6 +46,15 @@ struct sl_letter_filter {
     const struct sl_letter_name *name; /* this one alone */
 };
 
+/* Which of them to read, and how. */
+struct sl_letter_query {
+    const struct sl_letter_filter *filter;
+    struct sl_str after; /* the id of a letter: go on behind it; empty: from the start */
+    bool newest;         /* the newest ones first, not in the order of names; without after */
+    bool brief;          /* without their rows */
+    unsigned max;
+};
+
 /* The name as one word that a shell takes as it is, "vendors-000042/VendorsV3/17", and with a key
  * "vendors-000042/VendorsV3/=usmf%7CV-1001": what is not a letter, digit, '-', '_' or '.' is
  * percent-encoded. Appends it to out. */

@@ -198,11 +198,9 @@ struct sl_state_type {
     int (*dead_put)(struct sl_state *state, const struct sl_origin *origin,
                     const struct sl_dead *dead, uint32_t count, struct sl_err *err);
 
-    /* Letters that the filter lets through, at most max, in the order of their names behind after
-     * (NULL: from the start); with newest, the newest ones first, and after is not looked at. They
-     * are read into arena; with brief, without their rows. */
-    int (*letters_find)(struct sl_state *state, const struct sl_letter_filter *filter,
-                        const struct sl_letter *after, bool newest, bool brief, unsigned max,
+    /* Letters that the query asks for, in the order of their names unless it says otherwise. They
+     * are read into arena; ret has room for the query's max. */
+    int (*letters_find)(struct sl_state *state, const struct sl_letter_query *query,
                         struct sl_arena *arena, struct sl_letter *ret, unsigned *ret_count,
                         struct sl_err *err);
     /* How many there are of each code. */

@@ -162,10 +162,11 @@ static int tell_again(const struct replay *replay, struct sl_err *err)
     sl_arena_init(&arena, ARENA_BYTES);
     for (uint32_t i = 0; rc == SL_OK && i < sheaf->batch->count; i++) {
         const struct sl_letter_filter this_one = {.name = &sheaf->letters[i].name};
+        const struct sl_letter_query query = {.filter = &this_one, .brief = true, .max = 1};
         struct sl_letter letter;
         unsigned count = 0;
-        rc = options->state->type->letters_find(options->state, &this_one, NULL, false, true, 1,
-                                                &arena, &letter, &count, err);
+        rc = options->state->type->letters_find(options->state, &query, &arena, &letter, &count,
+                                                err);
         if (rc == SL_OK && count && !strcmp(letter.replay, replay->run.id))
             options->again(options->ctx, &letter, letter.reason);
     }
@@ -373,13 +374,13 @@ static int take_page(struct replay *replay, struct sl_buf *after, struct sl_lett
                      unsigned *ret_count, struct sl_err *err)
 {
     struct sl_state *state = replay->options->state;
-    struct sl_letter behind = {.id = sl_buf_view(after)};
+    const struct sl_letter_query query = {
+        .filter = &replay->filter, .after = sl_buf_view(after), .max = PAGE_LETTERS};
     struct sl_arena arena;
     sl_arena_init(&arena, ARENA_BYTES);
     int rc = learn_full_read(replay, err);
     if (rc == SL_OK)
-        rc = state->type->letters_find(state, &replay->filter, after->length ? &behind : NULL,
-                                       false, false, PAGE_LETTERS, &arena, page, ret_count, err);
+        rc = state->type->letters_find(state, &query, &arena, page, ret_count, err);
     for (unsigned i = 0; rc == SL_OK && i < *ret_count && !is_enough(replay); i++)
         rc = take(replay, &page[i], &arena, err);
     if (rc == SL_OK)

@@ -31,10 +31,10 @@ static void append_times(bson_t *query, const struct sl_letter_filter *filter)
     bson_append_document_end(query, &range);
 }
 
-static void append_behind(bson_t *query, const struct sl_letter *after)
+static void append_behind(bson_t *query, struct sl_str after)
 {
     bson_t range, id;
-    if (!bson_init_static(&id, (const uint8_t *)after->id.at, after->id.length))
+    if (!bson_init_static(&id, (const uint8_t *)after.at, after.length))
         return;
     BSON_APPEND_DOCUMENT_BEGIN(query, "_id", &range);
     BSON_APPEND_DOCUMENT(&range, "$gt", &id);
@@ -42,7 +42,7 @@ static void append_behind(bson_t *query, const struct sl_letter *after)
 }
 
 /* after and a name exclude each other: a name is one letter, and there is nothing behind it. */
-static bson_t *make_query(const struct sl_letter_filter *filter, const struct sl_letter *after)
+static bson_t *make_query(const struct sl_letter_filter *filter, struct sl_str after)
 {
     bson_t *query = bson_new();
     append_text(query, "feed", filter->feed);
@@ -52,7 +52,7 @@ static bson_t *make_query(const struct sl_letter_filter *filter, const struct sl
     append_times(query, filter);
     if (filter->name)
         sl_letter_append_name(query, filter->name);
-    else if (after)
+    else if (after.length)
         append_behind(query, after);
     else /* a walk could not go on behind anything else */
         BCON_APPEND(query, "_id", "{", "$type", BCON_UTF8("object"), "}");
@@ -61,40 +61,36 @@ static bson_t *make_query(const struct sl_letter_filter *filter, const struct sl
 
 /* --- finding --- */
 
-int sl_store_letters_find(struct sl_state *state, const struct sl_letter_filter *filter,
-                          const struct sl_letter *after, bool newest, bool brief, unsigned max,
+int sl_store_letters_find(struct sl_state *state, const struct sl_letter_query *query,
                           struct sl_arena *arena, struct sl_letter *ret, unsigned *ret_count,
                           struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     struct sl_store_rows rows;
     unsigned count = 0;
-    bson_t document, *query = make_query(filter, newest ? NULL : after);
+    *ret_count = 0;
+    if (!query->max || (query->after.length && query->filter->name))
+        return SL_OK;
+    bson_t document, *filter = make_query(query->filter, query->after);
     bson_t *by_name = BCON_NEW("_id", BCON_INT32(1));
     bson_t *by_age = BCON_NEW("at", BCON_INT32(-1), "_id", BCON_INT32(1));
     bson_t *brief_fields = BCON_NEW("row", BCON_INT32(0), "header", BCON_INT32(0));
-    *ret_count = 0;
-    if (after && filter->name && !newest)
-        max = 0;
     int rc =
-        max ? sl_store_find_many(store,
-                                 &(struct sl_store_query){.database = store->database,
-                                                          .collection = DEAD,
-                                                          .filter = query,
-                                                          .sort = newest ? by_age : by_name,
-                                                          .fields = brief ? brief_fields : NULL,
-                                                          .limit = max},
-                                 &rows, err)
-            : SL_END;
-    bson_destroy(query);
+        sl_store_find_many(store,
+                           &(struct sl_store_query){.database = store->database,
+                                                    .collection = DEAD,
+                                                    .filter = filter,
+                                                    .sort = query->newest ? by_age : by_name,
+                                                    .fields = query->brief ? brief_fields : NULL,
+                                                    .limit = query->max},
+                           &rows, err);
+    bson_destroy(filter);
     bson_destroy(by_name);
     bson_destroy(by_age);
     bson_destroy(brief_fields);
-    if (rc == SL_END)
-        return SL_OK;
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot read dead letters");
-    while (count < max && sl_store_rows_next(&rows, &document))
+    while (count < query->max && sl_store_rows_next(&rows, &document))
         sl_letter_from_document(&document, arena, &ret[count++]);
     sl_store_rows_done(&rows);
     *ret_count = count;
@@ -105,7 +101,7 @@ int sl_store_letters_find(struct sl_state *state, const struct sl_letter_filter 
 static int group(struct sl_store *store, const struct sl_letter_filter *filter, const char *field,
                  unsigned max, bson_t *ret_groups, struct sl_err *err)
 {
-    bson_t *query = make_query(filter, NULL);
+    bson_t *query = make_query(filter, sl_str_of(""));
     bson_t *pipeline =
         BCON_NEW("0", "{", "$match", BCON_DOCUMENT(query), "}", "1", "{", "$group", "{", "_id",
                  BCON_UTF8(field), "letters", "{", "$sum", BCON_INT64(1), "}", "}", "}", "2", "{",

@@ -165,8 +165,7 @@ int sl_store_ledger_sum(struct sl_state *state, const char *run, uint32_t attemp
 int sl_store_dead_put(struct sl_state *state, const struct sl_origin *origin,
                       const struct sl_dead *dead, uint32_t count, struct sl_err *err);
 /* letters.c */
-int sl_store_letters_find(struct sl_state *state, const struct sl_letter_filter *filter,
-                          const struct sl_letter *after, bool newest, bool brief, unsigned max,
+int sl_store_letters_find(struct sl_state *state, const struct sl_letter_query *query,
                           struct sl_arena *arena, struct sl_letter *ret, unsigned *ret_count,
                           struct sl_err *err);
 int sl_store_letters_count(struct sl_state *state, const struct sl_letter_filter *filter,

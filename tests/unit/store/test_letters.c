@@ -45,14 +45,13 @@ static void put(struct sl_state *state, const struct sl_dead *dead)
 static void walk(struct sl_state *state, const struct sl_letter_filter *filter, unsigned expected)
 {
     struct sl_err err = {0};
-    struct sl_letter page[PAGE], last = {0};
+    struct sl_letter page[PAGE];
+    struct sl_letter_query query = {.filter = filter, .max = PAGE};
     struct sl_arena arena;
     unsigned seen = 0, count = 1;
     sl_arena_init(&arena, 4096);
     while (count) {
-        EXPECT_OK(state->type->letters_find(state, filter, seen ? &last : NULL, false, false, PAGE,
-                                            &arena, page, &count, &err),
-                  &err);
+        EXPECT_OK(state->type->letters_find(state, &query, &arena, page, &count, &err), &err);
         for (unsigned i = 0; i < count; i++) {
             const struct sl_letter *letter = &page[i];
             EXPECT(letter->form == SL_ROW_RAW && !letter->cut && letter->versioned);
@@ -63,7 +62,7 @@ static void walk(struct sl_state *state, const struct sl_letter_filter *filter, 
         }
         seen += count;
         if (count)
-            last = page[count - 1];
+            query.after = page[count - 1].id;
     }
     EXPECT_INT(seen, expected);
     sl_arena_done(&arena);
@@ -113,6 +112,7 @@ static void do_newest(struct sl_mongo *mongo)
         {7, 7},
         {6, 7},
     };
+    const struct sl_letter_query two = {.filter = &(struct sl_letter_filter){0}, .max = 2};
     struct sl_err err = {0};
     struct sl_state *state = open_store(mongo);
     struct sl_arena arena;
@@ -130,9 +130,7 @@ static void do_newest(struct sl_mongo *mongo)
             .version = rows[i].version
         };
         put(state, &dead);
-        EXPECT_OK(state->type->letters_find(state, &(struct sl_letter_filter){0}, NULL, false,
-                                            false, 2, &arena, letters, &count, &err),
-                  &err);
+        EXPECT_OK(state->type->letters_find(state, &two, &arena, letters, &count, &err), &err);
         EXPECT_INT(count, 1);
         EXPECT_INT(letters[0].version, rows[i].wanted);
         EXPECT(letters[0].form == SL_ROW_COLUMNS || letters[0].form == SL_ROW_BYTES);
@@ -154,7 +152,8 @@ static void do_remove(struct sl_mongo *mongo)
 {
     struct sl_err err = {0};
     struct sl_state *state = open_store(mongo);
-    const struct sl_letter_filter all = {0};
+    const struct sl_letter_query full = {.filter = &(struct sl_letter_filter){0}, .max = 3};
+    const struct sl_letter_query brief = {.filter = full.filter, .brief = true, .max = 3};
     const struct sl_letter_ref was = {.run = "vendors-000001", .row_number = 3, .read_at_ms = 5};
     struct sl_letter letters[3], again[3];
     struct sl_arena arena;
@@ -165,9 +164,7 @@ static void do_remove(struct sl_mongo *mongo)
         struct sl_dead dead = raw_row(number);
         put(state, &dead);
     }
-    EXPECT_OK(state->type->letters_find(state, &all, NULL, false, false, 3, &arena, letters, &count,
-                                        &err),
-              &err);
+    EXPECT_OK(state->type->letters_find(state, &full, &arena, letters, &count, &err), &err);
     EXPECT_INT(count, 2);
 
     /* The first is written again, by a replay: it is another letter then, with the old name. */
@@ -177,9 +174,7 @@ static void do_remove(struct sl_mongo *mongo)
     put(state, &dead);
     EXPECT_OK(state->type->letters_remove(state, letters, count, &removed, &err), &err);
     EXPECT_INT(removed, 1);
-    EXPECT_OK(
-        state->type->letters_find(state, &all, NULL, false, false, 3, &arena, again, &count, &err),
-        &err);
+    EXPECT_OK(state->type->letters_find(state, &full, &arena, again, &count, &err), &err);
     EXPECT_INT(count, 1);
     EXPECT_INT(again[0].name.row_number, 1);
     EXPECT_INT(again[0].read_at_ms, 77);
@@ -189,9 +184,7 @@ static void do_remove(struct sl_mongo *mongo)
 
     dead.letter = &was; /* the name that it had is its name */
     put(state, &dead);
-    EXPECT_OK(
-        state->type->letters_find(state, &all, NULL, false, true, 3, &arena, again, &count, &err),
-        &err);
+    EXPECT_OK(state->type->letters_find(state, &brief, &arena, again, &count, &err), &err);
     EXPECT(count == 1 && sl_str_is(again[0].name.run, was.run) && again[0].form == SL_ROW_NONE);
     sl_arena_done(&arena);
     state->type->close(state);
