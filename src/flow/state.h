@@ -105,6 +105,14 @@ struct sl_ledger_sum {
     uint64_t applied, stale, dead, superseded;
 };
 
+/* What a sweep looks for: documents of a feed in a collection that a full read did not see and that
+ * are not newer than floor. Texts are borrowed. */
+struct sl_unseen {
+    const char *collection, *feed;
+    const char *seen; /* the full read */
+    int64_t floor;    /* version */
+};
+
 /* How many letters have a code. */
 enum { SL_LETTER_CODES_MAX = 64 };
 struct sl_letter_count {
@@ -280,19 +288,17 @@ struct sl_state_type {
     int (*stranger_find)(struct sl_state *state, const char *collection, const char *const *known,
                          uint64_t deadline_ms, char ret_feed[SL_NAME_MAX], struct sl_err *err);
 
-    /* For a sweep: the documents of the feed that are live (no tombstones), and how many of them
-     * the full read seen did not see and are not newer than floor. Walks the collection in the
-     * order of _id, in many short commands: minutes, when it is large. */
-    int (*unseen_count)(struct sl_state *state, const char *collection, const char *feed,
-                        const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
-                        struct sl_err *err);
-    /* The ids of those unseen ones, in the order of _id, from the one behind after on ("": from the
+    /* How many documents of the feed are live (no tombstones), and how many of those are unseen.
+     * Walks the collection in the order of _id, in many short commands: minutes, when it is large.
+     */
+    int (*unseen_count)(struct sl_state *state, const struct sl_unseen *of, uint64_t *ret_unseen,
+                        uint64_t *ret_live, struct sl_err *err);
+    /* The ids of the unseen ones, in the order of _id, from the one behind after on ("": from the
      * start). Fewer than max only when there are no more. The ids are copied into arena, each with
      * a NUL behind it, so that the last one is the next call's after. */
-    int (*unseen_ids)(struct sl_state *state, const char *collection, const char *feed,
-                      const char *seen, int64_t floor, const char *after, unsigned max,
-                      struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
-                      struct sl_err *err);
+    int (*unseen_ids)(struct sl_state *state, const struct sl_unseen *of, const char *after,
+                      unsigned max, struct sl_arena *arena, struct sl_str *ret_ids,
+                      unsigned *ret_count, struct sl_err *err);
 
     /* Asks for a refresh: feed, dry_run, force and reset of wanted count. Gives it as it is stored;
      * when one is open already, that one (*ret_joined). Heap or static memory for ret: it is large.

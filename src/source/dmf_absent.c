@@ -114,11 +114,12 @@ int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], stru
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
+        const struct sl_unseen of = {
+            .collection = config->collection, .feed = dmf->feed->name, .seen = dmf->run.id};
         uint64_t unseen, live;
         if (!entity || entity->finished || shares_its_collection(dmf, config))
             continue;
-        int rc = state->type->unseen_count(state, config->collection, dmf->feed->name, dmf->run.id,
-                                           0, &unseen, &live, err);
+        int rc = state->type->unseen_count(state, &of, &unseen, &live, err);
         if (rc != SL_OK)
             return rc;
         if (!live)

@@ -6,6 +6,14 @@
 
 enum { IDS_AT_ONCE = 1000, ARENA_BYTES = 64 * 1024 };
 
+/* What is stored under one of the feed's names. */
+static struct sl_unseen unseen_of(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
+                                  const char *name)
+{
+    return (struct sl_unseen){
+        .collection = part->collection, .feed = name, .seen = sweep->read, .floor = part->floor};
+}
+
 int sl_sweep_count(const struct sl_sweep *sweep, struct sl_refresh_part *part, struct sl_err *err)
 {
     struct sl_state *state = sweep->state;
@@ -13,9 +21,9 @@ int sl_sweep_count(const struct sl_sweep *sweep, struct sl_refresh_part *part, s
     int rc = SL_OK;
     part->unseen = part->live = 0;
     for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(sweep->feed, i)); i++) {
+        const struct sl_unseen of = unseen_of(sweep, part, name);
         uint64_t unseen = 0, live = 0;
-        rc = state->type->unseen_count(state, part->collection, name, sweep->read, part->floor,
-                                       &unseen, &live, err);
+        rc = state->type->unseen_count(state, &of, &unseen, &live, err);
         part->unseen += unseen;
         part->live += live;
     }
@@ -54,38 +62,28 @@ bool sl_sweep_is_allowed(const struct sl_sweep *sweep, const struct sl_refresh_p
     return false;
 }
 
-/* One portion of what is stored under name; after is where it ended. *ret_count 0: there was none.
- */
-static int walk_some(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
-                     const char *name, sl_sweep_take *take, void *ctx, struct sl_buf *after,
-                     unsigned *ret_count, struct sl_err *err)
+/* In portions; each goes on behind the last id of the one before. */
+static int walk_name(struct sl_state *state, const struct sl_unseen *of, sl_sweep_take *take,
+                     void *ctx, struct sl_err *err)
 {
-    struct sl_state *state = sweep->state;
-    struct sl_arena arena;
     struct sl_str ids[IDS_AT_ONCE];
-    sl_arena_init(&arena, ARENA_BYTES);
-    int rc = state->type->unseen_ids(state, part->collection, name, sweep->read, part->floor,
-                                     after->data, IDS_AT_ONCE, &arena, ids, ret_count, err);
-    for (unsigned i = 0; rc == SL_OK && i < *ret_count; i++)
-        rc = take(ctx, ids[i], err);
-    if (rc == SL_OK && *ret_count) {
-        sl_buf_clear(after);
-        sl_buf_add(after, ids[*ret_count - 1].at, ids[*ret_count - 1].length);
-    }
-    sl_arena_done(&arena);
-    return rc;
-}
-
-static int walk_name(const struct sl_sweep *sweep, const struct sl_refresh_part *part,
-                     const char *name, sl_sweep_take *take, void *ctx, struct sl_err *err)
-{
     struct sl_buf after;
     unsigned count = 1;
     int rc = SL_OK;
     sl_buf_init(&after);
     sl_buf_add_text(&after, "");
-    while (rc == SL_OK && count)
-        rc = walk_some(sweep, part, name, take, ctx, &after, &count, err);
+    while (rc == SL_OK && count) {
+        struct sl_arena arena;
+        sl_arena_init(&arena, ARENA_BYTES);
+        rc = state->type->unseen_ids(state, of, after.data, IDS_AT_ONCE, &arena, ids, &count, err);
+        for (unsigned i = 0; rc == SL_OK && i < count; i++)
+            rc = take(ctx, ids[i], err);
+        if (rc == SL_OK && count) {
+            sl_buf_clear(&after);
+            sl_buf_add(&after, ids[count - 1].at, ids[count - 1].length);
+        }
+        sl_arena_done(&arena);
+    }
     sl_buf_done(&after);
     return rc;
 }
@@ -95,7 +93,9 @@ int sl_sweep_walk(const struct sl_sweep *sweep, const struct sl_refresh_part *pa
 {
     const char *name;
     int rc = SL_OK;
-    for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(sweep->feed, i)); i++)
-        rc = walk_name(sweep, part, name, take, ctx, err);
+    for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(sweep->feed, i)); i++) {
+        const struct sl_unseen of = unseen_of(sweep, part, name);
+        rc = walk_name(sweep->state, &of, take, ctx, err);
+    }
     return rc;
 }

@@ -126,13 +126,11 @@ int sl_store_overtakes(struct sl_state *state, struct sl_overtake **ret, size_t 
 int sl_store_stranger_find(struct sl_state *state, const char *collection, const char *const *known,
                            uint64_t deadline_ms, char ret_feed[SL_NAME_MAX], struct sl_err *err);
 /* unseen.c */
-int sl_store_unseen_count(struct sl_state *state, const char *collection, const char *feed,
-                          const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
-                          struct sl_err *err);
-int sl_store_unseen_ids(struct sl_state *state, const char *collection, const char *feed,
-                        const char *seen, int64_t floor, const char *after, unsigned max,
-                        struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
-                        struct sl_err *err);
+int sl_store_unseen_count(struct sl_state *state, const struct sl_unseen *of, uint64_t *ret_unseen,
+                          uint64_t *ret_live, struct sl_err *err);
+int sl_store_unseen_ids(struct sl_state *state, const struct sl_unseen *of, const char *after,
+                        unsigned max, struct sl_arena *arena, struct sl_str *ret_ids,
+                        unsigned *ret_count, struct sl_err *err);
 /* feeds.c */
 int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *reason,
                          int64_t epoch, struct sl_err *err);

@@ -13,20 +13,14 @@ enum {
 /* Where the walk is: the slice lies behind after and goes up to end. */
 struct walk {
     struct sl_store *store;
-    const char *collection, *feed, *seen;
-    int64_t floor;
+    const struct sl_unseen *of;
     struct sl_buf after, end; /* ids */
     bool last;                /* the slice has no end: it goes to the last document */
 };
 
-static struct walk walk_from(struct sl_state *state, const char *collection, const char *feed,
-                             const char *seen, int64_t floor, const char *after)
+static struct walk walk_from(struct sl_state *state, const struct sl_unseen *of, const char *after)
 {
-    struct walk walk = {.store = sl_store_of(state),
-                        .collection = collection,
-                        .feed = feed,
-                        .seen = seen,
-                        .floor = floor};
+    struct walk walk = {.store = sl_store_of(state), .of = of};
     sl_buf_init(&walk.after);
     sl_buf_init(&walk.end);
     sl_buf_add_text(&walk.after, after);
@@ -73,7 +67,7 @@ static int find_end(struct walk *walk, struct sl_err *err)
     bson_t command = BSON_INITIALIZER, filter, document;
     bson_t *by_id = BCON_NEW("_id", BCON_INT32(1));
     walk->last = true;
-    BSON_APPEND_UTF8(&command, "find", walk->collection);
+    BSON_APPEND_UTF8(&command, "find", walk->of->collection);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
     append_id_range(&filter, walk);
     bson_append_document_end(&command, &filter);
@@ -108,7 +102,7 @@ static void go_on_behind_end(struct walk *walk)
 
 static bson_t *count_pipeline(const struct walk *walk)
 {
-    bson_t *match = BCON_NEW("_sluice.feed", BCON_UTF8(walk->feed), "_sluice.deleted", "{",
+    bson_t *match = BCON_NEW("_sluice.feed", BCON_UTF8(walk->of->feed), "_sluice.deleted", "{",
                              "$exists", BCON_BOOL(false), "}");
     append_id_range(match, walk);
     // clang-format off
@@ -119,10 +113,10 @@ static bson_t *count_pipeline(const struct walk *walk)
             "live", "{", "$sum", BCON_INT64(1), "}",
             "unseen", "{", "$sum", "{", "$cond", "[",
                 "{", "$and", "[",
-                    "{", "$ne", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(walk->seen), "}", "]", "}",
+                    "{", "$ne", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(walk->of->seen), "}", "]", "}",
                     /* above null and up to a number: a number */
                     "{", "$gt", "[", "$_sluice.v", BCON_NULL, "]", "}",
-                    "{", "$lte", "[", "$_sluice.v", BCON_INT64(walk->floor), "]", "}",
+                    "{", "$lte", "[", "$_sluice.v", BCON_INT64(walk->of->floor), "]", "}",
                 "]", "}", BCON_INT64(1), BCON_INT64(0), "]", "}", "}",
         "}", "}");
     // clang-format on
@@ -135,7 +129,7 @@ static int count_slice(const struct walk *walk, uint64_t *unseen, uint64_t *live
 {
     bson_t *pipeline = count_pipeline(walk);
     bson_t *command =
-        BCON_NEW("aggregate", BCON_UTF8(walk->collection), "pipeline", BCON_ARRAY(pipeline),
+        BCON_NEW("aggregate", BCON_UTF8(walk->of->collection), "pipeline", BCON_ARRAY(pipeline),
                  "cursor", "{", "}", "hint", "{", "_id", BCON_INT32(1), "}");
     bson_t sums;
     sl_store_append_majority(command);
@@ -153,11 +147,10 @@ static int count_slice(const struct walk *walk, uint64_t *unseen, uint64_t *live
     return SL_OK;
 }
 
-int sl_store_unseen_count(struct sl_state *state, const char *collection, const char *feed,
-                          const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
-                          struct sl_err *err)
+int sl_store_unseen_count(struct sl_state *state, const struct sl_unseen *of, uint64_t *ret_unseen,
+                          uint64_t *ret_live, struct sl_err *err)
 {
-    struct walk walk = walk_from(state, collection, feed, seen, floor, "");
+    struct walk walk = walk_from(state, of, "");
     uint64_t unseen = 0, live = 0;
     int rc;
     do {
@@ -168,7 +161,8 @@ int sl_store_unseen_count(struct sl_state *state, const char *collection, const 
     } while (rc == SL_OK && !walk.last);
     walk_done(&walk);
     if (rc != SL_OK)
-        return sl_err_wrap(err, "cannot count what '%s' did not see in '%s'", seen, collection);
+        return sl_err_wrap(err, "cannot count what '%s' did not see in '%s'", of->seen,
+                           of->collection);
     *ret_unseen = unseen;
     *ret_live = live;
     return SL_OK;
@@ -179,9 +173,9 @@ int sl_store_unseen_count(struct sl_state *state, const char *collection, const 
 static bson_t *unseen_filter(const struct walk *walk)
 {
     bson_t *filter =
-        BCON_NEW("_sluice.feed", BCON_UTF8(walk->feed), "_sluice.deleted", "{", "$exists",
-                 BCON_BOOL(false), "}", "_sluice.seen", "{", "$ne", BCON_UTF8(walk->seen), "}",
-                 "_sluice.v", "{", "$lte", BCON_INT64(walk->floor), "}");
+        BCON_NEW("_sluice.feed", BCON_UTF8(walk->of->feed), "_sluice.deleted", "{", "$exists",
+                 BCON_BOOL(false), "}", "_sluice.seen", "{", "$ne", BCON_UTF8(walk->of->seen), "}",
+                 "_sluice.v", "{", "$lte", BCON_INT64(walk->of->floor), "}");
     append_id_range(filter, walk);
     return filter;
 }
@@ -194,7 +188,7 @@ static int take_ids(struct walk *walk, unsigned max, struct sl_arena *arena, str
     struct sl_store_rows rows;
     bson_t document, *filter = unseen_filter(walk), *by_id = BCON_NEW("_id", BCON_INT32(1));
     struct sl_store_query query = {.database = walk->store->data_database,
-                                   .collection = walk->collection,
+                                   .collection = walk->of->collection,
                                    .filter = filter,
                                    .sort = by_id,
                                    .fields = by_id,
@@ -219,12 +213,11 @@ static int take_ids(struct walk *walk, unsigned max, struct sl_arena *arena, str
     return SL_OK;
 }
 
-int sl_store_unseen_ids(struct sl_state *state, const char *collection, const char *feed,
-                        const char *seen, int64_t floor, const char *after, unsigned max,
-                        struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
-                        struct sl_err *err)
+int sl_store_unseen_ids(struct sl_state *state, const struct sl_unseen *of, const char *after,
+                        unsigned max, struct sl_arena *arena, struct sl_str *ret_ids,
+                        unsigned *ret_count, struct sl_err *err)
 {
-    struct walk walk = walk_from(state, collection, feed, seen, floor, after);
+    struct walk walk = walk_from(state, of, after);
     unsigned count = 0;
     int rc = SL_OK;
     while (rc == SL_OK && count < max) {
@@ -239,7 +232,8 @@ int sl_store_unseen_ids(struct sl_state *state, const char *collection, const ch
     }
     walk_done(&walk);
     if (rc != SL_OK)
-        return sl_err_wrap(err, "cannot find what '%s' did not see in '%s'", seen, collection);
+        return sl_err_wrap(err, "cannot find what '%s' did not see in '%s'", of->seen,
+                           of->collection);
     *ret_count = count;
     return SL_OK;
 }

@@ -234,14 +234,12 @@ static inline bool memory_is_live(const struct memory_document *one, const char 
     return !one->deleted && !strcmp(one->collection, collection) && !strcmp(one->feed, feed);
 }
 
-static inline bool memory_is_unseen(const struct memory_document *one, const char *seen,
-                                    int64_t floor)
+static inline bool memory_is_unseen(const struct memory_document *one, const struct sl_unseen *of)
 {
-    return strcmp(one->seen, seen) && one->version <= floor;
+    return strcmp(one->seen, of->seen) && one->version <= of->floor;
 }
 
-static inline int memory_unseen_count(struct sl_state *state, const char *collection,
-                                      const char *feed, const char *seen, int64_t floor,
+static inline int memory_unseen_count(struct sl_state *state, const struct sl_unseen *of,
                                       uint64_t *ret_unseen, uint64_t *ret_live, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
@@ -249,15 +247,14 @@ static inline int memory_unseen_count(struct sl_state *state, const char *collec
         return rc;
     *ret_unseen = *ret_live = 0;
     for (struct memory_document *one = memory_of(state)->memory->documents; one; one = one->next)
-        if (memory_is_live(one, collection, feed)) {
+        if (memory_is_live(one, of->collection, of->feed)) {
             ++*ret_live;
-            *ret_unseen += memory_is_unseen(one, seen, floor);
+            *ret_unseen += memory_is_unseen(one, of);
         }
     return SL_OK;
 }
 
-static inline int memory_unseen_ids(struct sl_state *state, const char *collection,
-                                    const char *feed, const char *seen, int64_t floor,
+static inline int memory_unseen_ids(struct sl_state *state, const struct sl_unseen *of,
                                     const char *after, unsigned max, struct sl_arena *arena,
                                     struct sl_str *ret_ids, unsigned *ret_count, struct sl_err *err)
 {
@@ -267,7 +264,7 @@ static inline int memory_unseen_ids(struct sl_state *state, const char *collecti
         return rc;
     for (struct memory_document *one = memory_of(state)->memory->documents; one && count < max;
          one = one->next)
-        if (memory_is_live(one, collection, feed) && memory_is_unseen(one, seen, floor) &&
+        if (memory_is_live(one, of->collection, of->feed) && memory_is_unseen(one, of) &&
             strcmp(one->id, after) > 0) {
             size_t length = strlen(one->id);
             ret_ids[count++] = (struct sl_str){sl_arena_text(arena, one->id, length), length};

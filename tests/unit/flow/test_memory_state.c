@@ -37,6 +37,7 @@ static void do_sweep(void *arg)
     struct sl_arena arena;
     struct sl_str ids[3];
     struct sl_err err;
+    const struct sl_unseen of = {"c", "f", "new", 5};
     uint64_t unseen, live;
     int64_t version;
     unsigned count;
@@ -51,13 +52,11 @@ static void do_sweep(void *arg)
     memory_document_put(&memory, "c", "f", "e", 5, "old", false); /* changed */
     sl_arena_init(&arena, 4096);
     const struct sl_state_type *type = self.state.type;
-    EXPECT(type->unseen_count(&self.state, "c", "f", "new", 5, &unseen, &live, &err) == SL_OK);
+    EXPECT(type->unseen_count(&self.state, &of, &unseen, &live, &err) == SL_OK);
     EXPECT(unseen == 3 && live == 5);
-    EXPECT(type->unseen_ids(&self.state, "c", "f", "new", 5, "", 2, &arena, ids, &count, &err) ==
-           SL_OK);
+    EXPECT(type->unseen_ids(&self.state, &of, "", 2, &arena, ids, &count, &err) == SL_OK);
     EXPECT(count == 2 && sl_str_is(ids[0], "a") && sl_str_is(ids[1], "d"));
-    EXPECT(type->unseen_ids(&self.state, "c", "f", "new", 5, ids[1].at, 2, &arena, ids, &count,
-                            &err) == SL_OK);
+    EXPECT(type->unseen_ids(&self.state, &of, ids[1].at, 2, &arena, ids, &count, &err) == SL_OK);
     EXPECT(count == 1 && sl_str_is(ids[0], "e"));
     EXPECT(type->version_max(&self.state, "c", &version, &err) == SL_OK && version == 7);
     sl_arena_done(&arena);

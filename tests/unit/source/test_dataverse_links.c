@@ -168,29 +168,27 @@ static int overtake(struct sl_state *state, const struct sl_overtake *by, struct
     return SL_OK;
 }
 
-static int unseen_count(struct sl_state *state, const char *collection, const char *feed,
-                        const char *seen, int64_t floor, uint64_t *ret_unseen, uint64_t *ret_live,
-                        struct sl_err *err)
+static int unseen_count(struct sl_state *state, const struct sl_unseen *of, uint64_t *ret_unseen,
+                        uint64_t *ret_live, struct sl_err *err)
 {
     struct rig *rig = (struct rig *)state;
-    (void)collection, (void)feed, (void)floor, (void)err;
+    (void)err;
     rig->counts++;
     sl_fiber_sleep(COUNT_MS);
-    rig->nameless += !*seen;
+    rig->nameless += !*of->seen;
     *ret_unseen = 1;
     *ret_live = 1000;
     return SL_OK;
 }
 
-static int unseen_ids(struct sl_state *state, const char *collection, const char *feed,
-                      const char *seen, int64_t floor, const char *after, unsigned max,
-                      struct sl_arena *arena, struct sl_str *ret_ids, unsigned *ret_count,
-                      struct sl_err *err)
+static int unseen_ids(struct sl_state *state, const struct sl_unseen *of, const char *after,
+                      unsigned max, struct sl_arena *arena, struct sl_str *ret_ids,
+                      unsigned *ret_count, struct sl_err *err)
 {
     struct rig *rig = (struct rig *)state;
-    (void)collection, (void)feed, (void)floor, (void)max, (void)err;
+    (void)max, (void)err;
     rig->walks++;
-    rig->nameless += !*seen;
+    rig->nameless += !*of->seen;
     *ret_count = !*after;
     if (*ret_count)
         ret_ids[0] = (struct sl_str){sl_arena_text(arena, "gone", 4), 4};

@@ -259,6 +259,7 @@ static void try_away(void *arg)
                                          .write_timeout_ms = 1000};
     struct sl_mongo *mongo = sl_mongo_new(&settings, &err);
     struct sl_state *state = sl_store_new(mongo, &settings, &err);
+    const struct sl_unseen of = {"c", "f", "full", 1};
     struct sl_checkpoint checkpoint = {0};
     struct sl_arena arena;
     struct sl_str ids[1];
@@ -275,9 +276,8 @@ static void try_away(void *arg)
     EXPECT(sl_code_transient(type->clock_reserve(state, 1, &number, NULL)));
     EXPECT(sl_code_transient(type->version_max(state, "c", &number, &err)));
     EXPECT(sl_code_transient(type->runs_open(state, "f", 0, runs, 1, &count, &err)));
-    EXPECT(sl_code_transient(type->unseen_count(state, "c", "f", "full", 1, &unseen, &live, &err)));
-    EXPECT(sl_code_transient(
-        type->unseen_ids(state, "c", "f", "full", 1, "", 1, &arena, ids, &count, &err)));
+    EXPECT(sl_code_transient(type->unseen_count(state, &of, &unseen, &live, &err)));
+    EXPECT(sl_code_transient(type->unseen_ids(state, &of, "", 1, &arena, ids, &count, &err)));
     EXPECT(count == 77);
     sl_arena_done(&arena);
     state->type->close(state);

@@ -20,6 +20,7 @@ static const char *ids_of(struct sl_state *state, const char *collection, unsign
     static char joined[64 * 1024];
     struct sl_arena arena;
     struct sl_str ids[IDS_MAX];
+    const struct sl_unseen of = {collection, "accounts", "full-2", FLOOR};
     struct sl_err err = {0};
     const char *after = "";
     unsigned count;
@@ -27,8 +28,7 @@ static const char *ids_of(struct sl_state *state, const char *collection, unsign
     sl_arena_init(&arena, 4096);
     do {
         count = 0;
-        if (!EXPECT_OK(state->type->unseen_ids(state, collection, "accounts", "full-2", FLOOR,
-                                               after, max, &arena, ids, &count, &err),
+        if (!EXPECT_OK(state->type->unseen_ids(state, &of, after, max, &arena, ids, &count, &err),
                        &err))
             break;
         EXPECT(count <= max);
@@ -68,12 +68,11 @@ static void do_candidates(struct sl_mongo *mongo)
         {"\"text version\"", "\"v\": \"5\", \"feed\": \"accounts\"",                     true,  false},
         {"5",                "\"v\": 50, \"feed\": \"accounts\"",                        false, false},
     };
+    const struct sl_unseen of = {"accounts", "accounts", "full-2", FLOOR};
     struct sl_err err = {0};
     uint64_t unseen = 77, live = 77, wanted_unseen = 0, wanted_live = 0;
     struct sl_state *state = open_store(mongo);
-    EXPECT_OK(state->type->unseen_count(state, "accounts", "accounts", "full-2", FLOOR, &unseen,
-                                        &live, &err),
-              &err);
+    EXPECT_OK(state->type->unseen_count(state, &of, &unseen, &live, &err), &err);
     EXPECT(unseen == 0 && live == 0); /* no such collection */
     EXPECT(!*ids_of(state, "accounts", 5));
 
@@ -86,9 +85,7 @@ static void do_candidates(struct sl_mongo *mongo)
         wanted_live += rows[i].live;
         wanted_unseen += rows[i].unseen;
     }
-    EXPECT_OK(state->type->unseen_count(state, "accounts", "accounts", "full-2", FLOOR, &unseen,
-                                        &live, &err),
-              &err);
+    EXPECT_OK(state->type->unseen_count(state, &of, &unseen, &live, &err), &err);
     EXPECT_INT(unseen, (long long)wanted_unseen);
     EXPECT_INT(live, (long long)wanted_live);
     static const unsigned portions[] = {1, 2, 3, 4, 5, IDS_MAX};
@@ -109,6 +106,8 @@ static void test_candidates(void **state)
 /* Names that look like operators are texts. */
 static void do_names(struct sl_mongo *mongo)
 {
+    const struct sl_unseen seen = {"names", "$f", "$_sluice.feed", FLOOR};
+    const struct sl_unseen unseen_one = {"names", "$f", "$_sluice.seen", FLOOR};
     struct sl_err err = {0};
     uint64_t unseen = 0, live = 0;
     struct sl_state *state = open_store(mongo);
@@ -116,13 +115,9 @@ static void do_names(struct sl_mongo *mongo)
              "{\"insert\": \"names\", \"documents\": [{\"_id\": \"a\", \"_sluice\": {\"v\": 1, "
              "\"feed\": \"$f\", \"seen\": \"$_sluice.feed\"}}]}",
              NULL);
-    EXPECT_OK(state->type->unseen_count(state, "names", "$f", "$_sluice.feed", FLOOR, &unseen,
-                                        &live, &err),
-              &err);
+    EXPECT_OK(state->type->unseen_count(state, &seen, &unseen, &live, &err), &err);
     EXPECT(unseen == 0 && live == 1);
-    EXPECT_OK(state->type->unseen_count(state, "names", "$f", "$_sluice.seen", FLOOR, &unseen,
-                                        &live, &err),
-              &err);
+    EXPECT_OK(state->type->unseen_count(state, &unseen_one, &unseen, &live, &err), &err);
     EXPECT(unseen == 1 && live == 1);
     state->type->close(state);
 }
@@ -141,6 +136,8 @@ static void do_many(struct sl_mongo *mongo)
     enum { DOCUMENTS = 45000, FIRST = 100000 };
     static const int unseen_at[] = {0, 1, 19998, 19999, 20000, 20001, 39999, 40000, 44998, 44999};
     enum { UNSEEN = sizeof unseen_at / sizeof *unseen_at };
+    const struct sl_unseen of_some = {"many", "accounts", "full-2", FLOOR};
+    const struct sl_unseen of_all = {"many", "accounts", "full-3", FLOOR};
     struct sl_err err = {0};
     uint64_t unseen = 0, live = 0;
     char json[1024], list[256] = "", wanted[256] = "";
@@ -164,9 +161,7 @@ static void do_many(struct sl_mongo *mongo)
 
     sl_loop_delay_watch(5);
     live_worst_delay_ms();
-    EXPECT_OK(
-        state->type->unseen_count(state, "many", "accounts", "full-2", FLOOR, &unseen, &live, &err),
-        &err);
+    EXPECT_OK(state->type->unseen_count(state, &of_some, &unseen, &live, &err), &err);
     EXPECT_INT(unseen, UNSEEN);
     EXPECT_INT(live, DOCUMENTS);
     static const unsigned portions[] = {1, 3, 10, 11};
@@ -182,15 +177,13 @@ static void do_many(struct sl_mongo *mongo)
     static struct sl_str all[DOCUMENTS + 1];
     unsigned count = 0;
     sl_arena_init(&arena, 64 * 1024);
-    EXPECT_OK(state->type->unseen_ids(state, "many", "accounts", "full-3", FLOOR, "", DOCUMENTS + 1,
-                                      &arena, all, &count, &err),
+    EXPECT_OK(state->type->unseen_ids(state, &of_all, "", DOCUMENTS + 1, &arena, all, &count, &err),
               &err);
     EXPECT_INT(count, DOCUMENTS);
     for (unsigned i = 0; i < count; i++)
         if (!EXPECT(strtol(all[i].at, NULL, 10) == FIRST + (long)i))
             break;
-    EXPECT_OK(state->type->unseen_ids(state, "many", "accounts", "full-3", FLOOR, all[44989].at, 20,
-                                      &arena, all, &count, &err),
+    EXPECT_OK(state->type->unseen_ids(state, &of_all, all[44989].at, 20, &arena, all, &count, &err),
               &err);
     EXPECT_INT(count, 10);
     sl_arena_done(&arena);
@@ -226,6 +219,7 @@ static void do_odd(struct sl_mongo *mongo)
     enum { WIDE = 20, BYTES = 1024 * 1024 };
     static char id[BYTES];
     static struct sl_str ids[WIDE + 5];
+    const struct sl_unseen of = {"odd", "accounts", "full-2", FLOOR};
     struct sl_err err = {0};
     struct sl_arena arena;
     unsigned count = 0;
@@ -237,9 +231,7 @@ static void do_odd(struct sl_mongo *mongo)
     insert_id(mongo, "y\0z", 3);
     insert_id(mongo, "zz", 2);
     sl_arena_init(&arena, SL_ARENA_BLOCK_BYTES);
-    EXPECT_OK(state->type->unseen_ids(state, "odd", "accounts", "full-2", FLOOR, "", WIDE + 5,
-                                      &arena, ids, &count, &err),
-              &err);
+    EXPECT_OK(state->type->unseen_ids(state, &of, "", WIDE + 5, &arena, ids, &count, &err), &err);
     EXPECT_INT(count, WIDE + 1);
     for (unsigned i = 0; i < WIDE && i < count; i++)
         EXPECT(ids[i].length == BYTES && ids[i].at[0] == (char)('a' + i));
