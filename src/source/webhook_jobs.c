@@ -138,8 +138,9 @@ static int pause_job(struct sl_hook_job *job, const struct sl_err *err, uint64_t
     return rc;
 }
 
-/* The link looks at once whether it is wanted, else they would come again on it. */
-static int hand_back(const struct sl_hook_job *job, struct sl_err *err)
+/* The events go back by the caller. The link looks at once whether it is still wanted, else they
+ * would come again on it. */
+static int give_up(const struct sl_hook_job *job, struct sl_err *err)
 {
     sl_wake_all(&job->feed->webhook->in.changed);
     return sl_err_set(err, SL_TIMEOUT, "handed back");
@@ -155,7 +156,7 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
     unsigned tries = 0;
     for (;;) {
         if (!sl_hook_feed_is_ours(feed))
-            return hand_back(job, err);
+            return give_up(job, err);
         job->epoch = feed->epoch;
         int rc = sl_hook_read(job, reading, err);
         if (rc != SL_REJECTED)
@@ -176,11 +177,11 @@ static int read_patiently(struct sl_hook_job *job, uint64_t give_up_ms,
         }
         sl_hook_reading_done(reading);
         if (!may_wait(job))
-            return hand_back(job, err);
+            return give_up(job, err);
         if (pause_job(job, err, give_up_ms, &pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         if (sl_loop_now_ms() >= give_up_ms)
-            return hand_back(job, err);
+            return give_up(job, err);
     }
 }
 
@@ -190,7 +191,7 @@ static int read_once(struct sl_hook_job *job, struct sl_err *err)
     struct sl_hook_claim *claims = job->waiting;
     uint64_t give_up_ms = claims->delivery->give_up_ms;
     job->waiting = NULL;
-    int rc = sl_hook_jobs_full(job->feed) ? hand_back(job, err)
+    int rc = sl_hook_jobs_full(job->feed) ? give_up(job, err)
                                           : read_patiently(job, give_up_ms, &reading, err);
     job->feed->webhook->failing -= job->failing;
     job->failing = false;
