@@ -19,8 +19,6 @@ struct sl_batcher {
     bool flushed;              /* it does not linger */
     struct sl_keyset keys;
     struct sl_batcher_totals totals;
-    bool finished;
-    struct sl_err error; /* of finish */
     uint64_t closings;
     uint64_t deadline_ms; /* of whoever adds */
     struct sl_waitlist adder, taker;
@@ -253,14 +251,6 @@ int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, st
     return SL_OK;
 }
 
-void sl_batcher_finish(struct sl_batcher *batcher, const struct sl_err *err)
-{
-    batcher->finished = true;
-    if (err)
-        batcher->error = *err;
-    sl_wake_all(&batcher->taker);
-}
-
 int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_batch **ret_batch,
                     struct sl_err *err)
 {
@@ -268,8 +258,7 @@ int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_
         uint64_t linger_ms = SL_FOREVER;
         if (!batcher->closed && batcher->open && batcher->open_since_ms) {
             linger_ms = batcher->open_since_ms + batcher->limits.linger_ms;
-            bool complete = batcher->finished && !batcher->error.code;
-            if (complete || batcher->flushed || sl_loop_now_ms() >= linger_ms)
+            if (batcher->flushed || sl_loop_now_ms() >= linger_ms)
                 close_open(batcher);
         }
         if (batcher->closed) {
@@ -278,12 +267,6 @@ int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_
             sl_wake_all(&batcher->adder);
             return SL_OK;
         }
-        if (batcher->finished && batcher->error.code) {
-            *err = batcher->error;
-            return err->code;
-        }
-        if (batcher->finished)
-            return sl_err_set(err, SL_END, "no more batches");
         int rc = sl_wait(&batcher->taker, linger_ms < deadline_ms ? linger_ms : deadline_ms);
         if (rc == SL_CANCELED || (rc == SL_TIMEOUT && sl_loop_now_ms() >= deadline_ms))
             return sl_err_set(err, rc, "waiting for a batch: %s", sl_code_name(rc));

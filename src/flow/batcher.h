@@ -61,11 +61,8 @@ int sl_batcher_end(struct sl_batcher *batcher, struct sl_batcher_totals *ret, st
 /* Drops the open batch: its rows will be read again in another attempt. Does not suspend. */
 void sl_batcher_abandon(struct sl_batcher *batcher);
 
-/* No more batches after those that are there. With a code other than SL_OK the open batch is
- * dropped, and the taker sees that error instead of SL_END. */
-void sl_batcher_finish(struct sl_batcher *batcher, const struct sl_err *err);
-
-/* Takes the next closed (or lingering) batch. Suspends. SL_END after finish. */
+/* Takes the next closed (or lingering) batch, which is then the caller's. Suspends. SL_TIMEOUT
+ * after deadline_ms (loop clock), SL_CANCELED. */
 int sl_batcher_take(struct sl_batcher *batcher, uint64_t deadline_ms, struct sl_batch **ret_batch,
                     struct sl_err *err);
 

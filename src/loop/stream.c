@@ -160,7 +160,7 @@ static void on_turn(void *ctx)
 {
     struct sl_stream *stream = ctx;
     if (stream->tls && stream->open)
-        read_tls(stream); /* what was decrypted before anybody listened, or while paused */
+        read_tls(stream); /* what was decrypted before anybody listened */
     if (!stream->closed)
         flush(stream);
 }
@@ -210,7 +210,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 static void read_tls(struct sl_stream *stream)
 {
     char plain[16 * 1024]; /* the largest TLS record */
-    while (!stream->broken && !stream->closed && !stream->paused) {
+    while (!stream->broken && !stream->closed) {
         size_t size;
         int rc = sl_tls_read(stream->tls, plain, sizeof plain, &size, &stream->why);
         if (rc == SL_END)
@@ -258,15 +258,8 @@ static void on_read(uv_stream_t *tcp, ssize_t size, const uv_buf_t *buffer)
         stream->handler->on_data(stream->ctx, (const uint8_t *)buffer->base, (size_t)size);
 }
 
-void sl_stream_pause(struct sl_stream *stream)
+void sl_stream_start_reading(struct sl_stream *stream)
 {
-    stream->paused = true;
-    uv_read_stop((uv_stream_t *)&stream->tcp);
-}
-
-void sl_stream_resume(struct sl_stream *stream)
-{
-    stream->paused = false;
     if (stream->broken)
         return;
     uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read);

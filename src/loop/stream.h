@@ -45,8 +45,4 @@ void sl_stream_disown(struct sl_stream *stream, const void *bytes, size_t size);
 /* Bytes queued and not yet taken by the kernel. */
 size_t sl_stream_queued(const struct sl_stream *stream);
 
-/* Stops and goes on reading: while paused the peer is held back by TCP. */
-void sl_stream_pause(struct sl_stream *stream);
-void sl_stream_resume(struct sl_stream *stream);
-
 #endif

@@ -57,7 +57,7 @@ static int open_tls(struct sl_stream *stream, struct sl_tls *tls, const char *ho
     if (rc != SL_OK)
         return rc;
     sl_stream_flush_soon(stream);
-    sl_stream_resume(stream);
+    sl_stream_start_reading(stream);
     return wait_until(stream, &stream->handshaken, deadline_ms, err);
 }
 
@@ -120,7 +120,7 @@ int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
     stream->handler = handler;
     stream->ctx = ctx;
     stream->open = true;
-    sl_stream_resume(stream);
+    sl_stream_start_reading(stream);
     *ret = stream;
     return SL_OK;
 }

@@ -25,7 +25,7 @@ struct sl_stream {
     const struct sl_stream_handler *handler;
     void *ctx;
     struct sl_waitlist changed; /* for the fiber that connects */
-    bool connected, handshaken, open, paused, broken, closed;
+    bool connected, handshaken, open, broken, closed;
     struct sl_err why;
 };
 
@@ -34,6 +34,9 @@ struct sl_stream *sl_stream_make(void);
 
 /* It broke with that libuv status while doing something ("connecting"). */
 void sl_stream_broke(struct sl_stream *stream, const char *doing, int status);
+
+/* Reads from here on, what has arrived already first. */
+void sl_stream_start_reading(struct sl_stream *stream);
 
 /* Writes what is queued before the loop sleeps again. */
 void sl_stream_flush_soon(struct sl_stream *stream);

@@ -92,11 +92,17 @@ static void start_taker(struct bench *bench)
     bench->taker = sl_fiber_spawn_joinable("taker", take_all, bench);
 }
 
+/* When it has taken all that was closed. */
+static void stop_taker(struct bench *bench)
+{
+    UNTIL(bench->taken == sl_batcher_closings(bench->batcher));
+    sl_fiber_end(&bench->taker);
+}
+
 /* Ends the taker and checks that all credit came back. */
 static void bench_free(struct bench *bench)
 {
-    if (bench->taker)
-        sl_fiber_join(bench->taker);
+    sl_fiber_end(&bench->taker);
     for (unsigned i = 0; i < NOTED_MAX; i++)
         sl_batch_free(bench->held[i]);
     sl_batcher_free(bench->batcher);
@@ -153,9 +159,7 @@ static void fill_rows(void *arg)
     for (unsigned i = 0; i < 25; i++)
         EXPECT(add_numbered(bench, i, 10) == SL_OK);
     end(bench, &totals);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
 
     REQUIRE(bench->taken == 3);
     EXPECT(bench->note[0].count == 10 && bench->note[1].count == 10 && bench->note[2].count == 5);
@@ -166,7 +170,7 @@ static void fill_rows(void *arg)
         EXPECT(!strcmp(bench->note[i].entity, "VendorsV3"));
     }
     EXPECT(totals.read == 25 && totals.batches == 3 && !totals.dead && !totals.superseded);
-    EXPECT(bench->end.code == SL_END);
+    EXPECT(bench->end.code == SL_CANCELED);
     bench_free(bench);
 }
 
@@ -187,9 +191,7 @@ static void fill_bytes(void *arg)
     for (unsigned i = 0; i < 200; i++)
         EXPECT(add_numbered(bench, i, 1024) == SL_OK);
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     unsigned rows = 0;
     for (unsigned i = 0; i < bench->taken; i++) {
         rows += bench->note[i].count;
@@ -217,9 +219,7 @@ static void travel_alone(void *arg)
     EXPECT(add_row(bench, "larger than all", 6, 300 * 1024) == SL_OK); /* over max_row_bytes */
     EXPECT(add_numbered(bench, 1, 100) == SL_OK);
     end(bench, &totals);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
 
     EXPECT(totals.read == 4 && totals.dead == 1);
     uint32_t rows = 0, dead = 0;
@@ -259,9 +259,7 @@ static void linger(void *arg)
     EXPECT(bench->note[0].after_ms >= added_ms + 300);
     EXPECT(bench->note[0].after_ms < added_ms + 3000);
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     REQUIRE(bench->taken == 2);
     EXPECT(bench->note[1].count == 0 && bench->note[1].last && bench->note[1].batches == 2);
     bench_free(bench);
@@ -307,9 +305,7 @@ static void flush(void *arg)
     EXPECT(sl_fiber_sleep(20) == SL_OK);
     EXPECT(bench->taken == 1);
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     REQUIRE(bench->taken == 2);
     EXPECT(bench->note[1].count == 1 && bench->note[1].last && bench->note[1].batches == 2);
     EXPECT(!strcmp(bench->note[1].first_id, "row-4"));
@@ -337,7 +333,6 @@ static void flush_behind(void *arg)
     UNTIL(bench->taken == 2);
     REQUIRE(bench->taken == 2);
     EXPECT(bench->note[0].count == 10 && bench->note[1].count == 2);
-    sl_batcher_finish(bench->batcher, NULL);
     bench_free(bench);
 }
 
@@ -371,9 +366,7 @@ static void supersede(void *arg)
     begin(bench); /* a new origin: the old keys are forgotten, numbers begin again */
     EXPECT(add_row(bench, "a", 1, 10) == SL_OK);
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
 
     REQUIRE(bench->taken == 2);
     EXPECT(bench->note[0].count == 2 && bench->note[0].superseded == 3 && bench->note[0].dead == 1);
@@ -404,9 +397,7 @@ static void end_empty(void *arg)
     for (unsigned i = 0; i < 10; i++) /* exactly full: the last one is empty */
         EXPECT(add_numbered(bench, i, 10) == SL_OK);
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     REQUIRE(bench->taken == 3);
     EXPECT(bench->note[0].count == 0 && bench->note[0].last && bench->note[0].batches == 1);
     EXPECT(totals.read == 0 && totals.batches == 1);
@@ -419,41 +410,6 @@ static void an_origin_without_rows_has_one_empty_last_batch(void **state)
 {
     (void)state;
     run_in_fiber(end_empty, NULL);
-}
-
-static void finish_early(void *arg)
-{
-    bool failed = arg != NULL;
-    struct bench *bench = bench_new(&usual, 4 << 20);
-    struct sl_err err = {0};
-    begin(bench);
-    for (unsigned i = 0; i < 13; i++) /* one closed batch, three rows in the open one */
-        EXPECT(add_numbered(bench, i, 10) == SL_OK);
-    if (failed)
-        sl_err_set(&err, SL_REJECTED, "the zip is broken");
-    sl_batcher_finish(bench->batcher, failed ? &err : NULL);
-    start_taker(bench);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
-    EXPECT(bench->taken == (failed ? 1 : 2)); /* what is whole is given first */
-    EXPECT(bench->note[0].count == 10);
-    EXPECT(failed || bench->note[1].count == 3);
-    EXPECT(bench->end.code == (failed ? SL_REJECTED : SL_END));
-    if (failed)
-        EXPECT(!strcmp(bench->end.message, "the zip is broken"));
-    bench_free(bench);
-}
-
-static void finishing_with_an_error_tells_it_to_the_taker(void **state)
-{
-    (void)state;
-    run_in_fiber(finish_early, "failed");
-}
-
-static void finishing_in_order_loses_no_row(void **state)
-{
-    (void)state;
-    run_in_fiber(finish_early, NULL);
 }
 
 static void abandon(void *arg)
@@ -469,9 +425,7 @@ static void abandon(void *arg)
     begin(bench);
     EXPECT(add_numbered(bench, 3, 10) == SL_OK); /* its key is new again */
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     REQUIRE(bench->taken == 1);
     EXPECT(bench->note[0].count == 1 && bench->note[0].superseded == 0);
     bench_free(bench);
@@ -526,7 +480,6 @@ static void cancel_the_adder_without_credit(void *arg)
     UNTIL(bench->taken > taken); /* and freeing one lets the adder go on */
     sl_fiber_cancel(adder);
     sl_fiber_join(adder);
-    sl_batcher_finish(bench->batcher, NULL);
     bench_free(bench);
 }
 
@@ -564,9 +517,7 @@ static void grow_in_the_fast_lane(void *arg)
         EXPECT(credit->used_bytes <= CREDIT + 64 * 1024); /* what is held may be over by a piece */
     }
     end(bench, NULL);
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     unsigned rows = 0;
     for (unsigned i = 0; i < bench->taken; i++)
         rows += bench->note[i].count;
@@ -637,9 +588,7 @@ static void add_at_random(void *arg)
         sum.superseded += totals.superseded;
         sum.batches += totals.batches;
     }
-    sl_batcher_finish(bench->batcher, NULL);
-    sl_fiber_join(bench->taker);
-    bench->taker = NULL;
+    stop_taker(bench);
     uint64_t rows = 0, superseded = 0, lasts = 0;
     for (unsigned i = 0; i < bench->taken; i++) {
         rows += bench->note[i].count;
@@ -690,7 +639,6 @@ static void do_not_stand(void *arg)
     EXPECT(add_numbered(bench, 21, 10) == SL_TIMEOUT); /* no credit */
     sl_credit_give(credit, left);
     EXPECT(add_numbered(bench, 21, 10) == SL_OK);
-    sl_batcher_finish(bench->batcher, NULL);
     bench_free(bench);
 }
 
@@ -717,8 +665,6 @@ int main(void)
         cmocka_unit_test(a_flush_counts_also_behind_a_full_batch),
         cmocka_unit_test(one_key_appears_once_the_newest),
         cmocka_unit_test(an_origin_without_rows_has_one_empty_last_batch),
-        cmocka_unit_test(finishing_with_an_error_tells_it_to_the_taker),
-        cmocka_unit_test(finishing_in_order_loses_no_row),
         cmocka_unit_test(abandoned_rows_are_gone),
         cmocka_unit_test(a_live_change_takes_credit_as_it_grows),
         cmocka_unit_test(a_standing_adder_can_be_cancelled),

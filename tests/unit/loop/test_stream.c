@@ -125,7 +125,7 @@ struct client {
     struct sl_tls *tls;
     struct sl_stream *stream;
     size_t received, mismatches;
-    bool closed, pause_once, over;
+    bool closed, over;
     int rc;
     struct sl_err err, why;
     struct sl_waitlist changed;
@@ -142,8 +142,6 @@ static void on_data(void *ctx, const uint8_t *bytes, size_t size)
     for (size_t i = 0; i < size; i++)
         client->mismatches += bytes[i] != (uint8_t)pattern(client->received + i);
     client->received += size;
-    if (client->pause_once)
-        sl_stream_pause(client->stream);
     sl_wake_all(&client->changed);
 }
 
@@ -340,35 +338,6 @@ static void an_end_before_anybody_listens_is_told(void **state)
     }
 }
 
-static void pause_a_while(void *arg)
-{
-    struct client *client = arg;
-    if (open_client(client) != SL_OK)
-        return;
-    char byte = pattern(0), next = pattern(1);
-    sl_stream_write(client->stream, &byte, 1);
-    wait_received(client, 1); /* on_data pauses */
-    sl_stream_write(client->stream, &next, 1);
-    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
-    while (client->server->echoed < 2 && sl_loop_now_ms() < deadline_ms)
-        sl_fiber_sleep(1);
-    for (int i = 0; i < 100; i++) /* it is on its way, and nobody may see it */
-        sl_fiber_yield();
-    assert_int_equal(client->received, 1);
-    client->pause_once = false;
-    sl_stream_resume(client->stream);
-    wait_received(client, 2);
-    sl_stream_close(client->stream);
-}
-
-static void nothing_arrives_while_paused(void **state)
-{
-    (void)state;
-    struct client client = {.host = "127.0.0.1", .pause_once = true};
-    run(&client, false, pause_a_while);
-    assert_int_equal(client.received, 2);
-}
-
 static void only_connect(void *arg)
 {
     struct client *client = arg;
@@ -399,7 +368,6 @@ int main(void)
         cmocka_unit_test(missing_ca_file_is_named),
         cmocka_unit_test(end_by_the_peer_is_told),
         cmocka_unit_test(an_end_before_anybody_listens_is_told),
-        cmocka_unit_test(nothing_arrives_while_paused),
         cmocka_unit_test(refused_connection_is_told),
     };
     return cmocka_run_group_tests(tests, make_authority, drop_authority);
