@@ -84,8 +84,4 @@ bool sl_extjson_complete(const struct sl_extjson_builder *builder, struct sl_str
  * (format/own_name.h)? */
 bool sl_extjson_has_own(const struct sl_extjson_builder *builder);
 
-/* Parses a whole text into a document in the arena. Fails with SL_REJECTED. */
-int sl_extjson_parse(struct sl_arena *arena, const char *text, size_t size, struct sl_str *ret_doc,
-                     struct sl_err *err);
-
 #endif

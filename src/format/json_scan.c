@@ -277,15 +277,3 @@ int sl_json_scan_skip(struct sl_json_scan *scan)
     scan->mute = false;
     return rc == SL_END ? SL_REJECTED : rc;
 }
-
-bool sl_json_scan_valid(struct sl_str text)
-{
-    struct sl_json_scan scan;
-    int rc;
-    sl_json_scan_init(&scan, text);
-    scan.mute = true;
-    while ((rc = sl_json_scan_next(&scan)) == SL_OK)
-        ;
-    sl_json_scan_done(&scan);
-    return rc == SL_END;
-}

@@ -40,7 +40,4 @@ int sl_json_scan_next(struct sl_json_scan *scan);
 /* Behind a key: passes over its value, which is checked all the same. SL_OK or SL_REJECTED. */
 int sl_json_scan_skip(struct sl_json_scan *scan);
 
-/* Whether text is such a value: then a scan of it meets with no fault. */
-bool sl_json_scan_valid(struct sl_str text);
-
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "format/bson_writer.h"
-#include "format/extjson.h"
+#include "format/extjson_parse.h"
 
 #include <cmocka.h>
 
@@ -328,7 +328,7 @@ static void test_the_bson_form_is_judged_alike(void **state)
         struct sl_err err = {0};
         struct sl_str doc;
         sl_arena_init(&arena, 4096);
-        if (sl_extjson_parse(&arena, messages[i].text, strlen(messages[i].text), &doc, &err) ==
+        if (extjson_parse(&arena, messages[i].text, strlen(messages[i].text), &doc, &err) ==
             SL_OK) {
             int rc = sl_message_decode(batch, "application/bson", doc.at, doc.length, &err);
             if (rc != (messages[i].why ? SL_REJECTED : SL_OK))
@@ -359,8 +359,8 @@ static void test_rows_with_names_of_our_own_are_told_apart(void **state)
         struct sl_buf out = {0};
         struct sl_err err = {0};
         /* The second row shows that nothing is left over from the first. */
-        assert_int_equal(sl_extjson_parse(&batch->arena, rows[i / 2].doc, strlen(rows[i / 2].doc),
-                                          &batch->records[0].doc, &err),
+        assert_int_equal(extjson_parse(&batch->arena, rows[i / 2].doc, strlen(rows[i / 2].doc),
+                                       &batch->records[0].doc, &err),
                          SL_OK);
         batch->records[1].op = SL_UPSERT;
         batch->records[1].doc = document(batch, 1);

@@ -12,6 +12,7 @@
 
 #include "format/base64.h"
 #include "format/bson_reader.h"
+#include "format/extjson_parse.h"
 
 #include <cmocka.h>
 
@@ -68,7 +69,7 @@ static void test_texts_are_their_own_mirror(void **state)
         struct sl_err err = {0};
         struct sl_str doc;
         sl_arena_init(&arena, 1000);
-        if (sl_extjson_parse(&arena, mirrors[i], strlen(mirrors[i]), &doc, &err) != SL_OK)
+        if (extjson_parse(&arena, mirrors[i], strlen(mirrors[i]), &doc, &err) != SL_OK)
             fail_msg("%s: %s", mirrors[i], err.message);
         check_by_libbson(doc);
         if (sl_extjson_write(&out, doc.at, doc.length, &err) != SL_OK)
@@ -123,7 +124,7 @@ static void test_what_is_refused(void **state)
         struct sl_err err = {0};
         struct sl_str doc;
         sl_arena_init(&arena, 1000);
-        int rc = sl_extjson_parse(&arena, refused[i].text, strlen(refused[i].text), &doc, &err);
+        int rc = extjson_parse(&arena, refused[i].text, strlen(refused[i].text), &doc, &err);
         if (rc != SL_REJECTED || !strstr(err.message, refused[i].why))
             fail_msg("%s: %d, %s", refused[i].text, rc, err.message);
         sl_arena_done(&arena);
@@ -144,7 +145,7 @@ static void test_depth_is_bounded_both_ways(void **state)
         sl_buf_add_char(&text, '1');
         for (int i = 0; i < depth; i++)
             sl_buf_add_char(&text, '}');
-        int rc = sl_extjson_parse(&arena, text.data, text.length, &doc, &err);
+        int rc = extjson_parse(&arena, text.data, text.length, &doc, &err);
         assert_int_equal(rc, depth <= 64 ? SL_OK : SL_REJECTED);
         if (rc == SL_OK) {
             assert_int_equal(sl_extjson_write(&out, doc.at, doc.length, &err), SL_OK);
@@ -314,7 +315,7 @@ static void test_random_documents_survive_byte_for_byte(void **state)
         assert_memory_equal(again.at, doc.at, doc.length);
 
         assert_int_equal(sl_extjson_write(&text, doc.at, doc.length, &err), SL_OK);
-        if (sl_extjson_parse(&arena, text.data, text.length, &again, &err) != SL_OK)
+        if (extjson_parse(&arena, text.data, text.length, &again, &err) != SL_OK)
             fail_msg("%s: %s", text.data, err.message);
         if (again.length != doc.length || memcmp(again.at, doc.at, doc.length) != 0)
             fail_msg("changed on the way: %s", text.data);

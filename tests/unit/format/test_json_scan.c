@@ -17,6 +17,19 @@ static struct sl_str exactly(const char *text, size_t size)
     return (struct sl_str){copy, size};
 }
 
+/* As a value that is passed over is checked. */
+static bool is_valid(struct sl_str text)
+{
+    struct sl_json_scan scan;
+    int rc;
+    sl_json_scan_init(&scan, text);
+    scan.mute = true;
+    while ((rc = sl_json_scan_next(&scan)) == SL_OK)
+        ;
+    sl_json_scan_done(&scan);
+    return rc == SL_END;
+}
+
 /* One letter a token; "fault" or nothing at the end. */
 static void write_tokens(struct sl_str text, struct sl_buf *out)
 {
@@ -35,7 +48,7 @@ static void write_tokens(struct sl_str text, struct sl_buf *out)
         assert_int_equal(rc, SL_REJECTED);
         assert_int_equal(sl_json_scan_next(&scan), SL_REJECTED);
     }
-    assert_int_equal(sl_json_scan_valid(text), rc == SL_END);
+    assert_int_equal(is_valid(text), rc == SL_END);
     sl_json_scan_done(&scan);
 }
 
@@ -133,7 +146,7 @@ static void test_every_place_of_the_first_special_byte(void **state)
             text[size++] = '"';
             size -= specials[i] == '"';
             struct sl_str exact = exactly(text, size);
-            assert_int_equal(sl_json_scan_valid(exact), specials[i] == '"');
+            assert_int_equal(is_valid(exact), specials[i] == '"');
             free((char *)(uintptr_t)exact.at);
         }
 }
@@ -147,8 +160,8 @@ static void test_nul_is_a_character(void **state)
     assert_int_equal(scan.text.length, 3);
     assert_memory_equal(scan.text.at, "a\0b", 3);
     sl_json_scan_done(&scan);
-    assert_false(sl_json_scan_valid((struct sl_str){"\"a\0b\"", 5}));
-    assert_false(sl_json_scan_valid((struct sl_str){"1\0", 2}));
+    assert_false(is_valid((struct sl_str){"\"a\0b\"", 5}));
+    assert_false(is_valid((struct sl_str){"1\0", 2}));
 }
 
 static void test_depth(void **state)
@@ -160,7 +173,7 @@ static void test_depth(void **state)
             text[i] = '[';
             text[levels + i] = ']';
         }
-        bool valid = sl_json_scan_valid((struct sl_str){text, 2 * levels});
+        bool valid = is_valid((struct sl_str){text, 2 * levels});
         assert_int_equal(valid, levels <= SL_JSON_DEPTH_MAX);
     }
 }
