@@ -198,6 +198,14 @@ char *sl_dataverse_environment(const char *url, char *out, size_t size)
     return out;
 }
 
+bool sl_dataverse_same_environment(const char *one, const char *other)
+{
+    char here[300], there[300];
+    return one && other &&
+           !strcmp(sl_dataverse_environment(one, here, sizeof here),
+                   sl_dataverse_environment(other, there, sizeof there));
+}
+
 bool sl_dataverse_is_of_fo(const char *table)
 {
     return table && !strncmp(table, "mserp_", strlen("mserp_"));
@@ -284,10 +292,8 @@ static bool same_client(const struct sl_auth_settings *one, const struct sl_auth
 static bool same_user(const struct sl_source_config *a, const struct sl_source_config *b)
 {
     const struct sl_dataverse_source_settings *one = a->settings, *other = b->settings;
-    char here[300], there[300];
-    return one->url && other->url && same_client(&one->auth, &other->auth) &&
-           !strcmp(sl_dataverse_environment(one->url, here, sizeof here),
-                   sl_dataverse_environment(other->url, there, sizeof there));
+    return same_client(&one->auth, &other->auth) &&
+           sl_dataverse_same_environment(one->url, other->url);
 }
 
 static void check_sources(const struct sl_config *config, struct sl_problems *problems)

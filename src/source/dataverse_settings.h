@@ -66,6 +66,9 @@ bool sl_dataverse_is_of_fo(const char *table);
  * same. Returns out. */
 char *sl_dataverse_environment(const char *url, char *out, size_t size);
 
+/* Whether two URLs are of one environment. NULL is of none. */
+bool sl_dataverse_same_environment(const char *one, const char *other);
+
 /* Notes what cannot be the name of a table or a column in "table" and "select" of feed. Either may
  * be NULL. For the checks of the types that read tables. */
 void sl_dataverse_check_names(const struct sl_feed_config *feed, const char *table,

@@ -141,12 +141,7 @@ const struct sl_setting sl_dmf_feed_table[] = {
 static bool same_environment(const struct sl_source_config *a, const struct sl_source_config *b)
 {
     const struct sl_dmf_source_settings *one = a->settings, *other = b->settings;
-    char here[300], there[300];
-    if (a == b)
-        return true;
-    return one && other && one->url && other->url &&
-           !strcmp(sl_dataverse_environment(one->url, here, sizeof here),
-                   sl_dataverse_environment(other->url, there, sizeof there));
+    return a == b || (one && other && sl_dataverse_same_environment(one->url, other->url));
 }
 
 static bool same_project(const char *one, const char *other)

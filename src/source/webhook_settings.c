@@ -142,11 +142,8 @@ static const char *url_of(const struct sl_source_config *source)
 /* Whether a row that is not found in one environment would be taken for deleted in the other. */
 static bool same_environment(const struct sl_source_config *a, const struct sl_source_config *b)
 {
-    char ours[300], theirs[300];
     const char *first = url_of(a), *second = url_of(b);
-    return !first || !second ||
-           !strcmp(sl_dataverse_environment(first, ours, sizeof ours),
-                   sl_dataverse_environment(second, theirs, sizeof theirs));
+    return !first || !second || sl_dataverse_same_environment(first, second);
 }
 
 static void check_doorbell(const struct sl_config *config, const struct sl_source_config *source,
