@@ -299,44 +299,47 @@ static bool is_overtaken(const struct replay *replay, const struct sl_entity_con
     return letter->op == SL_UPSERT && overtaken;
 }
 
-static int take(struct replay *replay, const struct sl_letter *letter, struct sl_arena *arena,
-                struct sl_err *err)
+static int add(struct replay *replay, const struct sl_entity_config *entity,
+               const struct sl_letter *letter, const struct sl_replay_row *row, struct sl_err *err)
 {
     const struct sl_replay_options *options = replay->options;
-    const struct sl_entity_config *entity = entity_of(replay, letter);
-    char why[SL_REPLAY_WHY_BYTES];
-    struct sl_record record;
-    struct sl_dead dead;
-    replay->result->found++;
-    enum sl_replay_fate fate =
-        sl_replay_row(options, replay->feed, entity, letter, arena, &record, &dead, why);
-    if (fate != SL_REPLAY_REFUSED && is_overtaken(replay, entity, letter)) {
-        fate = SL_REPLAY_REFUSED;
-        snprintf(why, sizeof why,
-                 "its source was read in full after it: the row has come again, or is gone and "
-                 "would be brought back; drop the letter");
-    }
-    if (fate == SL_REPLAY_REFUSED) {
-        replay->result->refused++;
-        options->refused(options->ctx, letter, why);
-        return SL_OK;
-    }
-    bool is_row = fate == SL_REPLAY_ROW;
-    if (!fits(replay, entity, letter->file, is_row ? &record : NULL)) {
+    const struct sl_record *record = row->fate == SL_REPLAY_ROW ? &row->record : NULL;
+    if (!fits(replay, entity, letter->file, record)) {
         int rc = flush(replay, err);
         if (rc != SL_OK)
             return rc;
         begin_sheaf(replay, entity, letter->file);
     }
     struct sl_batch *batch = replay->sheaf.batch;
-    if (is_row) {
-        *sl_batch_add(batch) = record;
-        batch->bytes += record.id.length + record.doc.length;
+    if (record) {
+        *sl_batch_add(batch) = *record;
+        batch->bytes += record->id.length + record->doc.length;
         replay->sheaf.letters[batch->count - 1] = *letter;
     } else {
-        *sl_batch_add_dead(batch) = dead;
-        options->again(options->ctx, letter, dead.reason.at);
+        *sl_batch_add_dead(batch) = row->dead;
+        options->again(options->ctx, letter, row->dead.reason.at);
     }
+    return SL_OK;
+}
+
+static int take(struct replay *replay, const struct sl_letter *letter, struct sl_arena *arena,
+                struct sl_err *err)
+{
+    const struct sl_replay_options *options = replay->options;
+    const struct sl_entity_config *entity = entity_of(replay, letter);
+    struct sl_replay_row row;
+    replay->result->found++;
+    sl_replay_make_row(options, replay->feed, entity, letter, arena, &row);
+    if (row.fate != SL_REPLAY_REFUSED && is_overtaken(replay, entity, letter)) {
+        row.fate = SL_REPLAY_REFUSED;
+        snprintf(row.why, sizeof row.why,
+                 "its source was read in full after it: the row has come again, or is gone and "
+                 "would be brought back; drop the letter");
+    }
+    if (row.fate != SL_REPLAY_REFUSED)
+        return add(replay, entity, letter, &row, err);
+    replay->result->refused++;
+    options->refused(options->ctx, letter, row.why);
     return SL_OK;
 }
 

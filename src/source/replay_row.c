@@ -57,23 +57,23 @@ static const char *not_enough(const struct sl_letter *letter)
 
 static bool refuse(const struct sl_replay_options *options, const struct sl_feed_config *feed,
                    const struct sl_entity_config *entity, const struct sl_letter *letter,
-                   char why[SL_REPLAY_WHY_BYTES])
+                   struct sl_replay_row *ret)
 {
     char life[SL_VALUE_BYTES];
     const char *lack = not_enough(letter);
     if (!feed || !entity)
-        snprintf(why, SL_REPLAY_WHY_BYTES, "the configuration does not name %s '%.100s'",
+        snprintf(ret->why, sizeof ret->why, "the configuration does not name %s '%.100s'",
                  feed ? "entity" : "feed", feed ? letter->entity : letter->feed);
     else if (lack)
-        snprintf(why, SL_REPLAY_WHY_BYTES, "%s: %s", lack, how_to_read_again(feed));
+        snprintf(ret->why, sizeof ret->why, "%s: %s", lack, how_to_read_again(feed));
     else if (is_old(options, letter)) {
         sl_duration_format(options->tombstone_ttl_ms, life);
-        snprintf(why, SL_REPLAY_WHY_BYTES,
+        snprintf(ret->why, sizeof ret->why,
                  "its row was read longer ago than deletions are remembered "
                  "(mongo.tombstone_ttl, %s), so that it might bring a deleted one back: %s",
                  life, how_to_read_again(feed));
     } else if (letter->form == SL_ROW_RAW && !is_type(feed, "dmf"))
-        snprintf(why, SL_REPLAY_WHY_BYTES, "feed '%s' reads no files any more", feed->name);
+        snprintf(ret->why, sizeof ret->why, "feed '%s' reads no files any more", feed->name);
     else
         return false;
     return true;
@@ -89,11 +89,11 @@ static const struct sl_letter_ref *ref_of(const struct sl_letter *letter, struct
     return ref;
 }
 
-static enum sl_replay_fate dead_again(const struct sl_letter *letter, const char *code,
-                                      const char *reason, const struct sl_letter_ref *ref,
-                                      struct sl_arena *arena, struct sl_dead *dead)
+static struct sl_dead dead_again(const struct sl_letter *letter, const char *code,
+                                 const char *reason, const struct sl_letter_ref *ref,
+                                 struct sl_arena *arena)
 {
-    *dead = (struct sl_dead){
+    return (struct sl_dead){
         .code = code,
         .reason = sl_str_of(sl_arena_text(arena, reason, strlen(reason))),
         .id = letter->key,
@@ -108,21 +108,19 @@ static enum sl_replay_fate dead_again(const struct sl_letter *letter, const char
         .changed_at_ms = letter->changed_at_ms,
         .letter = ref,
     };
-    return SL_REPLAY_AGAIN;
 }
 
-enum sl_replay_fate sl_replay_row(const struct sl_replay_options *options,
-                                  const struct sl_feed_config *feed,
-                                  const struct sl_entity_config *entity,
-                                  const struct sl_letter *letter, struct sl_arena *arena,
-                                  struct sl_record *record, struct sl_dead *dead,
-                                  char why[SL_REPLAY_WHY_BYTES])
+void sl_replay_make_row(const struct sl_replay_options *options, const struct sl_feed_config *feed,
+                        const struct sl_entity_config *entity, const struct sl_letter *letter,
+                        struct sl_arena *arena, struct sl_replay_row *ret)
 {
+    struct sl_record *record = &ret->record;
     const char *code = "malformed";
     struct sl_err fault = {0};
     int rc = SL_OK;
-    if (refuse(options, feed, entity, letter, why))
-        return SL_REPLAY_REFUSED;
+    ret->fate = SL_REPLAY_REFUSED;
+    if (refuse(options, feed, entity, letter, ret))
+        return;
     const struct sl_letter_ref *ref = ref_of(letter, arena);
     *record = (struct sl_record){.op = letter->op,
                                  .id = letter->key,
@@ -140,10 +138,12 @@ enum sl_replay_fate sl_replay_row(const struct sl_replay_options *options,
         code = "too_large";
         rc = sl_err_set(&fault, SL_REJECTED, "the row is larger than limits.max_row");
     }
-    if (rc == SL_OK)
-        return SL_REPLAY_ROW;
-    if (rc == SL_REJECTED)
-        return dead_again(letter, code, fault.message, ref, arena, dead);
-    snprintf(why, SL_REPLAY_WHY_BYTES, "%s", fault.message);
-    return SL_REPLAY_REFUSED;
+    if (rc == SL_OK) {
+        ret->fate = SL_REPLAY_ROW;
+    } else if (rc == SL_REJECTED) {
+        ret->fate = SL_REPLAY_AGAIN;
+        ret->dead = dead_again(letter, code, fault.message, ref, arena);
+    } else {
+        snprintf(ret->why, sizeof ret->why, "%s", fault.message);
+    }
 }
