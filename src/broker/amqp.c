@@ -23,30 +23,15 @@ struct sl_amqp *sl_amqp_new(const struct sl_amqp_options *options)
     return amqp;
 }
 
-void sl_amqp_free(struct sl_amqp *amqp)
-{
-    if (!amqp)
-        return;
-    struct sl_err why;
-    sl_err_set(&why, SL_CLOSED, "the connection was closed by its owner");
-    sl_amqp_lost(amqp, &why);
-    for (unsigned i = 1; i <= SL_CHANNELS_MAX; i++)
-        if (amqp->channels[i])
-            amqp->channels[i]->amqp = NULL;
-    sl_frame_reader_done(&amqp->reader);
-    sl_codec_done(&amqp->codec);
-    uv_close((uv_handle_t *)amqp->tick, sl_handle_free);
-    free((char *)amqp->options.name);
-    free(amqp);
-}
-
 void sl_amqp_set_blocked(struct sl_amqp *amqp, bool blocked)
 {
     amqp->blocked = blocked;
     sl_metric_set(amqp->blocked_metric, blocked);
 }
 
-void sl_amqp_lost(struct sl_amqp *amqp, const struct sl_err *why)
+/* The connection is over: fails everything on it. Never from inside a frame's handling: that
+ * returns a code instead. */
+static void lost(struct sl_amqp *amqp, const struct sl_err *why)
 {
     if (amqp->state == SL_AMQP_CLOSED)
         return;
@@ -60,6 +45,23 @@ void sl_amqp_lost(struct sl_amqp *amqp, const struct sl_err *why)
         if (amqp->channels[i])
             sl_channel_lost(amqp->channels[i], &amqp->why);
     sl_wake_all(&amqp->changed);
+}
+
+void sl_amqp_free(struct sl_amqp *amqp)
+{
+    if (!amqp)
+        return;
+    struct sl_err why;
+    sl_err_set(&why, SL_CLOSED, "the connection was closed by its owner");
+    lost(amqp, &why);
+    for (unsigned i = 1; i <= SL_CHANNELS_MAX; i++)
+        if (amqp->channels[i])
+            amqp->channels[i]->amqp = NULL;
+    sl_frame_reader_done(&amqp->reader);
+    sl_codec_done(&amqp->codec);
+    uv_close((uv_handle_t *)amqp->tick, sl_handle_free);
+    free((char *)amqp->options.name);
+    free(amqp);
 }
 
 /* --- what arrives --- */
@@ -92,12 +94,12 @@ static void on_data(void *ctx, const uint8_t *bytes, size_t size)
     struct sl_err err = {0};
     amqp->silent_ticks = 0;
     if (sl_frame_reader_feed(&amqp->reader, bytes, size, on_frame, amqp, &err) != SL_OK)
-        sl_amqp_lost(amqp, &err);
+        lost(amqp, &err);
 }
 
 static void on_stream_close(void *ctx, const struct sl_err *why)
 {
-    sl_amqp_lost(ctx, why);
+    lost(ctx, why);
 }
 
 /* Counts ticks, not time: a process that was stopped for a while must not blame the server. */
@@ -109,7 +111,7 @@ static void on_tick(uv_timer_t *tick)
         sl_err_set(&why, SL_CLOSED,
                    "RabbitMQ was silent for two heartbeat intervals (%llu ms each)",
                    (unsigned long long)amqp->heartbeat_ms);
-        sl_amqp_lost(amqp, &why);
+        lost(amqp, &why);
     } else if (!sl_stream_queued(amqp->stream)) {
         sl_codec_put_heartbeat(amqp->stream);
     }
@@ -130,7 +132,7 @@ static int wait_open(struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *
             continue;
         struct sl_err why;
         sl_err_set(&why, rc, rc == SL_TIMEOUT ? "RabbitMQ did not answer in time" : "cancelled");
-        sl_amqp_lost(amqp, &why);
+        lost(amqp, &why);
     }
     return SL_OK;
 }
@@ -186,7 +188,7 @@ void sl_amqp_close(struct sl_amqp *amqp, uint64_t deadline_ms)
     }
     while (amqp->state == SL_AMQP_CLOSING && sl_wait(&amqp->changed, deadline_ms) == SL_OK)
         ;
-    sl_amqp_lost(amqp, &why);
+    lost(amqp, &why);
 }
 
 /* --- state --- */

@@ -106,10 +106,6 @@ struct sl_channel {
     uint64_t low_tag, next_tag; /* low: the oldest unconfirmed */
 };
 
-/* amqp.c: the connection is over; fails everything on it. Never from inside a frame's handling:
- * that returns a code instead. */
-void sl_amqp_lost(struct sl_amqp *amqp, const struct sl_err *why);
-
 /* amqp.c: notes it, and shows it as a metric. */
 void sl_amqp_set_blocked(struct sl_amqp *amqp, bool blocked);
 

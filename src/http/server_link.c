@@ -51,10 +51,12 @@ enum MHD_Result sl_link_admit(void *ctx, const struct sockaddr *address, socklen
 
 /* --- deadlines --- */
 
+static void sweep(uv_timer_t *timer);
+
 static void set_sweep(struct sl_http_server *server, uint64_t now_ms, uint64_t at_ms)
 {
     server->sweep_ms = at_ms;
-    uv_timer_start(server->sweep, sl_link_sweep, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+    uv_timer_start(server->sweep, sweep, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
 static void set_deadline(struct sl_link *link, unsigned timeout_ms)
@@ -74,7 +76,7 @@ static void cut(struct sl_link *link)
     shutdown(link->fd, SHUT_RDWR);
 }
 
-void sl_link_sweep(uv_timer_t *timer)
+static void sweep(uv_timer_t *timer)
 {
     struct sl_http_server *server = timer->data;
     uint64_t now_ms = sl_loop_now_ms(), next_ms = SL_FOREVER;

@@ -133,7 +133,6 @@ void sl_link_enter(struct sl_link *link, enum sl_phase phase);
 void sl_link_cut_all(struct sl_http_server *server, enum sl_phase phase);
 /* Cancels the fibers of all handlers. */
 void sl_link_cancel_all(struct sl_http_server *server);
-void sl_link_sweep(uv_timer_t *timer);
 
 /* --- server_request.c --- */
 

@@ -11,7 +11,8 @@
 #include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
 
-const struct sl_auth_settings *sl_auth_of(const struct sl_source_config *source)
+/* The "auth" of a source that signs in somewhere, or NULL. */
+static const struct sl_auth_settings *auth_of(const struct sl_source_config *source)
 {
     if (!source->settings)
         return NULL;
@@ -26,7 +27,7 @@ void sl_auth_check(const struct sl_config *config, struct sl_problems *problems)
 {
     for (size_t i = 0; i < config->source_count; i++) {
         const struct sl_source_config *source = &config->sources[i];
-        const struct sl_auth_settings *auth = sl_auth_of(source);
+        const struct sl_auth_settings *auth = auth_of(source);
         struct sl_json_place at = sl_config_place(source->json, "auth.endpoint", 0);
         struct sl_err err;
         if (auth && auth->type == SL_OAUTH_IDENTITY && auth->endpoint &&
@@ -82,7 +83,7 @@ static void try_token(const struct sl_source_config *source, const char *file,
 
 void sl_auth_try_files(const struct sl_source_config *source, struct sl_problems *problems)
 {
-    const struct sl_auth_settings *auth = sl_auth_of(source);
+    const struct sl_auth_settings *auth = auth_of(source);
     if (!auth)
         return;
     if (auth->type == SL_OAUTH_CERTIFICATE && auth->certificate_file)

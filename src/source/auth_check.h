@@ -3,10 +3,6 @@
 #define SL_SOURCE_AUTH_CHECK_H
 
 #include "config/config.h"
-#include "source/auth_settings.h"
-
-/* The "auth" of a source that signs in somewhere, or NULL. */
-const struct sl_auth_settings *sl_auth_of(const struct sl_source_config *source);
 
 /* Notes where a token would be asked for that it must not be. */
 void sl_auth_check(const struct sl_config *config, struct sl_problems *problems);

@@ -114,10 +114,11 @@ static int wait_raised(struct sl_dataverse_counter *counter, struct sl_err *err)
     return SL_OK;
 }
 
-/* From here on nothing is read by the old offset, so that `greatest` covers all that ever was. When
+/* Makes every version from now on greater than all before and than `above`, once for each name.
+ * From here on nothing is read by the old offset, so that `greatest` covers all that ever was. When
  * the write fails nobody knows the offset, and nothing is read until it is tried again. */
-int sl_dv_counter_reset(struct sl_dataverse_counter *counter, const char *name, int64_t above,
-                        struct sl_err *err)
+static int reset(struct sl_dataverse_counter *counter, const char *name, int64_t above,
+                 struct sl_err *err)
 {
     struct sl_dataverse *dataverse = counter->dataverse;
     struct sl_state *state = dataverse->env.state;
@@ -157,7 +158,7 @@ int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struc
     int rc = SL_OK;
     for (unsigned i = 0; i < SL_DV_COUNTERS && rc == SL_OK; i++)
         if (is_used(&dataverse->counters[i]))
-            rc = sl_dv_counter_reset(&dataverse->counters[i], name, 0, err);
+            rc = reset(&dataverse->counters[i], name, 0, err);
     return rc;
 }
 
@@ -266,7 +267,7 @@ int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, i
     if (!least || least <= counter->offset)
         return raise_mark(counter, above, err);
     snprintf(name, sizeof name, "%s %" PRId64, before, least);
-    return sl_dv_counter_reset(counter, name, above, err);
+    return reset(counter, name, above, err);
 }
 
 void sl_dataverse_sign(const char *reader, const char *feed, struct sl_checkpoint *at)

@@ -210,11 +210,6 @@ void sl_dv_counter_done(struct sl_dataverse_counter *counter);
 /* Makes its mark this owner's, and reads it; one that no table has is left alone. Suspends. */
 int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, struct sl_err *err);
 
-/* Makes every version from now on greater than all before and than `above`, once for each name.
- * Suspends. */
-int sl_dv_counter_reset(struct sl_dataverse_counter *counter, const char *name, int64_t above,
-                        struct sl_err *err);
-
 /* Adds members of a JSON object: its mark and offset. */
 void sl_dv_counter_status(const struct sl_dataverse_counter *counter, struct sl_buf *buf);
 

@@ -153,7 +153,8 @@ int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_
     return rc;
 }
 
-int sl_hook_feed_end_due(struct sl_webhook_feed *feed, struct sl_err *err)
+/* Ends the open run when its time has come. Suspends. */
+static int end_due(struct sl_webhook_feed *feed, struct sl_err *err)
 {
     if (!sl_mutex_try(&feed->adding)) { /* perhaps for long, while the broker is away */
         feed->due_ms = sl_deadline_in(TRY_AGAIN_MS);
@@ -263,7 +264,7 @@ static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
     if (!sl_hook_feed_is_ours(feed))
         return SL_END;
     if (feed->due_ms && sl_loop_now_ms() >= feed->due_ms)
-        rc = sl_hook_feed_end_due(feed, err);
+        rc = end_due(feed, err);
     if (feed->due_ms)
         sl_books_sooner(wait_ms, feed->due_ms);
     return rc;

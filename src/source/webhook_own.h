@@ -414,7 +414,5 @@ void sl_hook_feed_trouble(struct sl_webhook_feed *feed, const char *text);
 void sl_hook_feed_sees(struct sl_webhook_feed *feed, const char *sight);
 /* Takes up the journal as the owner since epoch, or gives up what is broken. Suspends. */
 int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err);
-/* Ends the open run when its time has come. Suspends. */
-int sl_hook_feed_end_due(struct sl_webhook_feed *feed, struct sl_err *err);
 
 #endif
