@@ -1,4 +1,5 @@
-/* Inside of a connection and its channels, shared by the files of broker/.
+/* Inside of a connection and its channels, shared by the files of broker/. What arrives goes this
+ * way; calls.c and publish.c write.
  *
  *   frames ─► amqp.c ─┬─ channel 0 ─► handshake.c
  *                     └─ others ───► channel.c ─┬─ replies ───► the waiting call
@@ -112,6 +113,10 @@ void sl_amqp_set_blocked(struct sl_amqp *amqp, bool blocked);
 /* handshake.c: a method on channel 0. */
 int sl_amqp_handshake(struct sl_amqp *amqp, const struct sl_method *method, struct sl_err *err);
 
+/* handshake.c: fills err with a server's close: its code as cause, its text in the message. */
+int sl_amqp_server_said(struct sl_err *err, enum sl_code code, const char *what,
+                        uint16_t reply_code, amqp_bytes_t reply_text);
+
 /* channel.c */
 int sl_channel_frame(struct sl_channel *channel, const struct sl_frame *frame, struct sl_err *err);
 void sl_channel_lost(struct sl_channel *channel, const struct sl_err *why);
@@ -120,10 +125,6 @@ void sl_channel_lost(struct sl_channel *channel, const struct sl_err *why);
 int sl_channel_call(struct sl_channel *channel, amqp_method_number_t id, void *decoded,
                     amqp_method_number_t reply, uint64_t deadline_ms,
                     struct sl_queue_state *ret_queue, struct sl_err *err);
-
-/* Fills err with a server's close: its code as cause, its text in the message. */
-int sl_amqp_server_said(struct sl_err *err, enum sl_code code, const char *what,
-                        uint16_t reply_code, amqp_bytes_t reply_text);
 
 /* Copies at most SL_SHORT_MAX bytes, ended by NUL. */
 void sl_short_set(struct sl_short *ret, amqp_bytes_t bytes);

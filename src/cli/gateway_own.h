@@ -1,5 +1,10 @@
-/* Inside of the gateway: its parts, shared by gateway.c, which builds them, and watch.c, which
- * shows them. */
+/* Inside of the gateway, shared by its parts:
+ *
+ *   gateway.c      builds it and ends it
+ *   kinds.c        what there is to each kind of source
+ *   refresher.c    tells feeds of refreshes that were asked for
+ *   watch.c        shows it: readiness and status; asks the peers now and then
+ *   alert_watch.c  tells operators of what lasts; alert_rows.c of rows */
 #ifndef SL_CLI_GATEWAY_OWN_H
 #define SL_CLI_GATEWAY_OWN_H
 

@@ -8,6 +8,7 @@
 #include "config/secret_file.h"
 #include "http/identity.h"
 #include "http/oauth_settings.h"
+#include "source/auth_settings.h"
 #include "source/dataverse_settings.h"
 #include "source/dmf_settings.h"
 
