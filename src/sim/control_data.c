@@ -98,9 +98,7 @@ static unsigned change_keys(struct sim_call *call, struct sim_table *table, yajl
 }
 
 /* Changes or deletes as many as the call says, and answers their keys. */
-static unsigned pick_and_change(struct sim_call *call, struct sim_table *table,
-                                size_t (*change)(struct sim_store *, struct sim_table *, size_t,
-                                                 uint64_t, void (*)(void *, size_t), void *))
+static unsigned pick_and_change(struct sim_call *call, struct sim_table *table, bool delete)
 {
     int64_t count = sim_json_number(call->body, "count", 0);
     if (count < 0) {
@@ -108,9 +106,15 @@ static unsigned pick_and_change(struct sim_call *call, struct sim_table *table,
         return 400;
     }
     struct shown shown = {table, call->out, 0};
+    const struct sim_pick pick = {
+        .count = (size_t)count,
+        .seed = (uint64_t)sim_json_number(call->body, "seed", 0),
+        .visit = show_key,
+        .arg = &shown,
+    };
     sim_text_puts(call->out, "{\"keys\":[");
-    size_t changed = change(&call->sim->store, table, (size_t)count,
-                            (uint64_t)sim_json_number(call->body, "seed", 0), show_key, &shown);
+    size_t changed = delete ? sim_table_delete(&call->sim->store, table, &pick)
+                            : sim_table_change(&call->sim->store, table, &pick);
     sim_text_char(call->out, ']');
     sim_text_number(call->out, "changed", (int64_t)changed);
     sim_text_char(call->out, '}');
@@ -124,13 +128,13 @@ unsigned sim_control_change(struct sim_call *call)
         return 404;
     yajl_val keys = sim_json_member(call->body, "keys");
     return YAJL_IS_ARRAY(keys) ? change_keys(call, table, keys)
-                               : pick_and_change(call, table, sim_table_change);
+                               : pick_and_change(call, table, false);
 }
 
 unsigned sim_control_delete(struct sim_call *call)
 {
     struct sim_table *table = find_table(call, false);
-    return table ? pick_and_change(call, table, sim_table_delete) : 404;
+    return table ? pick_and_change(call, table, true) : 404;
 }
 
 struct rate {
@@ -156,8 +160,10 @@ static void change_steadily(struct sim *sim, void *arg)
         sim_lock(sim);
         struct sim_table *table = sim_store_table(&sim->store, rate->entity, rate->company, false);
         /* One call changes a record at most once, so a small table needs several. */
-        for (size_t changed = 1; table && changed && done < due; done += changed)
-            changed = sim_table_change(&sim->store, table, (size_t)(due - done), 0, NULL, NULL);
+        for (size_t changed = 1; table && changed && done < due; done += changed) {
+            const struct sim_pick pick = {.count = (size_t)(due - done)};
+            changed = sim_table_change(&sim->store, table, &pick);
+        }
         sim_unlock(sim);
         go_on = go_on && sim_job_sleep(sim, 20);
     }

@@ -96,16 +96,15 @@ static size_t greatest_common_divisor(size_t a, size_t b)
     return a;
 }
 
-static size_t change_or_delete(struct sim_store *store, struct sim_table *table, size_t count,
-                               uint64_t seed, bool delete, void (*visit)(void *arg, size_t index),
-                               void *arg)
+static size_t change_or_delete(struct sim_store *store, struct sim_table *table,
+                               const struct sim_pick *pick, bool delete)
 {
     size_t done = 0;
-    if (count == 0 || table->count == 0)
+    if (pick->count == 0 || table->count == 0)
         return 0;
 
     /* index = start + i * step visits each record once when step and count have no divisor. */
-    uint64_t state = seed ? seed : sim_random(&store->picks);
+    uint64_t state = pick->seed ? pick->seed : sim_random(&store->picks);
     size_t start = sim_random(&state) % table->count;
     size_t step = sim_random(&state) % table->count;
     while (greatest_common_divisor(step, table->count) != 1)
@@ -113,13 +112,13 @@ static size_t change_or_delete(struct sim_store *store, struct sim_table *table,
 
     store->clock++;
     size_t index = start;
-    for (size_t i = 0; i < table->count && done < count; i++) {
+    for (size_t i = 0; i < table->count && done < pick->count; i++) {
         struct sim_record *record = &table->records[index];
         if (!sim_record_is_dead(record)) {
             record->revision += !delete;
             record->changed = delete ? 0 : store->clock;
-            if (visit)
-                visit(arg, index);
+            if (pick->visit)
+                pick->visit(pick->arg, index);
             tell(store, table, index);
             done++;
         }
@@ -128,16 +127,16 @@ static size_t change_or_delete(struct sim_store *store, struct sim_table *table,
     return done;
 }
 
-size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t count,
-                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg)
+size_t sim_table_change(struct sim_store *store, struct sim_table *table,
+                        const struct sim_pick *pick)
 {
-    return change_or_delete(store, table, count, seed, false, visit, arg);
+    return change_or_delete(store, table, pick, false);
 }
 
-size_t sim_table_delete(struct sim_store *store, struct sim_table *table, size_t count,
-                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg)
+size_t sim_table_delete(struct sim_store *store, struct sim_table *table,
+                        const struct sim_pick *pick)
 {
-    return change_or_delete(store, table, count, seed, true, visit, arg);
+    return change_or_delete(store, table, pick, true);
 }
 
 /* The index of a key in one segment; -1 when it is not there. */

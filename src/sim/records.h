@@ -78,14 +78,19 @@ struct sim_table *sim_store_table(struct sim_store *store, const struct sim_enti
 void sim_table_create(struct sim_store *store, struct sim_table *table, size_t count,
                       const char *prefix);
 
-/* Changes count different records that live, all when there are fewer. seed 0: other ones each
- * time. visit (may be NULL) is told each index. Returns how many. */
-size_t sim_table_change(struct sim_store *store, struct sim_table *table, size_t count,
-                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg);
+/* Different records that live. */
+struct sim_pick {
+    size_t count;                           /* all when there are fewer */
+    uint64_t seed;                          /* 0: other ones each time */
+    void (*visit)(void *arg, size_t index); /* is told each; NULL: nobody */
+    void *arg;
+};
 
-/* Deletes count different records, as sim_table_change changes them. */
-size_t sim_table_delete(struct sim_store *store, struct sim_table *table, size_t count,
-                        uint64_t seed, void (*visit)(void *arg, size_t index), void *arg);
+/* Changes, or deletes, what the pick says. Returns how many. */
+size_t sim_table_change(struct sim_store *store, struct sim_table *table,
+                        const struct sim_pick *pick);
+size_t sim_table_delete(struct sim_store *store, struct sim_table *table,
+                        const struct sim_pick *pick);
 
 /* Changes the record with this key (with or without `company|` before it); one that is deleted
  * lives again. False: no such key. */
