@@ -1,17 +1,7 @@
 /* Checkpoints, marks, the clock and open runs, against a real server. */
-#include "mongo/live.h"
+#include "store/opened.h"
 
 #include "flow/state_checks.h"
-#include "store/store.h"
-
-static struct sl_state *open_store(struct sl_mongo *mongo)
-{
-    struct sl_err err = {0};
-    struct sl_mongo_settings settings = live_settings();
-    struct sl_state *state = sl_store_new(mongo, &settings, &err);
-    EXPECT(state != NULL);
-    return state;
-}
 
 static void do_checks(struct sl_mongo *mongo)
 {

@@ -1,7 +1,5 @@
 /* Dead letters against a real server: written, found, counted, removed only as they were read. */
-#include "mongo/live.h"
-
-#include "store/store.h"
+#include "store/opened.h"
 
 enum { LETTERS = 150, PAGE = 64 };
 
@@ -11,15 +9,6 @@ static const struct sl_origin origin = {.feed = "vendors",
                                         .attempt = 2,
                                         .number = 9,
                                         .read_at_ms = 1795317000120};
-
-static struct sl_state *open_store(struct sl_mongo *mongo)
-{
-    struct sl_err err = {0};
-    struct sl_mongo_settings settings = live_settings();
-    struct sl_state *state = sl_store_new(mongo, &settings, &err);
-    EXPECT(state != NULL);
-    return state;
-}
 
 static struct sl_dead raw_row(uint64_t number)
 {

@@ -1,16 +1,5 @@
 /* The state against a real server. */
-#include "mongo/live.h"
-
-#include "store/store.h"
-
-static struct sl_state *open_store(struct sl_mongo *mongo)
-{
-    struct sl_err err = {0};
-    struct sl_mongo_settings settings = live_settings();
-    struct sl_state *state = sl_store_new(mongo, &settings, &err);
-    EXPECT(state != NULL);
-    return state;
-}
+#include "store/opened.h"
 
 /* --- runs --- */
 

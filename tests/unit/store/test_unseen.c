@@ -1,18 +1,7 @@
 /* What a full read did not see, against a real server. */
-#include "mongo/live.h"
-
-#include "store/store.h"
+#include "store/opened.h"
 
 enum { FLOOR = 101, IDS_MAX = 100 };
-
-static struct sl_state *open_store(struct sl_mongo *mongo)
-{
-    struct sl_err err = {0};
-    struct sl_mongo_settings settings = live_settings();
-    struct sl_state *state = sl_store_new(mongo, &settings, &err);
-    EXPECT(state != NULL);
-    return state;
-}
 
 /* All ids, fetched max at a time, joined by commas. */
 static const char *ids_of(struct sl_state *state, const char *collection, unsigned max)
