@@ -169,9 +169,12 @@ bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const cha
 
 /* ---- consuming ---- */
 
+/* How many deliveries may be unacknowledged (0: any number). Suspends and fails as the calls above
+ * that the server answers. */
 int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadline_ms,
                    struct sl_err *err);
-/* Starts the channel's consumer; deliveries may come before this returns. */
+
+/* Starts the channel's consumer, likewise; deliveries may come before this returns. */
 int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
                        struct sl_err *err);
 

@@ -34,6 +34,7 @@ bool sl_credit_try(struct sl_credit *credit, size_t bytes);
 /* Takes without waiting, past the total if need be: for bytes that are already in memory. */
 void sl_credit_force(struct sl_credit *credit, size_t bytes);
 
+/* Gives back what was taken, and wakes who waits for it. Does not suspend. */
 void sl_credit_give(struct sl_credit *credit, size_t bytes);
 
 #endif

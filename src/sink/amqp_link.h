@@ -45,6 +45,7 @@ void sl_amqp_link_init(struct sl_amqp_link *link, const struct sl_broker *broker
 /* Closes in order. Suspends for a second at most. */
 void sl_amqp_link_done(struct sl_amqp_link *link);
 
+/* Whether it is open, so that a turn can be waited for. */
 bool sl_amqp_link_ready(const struct sl_amqp_link *link);
 
 /* Makes it ready. Suspends. Fails with what sl_amqp_connect and sl_topology_declare fail with. */

@@ -65,6 +65,8 @@ void sl_gate_executed(struct sl_budget_gate *gate, enum sl_urgency urgency, uint
 /* One that passed is not under way any more. Due once for each. */
 void sl_gate_ended(struct sl_budget_gate *gate);
 
+/* The service refused one that passed. Nothing passes for so long, and afterwards less, by why; of
+ * several that were under way the first one tells. */
 void sl_gate_throttled(struct sl_budget_gate *gate, uint64_t retry_after_ms, enum sl_throttle why,
                        uint64_t now_ms);
 

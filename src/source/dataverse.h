@@ -47,10 +47,12 @@ bool sl_dataverse_budget_is_used_up(const struct sl_dataverse *dataverse,
 /* Adds the state of the environment as a JSON object: owner, budget, marks. */
 void sl_dataverse_status(const struct sl_dataverse *dataverse, struct sl_buf *buf);
 
+/* As the configuration calls the source. */
 const char *sl_dataverse_name(const struct sl_dataverse *dataverse);
 
 /* --- for whoever reads rows of it by other ways --- */
 
+/* Its budget and login, for requests of their own. Lives as long as the source. */
 struct sl_dataverse_remote *sl_dataverse_remote(struct sl_dataverse *dataverse);
 
 /* The epoch of the lease while this process owns the source; 0: another one does, or nobody. */
@@ -92,7 +94,10 @@ void sl_source_dataverse_refresh(struct sl_source *source);
  * Does not suspend. */
 uint64_t sl_source_dataverse_waiting_ms(const struct sl_source *source);
 
+/* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_dataverse_trouble(const struct sl_source *source);
+
+/* Adds the feed's state as a JSON object. */
 void sl_source_dataverse_status(const struct sl_source *source, struct sl_buf *buf);
 
 #endif

@@ -34,10 +34,10 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env,
 /* The state may hold a refresh of the feed. Does not suspend. */
 void sl_source_dmf_refresh(struct sl_source *source);
 
-/* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 /* Whether this process runs the feed. */
 bool sl_source_dmf_owns(const struct sl_source *source);
 
+/* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_dmf_trouble(const struct sl_source *source);
 
 /* Adds the feed's state as a JSON object: run, state, attempt, full, rows, next run, trouble. */

@@ -46,6 +46,7 @@ enum { SL_DMF_ID_BYTES = 128 };
 int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *export,
                   char ret_id[SL_DMF_ID_BYTES], struct sl_err *err);
 
+/* How far the execution is. */
 int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum sl_dmf_status *ret,
                   struct sl_err *err);
 

@@ -40,6 +40,8 @@ uint64_t sl_source_ingest_waiting_ms(const struct sl_source *source);
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_ingest_trouble(const struct sl_source *source);
+
+/* Adds the feed's state as a JSON object. */
 void sl_source_ingest_status(const struct sl_source *source, struct sl_buf *buf);
 
 #endif

@@ -53,6 +53,7 @@ int sl_ingest_refuse(struct sl_ingest_reading *reading, uint64_t row, uint32_t l
 int sl_ingest_shape(struct sl_ingest_reading *reading, struct sl_str doc, uint64_t row,
                     uint32_t line, struct sl_err *err);
 
+/* Hand on the rows of the body, JSON (lines: one row a line) or CSV. */
 int sl_ingest_read_json(struct sl_ingest_reading *reading, bool lines, struct sl_err *err);
 int sl_ingest_read_csv(struct sl_ingest_reading *reading, struct sl_err *err);
 

@@ -54,7 +54,10 @@ bool sl_source_webhook_owns(const struct sl_source *source);
 /* As sl_source_dataverse_waiting_ms. */
 uint64_t sl_source_webhook_waiting_ms(const struct sl_source *source);
 
+/* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_webhook_trouble(const struct sl_source *source);
+
+/* Adds the feed's state as a JSON object. */
 void sl_source_webhook_status(const struct sl_source *source, struct sl_buf *buf);
 
 #endif
