@@ -331,7 +331,7 @@ bool sl_dv_refresh_waits(struct sl_dv_feed *feed);
 int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* The refresh that the newest full read is for: *ret_asked tells whether there is one, and it is
- * still open. Suspends. */
+ * still open. Ends a trial that has no way back any more. Suspends. */
 int sl_dv_refresh_look(struct sl_dv_feed *feed, struct sl_refresh *ret, bool *ret_asked,
                        struct sl_err *err);
 

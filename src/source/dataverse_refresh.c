@@ -23,20 +23,6 @@ bool sl_dv_refresh_is_due(const struct sl_dv_feed *feed)
     return feed->refresh_told;
 }
 
-int sl_dv_refresh_look(struct sl_dv_feed *feed, struct sl_refresh *ret, bool *ret_asked,
-                       struct sl_err *err)
-{
-    struct sl_state *state = feed->dataverse->env.state;
-    *ret_asked = false;
-    if (!feed->at.refresh)
-        return SL_OK;
-    int rc = state->type->refresh_get(state, feed->config->name, ret, err);
-    if (rc == SL_NOTFOUND)
-        return SL_OK;
-    *ret_asked = rc == SL_OK && ret->number == feed->at.refresh && sl_refresh_is_open(ret);
-    return rc;
-}
-
 static int save(struct sl_dv_feed *feed, struct sl_refresh *refresh, enum sl_refresh_state to,
                 struct sl_err *err)
 {
@@ -54,15 +40,43 @@ int sl_dv_refresh_counted(struct sl_dv_feed *feed, struct sl_refresh *refresh,
     return save(feed, refresh, SL_REFRESH_SWEEPING, err);
 }
 
+static int end(struct sl_dv_feed *feed, struct sl_refresh *refresh, enum sl_refresh_state how,
+               const char *why, struct sl_err *err)
+{
+    snprintf(refresh->note, sizeof refresh->note, "%s", why);
+    int rc = save(feed, refresh, how, err);
+    if (rc == SL_OK)
+        sl_log(SL_INFO, "refresh ended", SL_T("feed", feed->config->name),
+               SL_T("read", refresh->read), SL_T("how", sl_refresh_state_name(how)),
+               SL_T("why", why));
+    return rc;
+}
+
 /* Its full read was swept, or was not to be. */
 static int conclude(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_err *err)
 {
-    bool refused = feed->at.note[0] != '\0';
-    snprintf(refresh->note, sizeof refresh->note, "%s", feed->at.note);
-    int rc = save(feed, refresh, refused ? SL_REFRESH_REFUSED : SL_REFRESH_DONE, err);
-    if (rc == SL_OK)
-        sl_log(SL_INFO, "refresh ended", SL_T("feed", feed->config->name),
-               SL_T("read", refresh->read), SL_T("how", sl_refresh_state_name(refresh->state)));
+    const char *note = feed->at.note;
+    return end(feed, refresh, note[0] ? SL_REFRESH_REFUSED : SL_REFRESH_DONE, note, err);
+}
+
+int sl_dv_refresh_look(struct sl_dv_feed *feed, struct sl_refresh *ret, bool *ret_asked,
+                       struct sl_err *err)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    *ret_asked = false;
+    if (!feed->at.refresh)
+        return SL_OK;
+    int rc = state->type->refresh_get(state, feed->config->name, ret, err);
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    bool asked = rc == SL_OK && ret->number == feed->at.refresh && sl_refresh_is_open(ret);
+    if (asked && ret->dry_run && !feed->at.kept) /* what it left, no link would bring any more */
+        return end(
+            feed, ret, SL_REFRESH_FAILED,
+            "another full read came in between, and its sweep deletes: were the columns, the "
+            "collection or the database changed? Try again",
+            err);
+    *ret_asked = asked;
     return rc;
 }
 

@@ -557,6 +557,66 @@ static void a_trial_goes_back_to_where_all_is_safe(void *arg)
     tear_down(rig);
 }
 
+/* What makes documents look as they do has changed: the table is read in full for that. */
+static void read_other_columns(struct rig *rig)
+{
+    struct sl_err err;
+    free(rig->feed.shape);
+    rig->feed.shape = sl_strdup("accounts?$select=name");
+    EXPECT(sl_dv_begin_full(&rig->feed, "other columns", &err) == SL_OK && !rig->feed.at.kept);
+    const struct sl_journal_run last = {.id = "accounts-000060",
+                                        .number = 60,
+                                        .full = true,
+                                        .seen = rig->feed.at.reading,
+                                        .mark = NEWEST};
+    EXPECT(sl_dv_journal_handler.published(&rig->feed, &last, &err) == SL_OK);
+    EXPECT(sl_dv_journal_handler.closed(&rig->feed, &last, &err) == SL_OK);
+    sl_dv_go_back(&rig->feed);
+}
+
+/* Nothing leads back behind it: it is swept like one that nobody asked for, within the limit. */
+static void expect_failed_trial(struct rig *rig)
+{
+    struct sl_err err;
+    rig->settings.sweep_limit_percent = 0;
+    begin_sweep(rig);
+    UNTIL(rig->feed.swept);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && !rig->feed.at.sweeping[0]);
+    EXPECT(strstr(rig->feed.at.note, "would be deleted, more than sweep_limit") != NULL);
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && rig->refresh.state == SL_REFRESH_FAILED);
+    EXPECT(strstr(rig->refresh.note, "its sweep deletes") != NULL);
+}
+
+static void a_trial_fails_when_the_columns_change_meanwhile(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up_followed(rig);
+    rig->feed.at.query = sl_strdup(rig->feed.shape);
+    rig->refresh = (struct sl_refresh){.feed = "accounts", .number = 4, .dry_run = true};
+    EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && !strcmp(rig->feed.at.kept, SAFE));
+    read_other_columns(rig);
+    expect_failed_trial(rig);
+    tear_down(rig);
+}
+
+/* It was left, and a successor with another configuration comes before that is told. */
+static void a_trial_fails_when_the_columns_change_before_its_end_is_told(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig);
+    ask(rig, true);
+    rig->feed.at.query = sl_strdup(rig->feed.shape);
+    begin_sweep(rig);
+    UNTIL(rig->feed.swept);
+    EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && sl_refresh_is_open(&rig->refresh));
+    EXPECT(!strcmp(rig->feed.at.newest, KEPT) && !rig->feed.at.kept);
+    read_other_columns(rig);
+    expect_failed_trial(rig);
+    tear_down(rig);
+}
+
 static void run_case(void (*fn)(void *))
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -582,6 +642,8 @@ CASE(dead_rows_of_a_full_read)
 CASE(taken_up_while_a_run_is_given_up)
 CASE(an_owner_of_old_goes_back_while_it_is_replaced)
 CASE(a_trial_goes_back_to_where_all_is_safe)
+CASE(a_trial_fails_when_the_columns_change_meanwhile)
+CASE(a_trial_fails_when_the_columns_change_before_its_end_is_told)
 
 static int end_all(void **state)
 {
@@ -603,6 +665,8 @@ int main(void)
         cmocka_unit_test(test_taken_up_while_a_run_is_given_up),
         cmocka_unit_test(test_an_owner_of_old_goes_back_while_it_is_replaced),
         cmocka_unit_test(test_a_trial_goes_back_to_where_all_is_safe),
+        cmocka_unit_test(test_a_trial_fails_when_the_columns_change_meanwhile),
+        cmocka_unit_test(test_a_trial_fails_when_the_columns_change_before_its_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
