@@ -69,7 +69,7 @@ char *sl_dv_mark(const struct sl_dv_feed *feed)
 void sl_dv_go_back(struct sl_dv_feed *feed)
 {
     const char *mark = feed->at.newest;
-    if (begins(mark, PAGE))
+    if (begins(mark, PAGE) && feed->at.reading[0]) /* without a name its rows were not seen by it */
         sl_dv_move_to(feed, mark + strlen(PAGE), true);
     else if (begins(mark, DELTA))
         sl_dv_move_to(feed, mark + strlen(DELTA), false);
@@ -88,10 +88,9 @@ static void return_to_kept(struct sl_dv_feed *feed)
     sl_dv_go_back(feed);
 }
 
-const char *sl_dv_way_back(const struct sl_dv_feed *feed)
+bool sl_dv_full_is_safe(const struct sl_dv_feed *feed)
 {
-    const struct sl_checkpoint *at = &feed->at;
-    return at->safe && begins(at->safe, DELTA) ? at->safe : at->newest;
+    return begins(feed->at.safe, DELTA);
 }
 
 /* --- the checkpoint --- */

@@ -290,9 +290,9 @@ int sl_dv_save(struct sl_dv_feed *feed, struct sl_err *err);
 /* Saves a link that moved without rows, now and then, so that it does not expire. Suspends. */
 int sl_dv_save_idle(struct sl_dv_feed *feed, struct sl_err *err);
 
-/* The link to go back to when nothing comes of a full read that begins now: rows behind it may be
- * lost on their way, and nobody waits for them any more. Borrowed; NULL: none. */
-const char *sl_dv_way_back(const struct sl_dv_feed *feed);
+/* Whether all of the newest full read is in the database, and so that a loss leads back to none of
+ * its pages: who took runs up knows that of all of them at once. */
+bool sl_dv_full_is_safe(const struct sl_dv_feed *feed);
 
 /* The sweep of that full read is over; clean: what the read did not see is deleted. Else the feed
  * goes back to the link that was kept when a refresh began. Nothing is done, and nothing has

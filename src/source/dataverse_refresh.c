@@ -90,8 +90,10 @@ static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_
         return rc;
     if (feed->lost)
         return sl_err_set(err, SL_CLOSED, "the feed goes back to an older link first");
-    free(feed->at.kept); /* after a restore the old link belongs to another past */
-    const char *kept = refresh->reset[0] ? NULL : sl_dv_way_back(feed);
+    /* Not the newest: rows behind the safe one may be lost on their way, and nobody waits for them
+     * any more. After a restore the old link belongs to another past. */
+    const char *kept = refresh->reset[0] ? NULL : feed->at.safe;
+    free(feed->at.kept);
     feed->at.kept = kept ? sl_strdup(kept) : NULL;
     feed->at.refresh = refresh->number;
     rc = sl_dv_begin_full(feed, "a refresh was asked for", err);

@@ -17,13 +17,13 @@ bool sl_dv_sweep_is_due(const struct sl_dv_feed *feed)
         return feed->swept;
     if (feed->sweep_again_ms && sl_loop_now_ms() < feed->sweep_again_ms)
         return false;
-    return feed->at.sweeping[0] && !feed->sweep_published && !sl_journal_reads_full(feed->journal);
+    return feed->at.sweeping[0] && !feed->sweep_published && sl_dv_full_is_safe(feed);
 }
 
 /* Whether what it sweeps is still to be swept: to be asked after each wait. */
 static int go_on(const struct sl_dv_feed *feed, struct sl_err *err)
 {
-    if (feed->lost) /* the read's name may have been taken back */
+    if (feed->lost) /* perhaps one of its own */
         return sl_err_set(err, SL_CLOSED, "a batch came back");
     if (strcmp(feed->at.sweeping, feed->sweeps) != 0)
         return sl_err_set(err, SL_CLOSED, "the full read '%s' is swept by now", feed->sweeps);

@@ -416,14 +416,6 @@ uint64_t sl_journal_waiting_ms(const struct sl_journal *journal)
     return run ? sl_loop_now_ms() - run->published_ms : 0;
 }
 
-bool sl_journal_reads_full(const struct sl_journal *journal)
-{
-    for (const struct sl_journal_entry *run = journal->first; run; run = run->next)
-        if (run->full && !run->given_up)
-            return true;
-    return false;
-}
-
 int64_t sl_journal_skip(struct sl_journal *journal, int64_t count)
 {
     return journal->number += count;

@@ -129,9 +129,6 @@ int sl_journal_keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl
 unsigned sl_journal_unpublished(const struct sl_journal *journal);
 unsigned sl_journal_unclosed(const struct sl_journal *journal);
 
-/* Whether any run that is not done is part of a full read. */
-bool sl_journal_reads_full(const struct sl_journal *journal);
-
 /* Leaves out so many numbers: an owner that was killed may have used them before it could journal
  * that. Gives the last one that is used by now. */
 int64_t sl_journal_skip(struct sl_journal *journal, int64_t count);

@@ -9,8 +9,9 @@
 #include "base/metric.h"
 #include "loop/in_fiber.h"
 #include "source/dataverse_own.h"
+#include "source/journal_own.h"
 
-enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5 };
+enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5, DEADLINE_MS = 300 };
 
 static const char READ[] = "accounts-full-000007", NEXT_READ[] = "accounts-full-000008";
 static const char NEWEST[] = "delta https://crm/new", KEPT[] = "delta https://crm/kept";
@@ -37,6 +38,8 @@ struct rig {
     unsigned arrived;              /* the number of the last one that did */
     unsigned saves, failing;       /* so many of the next ones fail */
     bool open_run;                 /* one is published and not done */
+    bool after_full;               /* … and so is the last one of a full read, before it */
+    bool arrives;                  /* that one is in the ledger, and not only the one before it */
     struct sl_refresh refresh;     /* as stored; no number: none was asked for */
     unsigned counts, walks, nameless;
     unsigned deletions; /* given to the broker */
@@ -79,6 +82,7 @@ static int checkpoint_load(struct sl_state *state, const char *feed, struct sl_c
         return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
     *ret = (struct sl_checkpoint){.newest = text_of(saved->newest), .safe = text_of(saved->safe)};
     snprintf(ret->source, sizeof ret->source, "%s", rig->dataverse.counters[SL_DV_OWN].name);
+    snprintf(ret->sweeping, sizeof ret->sweeping, "%s", saved->sweeping);
     return SL_OK;
 }
 
@@ -128,21 +132,28 @@ static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
 static int runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
                      unsigned max, unsigned *ret_count, struct sl_err *err)
 {
+    const struct rig *rig = (const struct rig *)state;
     (void)feed, (void)after, (void)max, (void)err;
-    *ret_count = ((const struct rig *)state)->open_run;
-    if (*ret_count) {
-        *ret =
-            (struct sl_run){.id = "accounts-000005", .number = 5, .attempt = 1, .entity_count = 1};
-        ret->entities[0].read = ret->entities[0].batches = 1;
+    *ret_count = 0;
+    if (rig->after_full)
+        ret[(*ret_count)++] = (struct sl_run){.id = "accounts-000004", .number = 4, .full = true};
+    if (rig->open_run)
+        ret[(*ret_count)++] = (struct sl_run){.id = "accounts-000005", .number = 5};
+    for (unsigned i = 0; i < *ret_count; i++) {
+        ret[i].attempt = ret[i].entity_count = 1;
+        ret[i].entities[0].read = ret[i].entities[0].batches = 1;
     }
     return SL_OK;
 }
 
-/* What was published is lost. */
+/* What was published is lost, or was on its way. */
 static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
                       struct sl_ledger_sum *ret, struct sl_err *err)
 {
-    (void)state, (void)run, (void)attempt, (void)entity, (void)ret, (void)err;
+    const struct rig *rig = (const struct rig *)state;
+    (void)attempt, (void)entity, (void)err;
+    if (rig->arrives || (rig->after_full && !strcmp(run, "accounts-000004")))
+        ret->applied = ret->batches = 1;
     return SL_OK;
 }
 
@@ -274,6 +285,7 @@ static void set_up(struct rig *rig)
     rig->dataverse.counters[SL_DV_OWN].greatest = 900; /* much was read since */
     set_up_feed(rig);
     snprintf(rig->feed.at.sweeping, SL_NAME_MAX, "%s", READ);
+    rig->feed.at.safe = sl_strdup(SAFE);
 }
 
 static void tear_down(struct rig *rig)
@@ -425,15 +437,14 @@ static void a_sweep_ends_while_it_is_done_again(void *arg)
     tear_down(rig);
 }
 
-/* The full read is gone on with instead, and the refresh with it. */
-static void a_full_read_is_taken_back_while_its_sweep_ends(void *arg)
+/* It is to be done again, and the refresh goes on. */
+static void a_run_is_lost_while_a_sweep_ends(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err;
     const struct sl_journal_run stuck = {.id = "accounts-000005", .number = 5};
     set_up(rig);
     ask(rig, true);
-    rig->feed.at.safe = sl_strdup(PAGE);
     EXPECT(sl_mutex_lock(&rig->feed.adding, SL_FOREVER, &err) == SL_OK); /* a poll */
     begin_sweep(rig);
     UNTIL(rig->refresh.state == SL_REFRESH_SWEEPING);
@@ -441,7 +452,7 @@ static void a_full_read_is_taken_back_while_its_sweep_ends(void *arg)
     sl_mutex_unlock(&rig->feed.adding);
     UNTIL(rig->feed.swept);
     EXPECT(sl_dv_sweep(&rig->feed, &err) == SL_OK && rig->saves == 1);
-    EXPECT(!strcmp(rig->feed.at.reading, READ) && !strcmp(rig->feed.at.newest, PAGE));
+    EXPECT(!strcmp(rig->feed.at.sweeping, READ) && !strcmp(rig->feed.at.newest, SAFE));
     EXPECT(!strcmp(rig->feed.at.kept, KEPT) && sl_refresh_is_open(&rig->refresh));
     tear_down(rig);
 }
@@ -506,7 +517,6 @@ static void set_up_followed(struct rig *rig)
     struct sl_err err;
     set_up(rig);
     rig->feed.at.sweeping[0] = '\0';
-    rig->feed.at.safe = sl_strdup(SAFE);
     EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
 }
 
@@ -554,6 +564,63 @@ static void a_trial_goes_back_to_where_all_is_safe(void *arg)
     rig->refresh = (struct sl_refresh){.feed = "accounts", .number = 4, .dry_run = true};
     EXPECT(sl_dv_refresh(&rig->feed, &err) == SL_OK && rig->feed.at.refresh == 4);
     EXPECT(!strcmp(rig->feed.at.kept, SAFE));
+    tear_down(rig);
+}
+
+/* By an owner that has all of its full read, and does not know it yet: the link that is safe is a
+ * page of it still, and the last run that was published is one of changes. */
+static void set_up_taken_up(struct rig *rig)
+{
+    struct sl_err err;
+    set_up(rig);
+    rig->feed.journal->options.ledger_deadline_ms = DEADLINE_MS;
+    free(rig->feed.at.safe);
+    rig->feed.at.safe = sl_strdup(PAGE);
+    EXPECT(sl_dv_save(&rig->feed, &err) == SL_OK);
+    rig->after_full = rig->open_run = true;
+    EXPECT(sl_dv_take_up(&rig->feed, 2, &err) == SL_OK);
+    EXPECT(sl_journal_unclosed(rig->feed.journal) == 2 && !sl_dv_sweep_is_due(&rig->feed));
+    keep_books(rig);
+    EXPECT(sl_journal_unclosed(rig->feed.journal) == 1 && !strcmp(rig->feed.at.safe, PAGE));
+}
+
+/* Were it swept before, the feed would go back to a page of a full read that has no name any more.
+ */
+static void a_sweep_waits_for_all_that_was_taken_up(void *arg)
+{
+    struct rig *rig = arg;
+    set_up_taken_up(rig);
+    EXPECT(!sl_dv_sweep_is_due(&rig->feed));
+    rig->arrives = true;
+    sl_fiber_sleep(SL_JOURNAL_LOOK_MIN_MS);
+    keep_books(rig);
+    EXPECT(!sl_journal_unclosed(rig->feed.journal) && !strcmp(rig->feed.at.safe, NEWEST));
+    EXPECT(sl_dv_sweep_is_due(&rig->feed));
+    tear_down(rig);
+}
+
+static void a_full_read_goes_on_under_its_name_when_a_run_behind_it_is_lost(void *arg)
+{
+    struct rig *rig = arg;
+    set_up_taken_up(rig);
+    sl_fiber_sleep(DEADLINE_MS);
+    keep_books(rig);
+    EXPECT(rig->feed.lost && !strcmp(rig->feed.at.newest, PAGE));
+    EXPECT(!strcmp(rig->feed.at.reading, READ) && !rig->feed.at.sweeping[0]);
+    sl_dv_go_back(&rig->feed);
+    EXPECT(rig->feed.linked_full && !strcmp(rig->feed.link, strchr(PAGE, ' ') + 1));
+    tear_down(rig);
+}
+
+/* Its rows would carry no name either, and a full read is begun instead. */
+static void a_page_of_a_full_read_without_a_name_leads_nowhere(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig);
+    free(rig->feed.at.newest);
+    rig->feed.at.newest = sl_strdup(PAGE);
+    sl_dv_go_back(&rig->feed);
+    EXPECT(!rig->feed.link && rig->feed.linked_full);
     tear_down(rig);
 }
 
@@ -635,13 +702,16 @@ CASE(a_full_read_begins_while_a_sweep_ends)
 CASE(a_refresh_waits_until_the_end_of_a_sweep_is_journaled)
 CASE(a_trial_is_over_when_that_is_journaled)
 CASE(a_sweep_ends_while_it_is_done_again)
-CASE(a_full_read_is_taken_back_while_its_sweep_ends)
+CASE(a_run_is_lost_while_a_sweep_ends)
 CASE(a_link_of_an_earlier_full_read_leads_nowhere)
 CASE(dead_rows_of_an_earlier_full_read)
 CASE(dead_rows_of_a_full_read)
 CASE(taken_up_while_a_run_is_given_up)
 CASE(an_owner_of_old_goes_back_while_it_is_replaced)
 CASE(a_trial_goes_back_to_where_all_is_safe)
+CASE(a_sweep_waits_for_all_that_was_taken_up)
+CASE(a_full_read_goes_on_under_its_name_when_a_run_behind_it_is_lost)
+CASE(a_page_of_a_full_read_without_a_name_leads_nowhere)
 CASE(a_trial_fails_when_the_columns_change_meanwhile)
 CASE(a_trial_fails_when_the_columns_change_before_its_end_is_told)
 
@@ -658,13 +728,16 @@ int main(void)
         cmocka_unit_test(test_a_refresh_waits_until_the_end_of_a_sweep_is_journaled),
         cmocka_unit_test(test_a_trial_is_over_when_that_is_journaled),
         cmocka_unit_test(test_a_sweep_ends_while_it_is_done_again),
-        cmocka_unit_test(test_a_full_read_is_taken_back_while_its_sweep_ends),
+        cmocka_unit_test(test_a_run_is_lost_while_a_sweep_ends),
         cmocka_unit_test(test_a_link_of_an_earlier_full_read_leads_nowhere),
         cmocka_unit_test(test_dead_rows_of_an_earlier_full_read),
         cmocka_unit_test(test_dead_rows_of_a_full_read),
         cmocka_unit_test(test_taken_up_while_a_run_is_given_up),
         cmocka_unit_test(test_an_owner_of_old_goes_back_while_it_is_replaced),
         cmocka_unit_test(test_a_trial_goes_back_to_where_all_is_safe),
+        cmocka_unit_test(test_a_sweep_waits_for_all_that_was_taken_up),
+        cmocka_unit_test(test_a_full_read_goes_on_under_its_name_when_a_run_behind_it_is_lost),
+        cmocka_unit_test(test_a_page_of_a_full_read_without_a_name_leads_nowhere),
         cmocka_unit_test(test_a_trial_fails_when_the_columns_change_meanwhile),
         cmocka_unit_test(test_a_trial_fails_when_the_columns_change_before_its_end_is_told),
     };
