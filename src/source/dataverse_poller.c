@@ -23,6 +23,7 @@ enum {
     REFUSED_MAX_MS = 60 * 1000,
     FAULTS_MAX_MS = 60 * 60 * 1000, /* the same, where it is called a fault of the service */
     BAD_REQUEST = 400,
+    NOT_FOUND = 404,
 };
 
 /* --- the parts of a step --- */
@@ -108,12 +109,13 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
 static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
 {
     const char *shape = feed->at.query;
-    if (feed->link && shape && strcmp(shape, feed->shape) != 0)
+    bool other = shape && strcmp(shape, feed->shape) != 0;
+    if (feed->link && other)
         return sl_dv_begin_full(
             feed, "the configuration asks for other columns, collection or database", err);
     /* One that gave rows already and has no link is begun anew, under another name: what it saw and
      * is gone by now would not be missed. */
-    if (!feed->link && !feed->untouched)
+    if (!feed->link && (other || !feed->untouched))
         return sl_dv_begin_full(feed, NULL, err);
     return SL_OK;
 }
@@ -176,16 +178,17 @@ static uint64_t patience_of(const struct sl_dv_feed *feed, int rc)
     return patience_ms < REFUSED_MAX_MS ? patience_ms : REFUSED_MAX_MS;
 }
 
-/* The service finds the request wrong. Of a link it has made itself that means that something has
- * changed since: a column is gone, or a page was left for too long. The table's description tells
- * the first, and reading all is what helps otherwise. */
+/* The service finds the request wrong. That means that something has changed since: a column is
+ * gone, the table is called otherwise, or a page was left for too long. The table's description
+ * tells the first two, and of a link reading all is what helps otherwise. */
 static int judge_refusal(struct sl_dv_feed *feed, int rc, struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    bool refused = rc == SL_REJECTED && err->cause >= 300 && err->cause < 500;
+    bool refused = (rc == SL_REJECTED && err->cause >= 300 && err->cause < 500) ||
+                   (rc == SL_CONFIG && err->cause == NOT_FOUND); /* of the path, not of a link */
+    feed->table_known = !refused;
     if (!feed->link || (!refused && (rc != SL_CLOSED || err->cause != BAD_REQUEST)))
         return rc;
-    feed->table_known = !refused;
     if (!feed->refused_ms)
         feed->refused_ms = now_ms;
     if (now_ms - feed->refused_ms >= patience_of(feed, rc))

@@ -81,6 +81,22 @@ def test_a_gateway_in_between_that_refuses_for_a_while_costs_no_full_read(worksp
         assert table.count("full") == 1
 
 
+def test_a_first_page_that_is_refused_is_asked_for_as_the_table_is_called_by_then(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+
+        def rename():
+            table.set, table.answers["full"] = "firms", Page([row(A, 100)], delta="d1")
+            return failure(400, "0x80060888", "Resource not found for the segment 'accounts'.")
+
+        table.answers = {"full": rename}
+        scene = Scripted(script, workspace)
+        scene.sluice()
+        scene.wait_stored({A: (200, True)})
+        wait_until(lambda: table.count("d1") >= 2, 20, "polls")
+        assert table.count("full") == 2 and not script.strangers
+
+
 def test_a_page_that_was_left_too_long_leads_to_a_full_read(workspace):
     with Script(account=["name"]) as script:
         table = script["account"]
