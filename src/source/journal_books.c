@@ -72,6 +72,7 @@ static struct sl_journal_entry *confirmed(const struct sl_journal *journal)
 static int publish(struct sl_journal *journal, struct sl_journal_entry *run, struct sl_err *err)
 {
     struct sl_journal_run told = view(run);
+    run->begun = true; /* also when no answer comes */
     int rc = save(journal, run, SL_RUN_PUBLISHED, "", err);
     if (rc != SL_OK || run->given_up) /* its rows are being read again already */
         return rc;

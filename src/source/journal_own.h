@@ -27,7 +27,7 @@ struct sl_journal_entry {
     char *seen, *mark; /* NULL: none */
     bool full;
     enum sl_journal_stage stage;
-    bool begun;    /* journaled as streaming */
+    bool begun;    /* journaled as streaming, or as more */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
     uint32_t batches, committed;

@@ -347,7 +347,8 @@ static void keep_once(void *arg)
     keep(arg);
 }
 
-/* Given up while it is being saved: nobody may be told of its mark. */
+/* Given up while it is being saved: nobody may be told of its mark, and it is not to look as if its
+ * ledger were waited for. */
 static void given_up_meanwhile(void *arg)
 {
     struct rig *rig = arg;
@@ -361,8 +362,9 @@ static void given_up_meanwhile(void *arg)
     sl_fiber_sleep(5);
     sl_journal_abandon(rig->journal);
     sl_fiber_join(keeper);
-    EXPECT(!*rig->told);
+    EXPECT(!*rig->told && rig->saves == 1 && strstr(rig->saved[0], "published"));
     EXPECT(!sl_journal_unpublished(rig->journal) && !sl_journal_unclosed(rig->journal));
+    EXPECT(keep(rig) == SL_OK && rig->abandoned == 1);
     stop_taking(taker);
     tear_down(rig);
 }
