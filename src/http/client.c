@@ -12,6 +12,8 @@
 
 enum { CONNECT_TIMEOUT_MS = 10 * 1000, BODY_BYTES_MAX = 16 * 1024 * 1024 };
 
+static const char *const proxy_schemes[] = {"http", "https", NULL};
+
 const struct sl_setting sl_http_table[] = {
     {.name = "ca_file",
      .kind = SL_SET_TEXT,
@@ -20,7 +22,9 @@ const struct sl_setting sl_http_table[] = {
     {.name = "proxy",
      .kind = SL_SET_URL,
      .offset = offsetof(struct sl_http_options, proxy),
-     .help = "HTTP proxy for all but loopback hosts (the environment is not asked)"},
+     .choices = proxy_schemes,
+     .help = "HTTP proxy for all but loopback hosts; without a port that of its scheme, 80 or 443. "
+             "The environment (HTTPS_PROXY, NO_PROXY) is not asked"},
     {.name = "connect_timeout",
      .kind = SL_SET_DURATION,
      .offset = offsetof(struct sl_http_options, connect_timeout_ms),
@@ -34,8 +38,11 @@ const struct sl_setting sl_http_table[] = {
 struct sl_http *sl_http_new(const struct sl_http_options *options, struct sl_err *err)
 {
     struct sl_http *http = SL_NEW(struct sl_http);
-    int rc = SL_OK;
-    if (options->ca_file)
+    bool proxied = options->proxy && *options->proxy;
+    int rc = proxied ? sl_url_parse(options->proxy, &http->proxy_at, err) : SL_OK;
+    if (rc != SL_OK)
+        sl_err_wrap(err, "http.proxy");
+    else if (options->ca_file)
         rc = sl_trust_load(options->ca_file, &http->trusted, err);
     if (rc != SL_OK || sl_multi_init(http, err) != SL_OK) {
         X509_STORE_free(http->trusted);
@@ -43,7 +50,7 @@ struct sl_http *sl_http_new(const struct sl_http_options *options, struct sl_err
         return NULL;
     }
     http->ca_file = options->ca_file ? sl_strdup(options->ca_file) : NULL;
-    http->proxy = options->proxy && *options->proxy ? sl_strdup(options->proxy) : NULL;
+    http->proxy = proxied ? sl_strdup(options->proxy) : NULL;
     http->connect_timeout_ms =
         options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     snprintf(http->user_agent, sizeof http->user_agent, "sluice%s%s", options->version ? "/" : "",

@@ -27,7 +27,7 @@ extern const struct sl_setting sl_http_table[];
 struct sl_http;
 
 /* Reads the CA file; the system's certificates are read when a connection first needs them. Borrows
- * options. Returns NULL and SL_CONFIG when the CA file cannot be read. */
+ * options. Returns NULL and SL_CONFIG when the CA file cannot be read, or the proxy's URL not. */
 struct sl_http *sl_http_new(const struct sl_http_options *options, struct sl_err *err);
 
 /* Every stream must be closed and every request ended before. The loop must turn once more to let

@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/err.h"
+#include "http/url.h"
 #include "loop/fiber.h"
 
 struct x509_store_st;
@@ -21,9 +22,10 @@ struct sl_http {
     struct sl_multi_watch *watches; /* of its open sockets */
     struct x509_store_st *trusted;  /* for every connection; NULL: not needed so far */
     struct sl_mutex reads_trusted;
-    void *spare;           /* memory of a stream that was closed; NULL: none */
-    CURL *spare_easy;      /* a handle that may be used again; NULL: none */
-    char *ca_file, *proxy; /* or NULL */
+    void *spare;            /* memory of a stream that was closed; NULL: none */
+    CURL *spare_easy;       /* a handle that may be used again; NULL: none */
+    char *ca_file, *proxy;  /* or NULL */
+    struct sl_url proxy_at; /* when there is one */
     char user_agent[64];
     uint64_t connect_timeout_ms;
 };

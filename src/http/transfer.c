@@ -47,6 +47,31 @@ static bool is_proxied(const struct sl_transfer *transfer)
            !strncmp(transfer->url.scheme, "http", 4);
 }
 
+/* Where the connection leads. */
+static const struct sl_url *next_hop(const struct sl_transfer *transfer)
+{
+    return is_proxied(transfer) ? &transfer->http->proxy_at : &transfer->url;
+}
+
+static bool is_literal(const char *host)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* libcurl turns to an address that resolve() has not handed over: a literal is one already; for a
+ * name it would start a thread. */
+static int on_lookup(void *resolver, void *reserved, void *ctx)
+{
+    struct sl_transfer *transfer = ctx;
+    (void)resolver, (void)reserved;
+    if (is_literal(next_hop(transfer)->host))
+        return 0;
+    transfer->refused = SL_CLOSED;
+    transfer->reason = "libcurl would look up another name than sluice did; please report this";
+    return 1;
+}
+
 /* With all that is the same for every transfer. */
 static CURL *new_handle(struct sl_http *http)
 {
@@ -54,6 +79,7 @@ static CURL *new_handle(struct sl_http *http)
     if (!easy)
         return NULL;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, sl_multi_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https,smtp,smtps");
@@ -62,6 +88,9 @@ static CURL *new_handle(struct sl_http *http)
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* NULL: what the environment says */
+    /* where the proxy's URL names none; libcurl's own default is 1080 */
+    curl_easy_setopt(easy, CURLOPT_PROXYPORT, (long)http->proxy_at.port);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
     set_tls(easy, http);
@@ -110,6 +139,7 @@ int sl_transfer_init(struct sl_transfer *transfer, struct sl_http *http, const c
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
+    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
     /* "" also keeps libcurl from asking the environment. */
     curl_easy_setopt(easy, CURLOPT_PROXY, is_proxied(transfer) ? http->proxy : "");
     return SL_OK;
@@ -123,32 +153,23 @@ void sl_transfer_list(struct curl_slist **list, const char *text)
     *list = longer;
 }
 
-static bool is_literal(const char *host)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
 /* Hands libcurl "host:port:address,address", or nothing for a literal. */
 static int resolve(struct sl_transfer *transfer, uint64_t deadline_ms, struct sl_err *err)
 {
-    struct sl_http *http = transfer->http;
-    struct sl_url target = transfer->url;
+    const struct sl_url *hop = next_hop(transfer);
     struct sl_addresses addresses;
-    if (is_proxied(transfer) && sl_url_parse(http->proxy, &target, err) != SL_OK)
-        return sl_err_wrap(err, "http.proxy");
-    if (is_literal(target.host))
+    if (is_literal(hop->host))
         return SL_OK;
 
-    uint64_t limit_ms = sl_deadline_in(http->connect_timeout_ms);
-    int rc = sl_dns_resolve(target.host, target.port,
-                            limit_ms < deadline_ms ? limit_ms : deadline_ms, &addresses, err);
+    uint64_t limit_ms = sl_deadline_in(transfer->http->connect_timeout_ms);
+    int rc = sl_dns_resolve(hop->host, hop->port, limit_ms < deadline_ms ? limit_ms : deadline_ms,
+                            &addresses, err);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot reach %s", transfer->safe_url);
 
     struct sl_buf line;
     sl_buf_init(&line);
-    sl_buf_printf(&line, "%s:%u:", target.host, target.port);
+    sl_buf_printf(&line, "%s:%u:", hop->host, hop->port);
     for (size_t i = 0; i < addresses.count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)&addresses.item[i].address;
         char text[INET6_ADDRSTRLEN];
