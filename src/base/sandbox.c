@@ -162,6 +162,16 @@ static const int missing[] = {
     SCMP_SYS(io_uring_setup),
 };
 
+/* The C library makes threads and processes while all signals are blocked, and SIGSYS would then
+ * end this one: the kernel itself says no, and nobody is told. */
+static const int refused[] = {
+    SCMP_SYS(fork),
+    SCMP_SYS(vfork),
+#ifndef SL_ASAN
+    SCMP_SYS(clone),
+#endif
+};
+
 static int allow_narrow(scmp_filter_ctx filter, const struct narrow *narrow)
 {
     const struct scmp_arg_cmp test = {narrow->argument, SCMP_CMP_MASKED_EQ, narrow->mask,
@@ -179,6 +189,8 @@ static int add_rules(scmp_filter_ctx filter)
         rc = allow_narrow(filter, &narrows[i]);
     for (size_t i = 0; !rc && i < sizeof missing / sizeof *missing; i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), missing[i], 0);
+    for (size_t i = 0; !rc && i < sizeof refused / sizeof *refused; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 #ifdef SLUICE_KILL_POINTS
     if (!rc && getenv("SLUICE_KILL_LOG"))
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 0);

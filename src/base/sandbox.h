@@ -8,9 +8,10 @@
 #include "base/err.h"
 
 /* Enters the sandbox; there is no way back, for children and threads neither. What is not on the
- * list fails with EPERM and is told on stderr, once for each call. Never opens a file for writing
- * afterwards. SLUICE_SANDBOX=off in the environment leaves it out. Fails with SL_CONFIG where the
- * kernel does not let us, naming that switch. */
+ * list fails with EPERM and is told on stderr, once for each call; a thread or process that would
+ * be made fails alike and is not told. Never opens a file for writing afterwards.
+ * SLUICE_SANDBOX=off in the environment leaves it out. Fails with SL_CONFIG where the kernel does
+ * not let us, naming that switch. */
 int sl_sandbox_enter(struct sl_err *err);
 
 /* True once this process is in its sandbox. */

@@ -3,10 +3,13 @@
 #ifndef SL_TEST_BASE_SANDBOX_ATTEMPTS_H
 #define SL_TEST_BASE_SANDBOX_ATTEMPTS_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -42,6 +45,13 @@ static long make_process_anew(void)
     return syscall(SYS_clone3, NULL, 0);
 }
 
+#ifdef SYS_vfork
+static long make_process_by_vfork(void)
+{
+    return syscall(SYS_vfork);
+}
+#endif
+
 static long signal_parent(void)
 {
     return kill(tester, SIGCONT);
@@ -57,13 +67,34 @@ static long read_parent(void)
     return syscall(SYS_process_vm_readv, tester, NULL, 0, NULL, 0, 0);
 }
 
-#ifndef SL_ASAN /* LeakSanitizer needs these three */
+#ifndef SL_ASAN /* LeakSanitizer needs clone and these two */
 static long make_process(void)
 {
     pid_t child = fork();
     if (!child)
         _exit(0);
     return child;
+}
+
+/* The C library blocks all signals before both of these. */
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+static long make_thread(void)
+{
+    pthread_t thread;
+    errno = pthread_create(&thread, NULL, do_nothing, NULL);
+    return errno ? -1 : 0;
+}
+
+static long spawn_program(void)
+{
+    char *const words[] = {"true", NULL};
+    pid_t child;
+    errno = posix_spawn(&child, "/bin/true", NULL, NULL, words, environ);
+    return errno ? -1 : 0;
 }
 
 static long trace_parent(void)

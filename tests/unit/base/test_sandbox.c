@@ -70,11 +70,16 @@ static void test_denied(void **state)
         {"execve",           start_program,            EPERM },
         {"execveat",         start_program_at,         EPERM },
         {"clone3",           make_process_anew,        ENOSYS},
+#ifdef SYS_vfork
+        {"vfork",            make_process_by_vfork,    EPERM },
+#endif
         {"kill",             signal_parent,            EPERM },
         {"tgkill",           signal_parent_thread,     EPERM },
         {"process_vm_readv", read_parent,              EPERM },
 #ifndef SL_ASAN
         {"fork",             make_process,             EPERM },
+        {"thread",           make_thread,              EPERM },
+        {"posix_spawn",      spawn_program,            EPERM },
         {"ptrace",           trace_parent,             EPERM },
         {"dumpable",         be_dumpable,              EPERM },
 #endif
