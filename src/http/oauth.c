@@ -17,7 +17,7 @@ enum {
     BACKOFF_MIN_MS = 1000,
     BACKOFF_MAX_MS = 5 * 60 * 1000,
     FILE_BACKOFF_MAX_MS = 8 * 1000,
-    RENEW_AGAIN_MS = 5 * 1000, /* after a renewal failed while the old token still serves */
+    RENEW_AGAIN_MS = 5 * 1000, /* at least, after a renewal failed: the old token still serves */
 };
 
 struct sl_oauth {
@@ -210,8 +210,10 @@ int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err
                 *err = failure;
             return rc;
         }
-        oauth->renew_ms = sl_loop_now_ms() + RENEW_AGAIN_MS; /* the old one serves meanwhile */
-        if (!oauth->renewal_failed)                          /* one line, however long it lasts */
+        oauth->renew_ms = sl_deadline_in(RENEW_AGAIN_MS); /* the old one serves meanwhile */
+        if (oauth->renew_ms < oauth->failed_until_ms)
+            oauth->renew_ms = oauth->failed_until_ms;
+        if (!oauth->renewal_failed) /* one line, however long it lasts */
             sl_log(SL_WARN, "token not renewed yet, the old one serves meanwhile",
                    SL_T("error", failure.message));
         oauth->renewal_failed = true;

@@ -1,104 +1,10 @@
-/* http/oauth: one request for many fibers, renewal before the end, and patience after a refusal. */
+/* http/oauth: one request for many fibers, and patience after a refusal. */
 #include "http/oauth.h"
 
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/log.h"
-#include "http/harness.h"
 #include "http/oauth_reply.h"
-#include "http/peer.h"
-#include "http/tokens.h"
-
-/* What the token endpoint does now. */
-static struct {
-    atomic_int status;
-    atomic_int life_s;
-    atomic_int delay_ms;
-    _Atomic(const char *) body; /* NULL: a token, numbered */
-    _Atomic(const char *) header;
-} endpoint;
-
-static char last_request[4096];
-
-static void serve(struct peer_link *link)
-{
-    while (peer_read_request(link)) {
-        char text[2048], body[1024];
-        struct timespec delay = {0, atomic_load(&endpoint.delay_ms) * 1000000L};
-        snprintf(last_request, sizeof last_request, "%s", link->request);
-        snprintf(body, sizeof body,
-                 "{\"token_type\":\"Bearer\",\"expires_in\":%d,\"ext_expires_in\":9999,"
-                 "\"access_token\":\"token-%u\"}",
-                 atomic_load(&endpoint.life_s), atomic_load(&link->peer->requests));
-        if (atomic_load(&endpoint.body))
-            snprintf(body, sizeof body, "%s", atomic_load(&endpoint.body));
-        snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s",
-                 atomic_load(&endpoint.status),
-                 atomic_load(&endpoint.header) ? atomic_load(&endpoint.header) : "", strlen(body),
-                 body);
-        nanosleep(&delay, NULL);
-        if (!peer_say(link, text))
-            return;
-    }
-}
-
-static void answer_with(int status, const char *header, const char *body)
-{
-    atomic_store(&endpoint.status, status);
-    atomic_store(&endpoint.header, header);
-    atomic_store(&endpoint.body, body);
-}
-
-struct setup {
-    struct peer peer;
-    struct sl_http *http;
-    struct sl_oauth *oauth;
-};
-
-static unsigned requests(struct setup *setup)
-{
-    return atomic_load(&setup->peer.requests);
-}
-
-static bool try_with_endpoint(void (*body)(void *), int life_s, int delay_ms)
-{
-    static struct setup setup;
-    const struct sl_http_options options = {0};
-    memset(&setup, 0, sizeof setup);
-    sl_log_setup(SL_ERROR, SL_LOG_TEXT);
-    answer_with(200, NULL, NULL);
-    atomic_store(&endpoint.life_s, life_s);
-    atomic_store(&endpoint.delay_ms, delay_ms);
-    peer_start(&setup.peer, serve, NULL);
-    char authority[100];
-    snprintf(authority, sizeof authority, "%s/", setup.peer.origin);
-    const struct sl_oauth_settings settings = {
-        .authority = authority,
-        .tenant = "contoso.com",
-        .client_id = "11-22",
-        .client_secret = "s&cr=t +~",
-        .scope = "https://contoso.operations.dynamics.com/.default",
-    };
-    setup.http = sl_http_new(&options, NULL);
-    setup.oauth = sl_oauth_new(setup.http, &settings, NULL);
-    assert_non_null(setup.oauth);
-    bool counts = run_undisturbed(body, &setup);
-    peer_stop(&setup.peer);
-    return counts;
-}
-
-static void with_endpoint(void (*body)(void *), int life_s, int delay_ms)
-{
-    for (int tries = 1; !try_with_endpoint(body, life_s, delay_ms); tries++)
-        assert_in_range(tries, 1, 5);
-}
-
-static void done(struct setup *setup)
-{
-    sl_oauth_free(setup->oauth);
-    sl_http_free(setup->http);
-}
+#include "http/token_endpoint.h"
 
 /* --- one flight --- */
 
@@ -175,46 +81,7 @@ static void test_cancelled_asker(void **state)
     with_endpoint(asker_is_cancelled, 3599, 100);
 }
 
-/* --- renewal --- */
-
-static void renew_in_time(void *arg)
-{
-    struct setup *setup = arg;
-    const char *token;
-    struct sl_err err;
-    expect_token(setup->oauth, "token-1"); /* lives 2 s: renewed from 1.6 s on */
-    sl_fiber_sleep(1300);
-    expect_token(setup->oauth, "token-1");
-    EXPECT_INT(requests(setup), 1);
-    sl_fiber_sleep(400);
-    expect_token(setup->oauth, "token-2");
-
-    answer_with(500, NULL, "oops");
-    sl_fiber_sleep(1700);
-    expect_token(setup->oauth, "token-2"); /* not renewed, still good */
-    EXPECT_INT(requests(setup), 3);
-    expect_token(setup->oauth, "token-2");
-    EXPECT_INT(requests(setup), 3); /* and the endpoint is left in peace */
-    sl_fiber_sleep(400);
-    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_CLOSED);
-
-    answer_with(200, NULL, NULL);
-    sl_fiber_sleep(1000);
-    EXPECT_INT(sl_oauth_token(setup->oauth, &token, &err), SL_OK);
-    done(setup);
-}
-
-static void test_renewal(void **state)
-{
-    (void)state;
-    with_endpoint(renew_in_time, 2, 0);
-}
-
 /* --- refusals --- */
-
-static const char bad_secret[] =
-    "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret "
-    "provided. Trace ID: 11 Correlation ID: 22\",\"error_codes\":[7000215]}";
 
 static void be_patient(void *arg)
 {
@@ -401,13 +268,9 @@ static void test_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_flight),
-        cmocka_unit_test(test_cancelled_asker),
-        cmocka_unit_test(test_renewal),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_refused_by_the_peer),
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_single_flight), cmocka_unit_test(test_cancelled_asker),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_refused_by_the_peer),
+        cmocka_unit_test(test_replies),       cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
