@@ -27,6 +27,7 @@ struct sl_oauth {
     size_t texts_size;
     char *token;                   /* secret; NULL: none */
     uint64_t renew_ms, expires_ms; /* loop clock */
+    struct sl_fiber *renewal;      /* the last one, over or not; NULL: none so far */
     bool renewal_failed;           /* and it was told */
     unsigned number;               /* of the token */
     unsigned refused;              /* tokens in a row, by the peer */
@@ -63,6 +64,7 @@ void sl_oauth_free(struct sl_oauth *oauth)
 {
     if (!oauth)
         return;
+    sl_fiber_end(&oauth->renewal);
     sl_wipe(oauth->texts, oauth->texts_size);
     free(oauth->texts);
     free_secret(oauth->token);
@@ -184,38 +186,49 @@ static int ask_alone(struct sl_oauth *oauth, struct sl_err *err)
     return rc;
 }
 
+/* A fiber: asks while the old token still serves. */
+static void renew(void *arg)
+{
+    struct sl_oauth *oauth = arg;
+    struct sl_err failure = {0};
+    int rc = ask_alone(oauth, &failure);
+    if (rc == SL_OK || rc == SL_CANCELED)
+        return;
+    oauth->renew_ms = sl_deadline_in(RENEW_AGAIN_MS);
+    if (oauth->renew_ms < oauth->failed_until_ms)
+        oauth->renew_ms = oauth->failed_until_ms;
+    if (!oauth->renewal_failed) /* one line, however long it lasts */
+        sl_log(SL_WARN, "token not renewed yet, the old one serves meanwhile",
+               SL_T("error", failure.message));
+    oauth->renewal_failed = true;
+}
+
+static void start_renewal(struct sl_oauth *oauth)
+{
+    sl_fiber_end(&oauth->renewal); /* the one before is over: this frees it */
+    oauth->asking = true;
+    oauth->renewal = sl_fiber_spawn_joinable("oauth.renew", renew, oauth);
+}
+
 int sl_oauth_token(struct sl_oauth *oauth, const char **ret_token, struct sl_err *err)
 {
     for (;;) {
         uint64_t now_ms = sl_loop_now_ms();
-        bool valid = oauth->token && now_ms < oauth->expires_ms;
-        if (valid && (now_ms < oauth->renew_ms || oauth->asking)) {
+        if (oauth->token && now_ms < oauth->expires_ms) {
+            if (now_ms >= oauth->renew_ms && !oauth->asking)
+                start_renewal(oauth);
             *ret_token = oauth->token;
             return SL_OK;
         }
-        if (!valid && oauth->asking) {
+        if (oauth->asking) {
             if (sl_wait(&oauth->waiting, SL_FOREVER) != SL_OK)
                 return sl_err_set(err, SL_CANCELED, "stopped waiting for a token");
             continue;
         }
-        if (!valid && now_ms < oauth->failed_until_ms)
+        if (now_ms < oauth->failed_until_ms)
             return recall(oauth, now_ms, err);
-
-        struct sl_err failure = {0};
-        int rc = ask_alone(oauth, &failure);
-        if (rc == SL_OK)
-            continue;
-        if (!valid || rc == SL_CANCELED) {
-            if (err)
-                *err = failure;
+        int rc = ask_alone(oauth, err);
+        if (rc != SL_OK)
             return rc;
-        }
-        oauth->renew_ms = sl_deadline_in(RENEW_AGAIN_MS); /* the old one serves meanwhile */
-        if (oauth->renew_ms < oauth->failed_until_ms)
-            oauth->renew_ms = oauth->failed_until_ms;
-        if (!oauth->renewal_failed) /* one line, however long it lasts */
-            sl_log(SL_WARN, "token not renewed yet, the old one serves meanwhile",
-                   SL_T("error", failure.message));
-        oauth->renewal_failed = true;
     }
 }

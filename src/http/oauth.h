@@ -16,12 +16,14 @@ struct sl_oauth;
 struct sl_oauth *sl_oauth_new(struct sl_http *http, const struct sl_oauth_settings *settings,
                               struct sl_err *err);
 
-/* Wipes the secret and the token. No fiber may be waiting for a token. NULL is fine. */
+/* Wipes the secret and the token. Suspends when a renewal must be ended. No fiber may be waiting
+ * for a token. NULL is fine. */
 void sl_oauth_free(struct sl_oauth *oauth);
 
 /* Gives a token that is valid now. It lives until the next call that suspends (sl_http_request
  * copies it before it does). Suspends only when a new one is needed; however many fibers ask, one
- * request is made. A token is renewed before it expires, and the old one serves while that fails.
+ * request is made. A token is renewed before it expires, by a fiber of its own; the old one serves
+ * until that has worked.
  * Fails with SL_CONFIG (the authority refused: wrong secret, unknown app or tenant; the message
  * names the AADSTS code. Or a file cannot be used; the message names it), SL_THROTTLED, SL_CLOSED,
  * SL_TIMEOUT or SL_CANCELED. A refusal is answered from memory for 1 s, doubling up to 5 min (of a
