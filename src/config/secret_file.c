@@ -25,11 +25,20 @@ static bool leads_away(const char *path, char out[PATH_MAX])
     return strncmp(out, real_folder, length) != 0 || out[length] != '/';
 }
 
+/* Does it lie in the folder of credentials? */
+static bool is_credential(const char *path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    size_t length = folder ? strlen(folder) : 0;
+    return length && !strncmp(path, folder, length) && path[length] == '/' &&
+           !strchr(path + length + 1, '/');
+}
+
 bool sl_secret_file_doubt(const char *path, char out[SL_DOUBT_BYTES])
 {
     struct stat about;
     char target[PATH_MAX];
-    if (stat(path, &about) != 0)
+    if (is_credential(path) || stat(path, &about) != 0)
         return false;
     bool own = about.st_uid == geteuid();
     if (about.st_mode & S_IROTH)

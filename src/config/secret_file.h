@@ -10,7 +10,8 @@ enum { SL_DOUBT_BYTES = 512 };
  * no such file. True when others than its owner and root may read or change it, it belongs to
  * another user, or the link leads out of its folder, where others may exchange what it leads to:
  * out is a sentence for an operator. A root-owned file that is read by way of its group is fine,
- * and so are links within a folder, as Kubernetes makes them. */
+ * and so are links within a folder, as Kubernetes makes them. Who may read a file right in
+ * $CREDENTIALS_DIRECTORY is the service manager's affair: false. */
 bool sl_secret_file_doubt(const char *path, char out[SL_DOUBT_BYTES]);
 
 #endif

@@ -76,11 +76,10 @@ static int add_file(const char *path, struct sl_buf *out, struct sl_substituted 
     return rc;
 }
 
-/* Who may read those is the service manager's affair. */
-static int add_credential(const char *name, struct sl_buf *out, struct sl_err *err)
+static int add_credential(const char *name, struct sl_buf *out, struct sl_substituted *ret,
+                          struct sl_err *err)
 {
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    struct sl_substituted ignored = {.doubt = "none wanted"};
     char path[PATH_MAX];
     if (!folder || *folder != '/')
         return sl_err_set(err, SL_CONFIG,
@@ -90,7 +89,7 @@ static int add_credential(const char *name, struct sl_buf *out, struct sl_err *e
     if (!*name || *name == '.' || strchr(name, '/'))
         return sl_err_set(err, SL_CONFIG, "\"%s\" is not the name of a credential", name);
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return add_file(path, out, &ignored, err);
+    return add_file(path, out, ret, err);
 }
 
 /* The inside of a ${…}. */
@@ -102,7 +101,7 @@ static int add_outside(const char *name, struct sl_buf *out, struct sl_substitut
     if (!strncmp(name, FILE_IS, sizeof FILE_IS - 1))
         return add_file(name + sizeof FILE_IS - 1, out, ret, err);
     if (!strncmp(name, CREDENTIAL_IS, sizeof CREDENTIAL_IS - 1))
-        return add_credential(name + sizeof CREDENTIAL_IS - 1, out, err);
+        return add_credential(name + sizeof CREDENTIAL_IS - 1, out, ret, err);
     return add_variable(name, out, err);
 }
 

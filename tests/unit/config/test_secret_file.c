@@ -133,11 +133,32 @@ static void owners_may_change_them(void **state)
     assert_int_equal(seteuid(0), 0);
 }
 
+/* systemd gives them to the unit's user, and to root alone who tries the unit's configuration. */
+static void credentials_are_the_affair_of_the_service_manager(void **state)
+{
+    char credentials[128];
+    (void)state;
+    mkdir(at("credentials"), 0755);
+    mkdir(at("credentials/deeper"), 0755);
+    mkdir(at("credentials-not"), 0755);
+    make("credentials/key", 0644);
+    make("credentials/deeper/key", 0644);
+    make("credentials-not/key", 0644);
+    expect("credentials/key", "every user of this machine may read");
+    snprintf(credentials, sizeof credentials, "%s", at("credentials"));
+    setenv("CREDENTIALS_DIRECTORY", credentials, 1);
+    expect("credentials/key", NULL);
+    expect("credentials/deeper/key", "every user of this machine may read");
+    expect("credentials-not/key", "every user of this machine may read");
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes_tell_who_may_read),
         cmocka_unit_test(links_may_not_leave_their_folder),
+        cmocka_unit_test(credentials_are_the_affair_of_the_service_manager),
         cmocka_unit_test(owners_may_change_them),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
