@@ -65,7 +65,9 @@ static void check_pages(const struct sl_config *config, struct sl_problems *prob
     const struct sl_settings *settings = config->settings;
     const char *listen = settings->ops.listen;
     sl_listen_check_apart(config, "ops.listen", listen, problems);
-    if (listen && *listen && !settings->ops.token && !sl_listen_is_local(listen)) {
+    /* Among the errors may be one about the token: then there is one. */
+    bool open = !settings->ops.token && !problems->errors;
+    if (listen && *listen && open && !sl_listen_is_local(listen)) {
         struct sl_json_place at = sl_config_place(config->json, "ops.listen", 0);
         sl_problem_warning(problems, at.line, at.column,
                            "ops.listen: everybody who reaches \"%.60s\" may read /status and "

@@ -120,6 +120,10 @@ def test_pages_on_the_network_without_a_token_are_a_warning(tmp_path):
     config["ops"]["token"] = "${OPS_TOKEN}"
     write(tmp_path, config)
     assert sluice("check", cwd=tmp_path, FNO_SECRET="s", OPS_TOKEN="t").stderr == ""
+    config["ops"]["token"] = "${file:/nowhere/token}"
+    write(tmp_path, config)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert result.returncode == 1 and words not in result.stderr, "it has one, which cannot be read"
     del config["ops"]
     write(tmp_path, config)
     assert sluice("check", cwd=tmp_path, FNO_SECRET="s").stderr == "", "the default is loopback"
