@@ -222,6 +222,13 @@ def test_the_unit_is_understood(den):
     assert (status, said) == (0, "")
 
 
+def test_the_unit_is_started_again_however_often_it_failed():
+    """By default systemd gives up after five starts within ten seconds, those by hand included."""
+    text = UNIT.read_text()
+    head, service = text.split("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in head and "\nRestart=always\n" in service
+
+
 def calls_of(*names):
     """The system calls of systemd's sets and of names, sets within sets included."""
     calls = set()
