@@ -1,7 +1,10 @@
 """The Debian package that ./dev package makes, here of the build that is tested."""
 
 import os
+import pathlib
 import subprocess
+
+import pytest
 
 from programs import SANITIZER_ENV
 from servers import build_dir
@@ -14,9 +17,15 @@ def run(*command):
     return done.stdout
 
 
-def test_the_package_names_its_libraries_and_runs_where_it_is_unpacked(tmp_path):
-    run("cpack", "--config", build_dir() / "CPackConfig.cmake", "-B", tmp_path / "made")
-    package, = (tmp_path / "made").glob("*.deb")
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    made = tmp_path_factory.mktemp("made")
+    run("cpack", "--config", build_dir() / "CPackConfig.cmake", "-B", made)
+    package, = made.glob("*.deb")
+    return package
+
+
+def test_the_package_names_its_libraries_and_runs_where_it_is_unpacked(package, tmp_path):
     needs = run("dpkg-deb", "-f", package, "Depends")
     for library in ("librabbitmq4", "libcurl4", "libuv1", "ca-certificates"):
         assert library in needs
@@ -25,3 +34,24 @@ def test_the_package_names_its_libraries_and_runs_where_it_is_unpacked(tmp_path)
     assert run(tmp_path / "root/usr/local/bin/sluice", "version").startswith("sluice ")
     unit = (tmp_path / "root/usr/local/lib/systemd/system/sluice.service").read_text()
     assert "ExecStart=/usr/local/bin/sluice run" in unit
+
+
+def test_the_service_ends_when_the_package_goes_and_stays_when_another_comes(package, tmp_path):
+    """Where systemd runs; in an image, say, nothing is asked."""
+    run("dpkg-deb", "-e", package, tmp_path / "control")
+    asked = tmp_path / "asked"
+    systemctl = tmp_path / "bin/systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(f'#!/bin/sh\necho "$*" >>{asked}\nexit 1\n')
+    systemctl.chmod(0o755)
+
+    def asks(script, *arguments):
+        asked.write_text("")
+        done = subprocess.run([tmp_path / "control" / script, *arguments], timeout=20,
+                              env={"PATH": f"{systemctl.parent}:/usr/bin:/bin"})
+        return done.returncode, asked.read_text()
+
+    systemd = pathlib.Path("/run/systemd/system").is_dir()
+    assert asks("prerm", "upgrade", "0.2.0") == (0, "")
+    assert asks("prerm", "remove") == (0, "disable --now sluice.service\n" if systemd else "")
+    assert asks("postinst", "configure", "0.1.0") == (0, "daemon-reload\n" if systemd else "")
