@@ -36,22 +36,34 @@ def test_the_package_names_its_libraries_and_runs_where_it_is_unpacked(package, 
     assert "ExecStart=/usr/local/bin/sluice run" in unit
 
 
-def test_the_service_ends_when_the_package_goes_and_stays_when_another_comes(package, tmp_path):
-    """Where systemd runs; in an image, say, nothing is asked."""
+@pytest.fixture
+def asks(package, tmp_path):
+    """(status, what it calls) of one of the package's scripts."""
     run("dpkg-deb", "-e", package, tmp_path / "control")
-    asked = tmp_path / "asked"
-    systemctl = tmp_path / "bin/systemctl"
-    systemctl.parent.mkdir()
-    systemctl.write_text(f'#!/bin/sh\necho "$*" >>{asked}\nexit 1\n')
-    systemctl.chmod(0o755)
+    asked, programs = tmp_path / "asked", tmp_path / "bin"
+    programs.mkdir()
+    for name in ("systemctl", "install"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{asked}\nexit 1\n')
+        (programs / name).chmod(0o755)
 
     def asks(script, *arguments):
         asked.write_text("")
         done = subprocess.run([tmp_path / "control" / script, *arguments], timeout=20,
-                              env={"PATH": f"{systemctl.parent}:/usr/bin:/bin"})
+                              env={"PATH": f"{programs}:/usr/bin:/bin"})
         return done.returncode, asked.read_text()
 
+    return asks
+
+
+def test_the_service_ends_when_the_package_goes_and_stays_when_another_comes(asks):
+    """Where systemd runs; in an image, say, nothing is asked."""
     systemd = pathlib.Path("/run/systemd/system").is_dir()
     assert asks("prerm", "upgrade", "0.2.0") == (0, "")
-    assert asks("prerm", "remove") == (0, "disable --now sluice.service\n" if systemd else "")
-    assert asks("postinst", "configure", "0.1.0") == (0, "daemon-reload\n" if systemd else "")
+    assert asks("prerm", "remove") == (0, "systemctl disable --now sluice.service\n" if systemd else "")
+    assert asks("postinst", "configure", "0.1.0") == (0, "systemctl daemon-reload\n" if systemd else "")
+
+
+def test_what_is_the_systems_stays_when_the_package_goes(asks):
+    """dpkg takes away folders that are empty then, and those of /usr/local belong to no package."""
+    assert asks("postrm", "remove")[1] == "install -d /usr/local/bin /usr/local/lib\n"
+    assert asks("postrm", "purge") == asks("postrm", "upgrade", "0.2.0") == (0, "")
