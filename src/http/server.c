@@ -14,8 +14,8 @@ enum {
     IDLE_TIMEOUT_MS = 60 * 1000,
     CONNECTION_BYTES = 32 * 1024, /* the library's buffer a connection: the limit for headers */
     RUNS_A_TURN = 4,              /* a request with its answer takes three */
-    COME_IN_MS = 1000,            /* for requests that have begun when it stops */
-    LAST_WORDS_MS = 200,          /* for answers of cancelled handlers */
+    COME_IN_MS = 1000,            /* for requests that have begun, or are on their way, at a stop */
+    LAST_WORDS_MS = 200,          /* for answers of cancelled handlers, and refusals */
 };
 
 /* --- the loop --- */
@@ -181,12 +181,15 @@ uint16_t sl_http_server_port(const struct sl_http_server *server)
 
 /* --- stopping --- */
 
-/* Whoever posts may not try again. SL_OK, or SL_CANCELED. */
+/* Whoever posts may not try again. So a client that keeps its connection and has used it lately is
+ * told with its next answer that there is no more, rather than cut off, maybe with a request under
+ * way. SL_OK, or SL_CANCELED. */
 static int await_begun(struct sl_http_server *server, uint64_t deadline_ms)
 {
     uint64_t until_ms = sl_deadline_in(COME_IN_MS);
     int rc = SL_OK;
-    while (server->receiving && rc == SL_OK)
+    sl_link_hurry_idle(server);
+    while (server->link_count > server->busy && rc == SL_OK)
         rc = sl_wait(&server->quiet, until_ms < deadline_ms ? until_ms : deadline_ms);
     return rc == SL_CANCELED ? rc : SL_OK;
 }
@@ -195,7 +198,7 @@ static void await_end(struct sl_http_server *server, uint64_t deadline_ms)
 {
     int rc = await_begun(server, deadline_ms);
     server->over = true;
-    sl_link_cut_all(server, SL_RECEIVING);
+    sl_link_cut_quiet(server);
     while (server->busy && rc == SL_OK)
         rc = sl_wait(&server->quiet, deadline_ms);
 
@@ -204,7 +207,8 @@ static void await_end(struct sl_http_server *server, uint64_t deadline_ms)
     while (server->handling)
         sl_wait(&server->quiet, SL_FOREVER);
     deadline_ms = sl_deadline_in(LAST_WORDS_MS);
-    while (server->busy && sl_wait(&server->quiet, deadline_ms) == SL_OK)
+    while ((server->link_count || server->linger_count) &&
+           sl_wait(&server->quiet, deadline_ms) == SL_OK)
         ;
     sl_fiber_shield(false);
 }
@@ -224,7 +228,6 @@ void sl_http_server_stop(struct sl_http_server *server, uint64_t deadline_ms)
         sl_listen_keep(server->listen, fd);
     else
         close(fd);
-    sl_link_cut_all(server, SL_IDLE);
     if (sl_fiber_self())
         await_end(server, deadline_ms);
     unwatch(server);

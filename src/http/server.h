@@ -94,11 +94,13 @@ uint16_t sl_http_server_port(const struct sl_http_server *server);
  * address next (sl_listen_keep). */
 void sl_http_server_hand_over(struct sl_http_server *server);
 
-/* Stops to listen, gives the requests that have begun a second to come in, lets those that are
- * being handled finish, both until deadline_ms (loop clock), then cancels their fibers, and returns
- * when none is left and every connection is closed. Suspends for that; a cancelled caller does not
- * wait until the deadline. A server without fiber routes may also be stopped from the loop itself,
- * at once. The loop must turn once more to let go of the handles. NULL is fine. */
+/* Stops to listen, gives the requests that have begun, or that come on a connection which had one a
+ * moment ago, a second to come in, lets those that are being handled finish, both until deadline_ms
+ * (loop clock), then cancels their fibers, and returns when none is left and every connection is
+ * closed: by an answer that says so, or when nothing has come for a second. Suspends for that; a
+ * cancelled caller does not wait until the deadline. A server without fiber routes may also be
+ * stopped from the loop itself, at once. The loop must turn once more to let go of the handles.
+ * NULL is fine. */
 void sl_http_server_stop(struct sl_http_server *server, uint64_t deadline_ms);
 
 #endif

@@ -47,6 +47,7 @@ static void end(struct sl_linger *linger)
     if (linger->next)
         linger->next->previous = linger->previous;
     server->linger_count--;
+    sl_wake_all(&server->quiet);
     uv_poll_stop(&linger->poll);
     close(linger->fd);
     uv_close((uv_handle_t *)&linger->timer, on_timer_closed);

@@ -9,7 +9,7 @@
 
 enum {
     SWEEP_LEAST_MS = 50,    /* between two sweeps */
-    CROWDED_IDLE_MS = 1000, /* for idle connections while others may be waiting for their place */
+    HURRIED_IDLE_MS = 1000, /* for idle connections whose place is wanted, or that are to end */
 };
 
 static bool is_busy(enum sl_phase phase)
@@ -62,10 +62,9 @@ static void set_sweep(struct sl_http_server *server, uint64_t now_ms, uint64_t a
 static void set_deadline(struct sl_link *link, unsigned timeout_ms)
 {
     struct sl_http_server *server = link->server;
-    uint64_t now_ms = sl_loop_now_ms();
-    link->deadline_ms = timeout_ms ? now_ms + timeout_ms : SL_FOREVER;
+    link->deadline_ms = timeout_ms ? link->entered_ms + timeout_ms : SL_FOREVER;
     if (link->deadline_ms < server->sweep_ms)
-        set_sweep(server, now_ms, link->deadline_ms);
+        set_sweep(server, sl_loop_now_ms(), link->deadline_ms);
 }
 
 /* The library sees the end of the connection and closes it in its next run. */
@@ -76,18 +75,27 @@ static void cut(struct sl_link *link)
     shutdown(link->fd, SHUT_RDWR);
 }
 
+/* The same, unless the library finds in its next run that the peer has gone on: who posts may not
+ * try again where a connection ends without an answer. */
+static void cut_quiet(struct sl_link *link)
+{
+    if (!sl_linger_needed(link->fd))
+        cut(link);
+}
+
 static void sweep(uv_timer_t *timer)
 {
     struct sl_http_server *server = timer->data;
     uint64_t now_ms = sl_loop_now_ms(), next_ms = SL_FOREVER;
     for (struct sl_link *link = server->links; link; link = link->next) {
-        if (link->deadline_ms <= now_ms) {
-            if (link->phase != SL_IDLE)
-                sl_reply_count_refusal(server, SL_REFUSED_SLOW);
+        if (link->deadline_ms <= now_ms && link->phase == SL_IDLE) {
+            cut_quiet(link);
+        } else if (link->deadline_ms <= now_ms) {
+            sl_reply_count_refusal(server, SL_REFUSED_SLOW);
             cut(link);
-        } else if (link->deadline_ms < next_ms) {
-            next_ms = link->deadline_ms;
         }
+        if (link->deadline_ms < next_ms)
+            next_ms = link->deadline_ms;
     }
     server->sweep_ms = next_ms;
     if (next_ms != SL_FOREVER)
@@ -97,34 +105,28 @@ static void sweep(uv_timer_t *timer)
 
 /* --- phases --- */
 
-/* Counts the busy ones, and tells who waits for there being fewer. */
+/* Counts the busy ones, and tells who waits for there being fewer, or for the others to end. */
 static void count_phase(struct sl_link *link, enum sl_phase phase)
 {
     struct sl_http_server *server = link->server;
-    unsigned receiving = server->receiving, handling = server->handling, busy = server->busy;
-    server->receiving +=
-        (unsigned)(phase == SL_RECEIVING) - (unsigned)(link->phase == SL_RECEIVING);
     server->handling += (unsigned)(phase == SL_HANDLING) - (unsigned)(link->phase == SL_HANDLING);
     server->busy += (unsigned)is_busy(phase) - (unsigned)is_busy(link->phase);
     link->phase = phase;
-    if (server->receiving < receiving || server->handling < handling || server->busy < busy)
-        sl_wake_all(&server->quiet);
+    sl_wake_all(&server->quiet);
 }
 
 static unsigned idle_timeout_ms(const struct sl_http_server *server)
 {
-    bool crowded = server->link_count >= server->max_connections;
-    return crowded && server->idle_timeout_ms > CROWDED_IDLE_MS ? (unsigned)CROWDED_IDLE_MS
+    bool hurried = server->stopping || server->link_count >= server->max_connections;
+    return hurried && server->idle_timeout_ms > HURRIED_IDLE_MS ? (unsigned)HURRIED_IDLE_MS
                                                                 : server->idle_timeout_ms;
 }
 
-/* The last place is taken: clients that keep connections for later must not lock the others out. */
-static void hurry_idle(struct sl_http_server *server)
+void sl_link_hurry_idle(struct sl_http_server *server)
 {
     unsigned timeout_ms = idle_timeout_ms(server);
-    uint64_t latest_ms = sl_deadline_in(timeout_ms);
     for (struct sl_link *link = server->links; link; link = link->next)
-        if (link->phase == SL_IDLE && !link->cut && link->deadline_ms > latest_ms)
+        if (link->phase == SL_IDLE && !link->cut)
             set_deadline(link, timeout_ms);
 }
 
@@ -134,19 +136,20 @@ void sl_link_enter(struct sl_link *link, enum sl_phase phase)
     count_phase(link, phase);
     if (link->cut)
         return;
+    link->entered_ms = sl_loop_now_ms();
     if (phase == SL_HANDLING)
         set_deadline(link, 0);
     else
         set_deadline(link, phase == SL_IDLE ? idle_timeout_ms(server) : server->request_timeout_ms);
-    if (phase == SL_IDLE && server->stopping)
-        cut(link);
+    if (phase == SL_IDLE && server->over)
+        cut_quiet(link);
 }
 
-void sl_link_cut_all(struct sl_http_server *server, enum sl_phase phase)
+void sl_link_cut_quiet(struct sl_http_server *server)
 {
     for (struct sl_link *link = server->links; link; link = link->next)
-        if (link->phase == phase)
-            cut(link);
+        if (!is_busy(link->phase))
+            cut_quiet(link);
 }
 
 void sl_link_cancel_all(struct sl_http_server *server)
@@ -181,7 +184,7 @@ static struct sl_link *link_new(struct sl_http_server *server, struct MHD_Connec
         sl_server_tls_attach(link);
     sl_link_enter(link, SL_RECEIVING);
     if (server->link_count >= server->max_connections)
-        hurry_idle(server);
+        sl_link_hurry_idle(server); /* who keeps connections for later must not lock others out */
     return link;
 }
 
@@ -189,7 +192,7 @@ static void link_free(struct sl_link *link)
 {
     struct sl_http_server *server = link->server;
     bool stays = link->exchange.refused || sl_linger_needed(link->fd);
-    if (stays && !link->cut && !server->stopping)
+    if (stays && !link->cut)
         sl_linger_begin(server, link->fd);
     count_phase(link, SL_IDLE);
     if (link->previous)
@@ -201,6 +204,7 @@ static void link_free(struct sl_link *link)
     server->link_count--;
     sl_tls_pair_drop(link->pair);
     free(link);
+    sl_wake_all(&server->quiet);
 }
 
 void sl_link_notify(void *ctx, struct MHD_Connection *connection, void **socket_ctx,

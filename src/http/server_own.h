@@ -72,7 +72,8 @@ struct sl_link {
     struct MHD_Connection *connection;
     int fd;
     enum sl_phase phase;
-    uint64_t deadline_ms;     /* to leave the phase; SL_FOREVER: none */
+    uint64_t entered_ms;      /* the phase */
+    uint64_t deadline_ms;     /* to leave it; SL_FOREVER: none */
     bool cut;                 /* we have shut the socket down */
     struct sl_tls_pair *pair; /* shown in its handshake; NULL: none */
     char remote[INET6_ADDRSTRLEN];
@@ -96,12 +97,12 @@ struct sl_http_server {
     uint64_t tokens_ms;
     struct sl_link *links;
     unsigned link_count;
-    unsigned receiving, handling, busy; /* links in RECEIVING; HANDLING; HANDLING or ANSWERING */
-    struct sl_waitlist quiet;           /* woken whenever one of them becomes less */
-    bool handed_over;                   /* its address, when it stops */
-    bool stopping;                      /* no request is begun any more */
-    bool over;                          /* nor handled */
-    bool moved;                         /* over TLS: something came of the library's last run */
+    unsigned handling, busy;  /* links in HANDLING; in HANDLING or ANSWERING */
+    struct sl_waitlist quiet; /* woken when a link changes its phase, and when one has gone */
+    bool handed_over;         /* its address, when it stops */
+    bool stopping;            /* each answer is the last one of its connection */
+    bool over;                /* and says that no request is handled any more */
+    bool moved;               /* over TLS: something came of the library's last run */
     struct sl_linger *lingers;
     unsigned linger_count;
     struct sl_server_tls *tls; /* NULL: plain */
@@ -129,8 +130,10 @@ void *sl_link_requested(void *ctx, const char *uri, struct MHD_Connection *conne
 
 struct sl_link *sl_link_of(struct MHD_Connection *connection);
 void sl_link_enter(struct sl_link *link, enum sl_phase phase);
-/* Hangs up on those in that phase. */
-void sl_link_cut_all(struct sl_http_server *server, enum sl_phase phase);
+/* Those that are idle, and may no longer be so for long, end when they have been for a second. */
+void sl_link_hurry_idle(struct sl_http_server *server);
+/* Hangs up on those that are not busy and of which nothing has come that is still to be read. */
+void sl_link_cut_quiet(struct sl_http_server *server);
 /* Cancels the fibers of all handlers. */
 void sl_link_cancel_all(struct sl_http_server *server);
 

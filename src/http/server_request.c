@@ -134,7 +134,7 @@ static unsigned examine(struct sl_http_server *server, struct sl_exchange *excha
     uint64_t length;
     if (!read_framing(&exchange->call, &length))
         return refuse(server, SL_REFUSED_FRAMING, MHD_HTTP_BAD_REQUEST);
-    if (server->stopping)
+    if (server->over)
         return refuse(server, SL_REFUSED_STOPPING, MHD_HTTP_SERVICE_UNAVAILABLE);
 
     find_route(server, exchange);

@@ -50,6 +50,41 @@ def test_posts_go_on_while_the_configuration_is_read_anew(sim, workspace):
     assert answers.count(503) < answers.count(200) / 5
 
 
+def test_a_client_that_keeps_its_connection_is_answered_over_reloads(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 20})
+    sluice = scene.sluice()
+    answers, end = [], threading.Event()
+    body, headers = json.dumps(event("account", ROW)), {"Content-Type": "application/json", KEY: SECRET}
+
+    def post(pause_s):
+        line = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=30)
+        while not end.is_set():
+            try:
+                line.request("POST", "/webhook/hook", body, headers)
+                answer = line.getresponse()  # one that says "Connection: close" has the next post connect anew
+                answer.read()
+                answers.append(answer.status)
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(repr(error))
+                line.close()
+            time.sleep(pause_s if answers[-1] == 200 else 0.1)
+        line.close()
+
+    threads = [threading.Thread(target=post, args=(pause_s,)) for pause_s in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        reload(sluice)
+        enough = answers.count(200) + 50
+        wait_until(lambda: answers.count(200) >= enough, 20, "posts after it")
+    end.set()
+    for thread in threads:
+        thread.join()
+    counts = {one: answers.count(one) for one in set(answers)}
+    assert set(counts) <= {200, 503} and counts[200] > 300, counts
+    assert counts.get(503, 0) < counts[200] / 50, counts
+
+
 def test_a_listener_moves_to_an_address_that_has_the_old_one_in_it(sim, workspace):
     scene = Hooks(sim, workspace, {"account": 20})
     sluice = scene.sluice()

@@ -60,7 +60,7 @@ static const struct sl_http_route routes[] = {
 
 static struct sl_http_server *server;
 
-static inline void with_limits(struct sl_http_server_options options, void (*body)(void *))
+static inline void start_with_limits(struct sl_http_server_options options)
 {
     struct sl_err err = {0};
     options.name = "limits";
@@ -70,6 +70,11 @@ static inline void with_limits(struct sl_http_server_options options, void (*bod
     handled = 0;
     server = sl_http_server_start(&options, &err);
     assert_non_null(server);
+}
+
+static inline void with_limits(struct sl_http_server_options options, void (*body)(void *))
+{
+    start_with_limits(options);
     run_fiber(body, NULL);
 }
 
