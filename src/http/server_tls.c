@@ -39,7 +39,7 @@ struct stamp {
         dev_t device;
         ino_t inode;
         off_t size_bytes;
-        struct timespec changed;
+        struct timespec changed; /* the file, or who may read it */
     } of[2];
 };
 
@@ -66,7 +66,7 @@ static void take_stamp(const struct sl_server_tls *tls, struct stamp *ret)
         ret->of[i].device = status.st_dev;
         ret->of[i].inode = status.st_ino;
         ret->of[i].size_bytes = status.st_size;
-        ret->of[i].changed = status.st_mtim;
+        ret->of[i].changed = status.st_ctim;
     }
 }
 

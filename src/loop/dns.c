@@ -132,10 +132,10 @@ static bool open_channel(void)
 static bool is_configured_anew(void)
 {
     struct stat conf;
-    if (stat(CONF, &conf) != 0 || (conf.st_mtim.tv_sec == dns.configured.tv_sec &&
-                                   conf.st_mtim.tv_nsec == dns.configured.tv_nsec))
+    if (stat(CONF, &conf) != 0 || (conf.st_ctim.tv_sec == dns.configured.tv_sec &&
+                                   conf.st_ctim.tv_nsec == dns.configured.tv_nsec))
         return false;
-    dns.configured = conf.st_mtim;
+    dns.configured = conf.st_ctim; /* changes with the right to read it, too */
     return true;
 }
 

@@ -2,6 +2,7 @@
  * change, when they change for the worse. The clients are our own and OpenSSL in a thread. */
 #include "http/server.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -332,6 +333,19 @@ static void expect_unchanged(X509 *certificate)
     }
 }
 
+/* Writes the first byte of a file, whose time of change stays by its own word: as when the right
+ * to read it is mended, only the kernel tells. */
+static void poke(const char *path, char byte)
+{
+    struct stat before;
+    FILE *file = fopen(path, "r+");
+    EXPECT_INT(stat(path, &before), 0);
+    fputc(byte, file);
+    fclose(file);
+    const struct timespec times[] = {before.st_atim, before.st_mtim};
+    EXPECT_INT(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 static void change_files(void *arg)
 {
     const struct change *change = arg;
@@ -353,6 +367,13 @@ static void change_files(void *arg)
     write_key(change->third.key, files.key);
     EXPECT(await_certificate(change->third.certificate));
     EXPECT_INT(post(change->second.certificate, 1, NULL), -SL_CONFIG);
+
+    write_key(change->first.key, files.key);
+    poke(files.key, 'x');
+    write_certificate(change->first.certificate, files.certificate);
+    expect_unchanged(change->third.certificate);
+    poke(files.key, '-');
+    EXPECT(await_certificate(change->first.certificate));
     sl_http_server_stop(server, 0);
 }
 
