@@ -196,11 +196,16 @@ static void shut_in(void *ctx)
         sl_hook_feed_drop_sheaves(feed);
 }
 
+/* What is up ends when the environment is another's, or was lost and is ours again: in another
+ * epoch, or in the same, when only a feed knows, whose batch came back meanwhile. */
 static bool is_wanted(void *ctx)
 {
     const struct sl_webhook *webhook = ctx;
     int64_t epoch = sl_dataverse_epoch(sl_hook_reader(webhook));
-    return epoch && (!webhook->in.up || epoch == webhook->epoch);
+    const struct sl_webhook_feed *feed = webhook->feeds;
+    while (feed && !feed->broken)
+        feed = feed->next;
+    return epoch && (!webhook->in.up || (epoch == webhook->epoch && !feed));
 }
 
 static int wait_to_own(void *ctx)
