@@ -121,19 +121,43 @@ static bool names_rows(const struct sl_webhook_feed *feed, const struct sl_webho
     return event->row_count >= least;
 }
 
-/* The service has taken out who was associated with whom, and nothing else will tell. */
-static void mourn(struct sl_webhook *webhook, const struct sl_webhook_event *event)
+static void mourn_associations(struct sl_webhook *webhook)
 {
     struct sl_webhook_feed *feed = webhook->feeds;
     while (feed && !feed->settings->relationship)
         feed = feed->next;
-    if (!feed || !event->oversize || !sl_webhook_event_associates(event) || event->relationship[0])
+    if (feed)
+        webhook->env.alerter->raise(
+            SL_ALERT_NOTICE, feed->config->name, "associations may be missing",
+            "An event about so many associations came that Dataverse has left them out. "
+            "If it was about a relationship of this feed, its documents lack them: "
+            "associate those rows again, fewer at a time.");
+}
+
+static void mourn_rows(const struct sl_webhook_feed *feed, const struct sl_webhook_event *event)
+{
+    char text[3 * SL_TABLE_NAME_BYTES + 400];
+    snprintf(text, sizeof text,
+             "An event %s of table %s came that was too large, and Dataverse has left out of which "
+             "rows: none of them is read back. Change or touch those rows again. Register steps of "
+             "Create, Update and Delete for this table instead of %s: they come for each row of "
+             "such a request.",
+             event->message, event->table, event->message);
+    feed->webhook->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
+                                      "rows were not read back", text);
+}
+
+/* The service has taken out who was associated with whom, or which rows of many have changed, and
+ * nothing else will tell. */
+static void mourn(struct sl_webhook *webhook, const struct sl_webhook_event *event)
+{
+    if (!event->oversize)
         return;
-    webhook->env.alerter->raise(
-        SL_ALERT_NOTICE, feed->config->name, "associations may be missing",
-        "An event about so many associations came that Dataverse has left them out. "
-        "If it was about a relationship of this feed, its documents lack them: "
-        "associate those rows again, fewer at a time.");
+    if (sl_webhook_event_associates(event) && !event->relationship[0])
+        mourn_associations(webhook);
+    for (const struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next)
+        if (feed->settings->table && claims(feed, event) && !names_rows(feed, event))
+            mourn_rows(feed, event);
 }
 
 /* Until when a post may wait: RabbitMQ may be back in a moment, but while it is away for long,
@@ -167,7 +191,7 @@ static void note_synchronous(struct sl_webhook *webhook, const struct sl_webhook
            SL_T("table", event->table), SL_T("relationship", event->relationship));
 }
 
-/* SL_NOTFOUND: no feed wants it. SL_REJECTED: it lacks what is needed. */
+/* SL_NOTFOUND: no feed wants it, or can read it. SL_REJECTED: it lacks what is needed. */
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
 {
@@ -175,7 +199,7 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
              soon_ms = sl_deadline_in(SL_HOOK_AT_ONCE_MS);
     int rc = SL_NOTFOUND;
     for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next) {
-        if (!claims(feed, event))
+        if (!claims(feed, event) || (event->oversize && !names_rows(feed, event)))
             continue;
         if (!names_rows(feed, event))
             return sl_err_set(err, SL_REJECTED, "no event of Dataverse: it names no row to read");

@@ -237,6 +237,36 @@ def test_associations_that_an_event_was_too_small_for_are_told_to_people(sim, wo
         assert workspace.db["tags"].count_documents({}) == 0
 
 
+def test_many_rows_that_an_event_was_too_small_for_are_told_to_people(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Hooks(sim, workspace, {"account": 3}, {"new_visit": 0})
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        visits = scene.create(2, "new_visit")
+        poster, cut = Poster(scene.port), {"x-ms-dynamics-msg-size-exceeded": "true"}
+        many = {"MessageName": "UpdateMultiple", "Mode": 1, "InputParameters": [
+            {"key": "Targets", "value": {"EntityName": "new_visit", "Entities": [
+                {"Id": one, "LogicalName": "new_visit"} for one in visits]}}]}
+
+        # Whole it names its rows, as a cut one does of a single row.
+        assert poster.send({**many, "PrimaryEntityName": "new_visit"})[0] == 200
+        assert poster.send(event("new_visit", visits[0]), cut)[0] == 200
+        wait_until(lambda: set(visits) <= set(scene.live("new_visit")), 10, "the rows")
+        # A bell needs no rows.
+        assert poster.send(event("account", None, "UpdateMultiple"), cut)[0] == 200
+        before = outcomes(sluice)
+        assert before["bell"] == 1 and sum(before.values()) == 3 and not {"malformed", "unclaimed"} & set(before)
+        assert sluice.metrics().get("sluice_alerts_total", kind="notice", outcome="raised") == 0
+
+        assert poster.send(event("new_visit", None, "UpdateMultiple"), cut)[0] == 200, "a retry mends nothing"
+        mail = wait_until(lambda: mailbox.mails, 10, "the mail")[0]
+        assert "rows were not read back" in mail["Subject"]
+        text = " ".join(mail.get_content().split())
+        assert "UpdateMultiple of table new_visit" in text and "Change or touch those rows again" in text
+        assert outcomes(sluice) == {**before, "unclaimed": 1}
+        # Small ones that name nothing are no events.
+        assert poster.send(event("new_visit", None, "UpdateMultiple"))[0] == 400
+
+
 def test_an_association_that_is_out_of_sight_has_not_ended(sim, workspace):
     """The service leaves out what the application user may not see, and says nothing."""
     scene = Hooks(sim, workspace, {"account": 4}, {"new_tag": 4}, relationship=True)

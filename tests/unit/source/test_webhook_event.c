@@ -172,6 +172,8 @@ static const struct {
      "True", "Update account - 0 oversize: account " A},
     {"{'MessageName':'Associate','PrimaryEntityName':'account','PrimaryEntityId':'" A "'}", NULL,
      NULL, "1", "Associate account - 0 oversize: account " A},
+    {"{'MessageName':'UpdateMultiple','PrimaryEntityName':'account'}", NULL, NULL, "True",
+     "UpdateMultiple account - 0 oversize:"},
     {"{'MessageName':'Update'}", "account", NULL, "False", "Update account - 0:"},
 };
 // clang-format on
