@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "format/bson_reader.h"
+#include "format/extjson.h"
 #include "format/number.h"
 #include "source/ingest_rows_own.h"
 
@@ -68,6 +69,8 @@ static const char *key_text(const struct sl_bson_element *element, char storage[
         *ret = sl_str_of(*element->value.at ? "true" : "false");
         return NULL;
     case SL_BSON_DATE:
+        if (!sl_extjson_has_moment(sl_bson_int64(element))) /* two might become one text */
+            return "must be a date of the years 1 to 9999";
         sl_iso_format(sl_bson_int64(element), storage);
         *ret = sl_str_of(storage);
         return NULL;

@@ -157,6 +157,9 @@ static void test_taken(void **state)
               "\"since\":{\"$date\":\"2026-11-22T00:00:00.000Z\"},\"open\":false,\"note\":\"say "
               "\\\"x\\\", "
               "y\"} +b{\"ID\":\"b\",\"note\":\"\"}"),
+        TAKEN("the last date that can be a key", JSON, one_key, NULL,
+              "{\"id\":{\"$date\":{\"$numberLong\":\"253402300799999\"}}}",
+              "+9999-12-31T23:59:59.999Z{\"id\":{\"$date\":\"9999-12-31T23:59:59.999Z\"}}"),
         TAKEN("two key columns, the company in lower case", JSON, two_keys, NULL,
               "{\"Number\":42,\"dataAreaId\":\"USMF\"}",
               "+usmf|42{\"Number\":42,\"dataAreaId\":\"USMF\"}"),
@@ -240,6 +243,12 @@ static void test_refused(void **state)
                 "whole number"),
         REFUSED("an object for a key", JSON, one_key, NULL, "{\"id\":{\"x\":1}}", 1, 1, "id",
                 "must be a text"),
+        REFUSED("a key after the year 9999", JSON, one_key, NULL,
+                "{\"id\":{\"$date\":{\"$numberLong\":\"8640000000000000\"}}}", 1, 1, "id",
+                "the key must be a date of the years 1 to 9999"),
+        REFUSED("a key before the year 1", JSON, one_key, NULL,
+                "{\"id\":{\"$date\":{\"$numberLong\":\"-62135596800001\"}}}", 1, 1, "id",
+                "the key must be a date of the years 1 to 9999"),
         REFUSED("no key in csv", CSV, two_keys, NULL, "Number,x\n1,2\n", 0, 1, "dataAreaId",
                 "lacks the key column 'dataAreaId'"),
         REFUSED("an empty key in csv", CSV, one_key, NULL, "id,x\na,1\n,2\n", 2, 3, "id",
