@@ -151,7 +151,7 @@ struct sl_hook_table {
     uint64_t read_ms;              /* loop clock, as the next two */
     uint64_t again_ms;             /* to be read again then */
     bool doubted;                  /* a column of it may be new, gone, or of another type */
-    uint64_t doubted_ms;           /* it, or one before it; 0: never */
+    uint64_t doubted_ms;           /* last, it or one before it; 0: never */
     struct sl_dataverse_table it;
 };
 

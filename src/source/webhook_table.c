@@ -52,11 +52,9 @@ bool sl_hook_table_lacks(struct sl_hook_table *table, struct sl_str column)
 bool sl_hook_table_doubt(struct sl_hook_table *table)
 {
     uint64_t now_ms = sl_loop_now_ms();
-    if (table->doubted) /* others asked by it, too */
-        return true;
-    if (table->doubted_ms && now_ms - table->doubted_ms < AGAIN_MS)
+    if (!table->doubted && table->doubted_ms && now_ms - table->doubted_ms < AGAIN_MS)
         return false;
-    table->doubted = true;
+    table->doubted = true; /* perhaps it is already: others asked by it, too */
     table->doubted_ms = table->again_ms = now_ms;
     return true;
 }
@@ -94,6 +92,7 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
     struct sl_dataverse_table it = {0};
     const struct sl_hook_table *before = *find(webhook, name, select);
     size_t strangers = before ? before->strangers.count : 0;
+    uint64_t doubted_ms = before ? before->doubted_ms : 0;
     int rc = sl_dataverse_table_read(sl_dataverse_remote(sl_hook_reader(webhook)), name, select,
                                      SL_STEADY, &it, err);
     if (rc != SL_OK)
@@ -115,7 +114,8 @@ static int learn(struct sl_webhook *webhook, const char *name, char *const *sele
         table->next = old->next;
         table->strangers = old->strangers;
         old->strangers = (struct sl_idset){0};
-        if (table->strangers.count > strangers) { /* the answer may be older than that column */
+        /* The answer may be older than a column that came, or changed, meanwhile. */
+        if (table->strangers.count > strangers || table->doubted_ms != doubted_ms) {
             table->doubted = true;
             table->again_ms = table->read_ms;
         }

@@ -2,6 +2,9 @@
 
 import datetime
 import functools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from dataverse_script import Page, Script, guid, row
 from hooks import Poster, event, reading_back
@@ -86,6 +89,45 @@ def test_of_rows_that_are_read_back_a_column_made_anew_has_its_type_at_once(work
         changes(C, 7)  # which is none
         wait_until(lambda: dead.count_documents({"code": "untypable", "id": guid(C)}) == 1, 20, "its letter")
         assert table.described == 2
+
+
+def test_of_rows_that_are_read_back_a_column_made_anew_while_the_table_is_described_has_its_type(workspace):
+    """That description may be the older one."""
+    with Script(visit={"size": "Integer", "weight": "Integer"}) as script, ThreadPoolExecutor() as posts:
+        table, port = script["visit"], free_port()
+        visits, dead = workspace.db["visits"], workspace.state["dead"]
+        sluice = workspace.sluice(reading_back(workspace, script, port), ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        answer_row, define, gates = table.answer_row, table.definition, {}
+
+        def through(name, answer):
+            """An answer of this moment, given when its gate is open."""
+            if name in gates:
+                gates[name].wait(20)
+            return answer
+
+        def changes(number, **fields):
+            table.rows[number] = row(number, 100 + number, **fields)
+            return posts.submit(Poster(port).send, event("visit", guid(number)))
+
+        assert changes(A, size=5, weight=5).result()[0] == 200
+        wait_until(lambda: visits.count_documents({}) == 1, 20, "the row")
+        gates.update({name: threading.Event() for name in (guid(B), guid(C), "definition")})
+        table.answer_row = lambda key: through(key, answer_row(key))
+        table.definition = lambda: through("definition", define())
+        told = [changes(B, size="large"), changes(C, weight="heavy")]
+        wait_until(lambda: {guid(B), guid(C)} <= set(table.links()), 10, "both rows being asked for")
+        table.columns["size"] = "String"
+        gates[guid(B)].set()
+        wait_until(lambda: table.described == 2, 10, "the description being asked for")
+        time.sleep(0.1)  # it is made of what the table is now
+        table.columns["weight"] = "String"
+        gates[guid(C)].set()
+        time.sleep(0.5)  # its answer is there before the description
+        gates["definition"].set()
+        assert [one.result()[0] for one in told] == [200, 200]
+        wait_until(lambda: visits.count_documents({}) + dead.count_documents({}) == 3, 20, "the rows")
+        assert not dead.count_documents({}) and table.described == 3
 
 
 def test_of_rows_that_are_read_back_new_columns_have_their_types_at_once(workspace):
