@@ -11,7 +11,7 @@
 enum sl_op { SL_UPSERT, SL_DELETE };
 
 /* A version of a row from a file is counter << SL_VERSION_ROW_BITS | row number: the counter
- * belongs to the collection and rises with each run. */
+ * belongs to the collection, rises with each run, and goes by time. */
 enum { SL_VERSION_ROW_BITS = 24 };
 
 enum { SL_ID_BYTES_MAX = SL_SIZE(1024 * 1024, 150) }; /* of a key: messages carry no longer one */

@@ -34,7 +34,8 @@ enum { SL_RUN_ENTITIES_MAX = 64, SL_NAME_MAX = 128 };
 /* What one attempt read of one entity. */
 struct sl_run_entity {
     char name[SL_NAME_MAX]; /* as in sl_origin.entity */
-    int64_t counter;        /* version base of its collection: version = counter * 2^24 + row */
+    int64_t counter;        /* version base of its collection: version = counter * 2^24 + row; until
+                             * it is taken, the greatest that the feed has had in any */
     uint64_t read;          /* rows read, the dead and superseded ones included */
     uint64_t dead;          /* dead-lettered by the source */
     uint64_t superseded;
@@ -169,8 +170,9 @@ struct sl_state_type {
     int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[SL_ERR_TEXT_BYTES],
                        struct sl_err *err);
 
-    /* Takes the collection's next version counter; a lost counter resumes above what is stored. */
-    int (*counter_take)(struct sl_state *state, const char *collection, int64_t *ret,
+    /* Takes the collection's next version counter, which is greater than above, too; a lost counter
+     * resumes above what is stored. */
+    int (*counter_take)(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
                         struct sl_err *err);
 
     /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED

@@ -164,13 +164,24 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
     return rc;
 }
 
+/* An entity may go to another collection now, whose counter is behind. */
+static int64_t greatest_counter(const struct sl_run *run)
+{
+    int64_t greatest = 0;
+    for (unsigned i = 0; i < run->entity_count; i++)
+        if (run->entities[i].counter > greatest)
+            greatest = run->entities[i].counter;
+    return greatest;
+}
+
 void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run)
 {
+    int64_t counter = greatest_counter(&dmf->run);
     run->entity_count = 0;
     _Static_assert((int)SL_CONFIG_ENTITIES_MAX <= (int)SL_RUN_ENTITIES_MAX, "a run names them all");
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         struct sl_run_entity *entity = &run->entities[run->entity_count++];
-        *entity = (struct sl_run_entity){0};
+        *entity = (struct sl_run_entity){.counter = counter};
         snprintf(entity->name, sizeof entity->name, "%s", dmf->feed->entities[i].route);
     }
 }

@@ -92,7 +92,8 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
 /* Whether a planned run was put off, or seemed not to have started. */
 bool sl_dmf_asked_before(const struct sl_dmf *dmf);
 
-/* Names the entities of a run that has asked for nothing yet. */
+/* Names the entities of a run that has asked for nothing yet: their counters are to rise above all
+ * that the feed has had. */
 void sl_dmf_name_entities(const struct sl_dmf *dmf, struct sl_run *run);
 
 /* What the run says of the feed's entity; NULL when the entity was configured after the run had

@@ -63,7 +63,8 @@ static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
     sl_dmf_name_entities(dmf, &next); /* a restart may have brought another configuration */
     for (unsigned i = 0; i < next.entity_count; i++) {
         const char *collection = dmf->feed->entities[i].collection;
-        int rc = state->type->counter_take(state, collection, &next.entities[i].counter, err);
+        int64_t *counter = &next.entities[i].counter;
+        int rc = state->type->counter_take(state, collection, *counter, counter, err);
         if (rc != SL_OK)
             return rc;
     }

@@ -1,6 +1,7 @@
 /* Where versions come from when the source has none. Counters, one a collection of data: version =
- * counter * 2^24 + row; one that was lost resumes above the greatest version that is stored. The
- * clock, one for all: versions by order of arrival, reserved ahead of time. */
+ * counter * 2^24 + row. They go by the server's time, so that those of two collections compare, and
+ * rise whatever it does (docs/adr/0039). One that was lost resumes above the greatest version that
+ * is stored. The clock, one for all: versions by order of arrival, reserved ahead of time. */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -13,26 +14,32 @@ static const char CLOCK[] = "clock"; /* its _id: counters have a point in theirs
 
 enum {
     SCAN_MS = 10 * 60 * 1000, /* reading a whole collection may take long */
+    TIME_UNIT_MS = 10 * 1000,
+    TIME_MAX = 500 * 1000 * 1000, /* in the year 2128; versions end at a counter of 2^29 */
 };
 
-/* One more than before, or than base, whichever is greater; SL_NOTFOUND when there is no counter
- * and base is negative. */
-static int take(struct sl_store *store, const char *id, int64_t base, int64_t *ret,
+/* One more than before, than above, or than the time, whichever is greatest; SL_NOTFOUND when there
+ * is no counter and none is to be made. */
+static int take(struct sl_store *store, const char *id, int64_t above, bool make, int64_t *ret,
                 struct sl_err *err)
 {
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
     // clang-format off
+    bson_t *time = BCON_NEW("$min", "[",
+        "{", "$toLong", "{", "$divide", "[", "{", "$toLong", "$$NOW", "}",
+                                             BCON_INT64(TIME_UNIT_MS), "]", "}", "}",
+        BCON_INT64(TIME_MAX), "]");
     bson_t *pipeline = BCON_NEW(
         "0", "{", "$set", "{",
             "value", "{", "$add", "[",
-                "{", "$max", "[", "{", "$ifNull", "[", "$value", BCON_INT64(0), "]", "}",
-                                  BCON_INT64(base), "]", "}",
+                "{", "$max", "[", "$value", BCON_INT64(above), BCON_DOCUMENT(time), "]", "}",
                 BCON_INT64(1), "]", "}",
             "at", "$$NOW",
         "}", "}");
     // clang-format on
-    int rc = sl_store_modify(store, COUNTERS, query, pipeline, base >= 0, &document, err);
+    int rc = sl_store_modify(store, COUNTERS, query, pipeline, make, &document, err);
+    bson_destroy(time);
     bson_destroy(query);
     bson_destroy(pipeline);
     if (rc != SL_OK)
@@ -66,21 +73,21 @@ int sl_store_version_max(struct sl_state *state, const char *collection, int64_t
     return SL_OK;
 }
 
-int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
-                          struct sl_err *err)
+int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,
+                          int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     char id[384];
     snprintf(id, sizeof id, "%s.%s", store->data_database, collection);
 
     int64_t greatest = 0;
-    int rc = take(store, id, -1, ret, err);
+    int rc = take(store, id, above, false, ret, err);
     if (rc == SL_NOTFOUND) {
         rc = sl_store_version_max(state, collection, &greatest, err);
-        int64_t base = greatest >> SL_VERSION_ROW_BITS;
+        int64_t stored = greatest >> SL_VERSION_ROW_BITS;
         if (rc == SL_OK)
-            rc = take(store, id, base, ret, err);
-        if (rc == SL_OK && base)
+            rc = take(store, id, stored > above ? stored : above, true, ret, err);
+        if (rc == SL_OK && stored)
             sl_log(SL_WARN, "a version counter was lost; it resumes above the stored versions",
                    SL_T("collection", collection), SL_N("counter", *ret));
     }

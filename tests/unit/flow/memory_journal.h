@@ -459,13 +459,15 @@ static inline int memory_clock_reserve(struct sl_state *state, int64_t until, in
     return SL_OK;
 }
 
-static inline int memory_counter_take(struct sl_state *state, const char *collection, int64_t *ret,
-                                      struct sl_err *err)
+static inline int memory_counter_take(struct sl_state *state, const char *collection, int64_t above,
+                                      int64_t *ret, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
-    if (rc == SL_OK)
-        *ret = ++memory_entry(state, 'n', collection, true)->value;
-    return rc;
+    if (rc != SL_OK)
+        return rc;
+    int64_t *value = &memory_entry(state, 'n', collection, true)->value;
+    *ret = *value = (*value > above ? *value : above) + 1;
+    return SL_OK;
 }
 
 static inline int memory_suspect_set(struct sl_state *state, const char *feed, const char *reason,

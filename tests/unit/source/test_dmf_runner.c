@@ -22,6 +22,7 @@ static struct {
     unsigned looks, unknown_looks; /* at the execution; so many do not find it */
     unsigned slow_look_ms;         /* the first answer is read so much later */
     unsigned counter_fails;
+    int64_t above;                 /* which the last counter was to be */
     int export_code, export_cause; /* how an export is answered; SL_OK: accepted */
     bool renames;                  /* … under another id, once export_code was given */
     unsigned suspects;
@@ -95,10 +96,11 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     return SL_OK;
 }
 
-static int counter_take(struct sl_state *state, const char *collection, int64_t *ret,
+static int counter_take(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
                         struct sl_err *err)
 {
     (void)state, (void)collection;
+    rig.above = above;
     if (rig.counter_fails) {
         rig.counter_fails--;
         return sl_err_set(err, SL_CLOSED, "the primary steps down");
@@ -177,6 +179,19 @@ static void keeps_its_counters(void *arg)
     EXPECT(run->state == SL_RUN_EXECUTING);
     EXPECT(run->entities[0].counter == COUNTER);
     EXPECT(rig.looks == 2 && rig.suspects == 0);
+}
+
+/* Its collection may be another one now, whose counter is behind. */
+static void takes_counters_above_all_that_the_feed_has_had(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_DONE, DAY_MS);
+    rig.journal.entities[1] = (struct sl_run_entity){.name = "GoneV1", .counter = COUNTER + 7};
+    rig.journal.entity_count = 2;
+    const struct sl_run *run = run_to(SL_RUN_EXECUTING, 120000);
+    EXPECT(run->number == 43 && run->state == SL_RUN_EXECUTING);
+    EXPECT(rig.above == COUNTER + 7);
+    EXPECT(run->entity_count == 1 && run->entities[0].counter == COUNTER + 1);
 }
 
 /* The process was halted for longer than the grace, with that answer on its way. */
@@ -266,6 +281,7 @@ static void a_503_is_no_answer(void *arg)
     }
 
 IN_FIBER(keeps_its_counters)
+IN_FIBER(takes_counters_above_all_that_the_feed_has_had)
 IN_FIBER(looks_again_after_a_halt)
 IN_FIBER(never_started)
 IN_FIBER(asks_for_the_address_again_after_a_halt)
@@ -283,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_its_counters),
+        cmocka_unit_test(test_takes_counters_above_all_that_the_feed_has_had),
         cmocka_unit_test(test_looks_again_after_a_halt),
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),

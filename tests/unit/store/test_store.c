@@ -1,6 +1,8 @@
 /* The state against a real server. */
 #include "store/opened.h"
 
+#include "base/clock.h"
+
 /* --- runs --- */
 
 static void do_runs(struct sl_mongo *mongo)
@@ -63,6 +65,8 @@ static void test_suspects(void **state)
 
 /* --- counters --- */
 
+enum { AHEAD = 400000000 }; /* of the time in units of ten seconds */
+
 struct takers {
     struct sl_state *state;
     struct sl_waitlist done;
@@ -77,10 +81,11 @@ static void run_taker(void *arg)
         struct sl_err err = {0};
         int64_t counter = 0;
         int rc;
-        while ((rc = takers->state->type->counter_take(takers->state, "crowded", &counter, &err)) ==
-               SL_CLOSED)
+        while ((rc = takers->state->type->counter_take(takers->state, "crowded", AHEAD, &counter,
+                                                       &err)) == SL_CLOSED)
             sl_fiber_yield(); /* two made the first one at once */
         EXPECT_OK(rc, &err);
+        counter -= AHEAD;
         if (EXPECT(counter >= 1 && counter <= 40 && !(takers->seen >> counter & 1)))
             takers->seen |= 1ULL << counter;
     }
@@ -88,30 +93,35 @@ static void run_taker(void *arg)
         sl_wake_all(&takers->done);
 }
 
-static void do_counters(struct sl_mongo *mongo)
+static int64_t take_counter(struct sl_state *state, const char *collection, int64_t above)
 {
     int64_t counter = 0;
     struct sl_err err = {0};
+    EXPECT_OK(state->type->counter_take(state, collection, above, &counter, &err), &err);
+    return counter;
+}
+
+static void do_counters(struct sl_mongo *mongo)
+{
     struct sl_state *state = open_store(mongo);
-    for (int64_t i = 1; i <= 3; i++) {
-        EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
-        EXPECT_INT(counter, i);
-    }
-    EXPECT_OK(state->type->counter_take(state, "customers", &counter, &err), &err);
-    EXPECT_INT(counter, 1);
+    int64_t first = take_counter(state, "vendors", 0);
+    EXPECT(first * 10000 > sl_wall_ms() - 30000 && first * 10000 <= sl_wall_ms() + 10000);
+    for (int64_t i = 1; i <= 3; i++)
+        EXPECT(take_counter(state, "vendors", 0) >= first + i);
+    EXPECT(take_counter(state, "customers", 0) >= first); /* was never taken before */
+    EXPECT_INT(take_counter(state, "customers", AHEAD), AHEAD + 1);
+    EXPECT_INT(take_counter(state, "customers", 0), AHEAD + 2);
 
     /* Lost: it resumes above what is stored; a version that is no number does not count. */
-    live_run(
-        mongo, live_data,
-        "{\"insert\": \"vendors\", \"documents\": [{\"_id\": 1, \"_sluice\": {\"v\": 1677721605}}, "
-        "{\"_id\": 2, \"_sluice\": {\"v\": \"zzz\"}}, {\"_id\": 3}]}", /* 100 * 2^24 + 5 */
-        NULL);
+    live_run(mongo, live_data,
+             "{\"insert\": \"vendors\", \"documents\": [{\"_id\": 1, \"_sluice\": {\"v\": "
+             "6710888077721605}}, "
+             "{\"_id\": 2, \"_sluice\": {\"v\": \"zzz\"}}, {\"_id\": 3}]}", /* in AHEAD + 100 */
+             NULL);
     live_run(mongo, live_state,
              "{\"delete\": \"counters\", \"deletes\": [{\"q\": {}, \"limit\": 0}]}", NULL);
-    EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
-    EXPECT_INT(counter, 101);
-    EXPECT_OK(state->type->counter_take(state, "vendors", &counter, &err), &err);
-    EXPECT_INT(counter, 102);
+    EXPECT_INT(take_counter(state, "vendors", 0), AHEAD + 101);
+    EXPECT_INT(take_counter(state, "vendors", 0), AHEAD + 102);
 
     struct takers takers = {.state = state, .left = 8};
     for (int i = 0; i < 8; i++)
@@ -441,7 +451,7 @@ static void try_away(void *arg)
     int64_t counter;
     EXPECT(sl_code_transient(state->type->lease_hold(state, &lease, 1000, &err)));
     EXPECT(!lease.held);
-    EXPECT(sl_code_transient(state->type->counter_take(state, "c", &counter, &err)));
+    EXPECT(sl_code_transient(state->type->counter_take(state, "c", 0, &counter, &err)));
     EXPECT(sl_code_transient(state->type->ping(state, &err)));
     state->type->close(state);
 
