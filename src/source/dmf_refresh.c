@@ -245,7 +245,9 @@ static int take_up(struct sl_dmf *dmf, struct sl_refresh *refresh, bool *ret_ful
         return conclude(dmf, refresh,
                         dmf->run.state == SL_RUN_DONE ? SL_REFRESH_DONE : SL_REFRESH_FAILED,
                         dmf->run.error, err);
-    if (begun && !strcmp(refresh->read, dmf->run.id))
+    /* The name alone proves nothing: an owner of old may have chosen it, and a newer one has given
+     * it to an increment. */
+    if (begun && dmf->run.full && !strcmp(refresh->read, dmf->run.id))
         return after_export(dmf, refresh, err);
     if (!dmf->settings->full_definition_group)
         return conclude(dmf, refresh, SL_REFRESH_FAILED,

@@ -259,6 +259,25 @@ def test_a_successor_ends_the_refresh_and_the_owner_of_old_changes_nothing(sim, 
     wait_until(lambda: two.ready() and apply.ready(), 20, "the others having no trouble")
 
 
+def test_an_increment_is_not_taken_for_the_full_export_that_an_owner_of_old_named(sim, workspace):
+    """It woke up with the run before as its newest, and noted the name of the next one."""
+    scene = Refreshed(sim, workspace)
+    sluice = scene.sluice()
+    scene.wait_run_done_after(0)
+    sim.post("switches", {"export_ms": 8000})
+    run = sluice.wait_for(lambda: scene.runs(state="executing"), 30, "an increment")[0]
+    assert not run["full"]
+    assert sluice.command("refresh", scene.name, "--force", "--no-wait").returncode == 0
+    stale = {"state": "reading", "read": run["_id"], "note": "", "epoch": 0,
+             "parts": [{"collection": scene.collection, "floor": 0, "live": 0, "unseen": 0}]}
+    assert workspace.state["refreshes"].update_one({"_id": scene.name, "epoch": 0},
+                                                   {"$set": stale}).matched_count
+    sim.post("switches", {"export_ms": 0})
+    sluice.wait_for(lambda: scene.refresh()["state"] == "done", 60, "the refresh")
+    assert scene.refresh()["read"] != run["_id"] and not scene.tombstones()
+    scene.check()
+
+
 def test_a_refresh_waits_in_the_state_until_somebody_owns_the_feed(sim, workspace):
     scene = Refreshed(sim, workspace)
     sluice = scene.sluice(start=False)
