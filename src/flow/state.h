@@ -175,6 +175,11 @@ struct sl_state_type {
     int (*counter_take)(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
                         struct sl_err *err);
 
+    /* Takes the one that follows counter, if nobody has taken another one since; else
+     * SL_NOTFOUND. */
+    int (*counter_renew)(struct sl_state *state, const char *collection, int64_t counter,
+                         int64_t *ret, struct sl_err *err);
+
     /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED
      * when another owner holds it. */
     int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,

@@ -71,6 +71,12 @@ static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
     return SL_OK;
 }
 
+void sl_dmf_forget_troubles(struct sl_dmf *dmf)
+{
+    dmf->broken = dmf->unclosed = 0;
+    dmf->spoilt = dmf->to_outdo = false;
+}
+
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -82,9 +88,11 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
         err->retry_after_ms = LEASE_AGAIN_MS; /* and then, until it is our turn */
     if (rc != SL_OK)
         return rc;
-    int64_t epoch = dmf->lease.epoch;
+    int64_t epoch = dmf->lease.epoch, before = dmf->run.number;
     sl_dmf_drop_collections(dmf);
     rc = find_newest(dmf, err);
+    if (dmf->run.number != before)
+        sl_dmf_forget_troubles(dmf);
     if (rc == SL_OK) /* it was asked for, by a process that is gone */
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.number)

@@ -8,6 +8,7 @@
  *   dmf_end.c      how a run ends: failed, or done when the ledger has closed
  *   dmf_package.c  a package's files, one after the other, into batches
  *   dmf_absent.c   entities that a package lacks
+ *   dmf_broken.c   a package that turns out to be broken when rows of it have left
  *   dmf_file.c     one file's bytes into rows
  *   dmf_rows.c     rows into records
  *   dmf_blob.c     the package's bytes
@@ -42,6 +43,8 @@ struct sl_dmf {
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
     unsigned unclosed; /* attempts of this run whose ledger did not close */
+    bool spoilt;       /* rows of a broken package have left in this run … */
+    bool to_outdo;     /* … and the next attempt's would not win over them yet */
     bool absent_told;  /* that an entity is not in its packages */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
@@ -63,6 +66,9 @@ struct sl_dmf {
  * nothing may be done: what is known of an older run is worth nothing. SL_THROTTLED: another
  * process owns it. */
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err);
+
+/* Those of the run's attempts, when run becomes another one. */
+void sl_dmf_forget_troubles(struct sl_dmf *dmf);
 
 /* Whether run is the journal's, and this process may move it on. */
 bool sl_dmf_owns(const struct sl_dmf *dmf);
@@ -142,6 +148,13 @@ int sl_dmf_sweep(struct sl_dmf *dmf, struct sl_err *err);
  * in it. present: of the feed's entities, whether it was named or had a file. */
 int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, const char *stranger,
                        struct sl_err *err);
+
+/* dmf_broken.c: the present attempt ends in a broken package, of which rows have left. */
+void sl_dmf_spoil(struct sl_dmf *dmf);
+
+/* dmf_broken.c: before an attempt: its rows win over those of a broken package, by versions of
+ * their own. Where that would make them win over another run's, too, the feed is suspect. */
+int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err);
 
 /* dmf_absent.c: the feed's first run takes entities that were configured since its export, whose
  * package waits for a name that was corrected. */

@@ -107,7 +107,7 @@ int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err
     if (rc != SL_OK)
         return rc;
     dmf->run = *run;
-    dmf->broken = dmf->unclosed = 0;
+    sl_dmf_forget_troubles(dmf);
     return SL_OK;
 }
 

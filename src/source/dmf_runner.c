@@ -370,25 +370,38 @@ static int begin_attempt(struct sl_dmf *dmf, struct sl_err *err)
     return rc;
 }
 
+/* A new download may be whole. */
+static int package_broken(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_err why = *err;
+    sl_log(SL_WARN, "package unreadable", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
+           SL_T("error", why.message), SL_N("attempt", dmf->run.attempt));
+    if (++dmf->broken >= BROKEN_MAX)
+        return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, why.message, err);
+    int rc = sl_dmf_outdo(dmf, err);
+    if (rc != SL_OK)
+        return rc;
+    *err = why;
+    return err->code = SL_CLOSED;
+}
+
 static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
 {
     int rc = sl_dmf_adopt_entities(dmf, err);
     if (rc == SL_OK)
+        rc = sl_dmf_outdo(dmf, err);
+    if (rc == SL_OK)
         rc = begin_attempt(dmf, err);
     if (rc != SL_OK)
         return rc;
+    uint64_t closings = sl_batcher_closings(dmf->batcher);
     rc = sl_dmf_stream(dmf, err);
+    if (rc == SL_REJECTED && sl_batcher_closings(dmf->batcher) != closings)
+        sl_dmf_spoil(dmf);
     if (rc == SL_NOTFOUND)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the package is gone before it was read", err);
-    if (rc == SL_REJECTED) {
-        sl_log(SL_WARN, "package unreadable", SL_T("feed", dmf->feed->name),
-               SL_T("run", dmf->run.id), SL_T("error", err->message),
-               SL_N("attempt", dmf->run.attempt));
-        if (++dmf->broken >= BROKEN_MAX)
-            return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, err->message, err);
-        err->code = SL_CLOSED; /* a new download may be whole */
-        return SL_CLOSED;
-    }
+    if (rc == SL_REJECTED)
+        return package_broken(dmf, err);
     if (sl_code_transient(rc) && sl_wall_ms() - dmf->run.created_ms > PACKAGE_LIFE_MS)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, err->message, err);
     return rc == SL_OK ? sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err) : rc;

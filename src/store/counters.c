@@ -73,14 +73,19 @@ int sl_store_version_max(struct sl_state *state, const char *collection, int64_t
     return SL_OK;
 }
 
+static void name_counter(const struct sl_store *store, const char *collection, char *ret,
+                         size_t size)
+{
+    snprintf(ret, size, "%s.%s", store->data_database, collection);
+}
+
 int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,
                           int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
-    char id[384];
-    snprintf(id, sizeof id, "%s.%s", store->data_database, collection);
-
     int64_t greatest = 0;
+    char id[384];
+    name_counter(store, collection, id, sizeof id);
     int rc = take(store, id, above, false, ret, err);
     if (rc == SL_NOTFOUND) {
         rc = sl_store_version_max(state, collection, &greatest, err);
@@ -93,6 +98,26 @@ int sl_store_counter_take(struct sl_state *state, const char *collection, int64_
     }
     return rc == SL_OK ? rc
                        : sl_err_wrap(err, "cannot take a version counter for '%s'", collection);
+}
+
+int sl_store_counter_renew(struct sl_state *state, const char *collection, int64_t counter,
+                           int64_t *ret, struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    bson_t document;
+    char id[384];
+    name_counter(store, collection, id, sizeof id);
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "value", BCON_INT64(counter));
+    bson_t *pipeline =
+        BCON_NEW("0", "{", "$set", "{", "value", BCON_INT64(counter + 1), "at", "$$NOW", "}", "}");
+    int rc = sl_store_modify(store, COUNTERS, query, pipeline, false, &document, err);
+    bson_destroy(query);
+    bson_destroy(pipeline);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "cannot renew the version counter of '%s'", collection);
+    bson_destroy(&document);
+    *ret = counter + 1;
+    return SL_OK;
 }
 
 int sl_store_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,

@@ -251,6 +251,7 @@ static const struct sl_state_type type = {
     .suspect_set = sl_store_suspect_set,
     .suspect_get = sl_store_suspect_get,
     .counter_take = sl_store_counter_take,
+    .counter_renew = sl_store_counter_renew,
     .lease_hold = sl_store_lease_hold,
     .leases_renew = sl_store_leases_renew,
     .lease_drop = sl_store_lease_drop,

@@ -70,6 +70,8 @@ class Environment(Served):
     Use it as a context manager. `packages` may change while it runs; an export of a group that has
     none fails.
     """
+    etag = '"1"'  # of every package
+    part_bytes = None  # how much an answer brings at most, of a package or of a range; None: all
 
     def __init__(self, packages):
         self.packages = dict(packages)
@@ -131,13 +133,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass  # the test speaks for itself
 
-    def _answer(self, status, body, **headers):
+    def _answer(self, status, body, most=None, **headers):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:most])
+        self.close_connection |= len(body[:most]) < len(body)
 
     def do_POST(self):
         data = self.rfile.read(int(self.headers["Content-Length"]))
@@ -165,12 +168,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if whole is None:
             return self._answer(404, b"")
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
+        etag = self.owner.etag
         if not wanted:
-            return self._answer(200, whole, ETag='"1"', Accept_Ranges="bytes")
+            return self._answer(200, whole, self.owner.part_bytes, ETag=etag,
+                                Accept_Ranges="bytes")
         self.owner.ranges.append(wanted.group())
         first, last = int(wanted[1]), int(wanted[2] or len(whole) - 1)
         if first >= len(whole):
             return self._answer(416, b"")
-        part = whole[first:last + 1]
-        return self._answer(206, part, ETag='"1"', Accept_Ranges="bytes",
+        part = whole[first:last + 1][:self.owner.part_bytes]
+        return self._answer(206, part, ETag=etag, Accept_Ranges="bytes",
                             Content_Range=f"bytes {first}-{first + len(part) - 1}/{len(whole)}")

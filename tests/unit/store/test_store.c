@@ -112,6 +112,16 @@ static void do_counters(struct sl_mongo *mongo)
     EXPECT_INT(take_counter(state, "customers", AHEAD), AHEAD + 1);
     EXPECT_INT(take_counter(state, "customers", 0), AHEAD + 2);
 
+    /* Renewed: by one, and only by who has the newest. */
+    int64_t renewed = 0;
+    struct sl_err err = {0};
+    EXPECT_OK(state->type->counter_renew(state, "customers", AHEAD + 2, &renewed, &err), &err);
+    EXPECT_INT(renewed, AHEAD + 3);
+    EXPECT_INT(state->type->counter_renew(state, "customers", AHEAD + 2, &renewed, &err),
+               SL_NOTFOUND);
+    EXPECT_INT(take_counter(state, "customers", 0), AHEAD + 4);
+    EXPECT_INT(state->type->counter_renew(state, "nobodys", 1, &renewed, &err), SL_NOTFOUND);
+
     /* Lost: it resumes above what is stored; a version that is no number does not count. */
     live_run(mongo, live_data,
              "{\"insert\": \"vendors\", \"documents\": [{\"_id\": 1, \"_sluice\": {\"v\": "
