@@ -103,6 +103,13 @@ static int ensure_url(struct sl_blob *blob, struct sl_err *err)
     return rc;
 }
 
+/* Not every server looks at If-Match. */
+static bool is_another(const struct sl_blob *blob, const struct sl_http_response *head)
+{
+    return (head->status == 200 || head->status == 206) && blob->etag[0] && head->etag[0] &&
+           strcmp(blob->etag, head->etag) != 0;
+}
+
 /* What the answer's status means for the download. */
 static int judge(struct sl_blob *blob, const struct sl_http_response *head, bool ranged,
                  struct sl_err *err)
@@ -116,7 +123,7 @@ static int judge(struct sl_blob *blob, const struct sl_http_response *head, bool
         return sl_err_set(err, SL_CLOSED, "%s: 403 %s: the signed URL expired or was refused", safe,
                           head->error_code);
     }
-    if (head->status == 412)
+    if (head->status == 412 || is_another(blob, head))
         return sl_err_set(err, SL_REJECTED, "%s: the package changed during the download", safe);
     if (ranged && head->status == 200 && blob->offset > 0)
         return sl_err_set(err, SL_REJECTED, "%s: cannot resume: the server ignores ranges", safe);
@@ -244,6 +251,8 @@ int sl_blob_read(struct sl_blob *blob, const void **ret_bytes, size_t *ret_size,
             return SL_OK;
         }
         drop_stream(blob);
+        if (rc == SL_END && blob->offset < blob->size)
+            rc = sl_err_set(err, SL_CLOSED, "the server ended its answer before the package ends");
         if (rc == SL_END) {
             blob->size = blob->offset;
             *ret_size = 0;
