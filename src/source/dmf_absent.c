@@ -107,10 +107,25 @@ static bool shares_its_collection(struct sl_dmf *dmf, const struct sl_entity_con
     return false;
 }
 
-int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err)
+bool sl_dmf_brings_changes_only(const struct sl_dmf *dmf)
+{
+    for (unsigned i = 0; i < dmf->run.entity_count; i++)
+        if (dmf->run.entities[i].changes_only)
+            return true;
+    return false;
+}
+
+int sl_dmf_doubt_full(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     ret_why[0] = 0;
+    if (sl_dmf_brings_changes_only(dmf)) {
+        snprintf(ret_why, SL_ERR_TEXT_BYTES,
+                 "by its manifest the full export brought changes only: set the entities of %s to "
+                 "'Full push only'",
+                 dmf->settings->full_definition_group);
+        return SL_OK;
+    }
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);

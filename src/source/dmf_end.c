@@ -120,7 +120,7 @@ static int heal(struct sl_dmf *dmf, struct sl_err *err)
     int rc = state->type->suspect_get(state, dmf->feed->name, reason, err);
     if (rc != SL_OK)
         return rc == SL_NOTFOUND ? SL_OK : rc;
-    rc = sl_dmf_find_absent(dmf, why, err);
+    rc = sl_dmf_doubt_full(dmf, why, err);
     if (rc != SL_OK)
         return rc;
     if (!why[0])

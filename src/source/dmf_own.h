@@ -160,9 +160,12 @@ int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err);
  * package waits for a name that was corrected. */
 int sl_dmf_adopt_entities(struct sl_dmf *dmf, struct sl_err *err);
 
-/* dmf_absent.c: why the full export that was read cannot have been whole: it brought nothing of an
- * entity that has documents; "" when it may have been. */
-int sl_dmf_find_absent(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err);
+/* dmf_absent.c: whether the package of the full export that was read says so. */
+bool sl_dmf_brings_changes_only(const struct sl_dmf *dmf);
+
+/* dmf_absent.c: why the full export that was read cannot have been whole: it brought changes only,
+ * or nothing of an entity that has documents; "" when it may have been. */
+int sl_dmf_doubt_full(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err);
 
 /* dmf_package.c: waits until every batch of the present attempt is safe. SL_CLOSED: one came back.
  */

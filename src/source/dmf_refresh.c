@@ -125,14 +125,6 @@ static int count_dead(struct sl_dmf *dmf, uint64_t *ret, struct sl_err *err)
     return rc;
 }
 
-static bool brings_changes_only(const struct sl_dmf *dmf)
-{
-    for (unsigned i = 0; i < dmf->run.entity_count; i++)
-        if (dmf->run.entities[i].changes_only)
-            return true;
-    return false;
-}
-
 static struct sl_sweep sweep_of(const struct sl_dmf *dmf, const struct sl_refresh *refresh)
 {
     return (struct sl_sweep){
@@ -141,8 +133,8 @@ static struct sl_sweep sweep_of(const struct sl_dmf *dmf, const struct sl_refres
         .read = refresh->read,
         .limit_percent = dmf->settings->sweep_limit_percent,
         .force = refresh->force,
-        .doubt =
-            brings_changes_only(dmf) ? "by its manifest the export brought changes only" : NULL,
+        .doubt = sl_dmf_brings_changes_only(dmf) ? "by its manifest the export brought changes only"
+                                                 : NULL,
     };
 }
 

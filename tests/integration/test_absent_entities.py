@@ -118,3 +118,24 @@ def test_a_package_larger_than_allowed_is_kept_until_it_is_allowed(sim, workspac
     correct(sluice, workspace, sim, {**one, "max_package": "1GiB"})
     assert check_run(workspace, wait_run(sluice, workspace))["read"] == 3000
     assert is_right(sim, workspace, VENDORS, "vendors")
+
+
+def test_a_full_export_of_changes_only_heals_nothing(sim, workspace):
+    add_records(sim, 30)
+    make_project(sim)
+    make_project(sim, "VendorsFull", mode="incremental")  # somebody forgot to set it to full
+    with Mailbox() as mailbox:
+        sluice = workspace.sluice(configure(workspace, sim, {"vendors": feed(
+            sim, full_definition_group="VendorsFull")}, alerts=mailbox.alerts()))
+        wait_run(sluice, workspace)
+        sim.post("switches", {"project": "Vendors", "final_status": "Failed", "fail_next": 1,
+                              "failed_moves_watermark": True})
+        change_records(sim, 10)
+        full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")[0]
+        assert "brought changes only: set the entities of VendorsFull" in full["error"]
+        assert "suspect" in workspace.state["feeds"].find_one({"_id": "vendors"})
+        wait_until(lambda: any("heals nothing" in mail["Subject"] for mail in mailbox.mails), 20, "a mail")
+        make_project(sim, "VendorsFull", mode="full")
+        sluice.wait_for(lambda: "suspect" not in workspace.state["feeds"].find_one({"_id": "vendors"}), 60,
+                        "no suspicion")
+    assert is_right(sim, workspace, VENDORS, "vendors")
