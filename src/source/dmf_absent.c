@@ -25,7 +25,8 @@ static void tell_absent(struct sl_dmf *dmf, const char *absent, const char *stra
 {
     char text[SL_ERR_TEXT_BYTES];
     snprintf(text, sizeof text,
-             "the package of run %s has no entity '%s', but '%s', which the configuration does not "
+             "the package of run %s has nothing of entity '%s', but '%s', which the configuration "
+             "does not "
              "name: if it is called so now, correct the name under entities, start again, and "
              "refresh the feed, since changes of it were passed over",
              dmf->run.id, absent, stranger);
@@ -44,11 +45,12 @@ int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, con
     if (!absent)
         return SL_OK;
     if (dmf->run.number == 1) { /* the first package has whatever has rows */
-        sl_err_set(err, SL_CONFIG,
-                   "there is no entity '%s' in it, but '%s', which the configuration does not "
-                   "name: if that is it, correct the name under entities; if '%s' has no rows so "
-                   "far, leave it out until it has; then start again: this package is read again",
-                   absent->name, stranger, absent->name);
+        sl_err_set(
+            err, SL_CONFIG,
+            "there is nothing of entity '%s' in it, but '%s', which the configuration does not "
+            "name: if that is it, correct the name under entities; if '%s' has no rows so "
+            "far, leave it out until it has; then start again: this package is read again",
+            absent->name, stranger, absent->name);
         if (err)
             err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
         return SL_CONFIG;

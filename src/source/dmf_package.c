@@ -21,8 +21,10 @@ struct package {
     struct sl_err read_error; /* of the blob, seen through the unzipper */
     struct sl_manifest manifest;
     bool has_manifest;
-    bool present[SL_RUN_ENTITIES_MAX]; /* of the feed's entities */
-    char stranger[SL_NAME_MAX];        /* an entity that the configuration does not name */
+    bool present[SL_RUN_ENTITIES_MAX];    /* of the feed's entities */
+    char stranger[SL_NAME_MAX];           /* an entity that the configuration does not name */
+    bool found[SL_MANIFEST_ENTITIES_MAX]; /* of the manifest's entities: their files */
+    char unlisted[SL_NAME_MAX];           /* a file that the manifest does not name */
 };
 
 /* --- bytes for the unzipper --- */
@@ -143,14 +145,19 @@ static bool is_file_of(const char *file, const char *name)
             !strcasecmp(file + length, ".txt"));
 }
 
+/* The manifest's entity whose file it is; -1: it tells of none. */
+static int listed_as(const struct package *package, const char *file)
+{
+    for (uint32_t i = 0; package->has_manifest && i < package->manifest.count; i++)
+        if (!strcasecmp(package->manifest.entities[i].input_file_path, file))
+            return (int)i;
+    return -1;
+}
+
 static const char *entity_name_of(const struct package *package, const char *file)
 {
-    for (uint32_t i = 0; package->has_manifest && i < package->manifest.count; i++) {
-        const struct sl_manifest_entity *entity = &package->manifest.entities[i];
-        if (!strcasecmp(entity->input_file_path, file))
-            return entity->entity_name;
-    }
-    return NULL;
+    int listed = listed_as(package, file);
+    return listed < 0 ? NULL : package->manifest.entities[listed].entity_name;
 }
 
 /* By the manifest, else by the file's own name. Returns the index in the feed, or -1. */
@@ -181,6 +188,14 @@ static void note_increment(struct sl_dmf *dmf, const struct sl_entity_config *co
            SL_T("project", dmf->settings->full_definition_group), SL_T("entity", config->name));
 }
 
+/* Its file is called otherwise than the manifest has it, perhaps: there is one that it does not
+ * name. */
+static bool may_be_unlisted(const struct package *package, uint32_t listed)
+{
+    return package->unlisted[0] && !package->found[listed] &&
+           package->manifest.entities[listed].input_file_path[0];
+}
+
 /* What is in the manifest was exported, whether it has a file or not. */
 static void note_named(struct package *package)
 {
@@ -191,11 +206,19 @@ static void note_named(struct package *package)
             const struct sl_manifest_entity *named = &package->manifest.entities[i];
             if (strcasecmp(named->entity_name, feed->entities[k].name))
                 continue;
-            package->present[k] = true;
+            if (may_be_unlisted(package, i))
+                memcpy(package->stranger, package->unlisted, sizeof package->stranger);
+            else
+                package->present[k] = true;
             if (dmf->run.full &&
                 !strncasecmp(named->refresh_type, INCREMENTAL, strlen(INCREMENTAL)))
                 note_increment(dmf, &feed->entities[k]);
         }
+}
+
+static bool is_package_file(const char *file)
+{
+    return !strcasecmp(file, "Manifest.xml") || !strcasecmp(file, "PackageHeader.xml");
 }
 
 static void note_stranger(struct package *package, const char *file)
@@ -203,11 +226,8 @@ static void note_stranger(struct package *package, const char *file)
     const char *name = entity_name_of(package, file), *end = strrchr(file, '.');
     if (!package->stranger[0] && (name || (end && !strcasecmp(end, ".csv"))))
         snprintf(package->stranger, sizeof package->stranger, "%s", name ? name : file);
-}
-
-static bool is_package_file(const char *file)
-{
-    return !strcasecmp(file, "Manifest.xml") || !strcasecmp(file, "PackageHeader.xml");
+    if (package->has_manifest && !name && !is_package_file(file))
+        snprintf(package->unlisted, sizeof package->unlisted, "%s", file);
 }
 
 /* --- one file --- */
@@ -247,7 +267,7 @@ static int take_file(struct package *package, struct sl_unzip *unzip, const char
         total->dead = totals.dead;
         total->superseded = totals.superseded;
         total->batches = totals.batches;
-        total->finished = true;
+        total->finished = sl_rows_begun(rows);
     }
     sl_rows_free(rows);
     return rc;
@@ -262,16 +282,29 @@ static const char *why_passed_over(struct sl_dmf *dmf, int index,
     const struct sl_run_entity *total = sl_dmf_entity(dmf, &dmf->feed->entities[index]);
     if (!total) /* it has no version counter here */
         return "its entity was configured after the export had begun";
-    if (entry->size_bytes == 0)
-        return "it is empty";
-    return total->finished ? "its entity was read already" : NULL;
+    return entry->size_bytes == 0 ? "it is empty" : NULL;
+}
+
+/* A second one would begin its batches and rows by the same numbers. */
+static int check_first(struct sl_dmf *dmf, int index, struct sl_err *err)
+{
+    const struct sl_entity_config *entity = &dmf->feed->entities[index];
+    const struct sl_run_entity *total = sl_dmf_entity(dmf, entity);
+    if (!total->batches)
+        return SL_OK;
+    return sl_err_set(err, SL_REJECTED,
+                      "it is a second file of entity '%s', whose rows cannot be told from those of "
+                      "the first; let the data project have the entity once",
+                      entity->name);
 }
 
 static int take_entry(struct package *package, struct sl_unzip *unzip,
                       const struct sl_unzip_entry *entry, struct sl_err *err)
 {
     struct sl_dmf *dmf = package->dmf;
-    int index = entity_of(package, entry->name);
+    int index = entity_of(package, entry->name), listed = listed_as(package, entry->name);
+    if (listed >= 0)
+        package->found[listed] = true;
     if (index < 0)
         note_stranger(package, entry->name);
     else
@@ -285,7 +318,9 @@ static int take_entry(struct package *package, struct sl_unzip *unzip,
         return SL_OK;
     }
     char *file = sl_strdup(entry->name); /* the entry's own goes with the next call */
-    int rc = take_file(package, unzip, file, index, err);
+    int rc = check_first(dmf, index, err);
+    if (rc == SL_OK)
+        rc = take_file(package, unzip, file, index, err);
     if (rc != SL_OK)
         rc = sl_err_wrap(err, "file '%s'", file);
     free(file);

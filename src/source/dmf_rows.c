@@ -240,6 +240,11 @@ static int take_row(struct sl_rows *rows, struct sl_batcher *batcher, const stru
     return sl_batcher_add(batcher, &record, err);
 }
 
+bool sl_rows_begun(const struct sl_rows *rows)
+{
+    return rows->columns != NULL;
+}
+
 int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_result result,
                  const struct sl_csv_row *row, struct sl_err *err)
 {

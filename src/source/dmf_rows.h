@@ -24,6 +24,9 @@ void sl_rows_free(struct sl_rows *rows);
 int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_result result,
                  const struct sl_csv_row *row, struct sl_err *err);
 
+/* Whether the header came: a file without one tells nothing, not even that it has no rows. */
+bool sl_rows_begun(const struct sl_rows *rows);
+
 /* The two steps of it, for one row at a time. The header fails as above. The row fails with
  * SL_REJECTED, *ret_code is the dead letter's code then and why the reason; else record has its
  * op, id and document, in the arena. Neither suspends. */

@@ -31,7 +31,7 @@ def test_a_misspelt_entity_stops_the_first_run_and_its_package_is_kept(sim, work
     one = feed(sim)
     wrong = {**one, "entities": {"Vendor V3": one["entities"][VENDORS]}}
     sluice = workspace.sluice(configure(workspace, sim, {"vendors": wrong}))
-    wait_complaint(sluice, "no entity 'Vendor V3'", "'Vendors V3'", "correct the name under entities")
+    wait_complaint(sluice, "nothing of entity 'Vendor V3'", "'Vendors V3'", "correct the name under entities")
     assert [one["state"] for one in runs(workspace)] == ["streaming"]
     correct(sluice, workspace, sim, one)
     done = wait_run(sluice, workspace)
