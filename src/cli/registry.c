@@ -11,6 +11,7 @@
 #include "source/dmf_settings.h"
 #include "source/ingest_settings.h"
 #include "source/webhook_settings.h"
+#include "store/store.h"
 
 static const struct sl_config_section SECTIONS[] = {
     {.name = "broker",
@@ -98,12 +99,32 @@ static void check_message(const struct sl_config *config, struct sl_problems *pr
                            by_row ? "max_row" : "batch_bytes");
 }
 
+/* Documents among those of the state would be taken for what sluice remembers. */
+static void check_databases(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    const char *data = settings->mongo.database, *state = settings->mongo.state_database;
+    if (!data || !state || strcmp(data, state) != 0)
+        return;
+    for (size_t i = 0; i < config->feed_count; i++)
+        for (size_t j = 0; j < config->feeds[i].entity_count; j++) {
+            const struct sl_entity_config *entity = &config->feeds[i].entities[j];
+            if (entity->collection && sl_store_has_collection(entity->collection))
+                sl_problem_error(problems, entity->line, entity->column,
+                                 "the collection \"%s\" is one of sluice's own in "
+                                 "mongo.state_database, which is mongo.database here: choose "
+                                 "another name or another database",
+                                 entity->collection);
+        }
+}
+
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
     const struct sl_settings *settings = config->settings;
     check_alerts(config, &settings->alerts, problems);
     check_pages(config, problems);
     check_message(config, problems);
+    check_databases(config, problems);
     sl_auth_check(config, problems);
 }
 

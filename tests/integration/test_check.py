@@ -106,6 +106,23 @@ def check_text(tmp_path, text):
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
+def test_documents_are_not_put_among_what_sluice_remembers(tmp_path):
+    """In one database with it; docs/STATE.md names its collections."""
+    state = (ROOT / "docs/STATE.md").read_text().split("## State", 1)[1]
+    names = re.findall(r"^\*\*`(\w+)`\*\*", state, re.M)
+    assert {"runs", "ledger", "dead", "feeds"} <= set(names)
+    config = json.loads(json.dumps(EXAMPLE))
+    for state_database, wrong in (("d365", names), ("sluice", [])):
+        config["mongo"]["state_database"] = state_database
+        for name in [*names, "vendors"]:
+            config["feeds"]["vendors"]["entities"]["Vendors V3"]["collection"] = name
+            write(tmp_path, config)
+            result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+            assert result.returncode == (1 if name in wrong else 0), name + result.stderr
+            if name in wrong:
+                assert f'the collection "{name}" is one of sluice\'s own' in result.stderr
+
+
 @pytest.mark.parametrize("page, least", [
     ("README.md", 1), ("docs/CONFIGURATION.md", 1), ("docs/DATAVERSE.md", 1)])
 def test_the_configurations_in_the_documentation_are_fine(tmp_path, page, least):
