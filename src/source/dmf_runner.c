@@ -273,8 +273,9 @@ static int partly_succeeded(struct sl_dmf *dmf, struct sl_err *err)
 static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
 {
     enum sl_dmf_status status;
+    uint64_t asked_ms = age_ms(dmf); /* the answer may be old before a halted process reads it */
     int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
-    if (rc == SL_NOTFOUND && age_ms(dmf) >= dmf->settings->start_grace_ms)
+    if (rc == SL_NOTFOUND && asked_ms >= dmf->settings->start_grace_ms)
         return forgotten(dmf, err);
     if (rc == SL_NOTFOUND)
         return SL_END;
@@ -294,7 +295,7 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
     default:
         break;
     }
-    if (age_ms(dmf) >= dmf->settings->execution_deadline_ms)
+    if (asked_ms >= dmf->settings->execution_deadline_ms)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES,
                            "the export did not end within execution_deadline", err);
     return SL_END;

@@ -21,6 +21,8 @@ static struct {
     enum sl_run_state until;
     unsigned looks, unknown_looks; /* at the execution; so many do not find it */
     unsigned slow_look_ms;         /* the first answer is read so much later */
+    enum sl_dmf_status status;     /* from the second one on; the first tells of an execution */
+    uint64_t execution_ms;         /* the deadline of it; 0: two hours */
     unsigned counter_fails;
     int64_t above;                 /* which the last counter was to be */
     int export_code, export_cause; /* how an export is answered; SL_OK: accepted */
@@ -55,7 +57,7 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
         sl_fiber_sleep(rig.slow_look_ms);
     if (!known)
         return sl_err_set(err, SL_NOTFOUND, "no execution '%s'", execution_id);
-    *ret = SL_DMF_EXECUTING;
+    *ret = rig.looks == 1 ? SL_DMF_EXECUTING : rig.status;
     return SL_OK;
 }
 
@@ -133,6 +135,7 @@ static const struct sl_state_type state_type = {
 static void journal(enum sl_run_state state, int64_t age_ms)
 {
     memset(&rig, 0, sizeof rig);
+    rig.status = SL_DMF_EXECUTING;
     rig.state = (struct sl_state){.type = &state_type, .lease_ms = 30000, .write_ms = 1000};
     rig.journal = (struct sl_run){
         .id = "vendors-000042",
@@ -157,10 +160,11 @@ static bool is_over(void *ctx)
 /* The run as it is journaled when it has come there, or after three seconds. */
 static const struct sl_run *run_to(enum sl_run_state until, uint64_t grace_ms)
 {
-    struct sl_dmf_feed_settings settings = {.full_definition_group = (char *)"VendorsFull",
-                                            .start_grace_ms = grace_ms,
-                                            .execution_deadline_ms = 2 * 3600 * 1000,
-                                            .url_deadline_ms = grace_ms};
+    struct sl_dmf_feed_settings settings = {
+        .full_definition_group = (char *)"VendorsFull",
+        .start_grace_ms = grace_ms,
+        .execution_deadline_ms = rig.execution_ms ? rig.execution_ms : 2 * 3600 * 1000,
+        .url_deadline_ms = grace_ms};
     rig.until = until;
     rig_run(&rig.state, &settings, is_over, NULL);
     return &rig.journal;
@@ -204,6 +208,26 @@ static void looks_again_after_a_halt(void *arg)
     rig.unknown_looks = 1;
     rig.slow_look_ms = 300;
     EXPECT(run_to(SL_RUN_EXECUTING, 200)->state == SL_RUN_EXECUTING);
+}
+
+static void looks_again_at_an_execution_after_a_halt(void *arg)
+{
+    static const struct {
+        unsigned unknown_looks;
+        uint64_t grace_ms, execution_ms;
+    } cases[] = {
+        {1, 200, 0  }, /* not found in time, it seems */
+        {0, 0,   200}, /* not ended in time */
+    };
+    (void)arg;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        journal(SL_RUN_EXECUTING, 0);
+        rig.unknown_looks = cases[i].unknown_looks;
+        rig.execution_ms = cases[i].execution_ms;
+        rig.slow_look_ms = 300;
+        rig.status = SL_DMF_SUCCEEDED;
+        EXPECT(run_to(SL_RUN_PACKAGED, cases[i].grace_ms)->state == SL_RUN_PACKAGED);
+    }
 }
 
 static void never_started(void *arg)
@@ -283,6 +307,7 @@ static void a_503_is_no_answer(void *arg)
 IN_FIBER(keeps_its_counters)
 IN_FIBER(takes_counters_above_all_that_the_feed_has_had)
 IN_FIBER(looks_again_after_a_halt)
+IN_FIBER(looks_again_at_an_execution_after_a_halt)
 IN_FIBER(never_started)
 IN_FIBER(asks_for_the_address_again_after_a_halt)
 IN_FIBER(may_have_been_forgotten)
@@ -301,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_keeps_its_counters),
         cmocka_unit_test(test_takes_counters_above_all_that_the_feed_has_had),
         cmocka_unit_test(test_looks_again_after_a_halt),
+        cmocka_unit_test(test_looks_again_at_an_execution_after_a_halt),
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),
         cmocka_unit_test(test_may_have_been_forgotten),
