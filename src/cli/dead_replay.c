@@ -7,6 +7,7 @@
 #include "cli/dead.h"
 #include "loop/fiber.h"
 #include "sink/amqp.h"
+#include "sink/mongo.h"
 #include "source/replay.h"
 
 enum {
@@ -177,8 +178,10 @@ static const char *why_not(const struct replaying *replaying, const struct sl_un
         return "it is older than deletions are remembered (mongo.tombstone_ttl), so that it might "
                "bring a deleted document back: drop it, and read the source again "
                "(sluice refresh FEED)";
-    if (!message->batch->origin.collection &&
-        !sl_config_route(session->config, message->feed, message->entity))
+    const struct sl_origin *origin = &message->batch->origin;
+    if (origin->collection)
+        return sl_sink_mongo_place_wrong(&session->settings->mongo, origin);
+    if (!sl_config_route(session->config, message->feed, message->entity))
         return "it does not say where its rows go, and the configuration does not name its feed "
                "and entity";
     return NULL;

@@ -41,6 +41,7 @@ struct sl_refresh {
     char read[SL_REFRESH_NAME_BYTES]; /* name of the full read; "": not begun */
     char note[SL_ERR_TEXT_BYTES];     /* why it was refused or failed; "" */
     int64_t asked_ms, state_ms;       /* wall clock */
+    char database[SL_REFRESH_NAME_BYTES]; /* of the parts; "": not known */
     struct sl_refresh_part parts[SL_REFRESH_PARTS_MAX];
     unsigned part_count;
 };

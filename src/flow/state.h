@@ -339,8 +339,9 @@ struct sl_state_type {
 /* Embedded first in every state. */
 struct sl_state {
     const struct sl_state_type *type;
-    uint64_t lease_ms; /* for how long a lease is held without being renewed */
-    uint64_t write_ms; /* how long one write of an applier may take */
+    const char *database; /* of the documents, as configured */
+    uint64_t lease_ms;    /* for how long a lease is held without being renewed */
+    uint64_t write_ms;    /* how long one write of an applier may take */
 };
 
 #endif

@@ -1,6 +1,8 @@
 /* Names, defaults and bounds of the section "mongo". */
 #include "mongo/settings.h"
 
+#include <string.h>
+
 #define FIELD(name) offsetof(struct sl_mongo_settings, name)
 
 const struct sl_setting sl_mongo_table[] = {
@@ -64,3 +66,8 @@ const struct sl_setting sl_mongo_table[] = {
      .help = "how long a dead letter stays; without it until it is replayed or dropped"},
     {0                                                         },
 };
+
+bool sl_mongo_is_database_name(const char *name)
+{
+    return name && *name && strlen(name) < 64 && !strpbrk(name, "/\\. \"$");
+}

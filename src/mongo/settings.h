@@ -19,6 +19,10 @@ struct sl_mongo_settings {
 /* Ended by a NULL name. */
 extern const struct sl_setting sl_mongo_table[];
 
+/* Whether a database may be called so. Source: "Naming Restrictions" of the MongoDB manual; Unix.
+ */
+bool sl_mongo_is_database_name(const char *name);
+
 /* The file with the key that a connection string names, for who must judge it; NULL: none. The
  * caller frees it. */
 char *sl_mongo_key_file(const char *url);

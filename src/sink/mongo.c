@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/names.h"
 #include "loop/fiber.h"
 #include "mongo/error.h"
 #include "sink/mongo_write.h"
@@ -14,7 +15,7 @@ enum { REFUSED_FOR_MS = 15 * 1000 }; /* then the others go on without it */
 struct mongo_sink {
     struct sl_sink sink;
     struct sl_mongo *mongo;
-    char *database, *state_database;
+    struct sl_mongo_settings settings; /* only the names of the databases */
     uint64_t tombstone_ttl_ms;
     sl_route_fn *route;
     const void *context;
@@ -26,14 +27,19 @@ struct mongo_sink {
 
 /* --- collections --- */
 
-/* Of the databases in which no rows are kept. */
-static bool is_forbidden(const struct mongo_sink *sink, const char *database)
+const char *sl_sink_mongo_place_wrong(const struct sl_mongo_settings *settings,
+                                      const struct sl_origin *origin)
 {
     static const char *const of_the_server[] = {"admin", "config", "local"};
+    const char *database = origin->database;
+    if (!sl_mongo_is_database_name(database))
+        return "its database has a name that MongoDB does not take";
     for (size_t i = 0; i < sizeof of_the_server / sizeof *of_the_server; i++)
         if (strcmp(database, of_the_server[i]) == 0)
-            return true;
-    return strcmp(database, sink->state_database) == 0 && strcmp(database, sink->database) != 0;
+            return "its database is the server's own";
+    if (!strcmp(database, settings->state_database) && strcmp(database, settings->database) != 0)
+        return "its database is mongo.state_database, which is not for rows";
+    return sl_collection_wrong(origin->collection) ? "its collection has no name for one" : NULL;
 }
 
 /* Where the batch's rows go: whoever read them has said so, since the configuration of this process
@@ -41,7 +47,8 @@ static bool is_forbidden(const struct mongo_sink *sink, const char *database)
 static int find_place(const struct mongo_sink *sink, const struct sl_origin *origin,
                       const char **ret_database, const char **ret_name, struct sl_err *err)
 {
-    *ret_database = origin->collection ? origin->database : sink->database;
+    const char *wrong = NULL;
+    *ret_database = origin->collection ? origin->database : sink->settings.database;
     *ret_name = origin->collection ? origin->collection
                                    : sink->route(sink->context, origin->feed, origin->entity);
     if (!*ret_name)
@@ -49,11 +56,11 @@ static int find_place(const struct mongo_sink *sink, const struct sl_origin *ori
                           "the message does not say where the rows of entity '%s' of feed '%s' go, "
                           "and the configuration does not name them",
                           origin->entity, origin->feed);
-    if (is_forbidden(sink, *ret_database))
-        return sl_err_set(err, SL_NOTFOUND,
-                          "the message says that its rows go into database '%s', which is not for "
-                          "rows",
-                          *ret_database);
+    if (origin->collection)
+        wrong = sl_sink_mongo_place_wrong(&sink->settings, origin);
+    if (wrong)
+        return sl_err_set(err, SL_NOTFOUND, "the message says that its rows go into '%s.%s': %s",
+                          *ret_database, *ret_name, wrong);
     return SL_OK;
 }
 
@@ -196,8 +203,8 @@ static void mongo_close(struct sl_sink *base)
         free(one->name);
         free(one);
     }
-    free(sink->database);
-    free(sink->state_database);
+    free(sink->settings.database);
+    free(sink->settings.state_database);
     free(sink);
 }
 
@@ -222,8 +229,8 @@ struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_
     struct mongo_sink *sink = SL_NEW(struct mongo_sink);
     sink->sink = (struct sl_sink){.type = &type, .name = "mongo"};
     sink->mongo = mongo;
-    sink->database = sl_strdup(settings->database);
-    sink->state_database = sl_strdup(settings->state_database);
+    sink->settings.database = sl_strdup(settings->database);
+    sink->settings.state_database = sl_strdup(settings->state_database);
     sink->tombstone_ttl_ms = settings->tombstone_ttl_ms;
     sink->route = route;
     sink->context = context;

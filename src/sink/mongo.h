@@ -17,4 +17,9 @@ struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_
                                   sl_route_fn *route, const void *context,
                                   struct sl_overtaken *overtaken);
 
+/* Why no rows may go where the batch says (origin->collection is not NULL): a sentence's end, or
+ * NULL. */
+const char *sl_sink_mongo_place_wrong(const struct sl_mongo_settings *settings,
+                                      const struct sl_origin *origin);
+
 #endif

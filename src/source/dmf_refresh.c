@@ -56,6 +56,7 @@ static void name_parts(const struct sl_dmf *dmf, struct sl_refresh *refresh)
 {
     _Static_assert((int)SL_CONFIG_ENTITIES_MAX <= (int)SL_REFRESH_PARTS_MAX, "it names them all");
     refresh->part_count = 0;
+    snprintf(refresh->database, sizeof refresh->database, "%s", dmf->env.state->database);
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const char *collection = dmf->feed->entities[i].collection;
         if (part_of(refresh, collection))
@@ -64,6 +65,12 @@ static void name_parts(const struct sl_dmf *dmf, struct sl_refresh *refresh)
         *part = (struct sl_refresh_part){0};
         snprintf(part->collection, sizeof part->collection, "%s", collection);
     }
+}
+
+/* Whether that is where the export's rows went. */
+static bool is_there(const struct sl_dmf *dmf, const struct sl_refresh *refresh)
+{
+    return !refresh->database[0] || !strcmp(refresh->database, dmf->env.state->database);
 }
 
 /* Any entity whose rows go there; NULL: none any more. */
@@ -81,6 +88,13 @@ static const struct sl_entity_config *entity_into(const struct sl_dmf *dmf, cons
  * Gives each collection the version below the export's rows. */
 static bool find_floors(struct sl_dmf *dmf, struct sl_refresh *refresh, char *why, size_t size)
 {
+    if (!is_there(dmf, refresh)) {
+        snprintf(why, size,
+                 "%s: another mongo.database was configured after the export had begun, so that "
+                 "its rows are in '%s'; refresh again",
+                 dmf->run.id, refresh->database);
+        return false;
+    }
     for (unsigned i = 0; i < refresh->part_count; i++)
         refresh->parts[i].floor = INT64_MAX;
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
@@ -330,6 +344,9 @@ static int find_refresh(struct sl_dmf *dmf, struct sl_refresh *ret, struct sl_er
     int rc = state->type->refresh_get(state, dmf->feed->name, ret, err);
     if (rc == SL_OK && strcmp(ret->read, dmf->run.sweeps) != 0)
         rc = SL_NOTFOUND;
+    if (rc == SL_OK && !is_there(dmf, ret))
+        return sl_err_set(err, SL_NOTFOUND, "its documents are in another database, '%s'",
+                          ret->database);
     return rc == SL_NOTFOUND ? sl_err_set(err, rc, "the refresh that it is for is not known") : rc;
 }
 

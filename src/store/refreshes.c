@@ -66,6 +66,7 @@ static int from_document(const bson_t *document, struct sl_refresh *ret, struct 
     sl_field_text(document, "note", ret->note, sizeof ret->note);
     ret->asked_ms = sl_field_date_ms(document, "asked_at");
     ret->state_ms = sl_field_date_ms(document, "state_at");
+    sl_field_text(document, "database", ret->database, sizeof ret->database);
     read_parts(document, ret);
     sl_field_text(document, "state", state, sizeof state);
     for (int i = SL_REFRESH_ASKED; i <= SL_REFRESH_FAILED; i++)
@@ -145,6 +146,7 @@ int sl_store_refresh_save(struct sl_state *state, const struct sl_refresh *refre
     BSON_APPEND_UTF8(&fields, "read", refresh->read);
     BSON_APPEND_UTF8(&fields, "note", refresh->note);
     BSON_APPEND_INT64(&fields, "epoch", epoch);
+    BSON_APPEND_UTF8(&fields, "database", refresh->database);
     append_parts(&fields, refresh);
     BSON_APPEND_DOCUMENT(&change, "$set", &fields);
     int rc = sl_store_update(sl_store_of(state), REFRESHES, query, &change, false, &matched, err);

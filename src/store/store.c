@@ -298,18 +298,12 @@ static void make_owner(char *owner, size_t size)
     snprintf(owner, size, "%s:%d:%016llx", host, (int)getpid(), (unsigned long long)chance);
 }
 
-/* Source: "Naming Restrictions" of the MongoDB manual; Unix. */
-static bool is_database_name(const char *name)
-{
-    return name && *name && strlen(name) < 64 && !strpbrk(name, "/\\. \"$");
-}
-
 struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
                               struct sl_err *err)
 {
     const char *names[] = {settings->database, settings->state_database};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!is_database_name(names[i])) {
+        if (!sl_mongo_is_database_name(names[i])) {
             sl_err_set(
                 err, SL_CONFIG,
                 "mongo.%s: '%s' cannot name a database: 1 to 63 bytes without / \\ . \" $ and "
@@ -324,6 +318,7 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
     store->mongo = mongo;
     store->database = sl_strdup(settings->state_database);
     store->data_database = sl_strdup(settings->database);
+    store->state.database = store->data_database;
     store->timeout_ms = settings->write_timeout_ms;
     store->dead_ttl_ms = settings->dead_ttl_ms;
     make_owner(store->owner, sizeof store->owner);

@@ -109,7 +109,8 @@ class Environment(Served):
         return body["executionId"]
 
     def status(self, body):
-        return "Succeeded" if self.exports[body["executionId"]] in self.packages else "Failed"
+        group = self.exports.get(body["executionId"])
+        return "Unknown" if group is None else "Succeeded" if group in self.packages else "Failed"
 
     def package_url(self, body):
         name = f"/dmf/{next(self._serial)}"

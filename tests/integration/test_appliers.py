@@ -164,7 +164,7 @@ def test_a_message_that_does_not_say_where_it_goes_is_set_aside_where_nobody_kno
             for number, place in enumerate(places)])
     wait_until(lambda: workspace.queue_depth("unreadable") == 3, 20, "three of them set aside")
     said = sorted(one["error"] for one in logged(sluice, "a batch has no destination and is set aside"))
-    assert len(said) == 3 and "feed 'former'" in said[0] and "'admin'" in said[1] and "not for rows" in said[2]
+    assert len(said) == 3 and "feed 'former'" in said[0] and "'admin.c'" in said[1] and "not for rows" in said[2]
     wait_until(lambda: workspace.db["former"].count_documents({}) == 1, 20, "the fourth written")
     scene.change(30)
     scene.check_nothing_lost()

@@ -254,12 +254,14 @@ def test_an_event_whose_queue_is_gone_does_not_hold_up_those_behind_it(bad_rows,
     """A webhook source was taken away, and another one is still there."""
     with workspace.rabbit.connect() as connection:
         channel = connection.channel()
+        channel.confirm_delivery()
         channel.queue_declare(f"{workspace.exchange}.events.there", durable=True)
         for name in ("gone", "there"):
             channel.basic_publish(
                 f"{workspace.exchange}.unreadable", f"{workspace.exchange}.events.{name}",
                 json.dumps({"event": 1, "feed": "visits", "at": 1, "rows": []}).encode(),
-                pika.BasicProperties(content_type="application/json", message_id=name, delivery_mode=2))
+                pika.BasicProperties(content_type="application/json", message_id=name, delivery_mode=2),
+                mandatory=True)
     wait_unreadable(workspace, 2)
     sums, _ = replay(bad_rows, status=1, code="unreadable")
     assert (sums["messages"], sums["messages_left"]) == (1, 1)

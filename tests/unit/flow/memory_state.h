@@ -324,7 +324,7 @@ static const struct sl_state_type memory_state_type = {
 static inline struct memory_state memory_state(struct memory *memory, const char *process)
 {
     return (struct memory_state){
-        .state = {.type = &memory_state_type, .lease_ms = 30000},
+        .state = {.type = &memory_state_type, .database = "data", .lease_ms = 30000},
         .memory = memory,
         .process = process
     };

@@ -627,12 +627,18 @@ static void do_whole(struct sl_mongo *mongo)
     EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
     EXPECT_INT(result.applied, 1);
     EXPECT(expires(mongo, "elsewhere"));
-    const char *const forbidden[] = {"admin", "config", "local", live_state};
+    char longest[65] = {0};
+    memset(longest, 'd', sizeof longest - 1);
+    const char *const forbidden[] = {"admin", "config", "local", live_state, longest, "a.b"};
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
         batch->origin.database = forbidden[i];
         EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
-        EXPECT(strstr(err.message, "which is not for rows") != NULL);
+        EXPECT(strstr(err.message, ": its database ") != NULL);
     }
+    batch->origin.database = live_data;
+    batch->origin.collection = "system.users";
+    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
+    EXPECT(strstr(err.message, ": its collection ") != NULL);
     batch->origin.collection = NULL;
     batch->origin.entity = "VendorsV3";
     sink->type->close(sink);

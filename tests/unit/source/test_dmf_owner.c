@@ -86,6 +86,7 @@ static void run_until_planned(struct rig *rig)
 {
     struct sl_dmf_feed_settings settings = {0};
     rig->state.type = &state_type;
+    rig->state.database = "data";
     rig_run(&rig->state, &settings, is_planned, rig);
 }
 
