@@ -226,7 +226,8 @@ static void looks_again_at_an_execution_after_a_halt(void *arg)
         rig.execution_ms = cases[i].execution_ms;
         rig.slow_look_ms = 300;
         rig.status = SL_DMF_SUCCEEDED;
-        EXPECT(run_to(SL_RUN_PACKAGED, cases[i].grace_ms)->state == SL_RUN_PACKAGED);
+        const struct sl_run *run = run_to(SL_RUN_PACKAGED, cases[i].grace_ms);
+        EXPECT(run->state == SL_RUN_PACKAGED && run->number == 42 && rig.suspects == 0);
     }
 }
 
