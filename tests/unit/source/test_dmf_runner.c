@@ -136,7 +136,8 @@ static void journal(enum sl_run_state state, int64_t age_ms)
 {
     memset(&rig, 0, sizeof rig);
     rig.status = SL_DMF_EXECUTING;
-    rig.state = (struct sl_state){.type = &state_type, .database = "data", .lease_ms = 30000, .write_ms = 1000};
+    rig.state = (struct sl_state){
+        .type = &state_type, .database = "data", .lease_ms = 30000, .write_ms = 1000};
     rig.journal = (struct sl_run){
         .id = "vendors-000042",
         .feed = "vendors",
