@@ -299,8 +299,8 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
         if (rc != SL_OK && run->number > feed->earlier) /* no other one has begun meanwhile */
             feed->at.full_dead -= (int64_t)run->dead;
     }
-    if (rc == SL_OK &&
-        begins(run->mark, SWEEP)) /* only now: were its rows lost, it is done again */
+    /* A sweep is over only now: were its rows lost, it is done again. */
+    if (rc == SL_OK && begins(run->mark, SWEEP))
         rc = sl_dv_leave_sweep(feed, run->mark + strlen(SWEEP), true, err);
     else if (rc == SL_OK && run->mark && run->number > feed->earlier)
         set_text(&feed->at.safe, run->mark);
