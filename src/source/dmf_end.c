@@ -1,5 +1,6 @@
 /* How a run ends: failed, or done because the ledger has closed. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -48,10 +49,14 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
         if (rc != SL_OK)
             return sl_dmf_refused(dmf, rc);
     }
+    char before[SL_ERR_TEXT_BYTES];
+    memcpy(before, dmf->run.error, sizeof before);
     snprintf(dmf->run.error, sizeof dmf->run.error, "%s", text);
     int rc = sl_dmf_enter(dmf, SL_RUN_FAILED, err);
-    if (rc != SL_OK)
+    if (rc != SL_OK) {
+        memcpy(dmf->run.error, before, sizeof before); /* it may end well yet */
         return rc;
+    }
     sl_dmf_drop_collections(dmf);
 
     dmf->failures++;
@@ -135,8 +140,12 @@ static int heal(struct sl_dmf *dmf, struct sl_err *err)
 
 static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
 {
+    struct sl_state *state = dmf->env.state;
     int rc = SL_OK;
-    if (dmf->run.full && !dmf->run.error[0])
+    if (dmf->run.error[0]) /* whose writer may have got no further */
+        rc = sl_dmf_refused(
+            dmf, state->type->suspect_set(state, dmf->feed->name, dmf->run.error, dmf->epoch, err));
+    else if (dmf->run.full)
         rc = heal(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);

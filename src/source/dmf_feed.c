@@ -95,6 +95,8 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
         sl_dmf_forget_troubles(dmf);
     if (rc == SL_OK) /* it was asked for, by a process that is gone */
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
+    if (rc == SL_OK && dmf->run.state == SL_RUN_STREAMING && dmf->run.attempt)
+        dmf->to_outdo = true; /* how far it came, nobody knows */
     if (rc == SL_OK && dmf->run.number)
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));

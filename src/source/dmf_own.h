@@ -43,8 +43,8 @@ struct sl_dmf {
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
     unsigned unclosed; /* attempts of this run whose ledger did not close */
-    bool spoilt;       /* rows of a broken package have left in this run … */
-    bool to_outdo;     /* … and the next attempt's would not win over them yet */
+    bool to_outdo;     /* rows of a package have left that was not read to its end, or may have */
+    bool spoilt;       /* … which turned out to be broken */
     bool absent_told;  /* that an entity is not in its packages */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
@@ -149,11 +149,13 @@ int sl_dmf_sweep(struct sl_dmf *dmf, struct sl_err *err);
 int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, const char *stranger,
                        struct sl_err *err);
 
-/* dmf_broken.c: the present attempt ends in a broken package, of which rows have left. */
-void sl_dmf_spoil(struct sl_dmf *dmf);
+/* dmf_broken.c: the present attempt ends before its package does, and rows of it have left. broken:
+ * that is why. */
+void sl_dmf_spoil(struct sl_dmf *dmf, bool broken);
 
-/* dmf_broken.c: before an attempt: its rows win over those of a broken package, by versions of
- * their own. Where that would make them win over another run's, too, the feed is suspect. */
+/* dmf_broken.c: before an attempt: its rows win over those of an earlier one that was not read to
+ * its end, by versions of their own. Where that would make them win over another run's, too, they
+ * keep those that they have, and the feed is suspect if the earlier package was broken. */
 int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err);
 
 /* dmf_absent.c: the feed's first run takes entities that were configured since its export, whose

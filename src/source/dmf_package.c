@@ -376,6 +376,7 @@ void sl_dmf_forget_attempt(struct sl_dmf *dmf)
 int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct package package = {.dmf = dmf};
+    uint64_t closings = sl_batcher_closings(dmf->batcher);
     sl_dmf_forget_attempt(dmf);
     package.blob = sl_blob_new(dmf->env.remote->http, dmf->env.remote->settings->stall_timeout_ms,
                                fresh_url, note_trouble, dmf);
@@ -390,10 +391,13 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
         note_named(&package);
         rc = sl_dmf_check_names(dmf, package.present, package.has_manifest, package.stranger, err);
     }
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
         rc = sl_dmf_wait_committed(dmf, err);
-    else
+    } else {
+        if (sl_batcher_closings(dmf->batcher) != closings)
+            sl_dmf_spoil(dmf, rc == SL_REJECTED);
         sl_batcher_abandon(dmf->batcher);
+    }
 
     if (package.has_manifest)
         sl_manifest_done(&package.manifest);

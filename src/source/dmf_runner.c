@@ -64,7 +64,7 @@ static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
     for (unsigned i = 0; i < next.entity_count; i++) {
         const char *collection = dmf->feed->entities[i].collection;
         int64_t *counter = &next.entities[i].counter;
-        int rc = state->type->counter_take(state, collection, *counter, counter, err);
+        int rc = state->type->counter_take(state, collection, next.id, *counter, counter, err);
         if (rc != SL_OK)
             return rc;
     }
@@ -395,10 +395,7 @@ static int step_streaming(struct sl_dmf *dmf, struct sl_err *err)
         rc = begin_attempt(dmf, err);
     if (rc != SL_OK)
         return rc;
-    uint64_t closings = sl_batcher_closings(dmf->batcher);
     rc = sl_dmf_stream(dmf, err);
-    if (rc == SL_REJECTED && sl_batcher_closings(dmf->batcher) != closings)
-        sl_dmf_spoil(dmf);
     if (rc == SL_NOTFOUND)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the package is gone before it was read", err);
     if (rc == SL_REJECTED)

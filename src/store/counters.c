@@ -20,8 +20,8 @@ enum {
 
 /* One more than before, than above, or than the time, whichever is greatest; SL_NOTFOUND when there
  * is no counter and none is to be made. */
-static int take(struct sl_store *store, const char *id, int64_t above, bool make, int64_t *ret,
-                struct sl_err *err)
+static int take(struct sl_store *store, const char *id, const char *run, int64_t above, bool make,
+                int64_t *ret, struct sl_err *err)
 {
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
@@ -35,6 +35,7 @@ static int take(struct sl_store *store, const char *id, int64_t above, bool make
             "value", "{", "$add", "[",
                 "{", "$max", "[", "$value", BCON_INT64(above), BCON_DOCUMENT(time), "]", "}",
                 BCON_INT64(1), "]", "}",
+            "by", "{", "$literal", BCON_UTF8(run), "}",
             "at", "$$NOW",
         "}", "}");
     // clang-format on
@@ -79,19 +80,19 @@ static void name_counter(const struct sl_store *store, const char *collection, c
     snprintf(ret, size, "%s.%s", store->data_database, collection);
 }
 
-int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,
-                          int64_t *ret, struct sl_err *err)
+int sl_store_counter_take(struct sl_state *state, const char *collection, const char *run,
+                          int64_t above, int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     int64_t greatest = 0;
     char id[384];
     name_counter(store, collection, id, sizeof id);
-    int rc = take(store, id, above, false, ret, err);
+    int rc = take(store, id, run, above, false, ret, err);
     if (rc == SL_NOTFOUND) {
         rc = sl_store_version_max(state, collection, &greatest, err);
         int64_t stored = greatest >> SL_VERSION_ROW_BITS;
         if (rc == SL_OK)
-            rc = take(store, id, stored > above ? stored : above, true, ret, err);
+            rc = take(store, id, run, stored > above ? stored : above, true, ret, err);
         if (rc == SL_OK && stored)
             sl_log(SL_WARN, "a version counter was lost; it resumes above the stored versions",
                    SL_T("collection", collection), SL_N("counter", *ret));
@@ -100,23 +101,28 @@ int sl_store_counter_take(struct sl_state *state, const char *collection, int64_
                        : sl_err_wrap(err, "cannot take a version counter for '%s'", collection);
 }
 
-int sl_store_counter_renew(struct sl_state *state, const char *collection, int64_t counter,
+int sl_store_counter_renew(struct sl_state *state, const char *collection, const char *run,
                            int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     bson_t document;
     char id[384];
     name_counter(store, collection, id, sizeof id);
-    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "value", BCON_INT64(counter));
-    bson_t *pipeline =
-        BCON_NEW("0", "{", "$set", "{", "value", BCON_INT64(counter + 1), "at", "$$NOW", "}", "}");
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "by", BCON_UTF8(run));
+    // clang-format off
+    bson_t *pipeline = BCON_NEW(
+        "0", "{", "$set", "{",
+            "value", "{", "$add", "[", "$value", BCON_INT64(1), "]", "}",
+            "at", "$$NOW",
+        "}", "}");
+    // clang-format on
     int rc = sl_store_modify(store, COUNTERS, query, pipeline, false, &document, err);
     bson_destroy(query);
     bson_destroy(pipeline);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot renew the version counter of '%s'", collection);
+    *ret = sl_field_int64(&document, "value", 0);
     bson_destroy(&document);
-    *ret = counter + 1;
     return SL_OK;
 }
 

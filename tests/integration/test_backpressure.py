@@ -26,10 +26,10 @@ NARROW = {"limits": {"batch_bytes": "64KiB", "ingest_credit": "1MiB", "apply_cre
           "broker": {"max_backlog": 4}}
 
 
-def large(sim, workspace, **changes):
+def large(sim, workspace, rows=ROWS, **changes):
     """One large package: later exports bring changes only. Stored, so that its size is known."""
     sim.post("switches", {"level": 0, **changes})
-    return Scene(sim, workspace, "bench", "Bench rows", ROWS, ledger_deadline="5m")
+    return Scene(sim, workspace, "bench", "Bench rows", rows, ledger_deadline="5m")
 
 
 # Until somebody has taken a peer away, half a minute's download is not over.
@@ -166,7 +166,7 @@ def unacknowledged(rabbit, workspace):
 def test_without_an_applier_the_backlog_stops_growing_and_drains_when_one_comes(
         sim, workspace, most):
     """Of 64 the queue is asked for seldom as long as little was published since."""
-    scene = large(sim, workspace)
+    scene = large(sim, workspace, ROWS * 2)  # sockets may hold 10 MB, 64 batches 4
     narrow = {**NARROW, "broker": {"max_backlog": most}}
     ingest = scene.sluice("ingest", role="ingest", **narrow)
     ingest.wait_for(scene.download, 30, "a download")

@@ -1,6 +1,9 @@
 """Packages that turn out to be broken when rows of them have been published: a file's CRC comes last."""
 
 import itertools
+import threading
+
+import pytest
 
 from environment import Environment, csv_text, package
 from feeds import logged, runs, wait_run
@@ -72,13 +75,42 @@ def test_where_another_run_exported_meanwhile_a_full_export_follows(workspace):
     whole = notes()
 
     def take_a_counter():
-        workspace.state["counters"].update_many({}, {"$inc": {"value": 1}})
+        workspace.state["counters"].update_many({}, {"$inc": {"value": 1}, "$set": {"by": "others-000001"}})
     with Broken({"notes": whole, "full": whole}, flipped(whole), take_a_counter) as environment:
         sluice = start(workspace, environment, full_definition_group="full")
         run = wait_run(sluice, workspace, feed_name="notes")
         assert "broken package" in run["error"] and run["attempt"] == 2
         sluice.wait_for(lambda: runs(workspace, "notes", state="done", full=True), 60, "a full run")
         assert note(workspace, "n-000017") == "note 000017" and not is_suspect(workspace)
+
+
+class Halting(Broken):
+    """The first download stands still on its way, until its reader has left."""
+    part_bytes = 600 * 1000  # of 1,000 KB
+
+    def __init__(self, packages, broken):
+        super().__init__(packages, broken)
+        self._requests, self.left = itertools.count(1), threading.Event()
+
+    def blob(self, path):
+        if next(self._requests) == 7:  # the first five look at the directory, the sixth brings a part
+            self.left.wait(60)
+        return super().blob(path)
+
+
+@pytest.mark.parametrize("leave", ["kill", "stop"])
+def test_an_attempt_that_ended_before_the_crc_could_tell_is_outdone_too(workspace, leave):
+    whole = notes()
+    with Halting({"notes": whole}, flipped(whole)) as environment:
+        sluice = start(workspace, environment, {"limits": {"batch_rows": 1000}})
+        sluice.wait_for(lambda: note(workspace, "X-000018"), 30, "rows of the broken one")
+        getattr(sluice, leave)()
+        environment.left.set()
+        sluice.start(ready_timeout_s=30)
+        run = wait_run(sluice, workspace, feed_name="notes")
+        assert (run["attempt"], run["error"]) == (2, "")
+        assert note(workspace, "n-000017") == "note 000017"
+        assert not is_suspect(workspace)
 
 
 class Careless(Environment):

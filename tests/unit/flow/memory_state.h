@@ -286,6 +286,7 @@ static const struct sl_state_type memory_state_type = {
     .suspect_set = memory_suspect_set,
     .suspect_get = memory_suspect_get,
     .counter_take = memory_counter_take,
+    .counter_renew = memory_counter_renew,
     .lease_hold = memory_lease_hold,
     .leases_renew = memory_leases_renew,
     .lease_drop = memory_lease_drop,
