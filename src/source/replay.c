@@ -12,8 +12,8 @@
 #include "source/replay_own.h"
 
 enum {
-    PAGE_LETTERS = 64, /* found at once, at most so many in a batch: each may have 200 KiB */
-    FEEDS_MAX = 256,
+    PAGE_LETTERS = 64,     /* found at once, at most so many in a batch: each may have 200 KiB */
+    FEEDS_MAX = 10 * 1000, /* those with most letters */
     ARENA_BYTES = 64 * 1024,
     PUBLISH_MS = 60 * 1000,
     LOOK_MIN_MS = 10, /* at the ledger */

@@ -104,6 +104,18 @@ def test_a_replay_does_not_roll_back_a_newer_document_nor_bring_a_deleted_one_ba
     assert audit(sluice)[sums["run"]]["stale"] == 2
 
 
+def test_letters_of_hundreds_of_feeds_are_found_at_once(notes, workspace):
+    sluice = notes(ROWS[:18], ONLY_SMALL)
+    letter = workspace.state["dead"].find_one()
+    workspace.state["dead"].insert_many(
+        {**letter, "_id": {**letter["_id"], "feed": f"gone-{i}"}, "feed": f"gone-{i}"}
+        for i in range(300))
+    allow(workspace)
+    sums, refused = replay(sluice, status=1)
+    assert len(refused) == 300 and sums["removed"] == 1
+    assert all("does not name feed 'gone-" in one["refused"] for one in refused)
+
+
 def test_a_row_that_is_refused_again_stays_the_same_letter_and_is_counted(notes, workspace):
     sluice = notes(ROWS, ONLY_SMALL)
     before = letters(workspace)
