@@ -170,13 +170,14 @@ struct sl_state_type {
     int (*suspect_get)(struct sl_state *state, const char *feed, char ret_reason[SL_ERR_TEXT_BYTES],
                        struct sl_err *err);
 
-    /* Takes the collection's next version counter for the run, which is greater than above, too; a
-     * lost counter resumes above what is stored. */
-    int (*counter_take)(struct sl_state *state, const char *collection, const char *run,
-                        int64_t above, int64_t *ret, struct sl_err *err);
+    /* Takes the collection's next version counter, which is greater than above, too; a lost counter
+     * resumes above what is stored. */
+    int (*counter_take)(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
+                        struct sl_err *err);
 
-    /* Takes a greater one, if the run has taken the last one; else SL_NOTFOUND. */
-    int (*counter_renew)(struct sl_state *state, const char *collection, const char *run,
+    /* Takes a greater one in place of counter, also when that was done before, if nobody has taken
+     * another one since; else SL_NOTFOUND. */
+    int (*counter_renew)(struct sl_state *state, const char *collection, int64_t counter,
                          int64_t *ret, struct sl_err *err);
 
     /* Acquires or renews for ttl_ms (server time). SL_OK with lease->held and epoch; SL_THROTTLED

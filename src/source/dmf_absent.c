@@ -75,8 +75,7 @@ static int adopt(struct sl_dmf *dmf, const struct sl_entity_config *config, stru
     struct sl_run_entity *entity = &dmf->run.entities[dmf->run.entity_count];
     *entity = (struct sl_run_entity){0};
     snprintf(entity->name, sizeof entity->name, "%s", config->route);
-    rc =
-        state->type->counter_take(state, config->collection, dmf->run.id, 0, &entity->counter, err);
+    rc = state->type->counter_take(state, config->collection, 0, &entity->counter, err);
     if (rc != SL_OK)
         return rc;
     dmf->run.entity_count++;

@@ -24,7 +24,20 @@ void sl_dmf_spoil(struct sl_dmf *dmf, bool broken)
     if (broken && !dmf->spoilt)
         tell(dmf);
     dmf->spoilt |= broken;
-    dmf->to_outdo = true;
+    dmf->to_outdo |= broken ? SL_DMF_BROKEN : SL_DMF_UNENDED;
+}
+
+/* The newest one that the run has there. */
+static int64_t counter_in(struct sl_dmf *dmf, const char *collection)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; i < dmf->feed->entity_count; i++) {
+        const struct sl_entity_config *config = &dmf->feed->entities[i];
+        const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
+        if (entity && !strcmp(config->collection, collection) && entity->counter > newest)
+            newest = entity->counter;
+    }
+    return newest;
 }
 
 /* In the order in which they were taken, which is that of the feed. *ret_all: else another run into
@@ -32,13 +45,16 @@ void sl_dmf_spoil(struct sl_dmf *dmf, bool broken)
 static int renew_counters(struct sl_dmf *dmf, bool *ret_all, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
+    int64_t journaled[SL_CONFIG_ENTITIES_MAX];
     *ret_all = true;
+    for (size_t i = 0; i < dmf->feed->entity_count; i++)
+        journaled[i] = counter_in(dmf, dmf->feed->entities[i].collection);
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
         if (!entity)
             continue;
-        int rc = state->type->counter_renew(state, config->collection, dmf->run.id,
+        int rc = state->type->counter_renew(state, config->collection, journaled[i],
                                             &entity->counter, err);
         if (rc == SL_NOTFOUND)
             *ret_all = false;
@@ -70,15 +86,18 @@ static int suspect(struct sl_dmf *dmf, struct sl_err *err)
 
 int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err)
 {
+    struct sl_run before = dmf->run;
     bool all;
     if (!dmf->to_outdo)
         return SL_OK;
     int rc = renew_counters(dmf, &all, err);
-    if (rc == SL_OK && !all && dmf->spoilt)
+    if (rc == SL_OK && !all && dmf->to_outdo & SL_DMF_BROKEN)
         rc = suspect(dmf, err);
     else if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
     if (rc == SL_OK)
-        dmf->to_outdo = false;
+        dmf->to_outdo = 0;
+    else
+        dmf->run = before; /* those that are journaled are what the next try renews */
     return rc;
 }

@@ -44,7 +44,7 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
     bool lost_changes = loss == SL_DMF_LOST_CHANGES;
     struct sl_state *state = dmf->env.state;
     snprintf(text, sizeof text, "%s", why); /* why may lie in err */
-    if (lost_changes && (!dmf->run.full || dmf->spoilt)) {
+    if (lost_changes && (!dmf->run.full || dmf->spoilt || dmf->run.error[0])) {
         int rc = state->type->suspect_set(state, dmf->feed->name, text, dmf->epoch, err);
         if (rc != SL_OK)
             return sl_dmf_refused(dmf, rc);

@@ -74,7 +74,8 @@ static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
 void sl_dmf_forget_troubles(struct sl_dmf *dmf)
 {
     dmf->broken = dmf->unclosed = 0;
-    dmf->spoilt = dmf->to_outdo = false;
+    dmf->spoilt = false;
+    dmf->to_outdo = 0;
 }
 
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
@@ -96,7 +97,7 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK) /* it was asked for, by a process that is gone */
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.state == SL_RUN_STREAMING && dmf->run.attempt)
-        dmf->to_outdo = true; /* how far it came, nobody knows */
+        dmf->to_outdo |= SL_DMF_UNENDED; /* how far it came, nobody knows */
     if (rc == SL_OK && dmf->run.number)
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));

@@ -26,6 +26,12 @@
 #include "source/dmf_api.h"
 #include "source/dmf_rows.h"
 
+/* Rows of an attempt that have left, or may have. */
+enum {
+    SL_DMF_UNENDED = 1, /* it was not read to its end, where a CRC tells */
+    SL_DMF_BROKEN = 2,  /* it was broken */
+};
+
 struct sl_dmf {
     struct sl_source source; /* first */
     struct sl_dmf_env env;
@@ -43,8 +49,8 @@ struct sl_dmf {
     unsigned failures; /* failed runs in a row */
     unsigned broken;   /* attempts of this run that ended in a broken package */
     unsigned unclosed; /* attempts of this run whose ledger did not close */
-    bool to_outdo;     /* rows of a package have left that was not read to its end, or may have */
-    bool spoilt;       /* … which turned out to be broken */
+    bool spoilt;       /* rows of a broken package have left in this run */
+    unsigned to_outdo; /* such rows, or others that the next attempt's would not win over yet */
     bool absent_told;  /* that an entity is not in its packages */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */

@@ -394,7 +394,8 @@ int sl_dmf_stream(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK) {
         rc = sl_dmf_wait_committed(dmf, err);
     } else {
-        if (sl_batcher_closings(dmf->batcher) != closings)
+        /* What does not fit fails each time alike: its rows need not be written again and again. */
+        if (rc != SL_CONFIG && sl_batcher_closings(dmf->batcher) != closings)
             sl_dmf_spoil(dmf, rc == SL_REJECTED);
         sl_batcher_abandon(dmf->batcher);
     }

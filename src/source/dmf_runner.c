@@ -64,7 +64,7 @@ static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
     for (unsigned i = 0; i < next.entity_count; i++) {
         const char *collection = dmf->feed->entities[i].collection;
         int64_t *counter = &next.entities[i].counter;
-        int rc = state->type->counter_take(state, collection, next.id, *counter, counter, err);
+        int rc = state->type->counter_take(state, collection, *counter, counter, err);
         if (rc != SL_OK)
             return rc;
     }

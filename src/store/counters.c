@@ -20,8 +20,8 @@ enum {
 
 /* One more than before, than above, or than the time, whichever is greatest; SL_NOTFOUND when there
  * is no counter and none is to be made. */
-static int take(struct sl_store *store, const char *id, const char *run, int64_t above, bool make,
-                int64_t *ret, struct sl_err *err)
+static int take(struct sl_store *store, const char *id, int64_t above, bool make, int64_t *ret,
+                struct sl_err *err)
 {
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
@@ -35,7 +35,7 @@ static int take(struct sl_store *store, const char *id, const char *run, int64_t
             "value", "{", "$add", "[",
                 "{", "$max", "[", "$value", BCON_INT64(above), BCON_DOCUMENT(time), "]", "}",
                 BCON_INT64(1), "]", "}",
-            "by", "{", "$literal", BCON_UTF8(run), "}",
+            "renewed", "$$REMOVE",
             "at", "$$NOW",
         "}", "}");
     // clang-format on
@@ -80,19 +80,19 @@ static void name_counter(const struct sl_store *store, const char *collection, c
     snprintf(ret, size, "%s.%s", store->data_database, collection);
 }
 
-int sl_store_counter_take(struct sl_state *state, const char *collection, const char *run,
-                          int64_t above, int64_t *ret, struct sl_err *err)
+int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,
+                          int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     int64_t greatest = 0;
     char id[384];
     name_counter(store, collection, id, sizeof id);
-    int rc = take(store, id, run, above, false, ret, err);
+    int rc = take(store, id, above, false, ret, err);
     if (rc == SL_NOTFOUND) {
         rc = sl_store_version_max(state, collection, &greatest, err);
         int64_t stored = greatest >> SL_VERSION_ROW_BITS;
         if (rc == SL_OK)
-            rc = take(store, id, run, stored > above ? stored : above, true, ret, err);
+            rc = take(store, id, stored > above ? stored : above, true, ret, err);
         if (rc == SL_OK && stored)
             sl_log(SL_WARN, "a version counter was lost; it resumes above the stored versions",
                    SL_T("collection", collection), SL_N("counter", *ret));
@@ -101,18 +101,21 @@ int sl_store_counter_take(struct sl_state *state, const char *collection, const 
                        : sl_err_wrap(err, "cannot take a version counter for '%s'", collection);
 }
 
-int sl_store_counter_renew(struct sl_state *state, const char *collection, const char *run,
+int sl_store_counter_renew(struct sl_state *state, const char *collection, int64_t counter,
                            int64_t *ret, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     bson_t document;
     char id[384];
     name_counter(store, collection, id, sizeof id);
-    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "by", BCON_UTF8(run));
     // clang-format off
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id),
+        "$or", "[", "{", "value", BCON_INT64(counter), "}",
+                    "{", "renewed", BCON_INT64(counter), "}", "]");
     bson_t *pipeline = BCON_NEW(
         "0", "{", "$set", "{",
             "value", "{", "$add", "[", "$value", BCON_INT64(1), "]", "}",
+            "renewed", BCON_INT64(counter),
             "at", "$$NOW",
         "}", "}");
     // clang-format on

@@ -137,9 +137,9 @@ int sl_store_suspect_set(struct sl_state *state, const char *feed, const char *r
 int sl_store_suspect_get(struct sl_state *state, const char *feed,
                          char ret_reason[SL_ERR_TEXT_BYTES], struct sl_err *err);
 /* counters.c */
-int sl_store_counter_take(struct sl_state *state, const char *collection, const char *run,
-                          int64_t above, int64_t *ret, struct sl_err *err);
-int sl_store_counter_renew(struct sl_state *state, const char *collection, const char *run,
+int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,
+                          int64_t *ret, struct sl_err *err);
+int sl_store_counter_renew(struct sl_state *state, const char *collection, int64_t counter,
                            int64_t *ret, struct sl_err *err);
 int sl_store_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
                            struct sl_err *err);

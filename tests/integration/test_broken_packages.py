@@ -75,7 +75,7 @@ def test_where_another_run_exported_meanwhile_a_full_export_follows(workspace):
     whole = notes()
 
     def take_a_counter():
-        workspace.state["counters"].update_many({}, {"$inc": {"value": 1}, "$set": {"by": "others-000001"}})
+        workspace.state["counters"].update_many({}, {"$inc": {"value": 1}})
     with Broken({"notes": whole, "full": whole}, flipped(whole), take_a_counter) as environment:
         sluice = start(workspace, environment, full_definition_group="full")
         run = wait_run(sluice, workspace, feed_name="notes")

@@ -459,29 +459,27 @@ static inline int memory_clock_reserve(struct sl_state *state, int64_t until, in
     return SL_OK;
 }
 
-static inline int memory_counter_take(struct sl_state *state, const char *collection,
-                                      const char *run, int64_t above, int64_t *ret,
-                                      struct sl_err *err)
+static inline int memory_counter_take(struct sl_state *state, const char *collection, int64_t above,
+                                      int64_t *ret, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *counter = memory_entry(state, 'n', collection, true);
-    snprintf(counter->text, SL_ERR_TEXT_BYTES, "%s", run);
-    *ret = counter->value = (counter->value > above ? counter->value : above) + 1;
+    int64_t *value = &memory_entry(state, 'n', collection, true)->value;
+    *ret = *value = (*value > above ? *value : above) + 1;
     return SL_OK;
 }
 
 static inline int memory_counter_renew(struct sl_state *state, const char *collection,
-                                       const char *run, int64_t *ret, struct sl_err *err)
+                                       int64_t counter, int64_t *ret, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *counter = memory_entry(state, 'n', collection, false);
-    if (!counter || strcmp(counter->text, run) != 0)
+    struct memory_entry *entry = memory_entry(state, 'n', collection, true);
+    if (entry->value != counter)
         return memory_none(err, collection);
-    *ret = ++counter->value;
+    *ret = ++entry->value;
     return SL_OK;
 }
 

@@ -50,10 +50,10 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     return SL_OK;
 }
 
-static int counter_take(struct sl_state *state, const char *collection, const char *run,
-                        int64_t above, int64_t *ret, struct sl_err *err)
+static int counter_take(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
+                        struct sl_err *err)
 {
-    (void)state, (void)collection, (void)run, (void)above, (void)ret;
+    (void)state, (void)collection, (void)above, (void)ret;
     return sl_err_set(err, SL_CLOSED, "no counters here");
 }
 

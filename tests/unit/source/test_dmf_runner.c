@@ -98,10 +98,10 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     return SL_OK;
 }
 
-static int counter_take(struct sl_state *state, const char *collection, const char *run,
-                        int64_t above, int64_t *ret, struct sl_err *err)
+static int counter_take(struct sl_state *state, const char *collection, int64_t above, int64_t *ret,
+                        struct sl_err *err)
 {
-    (void)state, (void)collection, (void)run;
+    (void)state, (void)collection;
     rig.above = above;
     if (rig.counter_fails) {
         rig.counter_fails--;
@@ -309,6 +309,12 @@ static void marks_the_feed_again_at_the_end_of_a_run_with_an_error(void *arg)
         snprintf(rig.journal.error, sizeof rig.journal.error, "rows are missing");
         const struct sl_run *run = run_to(SL_RUN_DONE, 200);
         EXPECT(run->state == SL_RUN_DONE && run->error[0] && rig.suspects == 1);
+
+        journal(SL_RUN_EXECUTING, 0);
+        rig.journal.full = full;
+        snprintf(rig.journal.error, sizeof rig.journal.error, "rows are missing");
+        rig.status = SL_DMF_FAILED;
+        EXPECT(run_to(SL_RUN_FAILED, 200)->state == SL_RUN_FAILED && rig.suspects == 1);
     }
 }
 
