@@ -40,8 +40,8 @@ static int64_t counter_in(struct sl_dmf *dmf, const char *collection)
     return newest;
 }
 
-/* In the order in which they were taken, which is that of the feed. *ret_all: else another run into
- * one of the collections has taken a counter since. Its snapshot is newer, and must stay so. */
+/* In the order in which they were taken, which is that of the feed. !*ret_all: another run into one
+ * of the collections has taken a counter since. Its snapshot is newer, and must stay so. */
 static int renew_counters(struct sl_dmf *dmf, bool *ret_all, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
