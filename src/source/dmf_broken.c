@@ -45,7 +45,7 @@ static int64_t counter_in(struct sl_dmf *dmf, const char *collection)
 static int renew_counters(struct sl_dmf *dmf, bool *ret_all, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    int64_t journaled[SL_CONFIG_ENTITIES_MAX];
+    int64_t journaled[SL_CONFIG_ENTITIES_MAX] = {0};
     *ret_all = true;
     for (size_t i = 0; i < dmf->feed->entity_count; i++)
         journaled[i] = counter_in(dmf, dmf->feed->entities[i].collection);
