@@ -71,7 +71,7 @@ def test_killed_in_mid_run_and_started_with_other_batches_the_ledger_balances(
     run = scene.runs(number=1)[0]
     assert run["attempt"] == 2
     sums = books.check_run(workspace, run)
-    assert sums["read"] == LONG and sums["stale"] > 0, sums
+    assert sums["read"] == sums["applied"] == LONG, sums  # the second attempt's rows are newer
     assert run["entities"][0]["batches"] > LONG // after
 
 
