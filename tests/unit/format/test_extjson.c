@@ -67,7 +67,7 @@ static void test_texts_are_their_own_mirror(void **state)
         struct sl_arena arena;
         struct sl_buf out = {0};
         struct sl_err err = {0};
-        struct sl_str doc;
+        struct sl_str doc = {0};
         sl_arena_init(&arena, 1000);
         if (extjson_parse(&arena, mirrors[i], strlen(mirrors[i]), &doc, &err) != SL_OK)
             fail_msg("%s: %s", mirrors[i], err.message);
