@@ -69,12 +69,9 @@ static int renew_counters(struct sl_dmf *dmf, bool *ret_all, struct sl_err *err)
 static int suspect(struct sl_dmf *dmf, struct sl_err *err)
 {
     static const char reason[] = "rows of a broken package may have stayed";
-    struct sl_state *state = dmf->env.state;
-    snprintf(dmf->run.error, sizeof dmf->run.error, "%s", reason);
-    int rc = sl_dmf_enter(dmf, SL_RUN_STREAMING, err);
+    int rc = sl_dmf_enter_with(dmf, SL_RUN_STREAMING, reason, err);
     if (rc == SL_OK)
-        rc = sl_dmf_refused(
-            dmf, state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err));
+        rc = sl_dmf_mark(dmf, reason, err);
     if (rc != SL_OK)
         return rc;
     const char *next = sl_dmf_after_loss(dmf);
@@ -86,10 +83,10 @@ static int suspect(struct sl_dmf *dmf, struct sl_err *err)
 
 int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err)
 {
-    struct sl_run before = dmf->run;
-    bool all;
     if (!dmf->to_outdo)
         return SL_OK;
+    struct sl_run before = dmf->run;
+    bool all;
     int rc = renew_counters(dmf, &all, err);
     if (rc == SL_OK && !all && dmf->to_outdo & SL_DMF_BROKEN)
         rc = suspect(dmf, err);

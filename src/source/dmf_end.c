@@ -1,6 +1,5 @@
 /* How a run ends: failed, or done because the ledger has closed. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -42,21 +41,15 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
 {
     char text[SL_ERR_TEXT_BYTES];
     bool lost_changes = loss == SL_DMF_LOST_CHANGES;
-    struct sl_state *state = dmf->env.state;
     snprintf(text, sizeof text, "%s", why); /* why may lie in err */
     if (lost_changes && (!dmf->run.full || dmf->spoilt || dmf->run.error[0])) {
-        int rc = state->type->suspect_set(state, dmf->feed->name, text, dmf->epoch, err);
+        int rc = sl_dmf_mark(dmf, text, err);
         if (rc != SL_OK)
-            return sl_dmf_refused(dmf, rc);
+            return rc;
     }
-    char before[SL_ERR_TEXT_BYTES];
-    memcpy(before, dmf->run.error, sizeof before);
-    snprintf(dmf->run.error, sizeof dmf->run.error, "%s", text);
-    int rc = sl_dmf_enter(dmf, SL_RUN_FAILED, err);
-    if (rc != SL_OK) {
-        memcpy(dmf->run.error, before, sizeof before); /* it may end well yet */
+    int rc = sl_dmf_enter_with(dmf, SL_RUN_FAILED, text, err);
+    if (rc != SL_OK)
         return rc;
-    }
     sl_dmf_drop_collections(dmf);
 
     dmf->failures++;
@@ -129,8 +122,7 @@ static int heal(struct sl_dmf *dmf, struct sl_err *err)
     if (rc != SL_OK)
         return rc;
     if (!why[0])
-        return sl_dmf_refused(
-            dmf, state->type->suspect_set(state, dmf->feed->name, NULL, dmf->epoch, err));
+        return sl_dmf_mark(dmf, NULL, err);
     snprintf(dmf->run.error, sizeof dmf->run.error, "%s", why);
     sl_log(SL_ERROR, "full export heals nothing", SL_T("feed", dmf->feed->name),
            SL_T("run", dmf->run.id), SL_T("error", why));
@@ -140,11 +132,9 @@ static int heal(struct sl_dmf *dmf, struct sl_err *err)
 
 static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl_err *err)
 {
-    struct sl_state *state = dmf->env.state;
     int rc = SL_OK;
     if (dmf->run.error[0]) /* whose writer may have got no further */
-        rc = sl_dmf_refused(
-            dmf, state->type->suspect_set(state, dmf->feed->name, dmf->run.error, dmf->epoch, err));
+        rc = sl_dmf_mark(dmf, dmf->run.error, err);
     else if (dmf->run.full)
         rc = heal(dmf, err);
     if (rc == SL_OK)

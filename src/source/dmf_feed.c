@@ -161,9 +161,18 @@ int sl_dmf_refused(struct sl_dmf *dmf, int rc)
     return rc;
 }
 
-int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err)
+int sl_dmf_mark(struct sl_dmf *dmf, const char *reason, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    return sl_dmf_refused(
+        dmf, state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err));
+}
+
+int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
+                      struct sl_err *err)
 {
     struct sl_run next = dmf->run;
+    snprintf(next.error, sizeof next.error, "%s", error);
     next.state = state;
     next.state_ms = sl_wall_ms();
     if (next.state_ms <= next.created_ms) /* the clock was set back: see sl_dmf_asked_before */
@@ -173,6 +182,11 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
     if (rc == SL_OK)
         dmf->run = next;
     return rc;
+}
+
+int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err)
+{
+    return sl_dmf_enter_with(dmf, state, dmf->run.error, err);
 }
 
 /* An entity may go to another collection now, whose counter is behind. */

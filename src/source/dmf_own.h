@@ -98,8 +98,14 @@ void sl_dmf_drop_collections(struct sl_dmf *dmf);
  * has another owner. */
 int sl_dmf_refused(struct sl_dmf *dmf, int rc);
 
-/* Journals the run in its new state. SL_REJECTED: the lease was lost. */
+/* Journals the run in its new state, with the error that it has or with another one. On failure run
+ * stays what it was. SL_REJECTED: the lease was lost. */
 int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err);
+int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
+                      struct sl_err *err);
+
+/* Marks the feed suspect, or clears that (NULL). SL_REJECTED: the lease was lost. */
+int sl_dmf_mark(struct sl_dmf *dmf, const char *reason, struct sl_err *err);
 
 /* Whether a planned run was put off, or seemed not to have started. */
 bool sl_dmf_asked_before(const struct sl_dmf *dmf);

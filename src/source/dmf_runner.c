@@ -77,12 +77,11 @@ static int take_counters(struct sl_dmf *dmf, struct sl_err *err)
 static int accepted(struct sl_dmf *dmf, struct sl_err *err)
 {
     static const char reason[] = "an export may have run under an id that was never told";
-    struct sl_state *state = dmf->env.state;
     bool renamed = strcmp(dmf->run.returned_execution_id, dmf->run.execution_id) != 0;
     if (renamed && dmf->unanswered && !dmf->run.full) {
-        int rc = state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err);
+        int rc = sl_dmf_mark(dmf, reason, err);
         if (rc != SL_OK)
-            return sl_dmf_refused(dmf, rc);
+            return rc;
         const char *next = sl_dmf_after_loss(dmf);
         sl_log(SL_ERROR, "an export may be lost", SL_T("feed", dmf->feed->name),
                SL_T("run", dmf->run.id), SL_T("error", reason), SL_T("next", next));
@@ -256,17 +255,15 @@ static int failed_there(struct sl_dmf *dmf, const char *how, struct sl_err *err)
 /* Rows are missing from the package: what it has is taken, and a full export follows. */
 static int partly_succeeded(struct sl_dmf *dmf, struct sl_err *err)
 {
-    struct sl_state *state = dmf->env.state;
     static const char reason[] = "the export was only partly successful: rows are missing";
-    int rc = state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err);
+    int rc = sl_dmf_mark(dmf, reason, err);
     if (rc != SL_OK)
-        return sl_dmf_refused(dmf, rc);
-    snprintf(dmf->run.error, sizeof dmf->run.error, "%s", reason);
+        return rc;
     sl_log(SL_ERROR, "export only partly successful", SL_T("feed", dmf->feed->name),
            SL_T("run", dmf->run.id));
     dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "export only partly successful",
                             reason);
-    return sl_dmf_enter(dmf, SL_RUN_PACKAGED, err);
+    return sl_dmf_enter_with(dmf, SL_RUN_PACKAGED, reason, err);
 }
 
 /* One look at the execution. SL_OK: the run has left the state. SL_END: not yet. */
