@@ -151,9 +151,10 @@ int sl_amqp_connect(struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *e
     sl_frame_reader_init(&amqp->reader);
     amqp->frame_max = SL_FRAME_SIZE_MAX;
     amqp->silent_ticks = 0;
-    int rc = sl_stream_connect(to->host, to->port, amqp->options.tls, &handler, amqp, deadline_ms,
-                               &amqp->stream, err);
+    int rc = sl_stream_connect(to->host, to->port, amqp->turn, amqp->options.tls, &handler, amqp,
+                               deadline_ms, &amqp->stream, err);
     if (rc != SL_OK) {
+        amqp->turn++;
         amqp->state = SL_AMQP_CLOSED;
         sl_err_wrap(err, "RabbitMQ");
         if (err)
@@ -164,6 +165,7 @@ int sl_amqp_connect(struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *e
     sl_stream_write(amqp->stream, protocol_header, sizeof protocol_header);
     rc = wait_open(amqp, deadline_ms, err);
     if (rc != SL_OK) {
+        amqp->turn++;
         sl_err_wrap(err, "RabbitMQ at %s:%u", to->host, (unsigned)to->port);
         return rc;
     }

@@ -31,6 +31,7 @@ struct sl_amqp {
     struct sl_amqp_options options;
     enum sl_amqp_state state;
     struct sl_stream *stream; /* NULL while closed or connecting */
+    size_t turn;              /* of the host's addresses: the next one after a failure */
     struct sl_frame_reader reader;
     struct sl_codec codec;
     size_t frame_max;

@@ -21,11 +21,12 @@ struct sl_stream_handler {
 };
 
 /* Connects to host:port, trying each of its addresses, and finishes the TLS handshake when tls is
- * given (it must outlive the stream). Suspends, at most until deadline_ms. handler and ctx live as
- * long as the stream; nothing is called before this returns SL_OK. Gives the stream
- * (sl_stream_close). Fails with SL_CLOSED (no such name, refused), SL_CONFIG (certificate not
- * trusted), SL_TIMEOUT or SL_CANCELED. */
-int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
+ * given (it must outlive the stream). turn says with which address to begin, modulo their number:
+ * who counts it up after a failure gets past one that accepts connections and then says nothing.
+ * Suspends, at most until deadline_ms. handler and ctx live as long as the stream; nothing is
+ * called before this returns SL_OK. Gives the stream (sl_stream_close). Fails with SL_CLOSED (no
+ * such name, refused), SL_CONFIG (certificate not trusted), SL_TIMEOUT or SL_CANCELED. */
+int sl_stream_connect(const char *host, uint16_t port, size_t turn, struct sl_tls *tls,
                       const struct sl_stream_handler *handler, void *ctx, uint64_t deadline_ms,
                       struct sl_stream **ret, struct sl_err *err);
 

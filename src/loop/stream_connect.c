@@ -80,15 +80,17 @@ static int attempt(const char *host, const struct sockaddr *address, struct sl_t
 }
 
 /* Tries the addresses in turn, each with its share of the time that is left. */
-static int try_all(const char *host, const struct sl_addresses *addresses, struct sl_tls *tls,
-                   uint64_t deadline_ms, struct sl_stream **ret, struct sl_err *err)
+static int try_all(const char *host, const struct sl_addresses *addresses, size_t turn,
+                   struct sl_tls *tls, uint64_t deadline_ms, struct sl_stream **ret,
+                   struct sl_err *err)
 {
     if (!addresses->count)
         return sl_err_set(err, SL_CLOSED, "the name has no address");
     struct sl_err last = {0}; /* of an address that failed; nobody's business once another works */
     int rc = SL_CLOSED;
     for (size_t i = 0; i < addresses->count; i++) {
-        const struct sockaddr *address = (const struct sockaddr *)&addresses->item[i].address;
+        size_t which = (turn + i) % addresses->count;
+        const struct sockaddr *address = (const struct sockaddr *)&addresses->item[which].address;
         uint64_t now = sl_loop_now_ms();
         uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
         uint64_t by = deadline_ms == SL_FOREVER ? deadline_ms : now + left / (addresses->count - i);
@@ -104,7 +106,7 @@ static int try_all(const char *host, const struct sl_addresses *addresses, struc
     return rc;
 }
 
-int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
+int sl_stream_connect(const char *host, uint16_t port, size_t turn, struct sl_tls *tls,
                       const struct sl_stream_handler *handler, void *ctx, uint64_t deadline_ms,
                       struct sl_stream **ret, struct sl_err *err)
 {
@@ -112,7 +114,7 @@ int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
     struct sl_stream *stream = NULL;
     int rc = sl_dns_resolve(host, port, deadline_ms, &addresses, err);
     if (rc == SL_OK)
-        rc = try_all(host, &addresses, tls, deadline_ms, &stream, err);
+        rc = try_all(host, &addresses, turn, tls, deadline_ms, &stream, err);
     if (!stream) {
         sl_err_wrap(err, "cannot connect to %s:%u", host, (unsigned)port);
         return rc;

@@ -51,11 +51,11 @@ struct sl_stream {
 static struct sl_stream stream;
 static bool refuse_next;
 
-int sl_stream_connect(const char *host, uint16_t port, struct sl_tls *tls,
+int sl_stream_connect(const char *host, uint16_t port, size_t turn, struct sl_tls *tls,
                       const struct sl_stream_handler *handler, void *ctx, uint64_t deadline_ms,
                       struct sl_stream **ret, struct sl_err *err)
 {
-    (void)host, (void)port, (void)tls, (void)deadline_ms;
+    (void)host, (void)port, (void)turn, (void)tls, (void)deadline_ms;
     if (refuse_next) {
         refuse_next = false;
         return sl_err_set(err, SL_CLOSED, "nobody listens");

@@ -7,6 +7,7 @@ its workspace is then on those. When a test fails, the ends of its programs' log
 
 import pytest
 
+from name_server import NameServer, why_not
 from servers import Mongo, Rabbit, Sim
 from workspace import Workspace
 
@@ -51,6 +52,16 @@ def running(server):
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory):
     yield from running(Rabbit(tmp_path_factory.mktemp("rabbit")))
+
+
+@pytest.fixture
+def names():
+    """A name server that knows nothing yet."""
+    if reason := why_not():
+        pytest.skip(reason)
+    server = NameServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ DNS, over TLS, with a password. Run by root; what DNS may say is told by tests/u
 import pytest
 
 from certificates import Authority
-from name_server import NameServer, why_not
+from name_server import NameServer
 from process import wait_until
 from readiness import troubles, wait_trouble
 from scene import Scene
@@ -26,15 +26,6 @@ def own_mongo(tmp_path_factory):
         yield mongo
     finally:
         mongo.stop()
-
-
-@pytest.fixture
-def names():
-    if reason := why_not():
-        pytest.skip(reason)
-    server = NameServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

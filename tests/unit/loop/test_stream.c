@@ -166,7 +166,7 @@ static void wait_received(struct client *client, size_t size)
 static int open_client(struct client *client)
 {
     client->rc =
-        sl_stream_connect(client->host, client->server->port, client->tls, &handler, client,
+        sl_stream_connect(client->host, client->server->port, 0, client->tls, &handler, client,
                           sl_deadline_in(TIMEOUT_MS), &client->stream, &client->err);
     return client->rc;
 }
