@@ -37,7 +37,8 @@ const struct sl_setting sl_broker_table[] = {
      .offset = AT(url),
      .required = true,
      .choices = (const char *const[]){"amqp", "amqps", NULL},
-     .help = "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost; the path is the vhost"},
+     .help = "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost; the path is the vhost; "
+             "each address of the host is tried"},
     {.name = "exchange",
      .kind = SL_SET_TEXT,
      .offset = AT(exchange),
