@@ -89,7 +89,7 @@ static const char *source_trouble(const struct sl_gateway *gateway,
         if (feed->config->source != source ||
             sl_alert_is_raised(SL_ALERT_OPERATOR, feed->config->name))
             continue;
-        const char *trouble = feed->kind->feed_trouble(feed->source);
+        const char *trouble = sl_feed_trouble(feed);
         if (trouble)
             return trouble;
     }

@@ -88,6 +88,9 @@ void sl_watch_start(struct sl_gateway *gateway);
 void sl_watch_stop(struct sl_gateway *gateway);
 void sl_watch_end(void);
 
+/* What is wrong with the feed's source, else what its batches are refused for; NULL: nothing. */
+const char *sl_feed_trouble(const struct sl_feed *feed);
+
 /* A fiber looks every two seconds for what operators are to be told of: peers and budgets
  * (cli/alert_watch.c), lag and dead letters (cli/alert_rows.c). */
 void sl_alert_watch_start(struct sl_gateway *gateway);

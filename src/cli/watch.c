@@ -100,10 +100,15 @@ static const char *flow_trouble(void *ctx)
     return sl_flow_trouble(ctx);
 }
 
+const char *sl_feed_trouble(const struct sl_feed *feed)
+{
+    const char *trouble = feed->kind->feed_trouble(feed->source);
+    return trouble || !feed->flow ? trouble : sl_flow_refusal(feed->flow);
+}
+
 static const char *feed_trouble(void *ctx)
 {
-    const struct sl_feed *feed = ctx;
-    return feed->kind->feed_trouble(feed->source);
+    return sl_feed_trouble(ctx);
 }
 
 static const char *environment_trouble(void *ctx)

@@ -159,6 +159,22 @@ static int added(struct sl_batcher *batcher, struct sl_err *err)
     return SL_OK;
 }
 
+/* A key that a message can carry; of a longer one its beginning, and what tells it from others that
+ * begin alike. A letter holds it three times. */
+static struct sl_str name_of(struct sl_batch *batch, struct sl_str id)
+{
+    enum { NAME_BYTES = 1024 };
+    if (id.length <= SL_ID_BYTES_MAX)
+        return id;
+    struct sl_buf name = {0};
+    sl_buf_add(&name, id.at, sl_utf8_cut(id.at, id.length, NAME_BYTES));
+    sl_buf_printf(&name, "... %zu bytes, %016llx", id.length,
+                  (unsigned long long)sl_hash(id.at, id.length));
+    struct sl_str kept = {sl_arena_copy(&batch->arena, name.data, name.length), name.length};
+    sl_buf_done(&name);
+    return kept;
+}
+
 /* A row that no message can carry. */
 static int bury_large(struct sl_batcher *batcher, const struct sl_record *record,
                       struct sl_err *err)
@@ -167,11 +183,12 @@ static int bury_large(struct sl_batcher *batcher, const struct sl_record *record
     struct sl_dead dead = {
         .code = "too_large",
         .reason = {reason, sizeof reason - 1},
-        .id = record->id,
+        .id = name_of(batcher->open, record->id),
         .file = batcher->open->origin.file,
         .line = record->line,
         .row = record->doc,
         .row_is_bson = true,
+        .row_cut = record->id.length > SL_ID_BYTES_MAX, /* its key is */
         .versioned = true,
         .op = record->op,
         .version = record->version,

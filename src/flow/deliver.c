@@ -29,9 +29,10 @@ static int wait_to_retry(struct sl_flow *flow, const struct sl_batch *batch, uin
     }
 }
 
-/* SL_OK, SL_REJECTED, SL_NOTFOUND, SL_TIMEOUT (give the batch back), SL_CANCELED. */
-static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_result *ret,
-                       struct sl_err *err)
+/* SL_OK, SL_REJECTED, SL_NOTFOUND, SL_TIMEOUT (give the batch back), SL_CANCELED. Keeps *refused.
+ */
+static int try_write(struct sl_flow *flow, struct sl_batch *batch, bool *refused,
+                     struct sl_result *ret, struct sl_err *err)
 {
     uint64_t pause_ms = flow->options.retry_min_ms;
     for (;;) {
@@ -41,11 +42,23 @@ static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_r
         int rc = flow->sink->type->write(flow->sink, batch, deadline_ms, ret, err);
         if (rc == SL_OK || rc == SL_REJECTED || rc == SL_NOTFOUND || rc == SL_CANCELED)
             return rc;
+        if (*refused != (rc == SL_CONFIG))
+            flow->refused += *refused ? -1 : 1;
+        *refused = rc == SL_CONFIG;
         sl_flow_sink_away(flow, err);
         rc = wait_to_retry(flow, batch, &pause_ms);
         if (rc != SL_OK)
             return rc;
     }
+}
+
+static int write_batch(struct sl_flow *flow, struct sl_batch *batch, struct sl_result *ret,
+                       struct sl_err *err)
+{
+    bool refused = false;
+    int rc = try_write(flow, batch, &refused, ret, err);
+    flow->refused -= refused;
+    return rc;
 }
 
 /* --- what is written beside the rows --- */

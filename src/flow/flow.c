@@ -11,6 +11,8 @@
 static bool may_read(const struct sl_flow *flow)
 {
     unsigned held = flow->options.book_hold_ms ? flow->booking : 0; /* their rows are written */
+    if (flow->options.ledger) /* others come past them: what is taken tells whose fault it is */
+        held += flow->refused;
     return !flow->away && flow->in_flight - held < flow->options.window;
 }
 
@@ -97,5 +99,10 @@ void sl_flow_free(struct sl_flow *flow)
 
 const char *sl_flow_trouble(const struct sl_flow *flow)
 {
-    return flow->away || flow->books_waiting ? flow->trouble : NULL;
+    return flow->away || flow->refused || flow->books_waiting ? flow->trouble : NULL;
+}
+
+const char *sl_flow_refusal(const struct sl_flow *flow)
+{
+    return flow->refused || flow->books_waiting ? flow->trouble : NULL;
 }

@@ -10,7 +10,8 @@
 struct sl_flow_options {
     const char *name; /* "vendors", "sluice.bulk" */
     unsigned window;  /* batches on their way to the sink at most */
-    bool ledger;      /* the sink is the final one: write the ledger */
+    bool ledger;      /* the sink is the final one: write the ledger, and do not count in the window
+                       * what the sink refuses though it answers; the source bounds how many */
     /* A small batch waits so long for others, until there are so many, before they are entered in
      * the ledger together; 0: not at all, and the window counts until a batch is entered. Its rows
      * are written before; its delivery is acknowledged after. */
@@ -59,5 +60,8 @@ bool sl_flow_has_lag(const struct sl_flow *flow, const char *feed);
 
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the next call. */
 const char *sl_flow_trouble(const struct sl_flow *flow);
+
+/* As that, but not that the sink is away: what a sink that answers refuses, or the books do. */
+const char *sl_flow_refusal(const struct sl_flow *flow);
 
 #endif

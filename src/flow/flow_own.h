@@ -39,6 +39,7 @@ struct sl_flow {
     bool book_hurry;  /* a large one waits */
     struct sl_waitlist booked; /* any of that changed */
     unsigned books_waiting; /* deliveries whose dead letters or ledger could not be written yet */
+    unsigned refused; /* deliveries that a sink which answers does not take, and that try again */
     uint64_t away_since_ms;
     struct sl_fiber *probe;
     char trouble[SL_ERR_TEXT_BYTES];

@@ -141,12 +141,16 @@ static struct client *take_client(struct sl_mongo *mongo, uint64_t deadline_ms, 
     return client;
 }
 
+enum soundness { SOUND, WITHOUT_LOGIN, BROKEN };
+
 /* After a failure of the connection or of the primary the idle clients are no better off. */
-static void give_client(struct sl_mongo *mongo, struct client *client, bool sound)
+static void give_client(struct sl_mongo *mongo, struct client *client, enum soundness soundness)
 {
-    if (sound) {
+    if (soundness == SOUND) {
         client->next = mongo->idle;
         mongo->idle = client;
+    } else if (soundness == WITHOUT_LOGIN) {
+        client_free(mongo, client); /* the next one logs in anew */
     } else {
         client_free(mongo, client);
         drop_idle(mongo);
@@ -244,12 +248,26 @@ static void kill_point(const struct label *label, bool before)
     sl_kill_point(step, *label->on ? label->on : NULL);
 }
 
+/* The server has forgotten who we are: the user was dropped, and perhaps made anew, or a token ran
+ * out. It stays so for as long as the connection lives. */
+static bool is_logged_out(const bson_t *reply)
+{
+    enum { UNAUTHORIZED = 13, REAUTHENTICATION_REQUIRED = 391 };
+    char text[SL_ERR_TEXT_BYTES];
+    int64_t code = sl_field_int64(reply, "code", 0);
+    sl_field_text(reply, "errmsg", text, sizeof text);
+    return code == REAUTHENTICATION_REQUIRED ||
+           (code == UNAUTHORIZED && strstr(text, "requires authentication"));
+}
+
 /* Did the server itself answer, and is it still the one to talk to? */
-static bool is_sound(int rc, const bson_t *reply)
+static enum soundness soundness_after(int rc, const bson_t *reply)
 {
     if (rc == SL_OK)
-        return !steps_down(reply);
-    return bson_has_field(reply, "ok") && rc != SL_CLOSED && rc != SL_CANCELED;
+        return steps_down(reply) ? BROKEN : SOUND;
+    if (!bson_has_field(reply, "ok") || rc == SL_CLOSED || rc == SL_CANCELED)
+        return BROKEN;
+    return is_logged_out(reply) ? WITHOUT_LOGIN : SOUND;
 }
 
 static bool may_go_direct(const struct client *client, uint64_t now_ms)
@@ -314,7 +332,7 @@ int sl_mongo_command_once(struct sl_mongo *mongo, const char *database, const bs
     else
         rc = explain(client, label.name, &error, ret_reply, err);
     kill_point(&label, false);
-    give_client(mongo, client, is_sound(rc, ret_reply));
+    give_client(mongo, client, soundness_after(rc, ret_reply));
     return rc;
 }
 

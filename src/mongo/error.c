@@ -92,9 +92,17 @@ static const struct code_row {
     {61,    SL_REJECTED, false}, /* ShardKeyNotFound */
     {66,    SL_REJECTED, false}, /* ImmutableField */
     {121,   SL_REJECTED, false}, /* DocumentValidationFailure */
+    {171,   SL_REJECTED, false}, /* CannotIndexParallelArrays */
     {10334, SL_REJECTED, false}, /* BSONObjectTooLarge */
     {11000, SL_REJECTED, false}, /* DuplicateKey */
+    {13027, SL_REJECTED, false}, /* 2d index: a point beyond its bounds */
+    {13068, SL_REJECTED, false}, /* 2d index: a point of one number */
     {16555, SL_REJECTED, false}, /* $multiply of something not numeric */
+    {16755, SL_REJECTED, false}, /* 2dsphere index: no geometry */
+    {16766, SL_REJECTED, false}, /* hashed index: an array */
+    {16804, SL_REJECTED, false}, /* 2d index: no point */
+    {17261, SL_REJECTED, false}, /* text index: a language that is no text */
+    {17262, SL_REJECTED, false}, /* text index: a language it does not know */
     {17280, SL_REJECTED, false}, /* KeyTooLong */
     {17419, SL_REJECTED, false}, /* the document would be too large */
     {17420, SL_REJECTED, false}, /* the document would be too large */

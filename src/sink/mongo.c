@@ -123,34 +123,32 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
 
 /* --- the sink --- */
 
-/* A right that is missing there, a name that is refused, a view; and whatever the server itself
- * (cause is 0 where it did not let us in) says against the index: a capped collection can have
- * none, nor can one that has 64. */
-static bool is_of_collection(bool prepared, int cause)
+/* What cannot be anybody's fault but the collection's: a name that is refused, a view, an index
+ * that a capped collection cannot have. */
+static bool is_of_collection(int cause)
 {
-    enum { UNAUTHORIZED = 13, ILLEGAL = 20, BAD_OPTIONS = 72, BAD_NAME = 73, IS_VIEW = 166 };
-    if (!prepared)
-        return cause != 0;
-    return cause == UNAUTHORIZED || cause == ILLEGAL || cause == BAD_OPTIONS || cause == BAD_NAME ||
+    enum { CANNOT_CREATE_INDEX = 67, BAD_OPTIONS = 72, BAD_NAME = 73, IS_VIEW = 166 };
+    return cause == CANNOT_CREATE_INDEX || cause == BAD_OPTIONS || cause == BAD_NAME ||
            cause == IS_VIEW;
 }
 
-/* Batches of one collection that the server refuses would take every place of the lane, and no
- * other feed went on: while others are written, these have no destination
- * (docs/adr/0009-set-aside.md). */
-static int judge(struct mongo_sink *sink, struct sl_mongo_collection *collection, bool prepared,
-                 int rc, struct sl_err *err)
+/* Batches of one collection that the server itself refuses (cause is 0 where it did not let us in)
+ * would fill the lane, and no other feed went on: after a while they have no destination. What may
+ * be the login's or the database's fault, such as a right that is missing, has to be refused while
+ * others are written (docs/adr/0009-set-aside.md). */
+static int judge(struct mongo_sink *sink, struct sl_mongo_collection *collection, int rc,
+                 struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
     if (rc == SL_OK) {
         collection->refused_ms = 0;
         sink->written_ms = now_ms;
     }
-    if (rc != SL_CONFIG || !is_of_collection(prepared, err->cause))
+    if (rc != SL_CONFIG || !err->cause)
         return rc;
     if (!collection->refused_ms)
         collection->refused_ms = now_ms;
-    bool alone = sink->written_ms > collection->refused_ms;
+    bool alone = is_of_collection(err->cause) || sink->written_ms > collection->refused_ms;
     if (alone && now_ms - collection->refused_ms >= REFUSED_FOR_MS)
         rc = err->code = SL_NOTFOUND;
     return rc;
@@ -172,7 +170,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         return SL_NOTFOUND;
     int rc = prepare_collection(sink, collection, batch, deadline_ms, fault);
     if (rc != SL_OK)
-        return judge(sink, collection, false, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
+        return judge(sink, collection, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
 
     const struct sl_mongo_target target = {
         .mongo = sink->mongo,
@@ -185,7 +183,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     rc = sl_mongo_write_batch(&target, batch, deadline_ms, ret, fault);
     if (rc != SL_OK)
         sl_err_wrap(fault, "cannot write to '%s.%s'", collection->database, collection->name);
-    return judge(sink, collection, true, rc, fault);
+    return judge(sink, collection, rc, fault);
 }
 
 static int mongo_ping(struct sl_sink *base, uint64_t deadline_ms, struct sl_err *err)

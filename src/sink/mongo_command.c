@@ -18,6 +18,7 @@
 #define T_BOOL "\x08"
 #define T_INT64 "\x12"
 
+enum { DOCUMENT_BYTES_MAX = 16 * 1024 * 1024 };
 enum { LENGTH = 4, END = 1 }; /* a document is its length, its elements and a NUL */
 
 static const char ID[] = PIECE(T_TEXT, "_id");
@@ -201,6 +202,10 @@ const char *sl_mongo_record_fault(const struct sl_record *record, int64_t read_a
     if (old) {
         *ret_reason = "the row was read longer than mongo.tombstone_ttl ago";
         return "too_old";
+    }
+    if (record->id.length + record->doc.length > DOCUMENT_BYTES_MAX) {
+        *ret_reason = "the row is larger than a document of MongoDB's can be, 16 MiB";
+        return "too_large"; /* of three times that the server says nothing, and hangs up */
     }
     if (record->op == SL_DELETE || record->sound)
         return NULL;

@@ -13,17 +13,25 @@ from test_ingest import FEED, TOKEN, Poster
 LATE_S = 60  # it is refused for 15 s before it gives way
 
 
-@pytest.mark.parametrize("refused", [
+REFUSED = pytest.mark.parametrize("refused", [
     pytest.param({"viewOn": "things", "pipeline": []}, id="view"),
     pytest.param({"capped": True, "size": 100_000}, id="capped"),
 ])
-def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(workspace, refused):
+
+
+def two_feeds(workspace, refused):
+    """A sluice with a feed into a collection that is refused, and one into another; and who posts to them."""
     port = free_port()
     workspace.db.create_collection("mirror", **refused)
     sluice = workspace.sluice(workspace.config(
         feeds={"things": FEED, "mirror": {**FEED, "collection": "mirror"}},
         sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{port}", "token": TOKEN}}), ready_timeout_s=30)
-    mirror, things = Poster(port, "mirror"), Poster(port)
+    return sluice, Poster(port, "mirror"), Poster(port)
+
+
+@REFUSED
+def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(workspace, refused):
+    sluice, mirror, things = two_feeds(workspace, refused)
     mirror.accepted({"id": "m0"})
     wait_trouble(sluice, "apply fast", "mirror")
     things.accepted({"id": "t0"})
@@ -39,4 +47,16 @@ def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(work
     workspace.db.drop_collection("mirror")
     replay(sluice)
     wait_until(lambda: workspace.db["mirror"].count_documents({}) == 6, 30, "the rows brought back")
+    wait_until(lambda: sluice.ready(), 20, "no trouble")
+
+
+@REFUSED
+def test_nor_do_they_when_nothing_else_is_written(workspace, refused):
+    """More of them one after the other than there are writers: no other row tells that MongoDB takes any."""
+    sluice, mirror, things = two_feeds(workspace, refused)
+    for number in range(4):
+        mirror.accepted({"id": f"m{number}"})
+    wait_until(lambda: workspace.queue_depth("unreadable") == 4, LATE_S, "the batches set aside")
+    things.accepted({"id": "t0"})
+    wait_until(lambda: workspace.db["things"].count_documents({}) == 1, 20, "the other feed's row")
     wait_until(lambda: sluice.ready(), 20, "no trouble")

@@ -240,6 +240,49 @@ static void a_large_row_travels_alone_and_a_larger_one_dies(void **state)
     run_in_fiber(travel_alone, NULL);
 }
 
+static struct sl_str long_key(char letter)
+{
+    size_t length = SL_ID_BYTES_MAX + 1;
+    char *text = malloc(length);
+    memset(text, 'k', length);
+    text[length - 1] = letter;
+    return (struct sl_str){text, length};
+}
+
+/* What is too long for a message would be too long three times over for a letter. */
+static void cut_keys(void *arg)
+{
+    (void)arg;
+    struct sl_batcher_limits limits = usual;
+    limits.max_row_bytes = 4 * SL_ID_BYTES_MAX;
+    limits.max_bytes = 16 * SL_ID_BYTES_MAX;
+    struct bench *bench = bench_new(&limits, 64 << 20);
+    struct sl_batch *batch;
+    begin(bench);
+    for (int i = 0; i < 3; i++) {
+        struct sl_str key = long_key((char)('a' + i % 2));
+        REQUIRE(sl_batcher_open(bench->batcher, &batch, NULL) == SL_OK);
+        struct sl_record record = {
+            .id = {sl_arena_copy(&batch->arena, key.at, key.length), key.length}
+        };
+        EXPECT(sl_batcher_add(bench->batcher, &record, NULL) == SL_OK);
+        free((char *)key.at);
+    }
+    REQUIRE(sl_batcher_open(bench->batcher, &batch, NULL) == SL_OK);
+    REQUIRE(batch->dead_count == 3);
+    const struct sl_dead *dead = batch->dead;
+    EXPECT(!strcmp(dead->code, "too_large") && dead->row_cut);
+    EXPECT(dead[0].id.length > 1024 && dead[0].id.length < 1100);
+    EXPECT(sl_str_equal(dead[0].id, dead[2].id) && !sl_str_equal(dead[0].id, dead[1].id));
+    bench_free(bench);
+}
+
+static void of_a_key_that_is_too_long_a_letter_has_the_beginning(void **state)
+{
+    (void)state;
+    run_in_fiber(cut_keys, NULL);
+}
+
 static void linger(void *arg)
 {
     (void)arg;
@@ -660,6 +703,7 @@ int main(void)
         cmocka_unit_test(a_batch_closes_at_max_rows),
         cmocka_unit_test(a_batch_closes_at_max_bytes),
         cmocka_unit_test(a_large_row_travels_alone_and_a_larger_one_dies),
+        cmocka_unit_test(of_a_key_that_is_too_long_a_letter_has_the_beginning),
         cmocka_unit_test(a_batch_lingers_no_longer_than_told),
         cmocka_unit_test(a_flushed_batch_does_not_linger),
         cmocka_unit_test(a_flush_counts_also_behind_a_full_batch),

@@ -176,6 +176,69 @@ static void so_is_one_whose_books_cannot_be_written(void **state)
     run_in_fiber(give_up_on_the_books, NULL);
 }
 
+/* --- refused, though it answers --- */
+
+enum { FEW = 8, MANY = 40 };
+
+static int refuse_the_first(struct rig *rig, uint32_t number, unsigned try)
+{
+    (void)try;
+    return number < FEW && rig->committed < MANY - FEW ? SL_CONFIG : SL_OK;
+}
+
+static void refuse_some(void *arg)
+{
+    (void)arg;
+    struct rig *rig = rig_new(MANY);
+    rig->script.write = refuse_the_first;
+    EXPECT(FEW > usual_options.window);
+    struct sl_flow *flow = rig_start(rig, &usual_options);
+    UNTIL(sl_flow_refusal(flow) && rig->pings);
+    UNTIL(rig->committed >= MANY - FEW);
+    UNTIL(rig->committed == MANY && !sl_flow_refusal(flow) && !sl_flow_trouble(flow));
+    EXPECT(rig->writing_max <= usual_options.window + FEW);
+    for (uint32_t i = 0; i < rig->total; i++)
+        EXPECT(rig->fates[i].gives == 1);
+    rig_finish(rig, flow);
+    rig_free(rig);
+}
+
+static void others_come_past_batches_that_are_refused(void **state)
+{
+    (void)state;
+    run_in_fiber(refuse_some, NULL);
+}
+
+static int refuse_all(struct rig *rig, uint32_t number, unsigned try)
+{
+    (void)number, (void)try;
+    return rig->committed || rig->suspends ? SL_OK : SL_CONFIG;
+}
+
+/* Nobody bounds what its source gives but the window. */
+static void refuse_in_the_middle(void *arg)
+{
+    (void)arg;
+    struct sl_flow_options options = usual_options;
+    options.ledger = false;
+    struct rig *rig = rig_new(MANY);
+    rig->no_ledger = true;
+    rig->script.write = refuse_all;
+    struct sl_flow *flow = rig_start(rig, &options);
+    UNTIL(rig->pings >= 20);
+    EXPECT(rig->out_max == options.window && rig->committed == 0);
+    EXPECT(sl_flow_refusal(flow) != NULL);
+    rig->suspends = 1; /* taken from now on */
+    rig_finish(rig, flow);
+    rig_free(rig);
+}
+
+static void a_flow_that_is_not_the_last_keeps_to_its_window(void **state)
+{
+    (void)state;
+    run_in_fiber(refuse_in_the_middle, NULL);
+}
+
 /* --- stopping meanwhile --- */
 
 static void stop_meanwhile(void *arg)
@@ -215,6 +278,8 @@ int main(void)
         cmocka_unit_test(after_the_bound_the_source_lets_go_and_comes_back_later),
         cmocka_unit_test(a_batch_whose_time_is_up_is_released),
         cmocka_unit_test(so_is_one_whose_books_cannot_be_written),
+        cmocka_unit_test(others_come_past_batches_that_are_refused),
+        cmocka_unit_test(a_flow_that_is_not_the_last_keeps_to_its_window),
         cmocka_unit_test(a_flow_can_stop_while_the_destination_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, close_all);

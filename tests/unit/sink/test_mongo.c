@@ -52,6 +52,82 @@ static void test_rejects(void **state)
     live(do_rejects);
 }
 
+/* --- rows that an index cannot take --- */
+
+static const struct {
+    const char *index, *row;
+} unindexable[] = {
+    {"{\"a\": 1, \"b\": 1}",  "{\"a\": [1, 2], \"b\": [1, 2]}"           },
+    {"{\"g\": \"2dsphere\"}", "{\"g\": \"nowhere\"}"                     },
+    {"{\"g\": \"2d\"}",       "{\"g\": [500, 500]}"                      },
+    {"{\"g\": \"2d\"}",       "{\"g\": [1]}"                             },
+    {"{\"g\": \"2d\"}",       "{\"g\": [\"a\", \"b\"]}"                  },
+    {"{\"h\": \"hashed\"}",   "{\"h\": [1, 2]}"                          },
+    {"{\"t\": \"text\"}",     "{\"t\": \"x\", \"language\": 5}"          },
+    {"{\"t\": \"text\"}",     "{\"t\": \"x\", \"language\": \"klingon\"}"},
+};
+
+/* All rows of the batch, and by inserting as well as by updating. */
+static void do_unindexable(struct sl_mongo *mongo)
+{
+    for (size_t i = 0; i < sizeof unindexable / sizeof *unindexable; i++) {
+        struct sl_err err = {0};
+        struct sl_result result = {0};
+        char name[16], command[160];
+        snprintf(name, sizeof name, "odd%zu", i);
+        snprintf(command, sizeof command,
+                 "{\"createIndexes\": \"%s\", \"indexes\": [{\"key\": %s, \"name\": \"one\"}]}",
+                 name, unindexable[i].index);
+        live_run(mongo, live_data, command, NULL);
+        struct sl_sink *sink = open_sink(mongo, name);
+        for (int again = 0; again < 2; again++) {
+            struct sl_batch *batch = new_batch("r-1", false);
+            add_json(batch, "a", 1 + again, unindexable[i].row);
+            add_json(batch, "b", 1 + again, unindexable[i].row);
+            EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+            EXPECT_INT(result.reject_count, 2);
+            sl_batch_free(batch);
+        }
+        sink->type->close(sink);
+    }
+}
+
+static void test_unindexable(void **state)
+{
+    (void)state;
+    live(do_unindexable);
+}
+
+/* Of a command of more than 48 MB the server says nothing, and hangs up. */
+static void do_huge(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    const size_t size = 49 << 20;
+    char *text = malloc(size);
+    memset(text, 'x', size);
+    bson_t huge = BSON_INITIALIZER;
+    bson_append_utf8(&huge, "text", -1, text, (int)size);
+    struct sl_sink *sink = open_sink(mongo, "huge");
+    struct sl_batch *batch = new_batch("r-1", false);
+    add(batch, "huge", 1, &huge);
+    add_json(batch, "small", 1, "{\"a\": 1}");
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, 1);
+    if (EXPECT(result.reject_count == 1))
+        EXPECT(!strcmp(result.rejects[0].code, "too_large"));
+    sl_batch_free(batch);
+    bson_destroy(&huge);
+    free(text);
+    sink->type->close(sink);
+}
+
+static void test_huge(void **state)
+{
+    (void)state;
+    live(do_huge);
+}
+
 /* A row nested deeper than the server takes makes it refuse the whole command. */
 static void do_deep(struct sl_mongo *mongo)
 {
@@ -354,7 +430,8 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rejects), cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_rejects), cmocka_unit_test(test_unindexable),
+        cmocka_unit_test(test_huge),    cmocka_unit_test(test_deep),
         cmocka_unit_test(test_large),   cmocka_unit_test(test_race),
         cmocka_unit_test(test_dropped), cmocka_unit_test(test_limit),
         cmocka_unit_test(test_whole),
