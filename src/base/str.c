@@ -153,6 +153,15 @@ bool sl_utf8_valid(const char *at, size_t length)
     return true;
 }
 
+const char *sl_utf8_fault(const char *at, size_t length)
+{
+    const char *end = at + length;
+    while ((at = memchr(at, 0xed, (size_t)(end - at))) && ++at < end)
+        if ((unsigned char)*at >= 0xa0 && (unsigned char)*at < 0xc0)
+            return "holds half of a surrogate pair (half a character)";
+    return "is not valid UTF-8";
+}
+
 static bool continues(char c)
 {
     return ((unsigned char)c & 0xc0) == 0x80;

@@ -27,6 +27,9 @@ uint64_t sl_hash(const void *bytes, size_t size);
 /* True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms, no NUL check). */
 bool sl_utf8_valid(const char *at, size_t length);
 
+/* What a text does that is not valid, for a message: "is not valid UTF-8" or more precisely. */
+const char *sl_utf8_fault(const char *at, size_t length);
+
 /* How long text may stay to be at most limit bytes, without a character cut in two. */
 size_t sl_utf8_cut(const char *text, size_t length, size_t limit);
 

@@ -14,6 +14,7 @@
 #include "flow/envelope.h"
 #include "format/extjson.h"
 #include "format/json_scan.h"
+#include "format/json_surrogates.h"
 #include "format/number.h"
 #include "format/yajl_memory.h"
 
@@ -277,15 +278,31 @@ static int scan(struct reader *r, struct sl_str text)
     return rc != SL_OK ? rc : token == SL_END ? SL_OK : SL_END;
 }
 
+static yajl_status parse(yajl_handle yajl, struct sl_str bytes)
+{
+    return yajl_parse(yajl, (const unsigned char *)bytes.at, bytes.length);
+}
+
+static yajl_status parse_part(yajl_handle yajl, struct sl_json_surrogates *surrogates,
+                              struct sl_str part)
+{
+    struct sl_str piece;
+    yajl_status status = yajl_status_ok;
+    while (status == yajl_status_ok && sl_json_surrogates_next(surrogates, &part, &piece))
+        status = parse(yajl, piece);
+    return status;
+}
+
 /* Feeds yajl piece by piece, so that a large message does not hold up the loop. */
 static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t size)
 {
     size_t at = 0, breath = 0;
     uint32_t rows = 0;
+    struct sl_json_surrogates surrogates = {0};
     yajl_status status = yajl_status_ok;
     while (at < size && status == yajl_status_ok) {
         size_t part = size - at < CHUNK_BYTES ? size - at : CHUNK_BYTES;
-        status = yajl_parse(yajl, (const unsigned char *)bytes + at, part);
+        status = parse_part(yajl, &surrogates, (struct sl_str){bytes + at, part});
         at += part;
         if (r->batch->count - rows >= SL_MESSAGE_SLICE_ROWS ||
             at - breath >= SL_MESSAGE_SLICE_BYTES) {
@@ -295,6 +312,8 @@ static int feed(yajl_handle yajl, struct reader *r, const char *bytes, size_t si
                 return SL_CANCELED;
         }
     }
+    if (status == yajl_status_ok)
+        status = parse(yajl, sl_json_surrogates_rest(&surrogates));
     if (status == yajl_status_ok)
         status = yajl_complete_parse(yajl);
     if (status == yajl_status_ok && r->place == END)

@@ -1,6 +1,7 @@
 /* A hash table of columns, and scalars by a column's type. */
 #include "format/columns.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,8 +96,10 @@ static int append_text(struct sl_bson_writer *writer, const struct sl_column *co
                        struct sl_str text, const char **ret_code, struct sl_err *err)
 {
     if (!sl_utf8_valid(text.at, text.length)) {
+        char why[80];
         *ret_code = "bad_utf8";
-        return refuse(column, text, "it is not valid UTF-8", err);
+        snprintf(why, sizeof why, "it %s", sl_utf8_fault(text.at, text.length));
+        return refuse(column, text, why, err);
     }
     sl_bson_add_utf8(writer, column->key, text.at, text.length);
     return SL_OK;

@@ -57,6 +57,13 @@ static bool refuse(struct sl_extjson_builder *b, const char *why)
     return false;
 }
 
+static bool refuse_text(struct sl_extjson_builder *b, const char *what, const char *text,
+                        size_t length)
+{
+    sl_err_set(b->err, SL_REJECTED, "Extended JSON: %s %s", what, sl_utf8_fault(text, length));
+    return false;
+}
+
 static bool refuse_word(struct sl_extjson_builder *b, const char *why)
 {
     sl_err_set(b->err, SL_REJECTED, "Extended JSON: %s %s", sl_extjson_word_key(b->word), why);
@@ -198,7 +205,7 @@ static bool set_key(struct sl_extjson_builder *b, const char *text, size_t lengt
     if (memchr(text, 0, length))
         return refuse(b, "a key holds a NUL");
     if (!b->checked && !sl_utf8_valid(text, length))
-        return refuse(b, "a key is not valid UTF-8");
+        return refuse_text(b, "a key", text, length);
     char *at = sl_buf_reserve(&b->key, length + 2);
     at[0] = 0;
     memcpy(at + 1, text, length);
@@ -276,7 +283,7 @@ bool sl_extjson_string(struct sl_extjson_builder *builder, const char *text, siz
     if (!at_value(builder))
         return false;
     if (!builder->checked && !sl_utf8_valid(text, length))
-        return refuse(builder, "a text is not valid UTF-8");
+        return refuse_text(builder, "a text", text, length);
     sl_bson_add_utf8(&builder->writer, pending_key(builder, storage), text, length);
     return true;
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "format/json_own.h"
 #include "format/json_repeated.h"
+#include "format/json_surrogates.h"
 #include "format/yajl_memory.h"
 
 enum { MAX_BYTES = 64 * 1024 * 1024 };
@@ -24,6 +25,7 @@ struct parse {
     const char *text;
     size_t size;
     yajl_handle yajl;
+    size_t piece;               /* where in text the piece begins that yajl reads */
     size_t end;                 /* where the last token ended */
     bool finishing;             /* yajl's offsets no longer refer to text */
     size_t place_offset;        /* what place says is true of this offset */
@@ -87,11 +89,25 @@ static int fail_at(struct parse *p, struct sl_json_place at, const char *text)
                       p->name ? ":" : "", at.line, at.column, text);
 }
 
+/* How much of the text yajl has consumed. */
+static size_t consumed_bytes(const struct parse *p)
+{
+    return p->finishing ? p->size : p->piece + yajl_get_bytes_consumed(p->yajl);
+}
+
+static int fail_utf8(struct parse *p, struct sl_json_place at, const char *what, const void *text,
+                     size_t length)
+{
+    char why[80];
+    snprintf(why, sizeof why, "this %s %s", what, sl_utf8_fault(text, length));
+    return fail_at(p, at, why);
+}
+
 /* The place of the token whose event has just come; moves on past it. */
 static struct sl_json_place next_token(struct parse *p)
 {
     struct sl_json_place at = locate(p, token_start(p, p->end, true));
-    p->end = p->finishing ? p->size : yajl_get_bytes_consumed(p->yajl);
+    p->end = consumed_bytes(p);
     return at;
 }
 
@@ -122,7 +138,7 @@ static struct sl_json *add_node(struct parse *p, enum sl_json_kind kind)
 static bool set_text(struct parse *p, struct sl_json *node, const void *text, size_t length)
 {
     if (node->kind == SL_JSON_TEXT && !sl_utf8_valid(text, length)) {
-        fail_at(p, node->at, "this text is not valid UTF-8");
+        fail_utf8(p, node->at, "text", text, length);
         return false;
     }
     node->text = (struct sl_str){sl_arena_text(&p->doc->arena, text, length), length};
@@ -174,7 +190,7 @@ static int on_text(void *ctx, const unsigned char *text, size_t length)
     if (!p->skipping)
         return set_text(p, add_node(p, SL_JSON_TEXT), text, length);
     if (!sl_utf8_valid((const char *)text, length)) {
-        fail_at(p, next_token(p), "this text is not valid UTF-8");
+        fail_utf8(p, next_token(p), "text", text, length);
         return 0;
     }
     return skips(p);
@@ -215,7 +231,7 @@ static int on_key(void *ctx, const unsigned char *text, size_t length)
     struct parse *p = ctx;
     struct sl_json_place at = next_token(p);
     if (!sl_utf8_valid((const char *)text, length)) {
-        fail_at(p, at, "this key is not valid UTF-8");
+        fail_utf8(p, at, "key", text, length);
         return 0;
     }
     if (p->skipping)
@@ -290,18 +306,18 @@ static size_t error_offset(struct parse *p, bool premature)
 {
     if (premature)
         return p->size;
-    size_t consumed = p->finishing ? p->size : yajl_get_bytes_consumed(p->yajl);
+    size_t consumed = consumed_bytes(p);
     size_t at = token_start(p, p->end, false);
     while (at < p->size && at + 1 < consumed && (p->text[at] == ',' || p->text[at] == ':'))
         at = token_start(p, at + 1, false);
     return at > p->size ? p->size : at;
 }
 
-static int fail_yajl(struct parse *p, const char *text, size_t size)
+static int fail_yajl(struct parse *p)
 {
     if (p->failed)
         return SL_REJECTED;
-    unsigned char *theirs = yajl_get_error(p->yajl, 0, (const unsigned char *)text, size);
+    unsigned char *theirs = yajl_get_error(p->yajl, 0, NULL, 0);
     const char *ours = theirs ? (const char *)theirs : "no valid JSON";
     size_t start = token_start(p, p->end, true);
     bool open_text = p->finishing && start < p->size && p->text[start] == '"';
@@ -321,20 +337,30 @@ static int fail_yajl(struct parse *p, const char *text, size_t size)
     return rc;
 }
 
+static bool feed(struct parse *p, struct sl_str bytes)
+{
+    if (yajl_parse(p->yajl, (const unsigned char *)bytes.at, bytes.length) != yajl_status_ok)
+        return false;
+    p->piece += bytes.length;
+    return true;
+}
+
 static int run(struct parse *p)
 {
-    const unsigned char *bytes = (const unsigned char *)p->text;
+    struct sl_json_surrogates surrogates = {0};
+    struct sl_str piece;
     size_t skip = p->size >= 3 && !memcmp(p->text, "\xef\xbb\xbf", 3) ? 3 : 0;
     p->text += skip;
     p->size -= skip;
-    bytes += skip;
-
-    if (yajl_parse(p->yajl, bytes, p->size) != yajl_status_ok)
-        return fail_yajl(p, p->text, p->size);
+    struct sl_str left = {p->text, p->size};
+    while (sl_json_surrogates_next(&surrogates, &left, &piece))
+        if (!feed(p, piece))
+            return fail_yajl(p);
+    if (!feed(p, sl_json_surrogates_rest(&surrogates)))
+        return fail_yajl(p);
     p->finishing = true;
-    if (yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok ||
-        yajl_complete_parse(p->yajl) != yajl_status_ok)
-        return fail_yajl(p, "\n", 1);
+    if (!feed(p, sl_str_of("\n")) || yajl_complete_parse(p->yajl) != yajl_status_ok)
+        return fail_yajl(p);
     return SL_OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * It is strict (RFC 8259, valid UTF-8, 64 levels) and says nothing about what is wrong but that
  * something is: whoever must tell reads again with sl_json_parse or a stream. Those accept a little
- * more: half a surrogate pair written with \u, a form feed for a blank, a byte order mark. */
+ * more: a form feed for a blank, a byte order mark; a stream also texts that are not UTF-8. */
 #ifndef SL_FORMAT_JSON_SCAN_H
 #define SL_FORMAT_JSON_SCAN_H
 

@@ -15,6 +15,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "base/mem.h"
+#include "format/json_surrogates.h"
 #include "format/yajl_memory.h"
 
 enum state {
@@ -33,6 +34,7 @@ struct sl_json_stream {
     struct sl_json_stream_options options;
     sl_json_event_fn event;
     void *ctx;
+    struct sl_json_surrogates surrogates;
     yajl_handle yajl;
     struct sl_err *err; /* of the running call */
     int rc;             /* of the first failure */
@@ -371,24 +373,33 @@ static int skip_mark(struct sl_json_stream *s, const char **at, const char *end)
     return broken ? parse(s, byte_order_mark, broken) : SL_OK;
 }
 
+static int feed(struct sl_json_stream *s, struct sl_str bytes)
+{
+    const char *at = bytes.at, *end = at + bytes.length;
+    int rc = SL_OK;
+    if (s->mark < MARK_BYTES)
+        rc = skip_mark(s, &at, end);
+    if (rc != SL_OK || at == end)
+        return rc;
+    if (s->state != BETWEEN)
+        rc = go_on_in_text(s, &at, end);
+    if (rc != SL_OK || at == end)
+        return rc;
+    rc = parse(s, at, (size_t)(end - at));
+    return rc == SL_OK ? look_at_tail(s, at + s->last, end) : rc;
+}
+
 int sl_json_stream_feed(struct sl_json_stream *stream, const void *bytes, size_t size,
                         struct sl_err *err)
 {
-    const char *at = bytes, *end = at + size;
+    struct sl_str left = {bytes, size}, piece;
     int rc = SL_OK;
     if (stream->rc != SL_OK)
         return sl_err_set(err, stream->rc, "reading JSON has failed before");
     stream->err = err;
-    if (stream->mark < MARK_BYTES)
-        rc = skip_mark(stream, &at, end);
-    if (rc != SL_OK || at == end)
-        return rc;
-    if (stream->state != BETWEEN)
-        rc = go_on_in_text(stream, &at, end);
-    if (rc != SL_OK || at == end)
-        return rc;
-    rc = parse(stream, at, (size_t)(end - at));
-    return rc == SL_OK ? look_at_tail(stream, at + stream->last, end) : rc;
+    while (rc == SL_OK && sl_json_surrogates_next(&stream->surrogates, &left, &piece))
+        rc = feed(stream, piece);
+    return rc;
 }
 
 int sl_json_stream_end(struct sl_json_stream *stream, struct sl_err *err)
@@ -396,6 +407,9 @@ int sl_json_stream_end(struct sl_json_stream *stream, struct sl_err *err)
     if (stream->rc != SL_OK)
         return sl_err_set(err, stream->rc, "reading JSON has failed before");
     stream->err = err;
+    int rc = feed(stream, sl_json_surrogates_rest(&stream->surrogates));
+    if (rc != SL_OK)
+        return rc;
     if (stream->state != BETWEEN) {
         stream->base += stream->held.length + stream->dropped;
         return stop(stream, fail(stream, "JSON cut off inside a text"));

@@ -19,7 +19,7 @@ enum sl_json_event {
     SL_JSON_ON_NULL,
     SL_JSON_ON_BOOL,   /* text is "true" or "false" */
     SL_JSON_ON_NUMBER, /* text as written */
-    SL_JSON_ON_TEXT,   /* decoded; not checked for UTF-8 */
+    SL_JSON_ON_TEXT,   /* decoded; not checked for UTF-8, which half a surrogate pair is not */
     SL_JSON_ON_KEY,    /* likewise */
     SL_JSON_ON_MAP,
     SL_JSON_ON_MAP_END,

@@ -174,8 +174,11 @@ static struct sl_odata_member *look_up(struct sl_odata_row_maker *m, struct sl_s
         return m->members[named->index].member;
     if (memchr(name.at, 0, name.length))
         return refuse_name(m, "untypable", "a column's name holds a NUL");
-    if (!sl_utf8_valid(name.at, name.length))
-        return refuse_name(m, "bad_utf8", "a column's name is not valid UTF-8");
+    if (!sl_utf8_valid(name.at, name.length)) {
+        char why[80];
+        snprintf(why, sizeof why, "a column's name %s", sl_utf8_fault(name.at, name.length));
+        return refuse_name(m, "bad_utf8", why);
+    }
     return learn(m, name);
 }
 

@@ -96,8 +96,9 @@ static bool put_any(struct sl_odata_row_maker *m, struct sl_bson_key key, enum s
     const char *code = append_any(&m->writer, key, kind, text);
     if (!code)
         return true;
-    snprintf(reason, sizeof reason, "column '%.80s': %s", m->member->name.at,
-             kind == SL_JSON_TEXT ? "a text is not valid UTF-8" : "a number is out of range");
+    snprintf(reason, sizeof reason, "column '%.80s': %s %s", m->member->name.at,
+             kind == SL_JSON_TEXT ? "a text" : "a number",
+             kind == SL_JSON_TEXT ? sl_utf8_fault(text.at, text.length) : "is out of range");
     sl_odata_row_spoil(m, code, reason);
     return false;
 }

@@ -130,6 +130,23 @@ static void utf8_is_checked_wherever_it_stands(void **state)
             }
 }
 
+static void what_is_wrong_with_utf8_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sl_str text;
+        const char *fault;
+    } rows[] = {
+        {VIEW("a\xff"),                    "is not valid UTF-8"                               },
+        {VIEW("\xed"),                     "is not valid UTF-8"                               },
+        {VIEW("\xed\x9f\xbf\xed\xed\xc3"), "is not valid UTF-8"                               },
+        {VIEW("\xed\x9f\xbf\xed\xb0\x80"), "holds half of a surrogate pair (half a character)"},
+        {VIEW("\xff\xed\xa0\xbd!"),        "holds half of a surrogate pair (half a character)"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_string_equal(sl_utf8_fault(rows[i].text.at, rows[i].text.length), rows[i].fault);
+}
+
 static void json_escapes(void **state)
 {
     (void)state;
@@ -230,6 +247,7 @@ int main(void)
         cmocka_unit_test(hash_is_fnv_1a),
         cmocka_unit_test(utf8_is_checked_wherever_it_stands),
         cmocka_unit_test(a_secret_buffer_keeps_what_it_holds),
+        cmocka_unit_test(what_is_wrong_with_utf8_is_told),
         cmocka_unit_test(json_escapes),
         cmocka_unit_test(the_buffer_grows_and_ends_with_nul),
     };

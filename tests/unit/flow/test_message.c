@@ -204,6 +204,9 @@ static void test_the_full_read_is_named(void **state)
 }
 
 #define HEAD "\"sluice\":1,\"feed\":\"f\",\"entity\":\"E\",\"run\":\"r\",\"attempt\":1,\"batch\":0,"
+#define ONE(row) "{" HEAD "\"count\":1,\"rows\":[" row "]}"
+#define UPSERT(doc) ONE("{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":" doc "}")
+#define DELETION(id) ONE("{\"op\":\"delete\",\"id\":\"" id "\",\"v\":1}")
 #define ROW "{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":{\"x\":1}}"
 
 static const struct {
@@ -247,6 +250,9 @@ static const struct {
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"delete\",\"id\":\"a\",\"v\":-1}]}",
      "row 0: 'v' should"                                                                                                             },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"\xff\",\"v\":1}]}",             "valid UTF-8"                       },
+    {DELETION("\\ud83d\\u0041"),                                                                 "valid UTF-8"                       },
+    {UPSERT("{\"x\":\"\\ud83d\"}"),                                                              "half of a surrogate pair"          },
+    {UPSERT("{\"\\ud83d\\u0041\":1}"),                                                           "half of a surrogate pair"          },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":[]}]}",
      "wrong type"                                                                                                                    },
     {"{" HEAD "\"count\":1,\"rows\":[{\"op\":\"upsert\",\"id\":\"a\",\"v\":1,\"doc\":5}]}",
@@ -266,6 +272,7 @@ static const struct {
     {"{" HEAD "\"count\":1,\"rows\":[" ROW "],\"x\":\"\xff\"}",                                  NULL                                },
     {"{" HEAD "\"rows\":[" ROW "],\"count\":2,\"x\":\"\\ud800\"}",
      "'count' is 2, but there are 1 rows"                                                                                            },
+    {"{" HEAD "\"count\":1,\"rows\":[" ROW "]}\\",                                               "malformed JSON"                    },
     {"[]",                                                                                       "expected an object"                },
     {"null",                                                                                     "expected an object"                },
     {"",                                                                                         "malformed JSON"                    },

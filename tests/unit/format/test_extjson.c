@@ -90,7 +90,7 @@ static const struct {
     {"{\"a\":1",                                                             "cut off"                     },
     {"{\"a\":9223372036854775808}",                                          "64 bits"                     },
     {"{\"a\":1e999}",                                                        "out of range"                },
-    {"{\"a\":\"\\udc00\"}",                                                  "not valid UTF-8"             },
+    {"{\"a\":\"\\udc00\"}",                                                  "half of a surrogate pair"    },
     {"{\"a\":\"\xff\"}",                                                     "not valid UTF-8"             },
     {"{\"\xff\":1}",                                                         "not valid UTF-8"             },
     {"{\"a\\u0000b\":1}",                                                    "NUL"                         },

@@ -187,6 +187,21 @@ static const struct rows_case refused[] = {
      "fault 1@1:6 [_id] column '_id': this name is sluice's own\nrejected"                                                                               },
 };
 
+#define HALF "holds half of a surrogate pair (half a character)\nrejected"
+
+static const struct rows_case halves[] = {
+    {"a first half and another character", false,
+     "[{\"a\":\"\\ud83d\\ude00\"},\n{\"a\":\"\\ud83d\\u0041\"}]",                      "1@1:2 {\"a\":\"😀\"}\nfault 2@2:19 [a] column 'a': Extended JSON: a text " HALF},
+    {"a first half alone",                 true,  "{\"a\":\"\\ud83dx\"}",
+     "fault 1@1:14 [a] column 'a': Extended JSON: a text " HALF                                                                                                          },
+    {"a second half alone",                false, "{\"a\":\"\\ude00\"}",
+     "fault 1@1:13 [a] column 'a': Extended JSON: a text " HALF                                                                                                          },
+    {"in a typed text",                    false, "{\"s\":\"\\ud83d\\ud83d\\ude00\"}",
+     "fault 1@1:25 [s] column 's': '' is no string: it " HALF                                                                                                            },
+    {"in a key deep inside",               false, "{\"o\":{\"\\ud83d\\u0041\":1}}",
+     "fault 1@1:20 [o] column 'o': Extended JSON: a key " HALF                                                                                                           },
+};
+
 static void run_cases(const struct rows_case *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -212,6 +227,12 @@ static void test_what_is_wrong_is_told_with_its_place(void **state)
 {
     (void)state;
     run_cases(refused, sizeof refused / sizeof *refused);
+}
+
+static void test_half_of_a_surrogate_pair_is_no_character(void **state)
+{
+    (void)state;
+    run_cases(halves, sizeof halves / sizeof *halves);
 }
 
 static void test_the_error_names_line_row_and_column(void **state)
@@ -352,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_posts_give_rows),
         cmocka_unit_test(test_what_is_wrong_is_told_with_its_place),
+        cmocka_unit_test(test_half_of_a_surrogate_pair_is_no_character),
         cmocka_unit_test(test_the_error_names_line_row_and_column),
         cmocka_unit_test(test_a_failing_callback_is_no_fault),
         cmocka_unit_test(test_a_row_that_is_too_large_fails),

@@ -257,6 +257,32 @@ static void test_quick_trees_are_the_same(void **state)
     assert_true(accepted > 1000);
 }
 
+/* Neither takes half a surrogate pair, whatever stands beside it. */
+static void test_both_know_surrogate_pairs(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"",    "x",       "\\n",     "\\\\",    "u",
+                                        "\\/", "\\u0041", "\\ud83d", "\\uDBFF", "\\ude00"};
+    enum { PARTS = sizeof parts / sizeof *parts };
+    unsigned accepted = 0;
+    for (size_t i = 0; i < (size_t)PARTS * PARTS * PARTS * PARTS; i++) {
+        char text[64];
+        struct sl_json_doc *quick = NULL, *placed = NULL;
+        snprintf(text, sizeof text, "\"%s%s%s%s\"", parts[i % PARTS], parts[i / PARTS % PARTS],
+                 parts[i / PARTS / PARTS % PARTS], parts[i / PARTS / PARTS / PARTS]);
+        int rc = sl_json_parse(text, strlen(text), NULL, &placed, NULL);
+        if (sl_json_parse_quick(sl_str_of(text), NULL, &quick) != rc)
+            fail_msg("%s: %s", text, rc == SL_OK ? "taken" : "refused");
+        if (rc == SL_OK) {
+            assert_same(sl_json_root(quick), sl_json_root(placed));
+            accepted++;
+        }
+        sl_json_free(quick);
+        sl_json_free(placed);
+    }
+    assert_true(accepted > 1000);
+}
+
 static void test_quick_refuses_a_repeated_key(void **state)
 {
     (void)state;
@@ -279,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_skipping),
         cmocka_unit_test(test_quick_trees_are_the_same),
+        cmocka_unit_test(test_both_know_surrogate_pairs),
         cmocka_unit_test(test_quick_refuses_a_repeated_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,32 +135,32 @@ static const struct odata_case answers[] = {
 };
 
 static const struct odata_case bad_rows[] = {
-    {"a row without its id",                                                           "{\"value\":[{" ETAG "\"name\":\"a\"},{" ETAG KEY "}]}",
+    {"a row without its id",                                                       "{\"value\":[{" ETAG "\"name\":\"a\"},{" ETAG KEY "}]}",
      "bad  empty_key (the row has no value in its id column) {\"name\":\"a\"}\nrow " ID
-     " v7 t0 {" KEY "}\n"                                                                                                                 },
-    {"an id of null",                                                                  "{\"value\":[{" ETAG "\"accountid\":null}]}",
-     "bad  empty_key (the row has no value in its id column) {\"accountid\":null}\n"                                                      },
+     " v7 t0 {" KEY "}\n"                                                                                                      },
+    {"an id of null",                                                              "{\"value\":[{" ETAG "\"accountid\":null}]}",
+     "bad  empty_key (the row has no value in its id column) {\"accountid\":null}\n"                                           },
     {"a deletion without an id",
      "{\"value\":[{\"@odata.context\":\"x/"
-     "$deletedEntity\",\"id\":\"none\",\"reason\":\"deleted\"}]}",                                                                              "bad  empty_key (a deletion without the id of a row) "
-     "{\"id\":\"none\",\"reason\":\"deleted\"}\n"                       },
-    {"a text where a number should be",                                                ROW("\"employees\":\"many\",\"name\":\"a\""),
-     BAD("untypable",                                                                                                                       "column 'employees': 'many' is no int: expected digits with an optional sign",
+     "$deletedEntity\",\"id\":\"none\",\"reason\":\"deleted\"}]}",                                                                          "bad  empty_key (a deletion without the id of a row) "
+     "{\"id\":\"none\",\"reason\":\"deleted\"}\n"            },
+    {"a text where a number should be",                                            ROW("\"employees\":\"many\",\"name\":\"a\""),
+     BAD("untypable",                                                                                                            "column 'employees': 'many' is no int: expected digits with an optional sign",
      "\"employees\":\"many\",\"name\":\"a\"")},
-    {"a fraction where a whole number should be",                                         ROW("\"employees\":1.5"),
-     BAD("untypable",                                                "column 'employees': '1.5' is no int: expected digits with an optional sign",
+    {"a fraction where a whole number should be",                                     ROW("\"employees\":1.5"),
+     BAD("untypable",                                     "column 'employees': '1.5' is no int: expected digits with an optional sign",
      "\"employees\":\"1.5\"")},
-    {"a number that does not fit",                                                                  ROW("\"employees\":9223372036854775808"),
+    {"a number that does not fit",                                                              ROW("\"employees\":9223372036854775808"),
      BAD("untypable",
      "column 'employees': '9223372036854775808' is no int: it does not fit 64 bits", "\"employees\":\"9223372036854775808\"")},
-    {"a double that does not fit",                                                     ROW("\"latitude\":1e400"),
-     BAD("untypable",                                                                                                                       "column 'latitude': '1e400' is no double: its size is out of range",
+    {"a double that does not fit",                                                 ROW("\"latitude\":1e400"),
+     BAD("untypable",                                                                                                            "column 'latitude': '1e400' is no double: its size is out of range",
      "\"latitude\":\"1e400\"")},
-    {"a decimal of too many digits",                                        ROW("\"creditlimit\":1.2345678901234567890123456789012345678"),
+    {"a decimal of too many digits",                                    ROW("\"creditlimit\":1.2345678901234567890123456789012345678"),
      BAD("untypable",
      "column 'creditlimit': '1.2345678901234567890123456789012345678' is no decimal: it has "
          "more than 34 digits", "\"creditlimit\":\"1.2345678901234567890123456789012345678\"")},
-    {"a day that does not exist",                                                                  ROW("\"since\":\"2026-02-30\""),
+    {"a day that does not exist",                                                              ROW("\"since\":\"2026-02-30\""),
      BAD("untypable",
      "column 'since': '2026-02-30' is no date: expected ISO 8601, as 2026-11-22 or "
          "2026-11-22T03:10:00Z", "\"since\":\"2026-02-30\"")},
@@ -168,7 +168,7 @@ static const struct odata_case bad_rows[] = {
      "{\"value\":[{" ETAG "\"name\":1," KEY "},{" ETAG "\"donotphone\":\"true\"," KEY "},{" ETAG
      "\"since\":1," KEY "},{" ETAG "\"employees\":true," KEY "},{" ETAG "\"employees\":\"\"," KEY
      "},{" ETAG "\"name\":{\"a\":[1]}," KEY "},{" ETAG "\"creditlimit\":[1]," KEY "}]}",
-     BAD("untypable",                                                                                                                       "column 'name': expected string, found a number", "\"name\":\"1\"") BAD(
+     BAD("untypable",                                                                                                            "column 'name': expected string, found a number", "\"name\":\"1\"") BAD(
          "untypable", "column 'donotphone': expected bool, found a text", "\"donotphone\":\"true\"")
          BAD("untypable", "column 'since': expected date, found a number", "\"since\":\"1\"")
              BAD("untypable", "column 'employees': expected int, found true or false",
@@ -182,28 +182,47 @@ static const struct odata_case bad_rows[] = {
      ROW("\"employees\":\"x\",\"since\":\"y\",\"o\":1"),
      "new o\n" BAD("untypable",
      "column 'employees': 'x' is no int: expected digits with an optional sign", "\"employees\":\"x\",\"since\":\"y\",\"o\":1")},
-    {"a text that is not UTF-8",                                                                  ROW("\"name\":\"a\xff\",\"employees\":1"),
-     BAD("bad_utf8",                                                                               "column 'name': '' is no string: it is not valid UTF-8", "\"employees\":1")},
-    {"an unknown text that is not UTF-8",                                                          ROW("\"x\":\"a\xff\""),
-     "new x\nbad " ID " bad_utf8 (column 'x': a text is not valid UTF-8) {" KEY "}\n"                                                                                                                      },
-    {"half of a surrogate pair is yajl's question mark",                                                             ROW("\"name\":\"\\ud83d\""),
-     GOOD("\"name\":\"?\"")                                    },
+    {"a text that is not UTF-8",                                                              ROW("\"name\":\"a\xff\",\"employees\":1"),
+     BAD("bad_utf8",                                                                    "column 'name': '' is no string: it is not valid UTF-8", "\"employees\":1")},
+    {"an unknown text that is not UTF-8",                                                      ROW("\"x\":\"a\xff\""),
+     "new x\nbad " ID " bad_utf8 (column 'x': a text is not valid UTF-8) {" KEY "}\n"                                                                                                           },
     {"a text that is not UTF-8, deep inside",
      ROW("\"x\":{\"a\":[{\"b\":\"\xff\"},2],\"c\":3},\"name\":\"a\""),
-     "new x\n" BAD("bad_utf8",                                                                                                           "column 'x': a text is not valid UTF-8", "\"name\":\"a\"")},
-    {"a name that is not UTF-8",     ROW("\"\xff\":1,\"name\":\"a\""),
-     BAD("bad_utf8",            "a column's name is not valid UTF-8", "\"name\":\"a\"")},
-    {"a name with a NUL",                                                        ROW("\"a\\u0000b\":1,\"name\":\"a\""),
-     BAD("untypable",            "a column's name holds a NUL", "\"name\":\"a\"")},
+     "new x\n" BAD("bad_utf8",                          "column 'x': a text is not valid UTF-8", "\"name\":\"a\"")},
+    {"a name that is not UTF-8",                                                 ROW("\"\xff\":1,\"name\":\"a\""),
+     BAD("bad_utf8",                                                                                                "a column's name is not valid UTF-8", "\"name\":\"a\"")},
+    {"a name with a NUL", ROW("\"a\\u0000b\":1,\"name\":\"a\""),
+     BAD("untypable", "a column's name holds a NUL", "\"name\":\"a\"")},
     {"a name deep inside that would wrap a value",
      ROW("\"x\":{\"$date\":\"y\",\"z\":{}},\"name\":\"a\""),
-     "new x\n" BAD("untypable",                                                                                                                        "column 'x': an object in it has a key that is not kept",
+     "new x\n" BAD("untypable", "column 'x': an object in it has a key that is not kept",
      "\"name\":\"a\"")},
-    {"a column twice",                                                              ROW("\"name\":\"a\",\"employees\":1,\"name\":\"b\""),
-     BAD("untypable",                                                                             "column 'name' appears twice", "\"name\":\"a\",\"employees\":1")},
-    {"an unknown number out of range", ROW("\"x\":1e99999"),
+    {"a column twice",                                                   ROW("\"name\":\"a\",\"employees\":1,\"name\":\"b\""),
+     BAD("untypable",                                                                                                             "column 'name' appears twice", "\"name\":\"a\",\"employees\":1")},
+    {"an unknown number out of range",                                                          ROW("\"x\":1e99999"),
      "new x\nbad " ID " untypable (column 'x': a number is out of range) {\"x\":\"1e99999\"," KEY
-     "}\n"},
+     "}\n"                                                                 },
+};
+
+#define HALF "holds half of a surrogate pair (half a character)"
+
+static const struct odata_case halves[] = {
+    {"both halves",                                                                         ROW("\"name\":\"\\ud83d\\ude00\""),                 GOOD("\"name\":\"😀\"")},
+    {"a first half and another character",                                                  ROW("\"name\":\"\\ud83d\\u0041\",\"employees\":1"),
+     BAD("bad_utf8",                                                                                                                                                       "column 'name': '' is no string: it " HALF, "\"employees\":1")},
+    {"one half, the next row goes on",
+     "{\"value\":[{" ETAG "\"x\":[\"\\ud83d!\"]," KEY "},{" ETAG KEY "}]}",
+     "new x\nbad " ID " bad_utf8 (column 'x': a text " HALF ") {" KEY "}\nrow " ID " v7 t0 {" KEY
+     "}\n"                                                                                                              },
+    {"a second half alone",                                                                                 ROW("\"x\":\"\\ude00\",\"name\":\"a\""),
+     "new x\n" BAD("bad_utf8",                          "column 'x': a text " HALF, "\"name\":\"a\"")},
+    {"in a name",                                                              ROW("\"\\ud83d\\u0041\":1,\"name\":\"a\""),
+     BAD("bad_utf8",                                                                     "a column's name " HALF, "\"name\":\"a\"")},
+    {"in an id",                                                                           "{\"value\":[{" ETAG "\"name\":\"a\",\"accountid\":\"\\ud83d\\u0041\"}]}",
+     "bad  bad_utf8 (column 'accountid': '' is no string: it " HALF ") {\"name\":\"a\"}\n"                                                                                                                                                      },
+    {"in a member that nobody asks for",                                                                    "{\"a\":\"\\ud83d\\u0041\",\"value\":[]}",                                                                                                                      ""                                                                                                                                     },
+    {"in a link", "{\"@odata.nextLink\":\"https://h/\\ud83d\\u0041\"}",
+     "rejected: no answer with rows: a link that is too long or not UTF-8 near byte 43\n"},
 };
 
 static const struct odata_case refused[] = {
@@ -265,6 +284,12 @@ static void test_a_bad_row_is_told_and_the_others_go_on(void **state)
     run_cases(bad_rows, sizeof bad_rows / sizeof *bad_rows);
 }
 
+static void test_half_of_a_surrogate_pair_is_no_character(void **state)
+{
+    (void)state;
+    run_cases(halves, sizeof halves / sizeof *halves);
+}
+
 static void test_what_is_no_answer_is_refused(void **state)
 {
     (void)state;
@@ -317,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_give_rows_and_links),
         cmocka_unit_test(test_a_bad_row_is_told_and_the_others_go_on),
+        cmocka_unit_test(test_half_of_a_surrogate_pair_is_no_character),
         cmocka_unit_test(test_what_is_no_answer_is_refused),
         cmocka_unit_test(test_one_row),
         cmocka_unit_test(test_a_callback_stops_it),
