@@ -133,7 +133,9 @@ static int top_key(struct sl_json_rows *r, struct sl_str name, struct sl_err *er
     sl_buf_add(&r->column, name.at, sl_utf8_cut(name.at, name.length, 4 * NAME_SHOWN));
     if (sl_str_is(name, "_id") || sl_str_is(name, "_sluice"))
         return refuse_field(r, "this name is sluice's own", err);
-    r->typed = r->options.columns ? sl_columns_find(r->options.columns, name) : NULL;
+    r->typed = NULL;
+    if (r->handler->column && r->handler->column(r->ctx, name, &r->typed, err) != SL_OK)
+        return refuse_field(r, err->message, err);
     if (r->typed) {
         r->place = TYPED;
         return SL_OK;

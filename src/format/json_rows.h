@@ -31,6 +31,9 @@ struct sl_json_rows_fault {
 };
 
 struct sl_json_rows_handler {
+    /* Whether the column of that name has a type: *ret lives as long as the parser, or is NULL.
+     * What is not SL_OK (SL_REJECTED, with why) refuses the post. May be NULL: none has. */
+    int (*column)(void *ctx, struct sl_str name, const struct sl_column **ret, struct sl_err *err);
     /* May suspend the fiber; what is not SL_OK stops the parser, and feed or end returns it. */
     int (*row)(void *ctx, const struct sl_json_row *row, struct sl_err *err);
     /* Called once, before feed or end fails with SL_REJECTED; may be NULL. */
@@ -38,14 +41,13 @@ struct sl_json_rows_handler {
 };
 
 struct sl_json_rows_options {
-    const struct sl_columns *columns; /* those with a type; borrowed; NULL: none */
-    bool lines;                       /* one object a line; else one object, or an array of them */
-    size_t max_row_bytes;             /* of a document */
+    bool lines;           /* one object a line; else one object, or an array of them */
+    size_t max_row_bytes; /* of a document */
 };
 
 struct sl_json_rows;
 
-/* Borrows columns, handler and ctx as long as the parser lives. */
+/* Borrows handler and ctx as long as the parser lives. */
 struct sl_json_rows *sl_json_rows_new(const struct sl_json_rows_options *options,
                                       const struct sl_json_rows_handler *handler, void *ctx);
 void sl_json_rows_free(struct sl_json_rows *rows);

@@ -101,19 +101,14 @@ int sl_ingest_read(struct sl_ingest_plan *plan, enum sl_ingest_form form, struct
 {
     struct sl_ingest_reading reading = {
         .plan = plan, .body = body, .reader = reader, .fault = ret_fault};
-    int rc = SL_OK;
     *ret_fault = (struct sl_ingest_fault){0};
     if (ret_rows)
         *ret_rows = 0;
     if (is_blank(body))
         return SL_OK;
     sl_arena_init(&reading.arena, SL_ARENA_BLOCK_BYTES);
-    do {
-        reading.learnt = false;
-        reading.rows = 0;
-        rc = form == SL_INGEST_CSV ? sl_ingest_read_csv(&reading, err)
+    int rc = form == SL_INGEST_CSV ? sl_ingest_read_csv(&reading, err)
                                    : sl_ingest_read_json(&reading, form == SL_INGEST_LINES, err);
-    } while (reading.learnt);
     sl_arena_done(&reading.arena);
     if (ret_rows)
         *ret_rows = reading.rows;

@@ -38,7 +38,6 @@ struct sl_ingest_reading {
     struct sl_ingest_fault *fault;
     struct sl_arena arena; /* of the current row */
     uint64_t rows;         /* handed on */
-    bool learnt;           /* a column's spelling: read again */
 };
 
 /* The type that the configuration gives to the column, whatever its case; string without one. */

@@ -16,9 +16,20 @@
 
 struct heard {
     struct sl_buf out;
+    struct sl_columns columns;
     uint64_t stop_at; /* the row at which the handler fails; 0: none */
     unsigned faults;
 };
+
+static int on_column(void *ctx, struct sl_str name, const struct sl_column **ret,
+                     struct sl_err *err)
+{
+    struct heard *heard = ctx;
+    if (sl_str_is(name, "wrong"))
+        return sl_err_set(err, SL_REJECTED, "no column of ours");
+    *ret = sl_columns_find(&heard->columns, name);
+    return SL_OK;
+}
 
 static int on_row(void *ctx, const struct sl_json_row *row, struct sl_err *err)
 {
@@ -41,7 +52,7 @@ static void on_fault(void *ctx, const struct sl_json_rows_fault *fault)
                   fault->line, fault->offset, fault->column, fault->reason);
 }
 
-static const struct sl_json_rows_handler handler = {on_row, on_fault};
+static const struct sl_json_rows_handler handler = {on_column, on_row, on_fault};
 
 static void fill_columns(struct sl_columns *set)
 {
@@ -65,9 +76,8 @@ static char *read_post(bool lines, size_t max_row_bytes, const char *text, size_
                        size_t chunk, uint64_t stop_at, struct sl_err *err)
 {
     struct heard heard = {.stop_at = stop_at};
-    struct sl_columns columns;
-    fill_columns(&columns);
-    struct sl_json_rows_options options = {&columns, lines, max_row_bytes};
+    struct sl_json_rows_options options = {lines, max_row_bytes};
+    fill_columns(&heard.columns);
     struct sl_json_rows *rows = sl_json_rows_new(&options, &handler, &heard);
     int rc = SL_OK;
     for (size_t at = 0; at < size && rc == SL_OK; at += chunk) {
@@ -85,7 +95,7 @@ static char *read_post(bool lines, size_t max_row_bytes, const char *text, size_
     else
         sl_buf_printf(&heard.out, "%s", sl_code_name(rc));
     sl_json_rows_free(rows);
-    sl_columns_done(&columns);
+    sl_columns_done(&heard.columns);
     return sl_buf_take(&heard.out);
 }
 
@@ -183,6 +193,8 @@ static const struct rows_case refused[] = {
      "fault 1@1:8 [a] column 'a': Extended JSON: a text is not valid UTF-8\nrejected"                                                                    },
     {"a typed text that is not UTF-8",   false, "{\"s\":\"\xff\"}",
      "fault 1@1:8 [s] column 's': '' is no string: it is not valid UTF-8\nrejected"                                                                      },
+    {"a column that is not wanted",      false, "{\"a\":1,\n\"wrong\":2}",
+     "fault 1@2:7 [wrong] column 'wrong': no column of ours\nrejected"                                                                                   },
     {"sluice's own name",                false, "{\"_id\":1}",
      "fault 1@1:6 [_id] column '_id': this name is sluice's own\nrejected"                                                                               },
 };
@@ -275,7 +287,7 @@ static int feed_many(bool lines, const char *begin, const char *piece, size_t co
                      struct sl_err *err)
 {
     struct heard heard = {0};
-    struct sl_json_rows_options options = {NULL, lines, 100000};
+    struct sl_json_rows_options options = {lines, 100000};
     struct sl_json_rows *rows = sl_json_rows_new(&options, &handler, &heard);
     int rc = sl_json_rows_feed(rows, begin, strlen(begin), err);
     for (size_t i = 0; i < count && rc == SL_OK; i++)
@@ -304,7 +316,7 @@ static void test_an_endless_text_fails_early(void **state)
     static char piece[4097];
     memset(piece, 'x', sizeof piece - 1);
     struct heard heard = {0};
-    struct sl_json_rows_options options = {NULL, false, 100000};
+    struct sl_json_rows_options options = {false, 100000};
     struct sl_json_rows *rows = sl_json_rows_new(&options, &handler, &heard);
     int rc = sl_json_rows_feed(rows, "{\"a\":\"", 6, &err);
     for (int i = 0; i < 1000 && rc == SL_OK; i++)

@@ -24,6 +24,7 @@ static struct sl_column_config columns[] = {
     {"count",  SL_TYPE_INT    },
     {"since",  SL_TYPE_DATE   },
     {"open",   SL_TYPE_BOOL   },
+    {"zip",    SL_TYPE_STRING },
 };
 
 static struct sl_entity_config entity_of(char *const *key)
@@ -150,6 +151,17 @@ static void test_taken(void **state)
               "+a{\"id\":\"a\"} "
               "+b{\"id\":\"b\",\"Amount\":{\"$numberDecimal\":\"2.10\"},\"COUNT\":3} "
               "+c{\"id\":\"c\",\"amount\":{\"$numberDecimal\":\"1\"}}"),
+        TAKEN("a text in any case", JSON, one_key, NULL,
+              "[{\"id\":\"a\",\"zip\":1.50},{\"id\":\"b\",\"ZIP\":1.50}]",
+              "+a{\"id\":\"a\",\"zip\":\"1.50\"} +b{\"id\":\"b\",\"ZIP\":\"1.50\"}"),
+        TAKEN("values that only their type can hold, in another case", LINES, one_key, NULL,
+              "{\"id\":\"a\",\"Amount\":12345678901234567890123}\n"
+              "{\"id\":\"b\",\"AMOUNT\":1e999,\"Zip\":12345678901234567890123}",
+              "+a{\"id\":\"a\",\"Amount\":{\"$numberDecimal\":\"12345678901234567890123\"}} "
+              "+b{\"id\":\"b\",\"AMOUNT\":{\"$numberDecimal\":\"1E+999\"},"
+              "\"Zip\":\"12345678901234567890123\"}"),
+        TAKEN("a type of another case holds for top columns alone", JSON, one_key, NULL,
+              "{\"id\":\"a\",\"x\":{\"Amount\":1}}", "+a{\"id\":\"a\",\"x\":{\"Amount\":1}}"),
         TAKEN("types of csv", CSV, one_key, NULL,
               "ID,Amount,count,since,open,note\r\na,1.50,7,2026-11-22,No,\"say \"\"x\"\", "
               "y\"\r\nb,,,,,\n",
