@@ -160,13 +160,19 @@ static bool fits(const struct sl_budget_gate *gate, enum sl_urgency urgency, uin
            fits_time(gate, urgency, sl_gate_execution_limit_ms(gate, now_ms));
 }
 
-/* Those who poll pass now and then also when the urgent have used all that is theirs. */
+/* Those who poll pass now and then, however much of the day is used. */
+static bool is_day_poll_due(const struct sl_budget_gate *gate, enum sl_urgency urgency,
+                            uint64_t now_ms)
+{
+    return urgency == SL_STEADY && (double)now_ms >= gate->day_poll_ms;
+}
+
 static bool fits_day(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
     const struct sl_budget_use *use = &gate->day.total;
     if (!counts_days(gate))
         return true;
-    if (urgency == SL_STEADY && (double)now_ms >= gate->day_poll_ms)
+    if (is_day_poll_due(gate, urgency, now_ms))
         return sl_use_requests(use) < (uint64_t)gate->limits.requests_per_day;
     return fits_count(use, urgency, day_limit(gate, urgency));
 }
@@ -285,6 +291,15 @@ static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t 
         space_urgent(gate, now_ms);
 }
 
+/* When one that the day refused is worth asking again. */
+static uint64_t day_next_ms(const struct sl_budget_gate *gate, enum sl_urgency urgency,
+                            uint64_t now_ms)
+{
+    uint64_t next_ms = sl_window_next_ms(&gate->day), poll_ms = (uint64_t)ceil(gate->day_poll_ms);
+    bool waits_for_poll = urgency == SL_STEADY && !is_day_poll_due(gate, urgency, now_ms);
+    return waits_for_poll && poll_ms < next_ms ? poll_ms : next_ms;
+}
+
 static uint64_t later(uint64_t then_ms, uint64_t now_ms)
 {
     return then_ms > now_ms ? then_ms : now_ms + 1;
@@ -303,7 +318,7 @@ uint64_t sl_gate_try(struct sl_budget_gate *gate, enum sl_urgency urgency, uint6
     if (!fits(gate, urgency, now_ms))
         return later(sl_window_next_ms(&gate->used), now_ms);
     if (!fits_day(gate, urgency, now_ms))
-        return later(sl_window_next_ms(&gate->day), now_ms);
+        return later(day_next_ms(gate, urgency, now_ms), now_ms);
     pass(gate, urgency, now_ms);
     return 0;
 }

@@ -409,6 +409,64 @@ static void bells_that_use_up_the_day_silence_nobody(void **state)
     free(w);
 }
 
+/* One table or one stream of bells, which asks the gate again only when it was told to. */
+struct asker {
+    enum sl_urgency urgency;
+    uint64_t every_ms, due_ms, ask_ms, longest_ms; /* longest: how long it waited */
+};
+
+static void ask(struct sl_budget_gate *gate, struct asker *asker, uint64_t now_ms)
+{
+    if (now_ms < asker->ask_ms)
+        return;
+    uint64_t again_ms = sl_gate_try(gate, asker->urgency, now_ms);
+    if (again_ms) {
+        asker->ask_ms = again_ms;
+        return;
+    }
+    sl_gate_executed(gate, asker->urgency, ANSWER_MS, now_ms);
+    sl_gate_ended(gate);
+    if (now_ms - asker->due_ms > asker->longest_ms)
+        asker->longest_ms = now_ms - asker->due_ms;
+    asker->due_ms += asker->every_ms;
+    if (asker->due_ms < now_ms)
+        asker->due_ms = now_ms;
+    asker->ask_ms = asker->due_ms > now_ms ? asker->due_ms : now_ms + 1;
+}
+
+/* From now_ms until end_ms, from one time that somebody asks to the next. */
+static void ask_until(struct sl_budget_gate *gate, struct asker *poll, struct asker *bell,
+                      uint64_t now_ms, uint64_t end_ms)
+{
+    while (now_ms < end_ms) {
+        ask(gate, bell, now_ms);
+        ask(gate, poll, now_ms);
+        now_ms = poll->ask_ms < bell->ask_ms ? poll->ask_ms : bell->ask_ms;
+    }
+}
+
+/* Bells use up more than polls may count on, and are silent then: nobody comes by whom a poll could
+ * follow. */
+static void polls_pass_on_a_day_that_bells_have_used_up(void **state)
+{
+    enum { A_DAY = 20000, RANG = A_DAY * 9 / 10 };
+    struct sl_budget_gate *gate = malloc(sizeof *gate);
+    struct sl_budget_settings limits = DEFAULTS;
+    struct asker poll = {SL_STEADY, 43000, 0, 0, 0};
+    struct asker bell = {SL_URGENT, 200, 1, 1, 0};
+    (void)state;
+    limits.requests_per_day = A_DAY;
+    sl_gate_init(gate, &limits);
+    while (sl_use_requests(&gate->day.total) < RANG)
+        ask(gate, &bell, bell.ask_ms);
+    assert_true(bell.ask_ms < 2 * HOUR);
+    poll.due_ms = poll.ask_ms = bell.ask_ms;
+    bell.ask_ms = UINT64_MAX;
+    ask_until(gate, &poll, &bell, bell.due_ms, 48 * HOUR);
+    assert_true(poll.longest_ms <= 25 * 24 * HOUR / A_DAY);
+    free(gate);
+}
+
 /* Pages of full reads take half of what the others leave, and leave bells their own. */
 static void a_full_read_leaves_the_day_to_others(void **state)
 {
@@ -445,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_burst_after_a_pause_stays_within_it_too),
         cmocka_unit_test(a_day_has_its_limit_too),
         cmocka_unit_test(bells_that_use_up_the_day_silence_nobody),
+        cmocka_unit_test(polls_pass_on_a_day_that_bells_have_used_up),
         cmocka_unit_test(a_full_read_leaves_the_day_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,42 @@ static void a_full_window_is_waited_for(void **state)
     sl_metric_free_all();
 }
 
+/* Bells have used up more of the day than polls may count on: one poll in 25 requests still passes,
+ * also when nobody comes by who would wake it. */
+static void a_poll_passes_on_a_used_up_day_body(void *arg)
+{
+    enum { A_DAY = 1728000, KEPT_MS = 1250 }; /* 50 ms apart */
+    struct sl_budget_settings limits = {100000000, 100000000, 300000, 52, 100, A_DAY};
+    struct sl_budget *budget = sl_budget_new("crm", &limits);
+    struct sl_err err;
+    (void)arg;
+    for (unsigned i = 0; i < A_DAY / 8 * 7; i++) {
+        EXPECT(sl_budget_take(budget, SL_URGENT, &err) == SL_OK);
+        sl_budget_spent(budget, SL_URGENT, 0);
+        sl_budget_give(budget);
+    }
+    struct taking takings[2];
+    unsigned order[2], ended = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        takings[i] = (struct taking){budget, SL_STEADY, i, order, &ended, -1, NULL};
+        takings[i].fiber = sl_fiber_spawn_joinable("take", take, &takings[i]);
+    }
+    sl_fiber_sleep(KEPT_MS / 2);
+    EXPECT(ended == 1);
+    sl_fiber_sleep(KEPT_MS);
+    EXPECT(ended == 2);
+    for (unsigned i = 0; i < 2; i++)
+        sl_fiber_end(&takings[i].fiber);
+    sl_budget_free(budget);
+}
+
+static void a_poll_passes_on_a_used_up_day(void **state)
+{
+    (void)state;
+    run_in_fiber(a_poll_passes_on_a_used_up_day_body, NULL);
+    sl_metric_free_all();
+}
+
 struct ringing {
     struct sl_budget *budget;
     unsigned passed;
@@ -227,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_urgent_go_before_those_who_came_earlier),
         cmocka_unit_test(a_full_window_is_waited_for),
+        cmocka_unit_test(a_poll_passes_on_a_used_up_day),
         cmocka_unit_test(a_poll_passes_urgent_ones_that_wait),
         cmocka_unit_test(a_throttle_holds_everybody),
         cmocka_unit_test(a_full_read_leaves_no_room_for_haste),
