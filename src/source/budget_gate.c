@@ -222,7 +222,7 @@ static uint64_t spaced_until(const struct sl_budget_gate *gate, enum sl_urgency 
     double until_ms = spaced ? gate->next_ms : 0;
     if (urgent)
         until_ms = fmax(until_ms, gate->urgent_ms);
-    else if (is_day_near(gate, urgency))
+    else if (is_day_near(gate, urgency) && !is_day_poll_due(gate, urgency, now_ms))
         until_ms = fmax(until_ms, gate->day_ms);
     return (double)now_ms < until_ms ? (uint64_t)ceil(until_ms) : 0;
 }

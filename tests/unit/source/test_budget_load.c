@@ -467,6 +467,39 @@ static void polls_pass_on_a_day_that_bells_have_used_up(void **state)
     free(gate);
 }
 
+/* However many bells ring, from the first hour on or on a day that polls have begun: no poll waits
+ * longer than for 25 requests of the day. */
+static void bells_of_a_day_silence_nobody_at_any_rate(void **state)
+{
+    enum { A_DAY = 20000 };
+    static const struct {
+        uint64_t poll_ms, bell_ms, from_ms;
+    } rows[] = {
+        {43000,  200,  1       },
+        {43000,  1000, 1       },
+        {43000,  4000, 1       },
+        {43000,  1000, 6 * HOUR},
+        {3000,   200,  6 * HOUR},
+        {300000, 200,  6 * HOUR}, /* the table leaves most of what polls could
+  have */
+    };
+    struct sl_budget_gate *gate = malloc(sizeof *gate);
+    struct sl_budget_settings limits = DEFAULTS;
+    (void)state;
+    limits.requests_per_day = A_DAY;
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct asker poll = {SL_STEADY, rows[i].poll_ms, 1, 1, 0};
+        struct asker bell = {SL_URGENT, rows[i].bell_ms, rows[i].from_ms, rows[i].from_ms, 0};
+        sl_gate_init(gate, &limits);
+        ask_until(gate, &poll, &bell, 1, 54 * HOUR);
+        print_message("a bell every %u ms: it waited %u s, a poll %u s\n",
+                      (unsigned)rows[i].bell_ms, (unsigned)(bell.longest_ms / 1000),
+                      (unsigned)(poll.longest_ms / 1000));
+        assert_true(poll.longest_ms <= 25 * 24 * HOUR / A_DAY + 10000);
+    }
+    free(gate);
+}
+
 /* Pages of full reads take half of what the others leave, and leave bells their own. */
 static void a_full_read_leaves_the_day_to_others(void **state)
 {
@@ -504,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_day_has_its_limit_too),
         cmocka_unit_test(bells_that_use_up_the_day_silence_nobody),
         cmocka_unit_test(polls_pass_on_a_day_that_bells_have_used_up),
+        cmocka_unit_test(bells_of_a_day_silence_nobody_at_any_rate),
         cmocka_unit_test(a_full_read_leaves_the_day_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
