@@ -58,6 +58,13 @@ static double day_distance_ms(const struct sl_budget_gate *gate)
     return (double)SL_DAY_MS / (double)gate->limits.requests_per_day;
 }
 
+/* The distance of polls when the urgent use up all that is theirs; and that of the urgent at most:
+ * when they begin to be spaced out, enough is left for a day of both. */
+static double day_kept_distance_ms(const struct sl_budget_gate *gate)
+{
+    return KEPT_PARTS * day_distance_ms(gate);
+}
+
 void sl_gate_slide(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     sl_window_slide(&gate->used, now_ms);
@@ -167,14 +174,17 @@ static bool is_day_poll_due(const struct sl_budget_gate *gate, enum sl_urgency u
     return urgency == SL_STEADY && (double)now_ms >= gate->day_poll_ms;
 }
 
+/* Of the urgent only their own requests are held against what is theirs: the polls that pass in any
+ * case must not use that up. */
 static bool fits_day(const struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t now_ms)
 {
     const struct sl_budget_use *use = &gate->day.total;
     if (!counts_days(gate))
         return true;
+    uint64_t limit = (uint64_t)gate->limits.requests_per_day;
     if (is_day_poll_due(gate, urgency, now_ms))
-        return sl_use_requests(use) < (uint64_t)gate->limits.requests_per_day;
-    return fits_count(use, urgency, day_limit(gate, urgency));
+        return sl_use_requests(use) < limit;
+    return fits_count(use, urgency, urgency == SL_URGENT ? limit : day_limit(gate, urgency));
 }
 
 /* The even distance of two requests: what the limits allow without ever waiting. */
@@ -247,8 +257,6 @@ static double day_rate(const struct sl_budget_gate *gate, enum sl_urgency urgenc
 static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
 {
     struct sl_budget_rate rate = lasting_rate(gate, now_ms);
-    if (is_day_near(gate, SL_URGENT))
-        rate.requests = fmin(rate.requests, day_rate(gate, SL_URGENT, now_ms));
     sl_window_slide(&gate->recent, now_ms);
     const struct sl_budget_use *use = &gate->recent.total;
     double recent_ms = (double)gate->recent.window_ms, one_ms = gate->average_ms[SL_URGENT];
@@ -259,6 +267,10 @@ static double urgent_distance_ms(struct sl_budget_gate *gate, uint64_t now_ms)
         requests = time / one_ms;
     double most_ms =
         fmax((double)step_ms(gate, HORIZON_PARTS), distance_ms(gate, SL_URGENT, now_ms));
+    if (is_day_near(gate, SL_URGENT)) {
+        requests = fmin(requests, day_rate(gate, SL_URGENT, now_ms));
+        most_ms = fmax(most_ms, day_kept_distance_ms(gate));
+    }
     return requests * most_ms > 1 ? 1 / requests : most_ms;
 }
 
@@ -285,7 +297,7 @@ static void pass(struct sl_budget_gate *gate, enum sl_urgency urgency, uint64_t 
         sl_window_add(&gate->day, urgency, 1, 0, now_ms);
         gate->day_ms = now + SPACING * day_distance_ms(gate);
         if (urgency == SL_STEADY)
-            gate->day_poll_ms = now + KEPT_PARTS * day_distance_ms(gate);
+            gate->day_poll_ms = now + day_kept_distance_ms(gate);
     }
     if (urgency == SL_URGENT)
         space_urgent(gate, now_ms);

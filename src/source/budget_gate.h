@@ -8,8 +8,9 @@
  * the limit requests are spaced out, so that what is used up comes back evenly, too.
  *
  * Where requests of a day are limited as well, polls spread what urgent requests leave of seven
- * eighths of them evenly; the last eighth is for the urgent, which pass until next to nothing is
- * left.
+ * eighths of them evenly; the last eighth is for the urgent, which pass as they come until less
+ * than a tenth is left. From then on neither they nor polls wait longer than 25 requests of an even
+ * day take.
  *
  * When the service throttles all the same (others may use the same user), nobody passes before its
  * Retry-After; then requests come back one by one, and sluice takes less for a while.

@@ -467,8 +467,8 @@ static void polls_pass_on_a_day_that_bells_have_used_up(void **state)
     free(gate);
 }
 
-/* However many bells ring, from the first hour on or on a day that polls have begun: no poll waits
- * longer than for 25 requests of the day. */
+/* However many bells ring, from the first hour on or on a day that polls have begun: neither they
+ * nor polls wait longer than for 25 requests of the day. */
 static void bells_of_a_day_silence_nobody_at_any_rate(void **state)
 {
     enum { A_DAY = 20000 };
@@ -496,6 +496,7 @@ static void bells_of_a_day_silence_nobody_at_any_rate(void **state)
                       (unsigned)rows[i].bell_ms, (unsigned)(bell.longest_ms / 1000),
                       (unsigned)(poll.longest_ms / 1000));
         assert_true(poll.longest_ms <= 25 * 24 * HOUR / A_DAY + 10000);
+        assert_true(bell.longest_ms <= 25 * 24 * HOUR / A_DAY + 10000);
     }
     free(gate);
 }
@@ -520,7 +521,7 @@ static void a_full_read_leaves_the_day_to_others(void **state)
             }
     assert_int_equal(passed[SL_PATIENT], A_DAY * 7 / 8 / 2);
     assert_in_range(passed[SL_PATIENT] + passed[SL_STEADY], A_DAY * 8 / 10, A_DAY * 9 / 10);
-    assert_in_range(passed[SL_URGENT], A_DAY / 20, A_DAY / 8);
+    assert_in_range(passed[SL_URGENT], A_DAY / 30, A_DAY / 8);
     free(gate);
 }
 
