@@ -205,16 +205,14 @@ static void write_association(const struct sl_hook_job *job, struct sl_buf *doc)
     sl_bson_end(&writer);
 }
 
-/* The related row is not in the answer. Where the user does not see all rows, it may be out of
- * sight and associated: it is asked for by itself, and refused then. SL_OK: it can be seen, or is
- * gone. */
+/* The related row is not in the answer. It may be out of the user's sight and associated: it is
+ * asked for by itself, and refused then. Always, since rights may have been narrowed after we asked
+ * for them. SL_OK: it can be seen, or is gone. */
 static int look_for_related(const struct sl_hook_job *job, const struct sl_hook_table *related,
                             struct sl_err *err)
 {
     struct sl_json_doc *doc = NULL;
     struct sl_buf path;
-    if (!related->sight[0])
-        return SL_OK;
     sl_buf_init(&path);
     sl_buf_printf(&path, "%s(%s)?$select=%s", related->it.entity_set, job->pair.related.id,
                   related->it.id_column);

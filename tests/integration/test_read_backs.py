@@ -307,6 +307,30 @@ def test_an_association_that_is_out_of_sight_has_not_ended(sim, workspace):
     sluice.wait_ready(30)
 
 
+def test_an_association_that_went_out_of_sight_since_the_right_was_asked_for_has_not_ended(sim, workspace):
+    """That is asked once an hour, and an event may come sooner."""
+    scene = Hooks(sim, workspace, {"account": 1}, {"new_tag": 4}, relationship=True)
+    sluice = scene.sluice()
+    account = next(scene.rows("account"))["id"]
+    tag = [row["id"] for row in scene.all_rows("new_tag")][1]
+    scene.register()
+    sim.dataverse("associate", relationship="new_account_tag", target=account, related=tag)
+    wait_until(lambda: scene.stored_associations() == scene.associations(), 10, "the association")
+    scene.switch(dv_read_depth="basic")  # the first of four rows can be seen
+    assert Poster(scene.port).send(association(("account", account), [("new_tag", tag)]))[0] == 200
+
+    def judged():
+        return read_backs(sluice, "failed", "tags") or read_backs(sluice, "deletion", "tags")
+
+    wait_until(judged, 10, "its being looked for")
+    assert not read_backs(sluice, "deletion", "tags")
+    wait_trouble(sluice, "feed tags", "security role")
+    assert scene.stored_associations() == {f"{account}|{tag}": True}
+    scene.switch(dv_read_depth="global")
+    sluice.wait_ready(20)
+    assert scene.stored_associations() == {f"{account}|{tag}": True}
+
+
 def test_an_association_of_which_the_answer_says_nothing_has_not_ended(workspace):
     with Script(account=["name"], tag=["name"]) as script:
         account, port = script["account"], free_port()
