@@ -191,6 +191,15 @@ static void note_synchronous(struct sl_webhook *webhook, const struct sl_webhook
            SL_T("table", event->table), SL_T("relationship", event->relationship));
 }
 
+/* What became of an event that was to be queued by a post that came at began_ms. */
+static void note_queueing(struct sl_webhook *webhook, int rc, uint64_t began_ms)
+{
+    if (rc == SL_OK)
+        webhook->failing_since_ms = 0;
+    else if (rc != SL_CANCELED && !webhook->failing_since_ms)
+        webhook->failing_since_ms = began_ms;
+}
+
 /* SL_NOTFOUND: no feed wants it, or can read it. SL_REJECTED: it lacks what is needed. */
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
@@ -213,13 +222,10 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
             deadline_ms = deadline_of(webhook);
         *queued = true;
         rc = sl_hook_publish(webhook, feed, event, deadline_ms, err);
+        note_queueing(webhook, rc, began_ms);
         if (rc != SL_OK)
             break;
     }
-    if (rc == SL_OK && *queued)
-        webhook->failing_since_ms = 0;
-    else if (rc != SL_NOTFOUND && rc != SL_CANCELED && !webhook->failing_since_ms)
-        webhook->failing_since_ms = began_ms;
     return rc;
 }
 
