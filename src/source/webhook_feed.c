@@ -124,7 +124,10 @@ static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err
     struct sl_state *state = feed->webhook->env.state;
     struct sl_checkpoint at = {0};
     feed->epoch = 0;
-    feed->sight[0] = '\0'; /* as another owner may have seen it change */
+    /* Another owner may have seen it change; and what an operator was told of here may be forgotten
+     * by now. */
+    feed->sight[0] = feed->trouble[0] = '\0';
+    feed->alerted = false;
     int rc = state->type->checkpoint_load(state, feed->config->name, &at, err);
     if (rc == SL_OK || rc == SL_NOTFOUND)
         rc = claim(feed, &at, epoch, err);
@@ -328,11 +331,12 @@ uint64_t sl_source_webhook_waiting_ms(const struct sl_source *source)
     return ours ? sl_journal_waiting_ms(feed_of(source)->journal) : 0;
 }
 
-/* What it cannot do, else what it does not see; of that a standby knows nothing. */
+/* What it cannot do, else what it does not see; of either a standby knows nothing. */
 static const char *trouble_of(const struct sl_webhook_feed *feed)
 {
-    bool ours = sl_dataverse_epoch(sl_hook_reader(feed->webhook)) != 0;
-    return feed->trouble[0] || !ours ? feed->trouble : feed->sight;
+    if (!sl_hook_feed_is_ours(feed))
+        return "";
+    return feed->trouble[0] ? feed->trouble : feed->sight;
 }
 
 const char *sl_source_webhook_trouble(const struct sl_source *source)

@@ -1,5 +1,6 @@
 """Events when a server or a process ends between post and row."""
 
+import datetime
 import time
 
 from gate import Gate
@@ -7,6 +8,8 @@ from hooks import MIX, ROW, Hooks, Poster, event, outcomes, queue_events, read_b
 from process import free_port, wait_until
 from readiness import wait_trouble
 from tables import end_lease, owns
+
+LONG_AGO, FAR_AWAY = (datetime.datetime(year, 1, 1) for year in (2000, 2100))
 
 
 def test_without_rabbitmq_events_are_put_off_and_the_retry_delivers_them(sim, rabbit, workspace):
@@ -98,6 +101,35 @@ def test_what_another_process_hears_reaches_the_owner(sim, workspace):
             wait_until(lambda: owns(owner) or not end_lease(workspace), 20, "the first owner again", 1)
     scene.check_nothing_lost()
     assert read_backs(other, "upsert") > 0 and len(visits) == 10
+
+
+def test_what_a_feed_complained_of_is_not_told_by_a_standby_and_told_anew_by_an_owner(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    leases, lease = workspace.state["leases"], {"_id": "source:crm"}
+
+    def told():
+        """How often an operator was to be told, whether that was news or not."""
+        return sum(sluice.metrics().get("sluice_alerts_total", kind="operator", outcome=outcome)
+                   for outcome in ("raised", "suppressed"))
+
+    scene.register()
+    visits = scene.create(2, "new_visit")
+    scene.wait_followed()
+    scene.switch(dv_no_org_read=True)
+    scene.change("new_visit", ids=visits)
+    wait_trouble(sluice, "feed new_visit", "security role")
+    assert told() == 1
+    leases.update_one(lease, {"$set": {"owner": "another", "expires_at": FAR_AWAY}, "$inc": {"epoch": 1}})
+    wait_until(lambda: not owns(sluice), 20, "another owner")
+    sluice.wait_ready(10)
+    leases.update_one(lease, {"$set": {"expires_at": LONG_AGO}})
+    wait_until(lambda: owns(sluice), 20, "its being ours again")
+    wait_trouble(sluice, "feed new_visit", "security role")
+    assert told() == 2
+    scene.switch(dv_no_org_read=False)
+    scene.check_nothing_lost()
+    sluice.wait_ready(10)
 
 
 def test_an_owner_that_was_asleep_does_not_bring_back_what_is_gone(sim, workspace):
