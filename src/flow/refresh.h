@@ -27,6 +27,7 @@ enum { SL_REFRESH_NAME_BYTES = 128, SL_REFRESH_PARTS_MAX = 64 };
 struct sl_refresh_part {
     char collection[SL_REFRESH_NAME_BYTES];
     int64_t floor;         /* documents of a greater version are newer than the read */
+    bool partial;          /* it brought changes only: what it did not bring may be alive */
     uint64_t live, unseen; /* documents of the feed; those of them that the read did not bring */
 };
 

@@ -84,6 +84,13 @@ static const struct sl_entity_config *entity_into(const struct sl_dmf *dmf, cons
 
 /* --- what may be deleted --- */
 
+/* Whether what the export did not bring may be alive: nobody has said by --force that it is not. */
+static bool is_partial(const struct sl_dmf *dmf, const struct sl_refresh *refresh)
+{
+    bool forced = refresh->force && !refresh->dry_run;
+    return sl_dmf_brings_changes_only(dmf) && !forced;
+}
+
 /* Whether every entity was in the package, and goes where it went when the export was planned.
  * Gives each collection the version below the export's rows. */
 static bool find_floors(struct sl_dmf *dmf, struct sl_refresh *refresh, char *why, size_t size)
@@ -95,8 +102,10 @@ static bool find_floors(struct sl_dmf *dmf, struct sl_refresh *refresh, char *wh
                  dmf->run.id, refresh->database);
         return false;
     }
-    for (unsigned i = 0; i < refresh->part_count; i++)
+    for (unsigned i = 0; i < refresh->part_count; i++) {
         refresh->parts[i].floor = INT64_MAX;
+        refresh->parts[i].partial = is_partial(dmf, refresh);
+    }
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
@@ -197,7 +206,8 @@ static int overtake(struct sl_dmf *dmf, struct sl_refresh *refresh, uint64_t *re
     uint64_t dead = 0;
     snprintf(by.feed, sizeof by.feed, "%s", dmf->feed->name);
     int rc = count_dead(dmf, &dead, err);
-    if (rc != SL_OK || dead) /* not stored whole: an older row may be the only one there is */
+    /* Not brought or not stored whole: an older row may be the only one there is. */
+    if (rc != SL_OK || dead || is_partial(dmf, refresh))
         return rc;
     rc = sl_overtaken_tell(state, &by, state->write_ms, err);
     return rc == SL_OK ? count_parts(dmf, refresh, ret_unseen, why, err) : rc;

@@ -288,14 +288,17 @@ static bool fits(const struct replay *replay, const struct sl_entity_config *ent
 }
 
 /* A full read that began after the row was read has brought it again, or it is gone: then no
- * tombstone is there to hold it back, since a sweep deletes what is stored, and it was not. */
+ * tombstone is there to hold it back, since a sweep deletes what is stored, and it was not. An
+ * export of changes only says nothing of it. */
 static bool is_overtaken(const struct replay *replay, const struct sl_entity_config *entity,
                          const struct sl_letter *letter)
 {
     bool overtaken = letter->read_at_ms < replay->full_at_ms;
-    for (unsigned i = 0; i < replay->refresh.part_count; i++) /* the export's own are above floor */
-        if (!strcmp(replay->refresh.parts[i].collection, entity->collection))
-            overtaken |= letter->version <= replay->refresh.parts[i].floor;
+    for (unsigned i = 0; i < replay->refresh.part_count; i++) {
+        const struct sl_refresh_part *part = &replay->refresh.parts[i];
+        if (!part->partial && !strcmp(part->collection, entity->collection))
+            overtaken |= letter->version <= part->floor; /* the export's own are above it */
+    }
     return letter->op == SL_UPSERT && overtaken;
 }
 

@@ -24,6 +24,8 @@ static void append_parts(bson_t *document, const struct sl_refresh *refresh)
         BSON_APPEND_INT64(&one, "floor", part->floor);
         BSON_APPEND_INT64(&one, "live", (int64_t)part->live);
         BSON_APPEND_INT64(&one, "unseen", (int64_t)part->unseen);
+        if (part->partial)
+            BSON_APPEND_BOOL(&one, "partial", true);
         bson_append_document_end(&parts, &one);
     }
     bson_append_array_end(document, &parts);
@@ -49,6 +51,7 @@ static void read_parts(const bson_t *document, struct sl_refresh *ret)
         part->floor = sl_field_int64(&view, "floor", 0);
         part->live = (uint64_t)sl_field_int64(&view, "live", 0);
         part->unseen = (uint64_t)sl_field_int64(&view, "unseen", 0);
+        part->partial = sl_field_bool(&view, "partial");
         ret->part_count++;
     }
 }

@@ -105,6 +105,30 @@ def test_a_dead_letter_of_a_row_that_is_gone_is_not_replayed_after_a_refresh(sim
     assert scene.live() == feeds_truth(scene) and not gone & scene.live()
 
 
+def test_dead_letters_are_replayed_after_a_refresh_that_brought_changes_only(sim, workspace):
+    """What it did not bring is not gone, and may be nowhere but in its letter."""
+    scene = Refreshed(sim, workspace, records=10)
+    feeds.make_project(sim, FULL, [scene.label], scene.company, mode="incremental")
+    refused, others = sorted(feeds_truth(scene))[:3], sorted(feeds_truth(scene))[3:]
+    workspace.db.command("collMod", scene.collection, validator={"_id": {"$nin": refused}})
+    sluice = scene.sluice()
+    scene.wait_run_done_after(0)
+    assert sluice.command("refresh", "vendors").returncode == 0  # the first one brings all
+    workspace.db.command("collMod", scene.collection, validator={})
+
+    def refresh_after_changes(keys):
+        sim.post("change", {"entity": scene.label, "company": scene.company, "keys": keys})
+        scene.wait_next_run()
+        return sluice.command("refresh", "vendors").stdout
+
+    assert "brought changes only, so 6 of 7 documents" in refresh_after_changes(others[:1])
+    sums, _ = replay(sluice, all=True, dry_run=True)
+    assert (sums["found"], sums["rows"], sums["refused"]) == (6, 6, 0)
+    assert "all but 0 of 7 documents" in refresh_after_changes(others)
+    sums, _ = replay(sluice)
+    assert sums["removed"] == 6 and scene.live() == feeds_truth(scene)
+
+
 def test_too_many_deletions_are_refused_and_told_unless_forced(sim, workspace):
     with Mailbox() as mailbox:
         scene = Refreshed(sim, workspace)

@@ -153,13 +153,15 @@ static inline void check_refreshes(struct sl_state *one, struct sl_state *two)
     now->state = SL_REFRESH_DONE;
     snprintf(now->read, sizeof now->read, "vendors-000042");
     now->parts[0] = (struct sl_refresh_part){
-        .collection = "c", .floor = INT64_C(1) << 40, .live = 7, .unseen = 3};
-    now->part_count = 1;
+        .collection = "c", .floor = INT64_C(1) << 40, .partial = true, .live = 7, .unseen = 3};
+    now->parts[1] = (struct sl_refresh_part){.collection = "d"};
+    now->part_count = 2;
     EXPECT(two->type->refresh_save(two, now, 6, &err) == SL_OK);
     EXPECT(one->type->refresh_save(one, now, 5, &err) == SL_REJECTED); /* an owner of old */
     EXPECT(one->type->refresh_get(one, "vendors", back, &err) == SL_OK);
     EXPECT(back->state == SL_REFRESH_DONE && !strcmp(back->read, "vendors-000042"));
-    EXPECT(back->part_count == 1 && back->parts[0].floor == INT64_C(1) << 40);
+    EXPECT(back->part_count == 2 && back->parts[0].floor == INT64_C(1) << 40);
+    EXPECT(back->parts[0].partial && !back->parts[1].partial);
     EXPECT(back->parts[0].live == 7 && back->parts[0].unseen == 3);
     EXPECT(!strcmp(back->parts[0].collection, "c"));
     snprintf(wanted->feed, sizeof wanted->feed, "vendors");
