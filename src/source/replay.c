@@ -40,6 +40,7 @@ struct replay {
     struct sheaf sheaf;
     uint64_t next_ms;   /* loop clock: not before it may the next batch go */
     int64_t full_at_ms; /* wall clock: the newest full read of the table began; 0: not known */
+    bool partial;       /* … of which the application user does not see all */
     struct sl_refresh refresh; /* the newest one of a feed of exports; else no parts */
 };
 
@@ -337,7 +338,9 @@ static int take(struct replay *replay, const struct sl_letter *letter, struct sl
         row.fate = SL_REPLAY_REFUSED;
         snprintf(row.why, sizeof row.why,
                  "its source was read in full after it: the row has come again, or is gone and "
-                 "would be brought back; drop the letter");
+                 "would be brought back%s",
+                 replay->partial ? ", or is out of the application user's sight"
+                                 : "; drop the letter");
     }
     if (row.fate != SL_REPLAY_REFUSED)
         return add(replay, entity, letter, &row, err);
@@ -366,8 +369,10 @@ static int learn_full_read(struct replay *replay, struct sl_err *err)
     struct sl_state *state = replay->options->state;
     struct sl_checkpoint at = {0};
     int rc = state->type->checkpoint_load(state, replay->filter.feed, &at, err);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
         replay->full_at_ms = at.full_at_ms;
+        replay->partial = at.partial;
+    }
     sl_checkpoint_done(&at);
     if (rc == SL_NOTFOUND)
         rc = SL_OK;

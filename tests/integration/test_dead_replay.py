@@ -290,6 +290,13 @@ def test_a_row_that_a_full_read_did_not_see_any_more_is_not_brought_back(sim, wo
     assert all("was read in full after it" in one["refused"] for one in refused)
     scene.wait_followed()
     assert still in scene.live() and gone not in scene.live()
+    # As long as the application user does not see all of the table, nobody knows.
+    assert sluice.stop() == 0
+    workspace.state["checkpoints"].update_one({"_id": "feed:account"}, {"$set": {"partial": True}})
+    _, unknown = replay(sluice, status=1, all=True, dry_run=True)
+    assert len(unknown) == 2
+    assert all("out of the application user's sight" in one["refused"] and "drop" not in one["refused"]
+               for one in unknown)
 
 
 def test_a_deletion_that_mongodb_refused_is_replayed_as_one(sim, workspace):
