@@ -228,6 +228,8 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
     }
 
     bool read = reading && !feed->linked_full; /* to its end */
+    if (read)
+        feed->base_ms = 0; /* what changed meanwhile waits, and its bells were not heeded */
     if (read && !sl_journal_is_open(feed->journal))
         rc = sl_dv_open_full(feed, err); /* an empty table, or one that ended with its last run */
     if (rc == SL_OK && (read || sl_journal_is_due(feed->journal)))

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
+from dataverse_script import Page, Script, row
 from feeds import logged
 from gate import Gate
 from mailbox import Mailbox
 from process import wait_until
-from tables import Tables, status
+from tables import Scripted, Tables, status
 
 
 @pytest.fixture
@@ -144,6 +145,16 @@ def test_a_full_read_that_is_killed_goes_on_at_a_page(sim, workspace):
     scene.switch(dv_delay_ms=0)
     scene.check_nothing_lost()
     assert {doc["_sluice"]["seen"] for doc in scene.documents().find()} == {"account-full-000001"}
+
+
+def test_what_changed_during_a_full_read_is_read_at_its_end_however_rare_polls_are(workspace):
+    with Script(account=["name"]) as script:
+        script["account"].answers = {"full": Page([row(1, 100)], next="p2"),
+                                     "p2": Page([row(2, 101)], delta="d1"),
+                                     "d1": Page([row(1, 110)], delta="d2")}
+        scene = Scripted(script, workspace, every="1h")
+        scene.sluice()
+        scene.wait_stored({1: (220, True), 2: (202, True)})
 
 
 def test_a_sweep_that_is_killed_or_lost_is_done_again(sim, workspace, gate):
