@@ -76,6 +76,7 @@ void sl_dv_go_back(struct sl_dv_feed *feed)
     else
         sl_dv_move_to(feed, NULL, true);
     feed->moved = feed->sweep_published = false;
+    feed->base_ms = 0; /* what it leads to was wanted before */
 }
 
 /* To the link that was kept when a refresh began. */

@@ -259,6 +259,12 @@ def end_lease(workspace):
     return lease["epoch"]
 
 
+def lose_lease(workspace):
+    """Another one has held the lease of source crm meanwhile, and it is free again."""
+    workspace.state["leases"].update_one({"_id": "source:crm"}, {
+        "$set": {"owner": "another", "expires_at": datetime.datetime(2000, 1, 1)}, "$inc": {"epoch": 1}})
+
+
 def status(sluice, table="account"):
     """What /status says of a feed."""
     return json.loads(sluice.ops("/status")[1])["feeds"][table]["state"]

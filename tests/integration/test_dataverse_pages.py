@@ -1,12 +1,10 @@
 """Changes that come in many pages, of which some fail."""
 
-import datetime
-
 from dataverse_script import Answer, Page, Script, expired, failure, guid, row
 from feeds import logged
 from process import wait_until
 from readiness import troubles, wait_trouble
-from tables import Scripted
+from tables import Scripted, lose_lease
 
 A, B, C, D = 1, 2, 3, 4
 
@@ -99,8 +97,7 @@ def test_a_page_is_not_waited_for_when_the_source_was_lost_or_sluice_ends(worksp
         table.answers["d1"] = Page([row(A, 200)], next="p2")
         wait_until(lambda: table.count("p2"), 20, "the page")
         asked = len(table.asked)
-        workspace.state["leases"].update_one({"_id": "source:crm"}, {
-            "$set": {"owner": "another", "expires_at": datetime.datetime(2000, 1, 1)}, "$inc": {"epoch": 1}})
+        lose_lease(workspace)
         wait_until(lambda: len(table.asked) >= asked + 2, 40, "another beginning")
         assert table.links()[asked:] == ["d1", "p2"]
         wait_trouble(sluice, "feed account", "not available (503)")

@@ -6,12 +6,13 @@ import time
 import pytest
 
 import books
+from dataverse_script import Page, Script, row
 from feeds import logged
 from gate import Gate
 from hooks import Hooks
 from process import wait_until
 from readiness import wait_trouble
-from tables import Tables, owns
+from tables import Scripted, Tables, lose_lease, owns
 
 
 @pytest.fixture
@@ -52,6 +53,36 @@ def test_lost_messages_are_read_again_even_by_a_successor(sim, workspace, gate):
     assert scene.tombstones().keys() == set(gone)
     assert len(scene.runs(state="failed")) >= 2
     scene.check_nothing_lost(failed=None)
+
+
+def test_lost_messages_are_read_again_at_once_however_rare_polls_are(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 50}, every="1h", max_interval="1h", ledger_deadline="1s")
+    scene.sluice("ingest", role="ingest")
+    apply = scene.sluice("apply", role="apply")
+    scene.register()
+    scene.wait_followed()
+    scene.wait_books_closed()
+    apply.stop()
+    scene.change(count=5)
+    wait_until(lambda: scene.runs(state="published"), 20, "a run that waits for its ledger")
+    purge(workspace, "fast")
+    apply.start()
+    scene.wait_followed()
+    scene.check_nothing_lost(failed=None)
+
+
+def test_who_wins_the_source_back_polls_at_once_however_rare_polls_are(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers["full"] = Page([row(1, 100)], delta="d1")
+        scene = Scripted(script, workspace, every="1h")
+        scene.sluice()
+        scene.wait_stored({1: (200, True)})
+        wait_until(lambda: "d1" in scene.newest(), 20, "the full read's end being journaled")
+        time.sleep(1)  # no poll is due any more
+        asked = table.count("d1")
+        lose_lease(workspace)
+        wait_until(lambda: table.count("d1") > asked, 40, "another poll")
 
 
 def test_every_run_in_the_ledger_is_known_however_its_process_ended(sim, workspace):
