@@ -311,12 +311,16 @@ void sl_dv_run(void *arg)
     uint64_t pause_ms = 0;
     for (;;) {
         struct sl_err err = {0};
+        uint64_t polls = feed->polls;
         int rc = step(feed, &err);
+        if (rc == SL_OK && feed->polls == polls)
+            continue; /* what goes well without the service tells nothing of it */
         if (rc == SL_OK) {
             pause_ms = 0;
             sl_dv_works(feed);
             continue;
         }
+        feed->base_ms = 0; /* the next poll tells whether it works again, whatever has failed */
         if (rc == SL_NOTFOUND && feed->link)
             rc = void_link(feed, &err);
         if (rc == SL_CANCELED)

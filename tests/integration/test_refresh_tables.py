@@ -3,9 +3,11 @@ that was restored from a backup."""
 
 import json
 
+from dataverse_script import Page, Script, failure, row
 from feeds import logged
 from process import wait_until
-from tables import Tables, end_lease, owns, status
+from readiness import troubles, wait_trouble
+from tables import Scripted, Tables, end_lease, owns, status
 
 
 def wait_swept(scene):
@@ -89,6 +91,28 @@ def test_a_refresh_that_is_killed_goes_on_and_one_is_enough(sim, workspace):
     assert scene.checkpoint()["full_number"] == 2 and refresh_of(workspace)["number"] == 1
     assert scene.tombstones().keys() == {"ghost"}
     scene.check_nothing_lost()
+
+
+def test_a_feed_that_fails_does_not_seem_to_work_because_it_is_told_of_a_refresh(workspace):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers["full"] = Page([row(1, 100)], delta="d1")
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        scene.wait_stored({1: (200, True)})
+        table.answers["full"] = failure(500, "0x0", "a fault")
+        assert sluice.command("refresh", "account", "--no-wait").returncode == 0
+        wait_trouble(sluice, "feed account", "a fault")
+
+        def longest_pause_s():
+            tries = [at for link, at in table.asked if link == "full"][1:]
+            return max((later - at for at, later in zip(tries, tries[1:])), default=0)
+        wait_until(lambda: longest_pause_s() > 3, 20, "the pause growing")
+        assert not logged(sluice, "feed works again")
+        table.answers["full"] = Page([row(1, 100)], delta="d2")
+        wait_until(lambda: refresh_of(workspace).get("state") == "done", 40, "the refresh")
+        wait_until(lambda: not troubles(sluice), 20, "no trouble")
+        assert len(logged(sluice, "feed works again")) == 1
 
 
 def test_a_restored_environment_wins_when_its_versions_are_reset(sim, workspace):
