@@ -38,6 +38,7 @@ void sl_dv_move_to(struct sl_dv_feed *feed, const char *link, bool full)
     set_text(&feed->link, link);
     feed->linked_full = full;
     feed->link_asked_ms = 0;
+    feed->refused_ms = feed->refused_at_ms = 0;
     feed->moved = true;
 }
 

@@ -125,7 +125,8 @@ struct sl_dv_feed {
     int64_t earlier;     /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless;   /* dead rows without an id so far */
     unsigned voided;     /* void links since the last poll that worked */
-    uint64_t refused_ms; /* since when its link is refused each time, loop clock; 0: it is not */
+    uint64_t refused_ms; /* so long its link was refused; what else failed meanwhile not counted */
+    uint64_t refused_at_ms; /* loop clock: at the last try; 0: it was not */
 
     bool refresh_told; /* the state may know of a refresh */
     struct sl_dv_sight sight;

@@ -91,6 +91,7 @@ static int know_table(struct sl_dv_feed *feed, struct sl_err *err)
     if (rc == SL_OK)
         rc = sl_dataverse_table_check(&table, err);
     if (rc != SL_OK) {
+        feed->refused_at_ms = 0; /* the link is not tried meanwhile */
         sl_dataverse_table_done(&table);
         return rc;
     }
@@ -187,11 +188,11 @@ static int judge_refusal(struct sl_dv_feed *feed, int rc, struct sl_err *err)
     bool refused = (rc == SL_REJECTED && err->cause >= 300 && err->cause < 500) ||
                    (rc == SL_CONFIG && err->cause == NOT_FOUND); /* of the path, not of a link */
     feed->table_known = !refused;
-    if (!feed->link || (!refused && (rc != SL_CLOSED || err->cause != BAD_REQUEST)))
-        return rc;
-    if (!feed->refused_ms)
-        feed->refused_ms = now_ms;
-    if (now_ms - feed->refused_ms >= patience_of(feed, rc))
+    bool counts = feed->link && (refused || (rc == SL_CLOSED && err->cause == BAD_REQUEST));
+    if (counts && feed->refused_at_ms)
+        feed->refused_ms += now_ms - feed->refused_at_ms;
+    feed->refused_at_ms = counts ? now_ms : 0;
+    if (counts && feed->refused_ms >= patience_of(feed, rc))
         rc = err->code = SL_NOTFOUND;
     return rc;
 }
@@ -214,7 +215,6 @@ static int poll(struct sl_dv_feed *feed, struct sl_err *err)
         /* A column is new, or of another type: at once, knowing it. */
         return feed->table_known ? judge_refusal(feed, rc, err) : SL_OK;
     }
-    feed->refused_ms = 0;
     feed->doubting = false;
     if (feed->lost)
         return SL_OK; /* what was read leads nowhere */
@@ -287,7 +287,6 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
                feed->config->name)
         ->value++;
     feed->table_known = false; /* new columns make links void */
-    feed->refused_ms = 0;
     return sl_dv_begin_full(feed, why, err);
 }
 

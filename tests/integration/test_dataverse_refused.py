@@ -1,6 +1,10 @@
 """What the service calls a bad request: a link that it made itself and will not take any more, a column
 that is gone."""
 
+import time
+
+import pytest
+
 from dataverse_script import Answer, Page, Script, failure, guid, row
 from feeds import logged
 from hooks import Poster, event, reading_back
@@ -79,6 +83,26 @@ def test_a_gateway_in_between_that_refuses_for_a_while_costs_no_full_read(worksp
         table.answers["d1"] = Page([row(A, 110)], delta="d2")
         scene.wait_stored({A: (220, True)})
         assert table.count("full") == 1
+
+
+@pytest.mark.parametrize("away", ("link", "description"))
+def test_a_refusal_before_an_outage_and_one_after_it_cost_no_full_read(workspace, away):
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers = {"full": Page([row(A, 100)], delta="d1")}
+        scene = Scripted(script, workspace)
+        sluice = scene.sluice()
+        scene.wait_stored({A: (200, True)})
+        before, after, described = [bad_link()], [bad_link()], table.definition
+        if away == "description":
+            table.definition = dict
+        table.answers["d1"] = lambda: before.pop() if before else failure(500, "0x0", "a fault")
+        wait_trouble(sluice, "feed account", "a fault" if away == "link" else "definition lacks")
+        time.sleep(6)  # longer than this link may be refused
+        table.answers["d1"] = lambda: after.pop() if after else Page([row(A, 110)], delta="d2")
+        table.definition = described
+        scene.wait_stored({A: (220, True)})
+        assert not after and table.count("full") == 1
 
 
 def test_a_first_page_that_is_refused_is_asked_for_as_the_table_is_called_by_then(workspace):
