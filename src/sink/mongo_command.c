@@ -111,27 +111,6 @@ static void keep_element(const bson_t *from, struct sl_buf *to)
     sl_buf_add(to, bson_get_data(from) + LENGTH, from->len - LENGTH - END);
 }
 
-/* {$floor: "$_sluice.v"}; in a full read one less when an earlier one saw the document. */
-static void stamp_stored(struct sl_buf *out, const struct sl_origin *origin)
-{
-    bson_t *stored;
-    // clang-format off
-    if (origin->seen)
-        stored = BCON_NEW(
-            "1", "{", "$subtract", "[",
-                "{", "$floor", BCON_UTF8("$_sluice.v"), "}",
-                "{", "$cond", "[",
-                    "{", "$lt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(origin->seen), "}", "]", "}",
-                    BCON_INT64(1), BCON_INT64(0),
-                "]", "}",
-            "]", "}");
-    else
-        stored = BCON_NEW("1", "{", "$floor", BCON_UTF8("$_sluice.v"), "}");
-    // clang-format on
-    keep_element(stored, out);
-    bson_destroy(stored);
-}
-
 /* What is above seen, and above all later reads of the same feed: their names differ in the number
  * at the end alone, and a colon follows the digits. */
 static void name_end(const char *seen, char *out, size_t size)
@@ -141,45 +120,71 @@ static void name_end(const char *seen, char *out, size_t size)
     snprintf(out, size, "%.*s:", length, seen);
 }
 
-/* "$$ROOT", or in a full read the same document with _sluice.seen set, unless a later read of the
- * feed saw it already: a message that comes late must not make it look unseen. */
-static void stamp_keep(struct sl_buf *out, const struct sl_origin *origin)
+/* Whether this full read, or a later one of the feed, saw the document already. */
+static bson_t *seen_already(const char *seen)
 {
-    bson_t element = BSON_INITIALIZER;
     char end[256];
-    if (origin->seen) {
-        name_end(origin->seen, end, sizeof end);
-        // clang-format off
-        bson_t *seen = BCON_NEW(
+    name_end(seen, end, sizeof end);
+    // clang-format off
+    return BCON_NEW(
+        "$and", "[",
+            "{", "$gte", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(seen), "}", "]", "}",
+            "{", "$lt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(end), "}", "]", "}",
+        "]");
+    // clang-format on
+}
+
+/* {$floor: "$_sluice.v"}; in a full read one less, until it saw the document. */
+static void stamp_stored(struct sl_buf *out, const bson_t *already)
+{
+    bson_t *stored;
+    // clang-format off
+    if (already)
+        stored = BCON_NEW(
+            "1", "{", "$subtract", "[",
+                "{", "$floor", BCON_UTF8("$_sluice.v"), "}",
+                "{", "$cond", "[", BCON_DOCUMENT(already), BCON_INT64(0), BCON_INT64(1), "]", "}",
+            "]", "}");
+    else
+        stored = BCON_NEW("1", "{", "$floor", BCON_UTF8("$_sluice.v"), "}");
+    // clang-format on
+    keep_element(stored, out);
+    bson_destroy(stored);
+}
+
+/* "$$ROOT", or in a full read the same document with _sluice.seen set, unless a later one saw it
+ * already: a message that comes late must not make it look unseen. */
+static void stamp_keep(struct sl_buf *out, const char *seen, const bson_t *already)
+{
+    bson_t *keep;
+    // clang-format off
+    if (already)
+        keep = BCON_NEW(
             "2", "{", "$mergeObjects", "[", "$$ROOT", "{",
                 "_sluice", "{", "$mergeObjects", "[", "$_sluice", "{",
                     "seen", "{", "$cond", "[",
-                        "{", "$and", "[",
-                            "{", "$gt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(origin->seen), "}", "]", "}",
-                            "{", "$lt", "[", "$_sluice.seen", "{", "$literal", BCON_UTF8(end), "}", "]", "}",
-                        "]", "}",
+                        BCON_DOCUMENT(already),
                         "$_sluice.seen",
-                        "{", "$literal", BCON_UTF8(origin->seen), "}",
+                        "{", "$literal", BCON_UTF8(seen), "}",
                     "]", "}",
                 "}", "]", "}",
             "}", "]", "}");
-        // clang-format on
-        bson_concat(&element, seen);
-        bson_destroy(seen);
-    } else {
-        BSON_APPEND_UTF8(&element, "2", "$$ROOT");
-    }
-    keep_element(&element, out);
-    bson_destroy(&element);
+    else
+        keep = BCON_NEW("2", BCON_UTF8("$$ROOT"));
+    // clang-format on
+    keep_element(keep, out);
+    bson_destroy(keep);
 }
 
 void sl_mongo_stamp_init(struct sl_mongo_stamp *stamp, const struct sl_origin *origin,
                          int64_t at_ms, uint64_t tombstone_ttl_ms)
 {
+    bson_t *already = origin->seen ? seen_already(origin->seen) : NULL;
     stamp_document(&stamp->document, origin, at_ms);
     stamp_tombstone(&stamp->tombstone, origin, at_ms, tombstone_ttl_ms);
-    stamp_stored(&stamp->stored, origin);
-    stamp_keep(&stamp->keep, origin);
+    stamp_stored(&stamp->stored, already);
+    stamp_keep(&stamp->keep, origin->seen, already);
+    bson_destroy(already);
 }
 
 void sl_mongo_stamp_done(struct sl_mongo_stamp *stamp)

@@ -62,9 +62,12 @@ static void check_one(const struct sl_origin *origin, enum sl_op op, const char 
 }
 
 #define STORED "{\"$floor\": \"$_sluice.v\"}"
+#define SEEN_ALREADY                                                                               \
+    "{\"$and\": [{\"$gte\": [\"$_sluice.seen\", {\"$literal\": \"$odd\"}]}, "                      \
+    "{\"$lt\": [\"$_sluice.seen\", {\"$literal\": \":\"}]}]}"
 #define STORED_UNSEEN                                                                              \
-    "{\"$subtract\": [" STORED ", {\"$cond\": [{\"$lt\": [\"$_sluice.seen\", {\"$literal\": "      \
-    "\"$odd\"}]}, {\"$numberLong\": \"1\"}, {\"$numberLong\": \"0\"}]}]}"
+    "{\"$subtract\": [" STORED ", {\"$cond\": [" SEEN_ALREADY                                      \
+    ", {\"$numberLong\": \"0\"}, {\"$numberLong\": \"1\"}]}]}"
 #define UPDATE(id, document, keep) UPDATE_ABOVE(STORED, id, document, keep)
 #define UPDATE_ABOVE(stored, id, document, keep)                                                   \
     "{\"update\": \"c\", \"updates\": [{\"q\": {\"_id\": \"" id "\"}, \"u\": [{\"$replaceWith\": " \
@@ -102,9 +105,7 @@ static void test_full_read(void **state)
             "{\"_id\": \"k\", \"a\": \"b\", \"_sluice\": {" V "\"feed\": \"vendors\", \"run\": "
             "\"vendors-8\", \"seen\": \"$odd\", \"at\": " AT(1000) "}}",
             "{\"$mergeObjects\": [\"$$ROOT\", {\"_sluice\": {\"$mergeObjects\": [\"$_sluice\", "
-            "{\"seen\": {\"$cond\": [{\"$and\": ["
-            "{\"$gt\": [\"$_sluice.seen\", {\"$literal\": \"$odd\"}]}, "
-            "{\"$lt\": [\"$_sluice.seen\", {\"$literal\": \":\"}]}]}, "
+            "{\"seen\": {\"$cond\": [" SEEN_ALREADY ", "
             "\"$_sluice.seen\", {\"$literal\": \"$odd\"}]}}]}}]}"));
 }
 
