@@ -15,6 +15,7 @@
 enum {
     SILENCE_MAX_MS = 10000, /* no confirm for so long: the connection is doubtful */
     REFUSALS_MAX = 3,       /* so many in a row: so it is, too */
+    ACCESS_REFUSED = 403,
     PRECONDITION_FAILED = 406,
 };
 
@@ -27,6 +28,7 @@ struct amqp_sink {
     struct sl_metric *messages, *bytes, *confirm;
     unsigned refusals;    /* publishes in a row that the broker refused or left unanswered */
     enum sl_lane refused; /* where the last of them should have gone */
+    bool forbidden;       /* the user may not publish; told until a publish succeeds */
     char trouble[SL_ERR_TEXT_BYTES];
 };
 
@@ -135,6 +137,23 @@ static int refuse_size(const struct sl_batch *batch, size_t size, struct sl_err 
         size);
 }
 
+static const char *may_not_publish(struct amqp_sink *self)
+{
+    snprintf(self->trouble, sizeof self->trouble,
+             "the user in broker.url needs the right to write to exchange '%s'", self->sink.name);
+    return self->trouble;
+}
+
+/* RabbitMQ closes the channel, and takes the next one that we open: that it answers tells nothing.
+ */
+static int refuse_right(struct amqp_sink *self, struct sl_err *err)
+{
+    self->forbidden = true;
+    err->code = SL_CONFIG;
+    sl_err_wrap(err, "%s", may_not_publish(self));
+    return SL_CONFIG;
+}
+
 /* A failed publish says something about the connection too. */
 static int judge(struct amqp_sink *self, enum sl_lane lane, int rc, uint64_t waited_ms,
                  struct sl_err *err)
@@ -179,9 +198,12 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     free(labels);
     if (rc == SL_CLOSED && is_too_large(err, body.length))
         return refuse_size(batch, body.length, err);
+    if (rc == SL_CLOSED && err && err->cause == ACCESS_REFUSED)
+        return refuse_right(self, err);
     if (rc != SL_OK)
         return judge(self, batch->origin.lane, rc, waited_us / 1000, err);
     self->refusals = 0;
+    self->forbidden = false;
     sl_metric_add(self->messages, 1);
     sl_metric_add(self->bytes, (int64_t)body.length);
     sl_histogram_add(self->confirm->histogram, waited_us, 1);
@@ -282,6 +304,8 @@ const char *sl_sink_amqp_trouble(const struct sl_sink *sink)
     const char *blocked = sl_amqp_blocked(link->amqp);
     if (blocked)
         snprintf(self->trouble, sizeof self->trouble, "RabbitMQ blocks publishing: %s", blocked);
+    else if (self->forbidden)
+        return may_not_publish(self);
     else if (self->refusals >= REFUSALS_MAX)
         return cannot_store(self);
     else
