@@ -61,7 +61,7 @@ class NameServer:
         elif not any(known == name for known, _type in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         answer.flags |= dns.flags.AA
-        return answer.to_wire()
+        return answer.to_wire(want_shuffle=False)  # in the order that the test tells
 
     def rule(self, sluice, *before):
         """Makes sluice, before it is started, one that asks this server, and others before; gives its
