@@ -228,6 +228,8 @@ int sl_dead_replay(struct sl_dead_command *command)
     int status = command->choice.letters ? replay_letters(&replaying) : SL_EXIT_OK;
     if (status == SL_EXIT_OK && command->choice.messages)
         status = replay_messages(&replaying);
+    if (status != SL_EXIT_OK && !replaying.letters.found && !replaying.told)
+        return status; /* nobody looked: that none was found would be no news */
     if (command->json)
         print_json(&replaying);
     else

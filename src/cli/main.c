@@ -6,6 +6,16 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 
+/* A full disk, or a reader that is gone: whoever asked has not been told all. */
+static int finish(int status)
+{
+    fflush(stdout);
+    if (!ferror(stdout))
+        return status;
+    fputs("sluice: not all of its output could be written\n", stderr);
+    return status == SL_EXIT_OK ? SL_EXIT_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
     struct sl_options options;
@@ -19,5 +29,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice: %s\n", err.message);
         return SL_EXIT_FAILED;
     }
-    return options.command->run(&options);
+    return finish(options.command->run(&options));
 }

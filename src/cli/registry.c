@@ -65,16 +65,20 @@ static void check_pages(const struct sl_config *config, struct sl_problems *prob
 {
     const struct sl_settings *settings = config->settings;
     const char *listen = settings->ops.listen;
+    struct sl_json_place at = sl_config_place(config->json, "ops.listen", 0);
+    struct sockaddr_storage parsed;
+    socklen_t length;
+    struct sl_err err;
+    if (listen && *listen && sl_listen_parse(listen, &parsed, &length, &err) != SL_OK)
+        sl_problem_error(problems, at.line, at.column, "ops.listen: %s", err.message);
     sl_listen_check_apart(config, "ops.listen", listen, problems);
     /* Among the errors may be one about the token: then there is one. */
     bool open = !settings->ops.token && !problems->errors;
-    if (listen && *listen && open && !sl_listen_is_local(listen)) {
-        struct sl_json_place at = sl_config_place(config->json, "ops.listen", 0);
+    if (listen && *listen && open && !sl_listen_is_local(listen))
         sl_problem_warning(problems, at.line, at.column,
                            "ops.listen: everybody who reaches \"%.60s\" may read /status and "
                            "/metrics; ops.token makes them show a token",
                            listen);
-    }
 }
 
 /* What this process publishes, appliers must read: most likely they have the same configuration. */

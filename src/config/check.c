@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/str.h"
+#include "config/check.h"
 
 enum { DOMAIN_BYTES = 320 };
 
@@ -175,8 +176,12 @@ void sl_config_check(const struct sl_config *config, struct sl_problems *problem
     if (config->shape->check)
         config->shape->check(config, problems);
     check_unused(config, problems);
-    if (config->limits.batch_bytes > config->limits.ingest_credit_bytes)
-        sl_problem_error(problems, 0, 0,
+    if (config->limits.batch_bytes > config->limits.ingest_credit_bytes) {
+        bool said = sl_config_said(config->json, "limits.batch_bytes");
+        struct sl_json_place at =
+            sl_config_place(config->json, said ? "limits.batch_bytes" : "limits.ingest_credit", 0);
+        sl_problem_error(problems, at.line, at.column,
                          "limits.batch_bytes is larger than limits.ingest_credit: no batch could "
                          "ever be complete");
+    }
 }

@@ -103,7 +103,7 @@ static int read_choice(const struct sl_setting *setting, int *field, const char 
         const char *joint = !i ? "" : setting->choices[i + 1] ? ", " : " or ";
         if (used < sizeof all)
             used += (size_t)snprintf(all + used, sizeof all - used, "%s\"%s\"", joint,
-                                     setting->choices[i]);
+                                     *setting->choices[i] == '\t' ? "\\t" : setting->choices[i]);
     }
     return sl_err_set(err, SL_CONFIG, "must be %s", all);
 }

@@ -158,6 +158,9 @@ def test_the_packages_in_the_readme_are_fine(tmp_path):
      'unknown key "tabel" in feeds.contacts: did you mean "table"?'),
     ('"broker": {', '"limits": {"max_row": "4MiB"}, "broker": {"max_message": "3MiB", ',
      'broker.max_message is smaller than limits.max_row: messages that are made here could not be read'),
+    ('"broker": {', '"limits": {"batch_bytes": "4MiB", "ingest_credit": "2MiB"}, "broker": {',
+     'limits.batch_bytes is larger than limits.ingest_credit: no batch could ever be complete'),
+    ('"listen": "127.0.0.1:9464"', '"listen": "localhost:94640"', "ops.listen: cannot listen on 'localhost:94640'"),
     ('"key": "order_id",', '', 'missing key "key" in feeds.orders'),
     ('"listen": "0.0.0.0:8443",\n      "token"', '"listen": "127.0.0.1:8443",\n      "token"',
      'sources.posts.listen has the port of sources.hook ("0.0.0.0:8443")'),
@@ -168,8 +171,8 @@ def test_what_is_wrong_with_a_realtime_configuration_is_told(tmp_path, good, bad
     write(tmp_path, text.replace(good, bad))
     result = sluice("check", cwd=tmp_path, **REALTIME_SECRETS)
     assert result.returncode == 1
-    assert message in result.stderr
-    assert result.stderr.startswith("sluice.jsonc:")
+    line = next(line for line in result.stderr.splitlines() if message in line)
+    assert re.match(r"sluice\.jsonc:\d+:\d+: ", line)
 
 
 def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
@@ -189,6 +192,12 @@ def test_an_option_of_mongodb_that_its_driver_does_not_know_is_told(tmp_path):
     write(tmp_path, text.replace("replicaSet", "replicaSte"))
     result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
     assert result.returncode == 0 and "Unsupported URI option" in result.stderr and "replicaste" in result.stderr
+
+
+def test_a_choice_is_named_as_it_is_to_be_written(tmp_path):
+    write(tmp_path, json.dumps(EXAMPLE).replace('"definition_group"', '"delimiter": "x", "definition_group"'))
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert r'feeds.vendors.delimiter must be ",", ";", "\t" or "|", not "x"' in result.stderr
 
 
 def test_names_that_make_no_message_id_are_refused(tmp_path):
@@ -320,6 +329,13 @@ def test_every_command_has_its_help():
         assert by_topic.returncode == by_option.returncode == 0
         assert by_topic.stdout == by_option.stdout
         assert by_topic.stdout.startswith(f"Usage: sluice {command}")
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([build_dir() / "src/sluice", "schema"], stdout=full, stderr=subprocess.PIPE,
+                              env={**os.environ, **SANITIZER_ENV}, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "sluice: not all of its output could be written\n")
 
 
 def test_version_is_one_line():

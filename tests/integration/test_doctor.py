@@ -175,7 +175,6 @@ def test_a_user_who_sees_part_of_the_rows_is_told_although_all_answers_are_good(
 
 def test_a_right_that_the_service_does_not_tell_of_is_a_warning(workspace, sim, config):
     sim.post("dv/table", {"table": "new_tag", "count": 1})
-    sim.post("dv/relationship", {"relationship": "new_account_tag", "from": "account", "to": "new_tag"})
     config["feeds"]["tags"] = {"source": "hook", "relationship": "new_account_tag", "collection": "tags"}
     sim.post("switches", {"dv_read_depth": "untold"})
     status, lines, said = doctor(workspace, config)

@@ -258,23 +258,10 @@ static unsigned make_relationship(struct sim_call *call)
     return 200;
 }
 
-/* The relationship of a call; the one of accounts and tags is made when it is first named. */
-static struct dv_relation *find_relation(struct sim_call *call)
-{
-    static const char tags[] = "new_account_tag";
-    struct dv *dv = call->sim->dataverse;
-    const char *name = sim_json_string(call->body, "relationship", "");
-    struct dv_relation *relation = dv_find_relation(dv, name);
-    struct dv_table *from = dv_find_table(dv, "account");
-    struct dv_table *to = dv_find_table(dv, "new_tag");
-    if (!relation && strcmp(name, tags) == 0 && from && to)
-        relation = dv_add_relation(dv, tags, from, to);
-    return relation;
-}
-
 static unsigned join(struct sim_call *call, bool associate)
 {
-    struct dv_relation *relation = find_relation(call);
+    struct dv_relation *relation =
+        dv_named_relation(call->sim->dataverse, sim_json_string(call->body, "relationship", ""));
     const char *target = sim_json_string(call->body, "target", "");
     const char *related = sim_json_string(call->body, "related", "");
     uint32_t target_index;

@@ -123,6 +123,17 @@ struct dv_relation *dv_add_relation(struct dv *dv, const char *name, struct dv_t
     return relation;
 }
 
+struct dv_relation *dv_named_relation(struct dv *dv, const char *name)
+{
+    static const char tags[] = "new_account_tag";
+    struct dv_relation *relation = dv_find_relation(dv, name);
+    struct dv_table *from = dv_find_table(dv, "account");
+    struct dv_table *to = dv_find_table(dv, "new_tag");
+    if (!relation && strcmp(name, tags) == 0 && from && to)
+        relation = dv_add_relation(dv, tags, from, to);
+    return relation;
+}
+
 int64_t dv_clock_ms(const struct dv *dv)
 {
     return sim_clock_ms() + dv_switch(dv, SW_DV_CLOCK_SKEW_MS);

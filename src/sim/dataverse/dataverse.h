@@ -88,6 +88,10 @@ struct dv_table *dv_add_table(struct dv *dv, struct dv_schema *schema, bool trac
 struct dv_relation *dv_add_relation(struct dv *dv, const char *name, struct dv_table *from,
                                     struct dv_table *to);
 
+/* The relationship of that name or NULL; the one of accounts and tags is made when it is first
+ * named, if both tables are there. */
+struct dv_relation *dv_named_relation(struct dv *dv, const char *name);
+
 /* What the service's clock says. */
 int64_t dv_clock_ms(const struct dv *dv);
 

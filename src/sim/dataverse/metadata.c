@@ -312,7 +312,7 @@ void dv_answer_relationship(struct dv_call *call, const char *name)
     struct sim_text *out = &call->out;
     call->request->action = "dv_metadata";
     sim_lock(call->sim);
-    const struct dv_relation *relation = dv_find_relation(call->dv, name);
+    const struct dv_relation *relation = dv_named_relation(call->dv, name);
     if (!relation) {
         dv_fail(call, 404, "0x80060888", "Could not find relationship with name %s.", name);
     } else {
