@@ -41,7 +41,10 @@ static bool applies(const struct sl_gateway *gateway)
 static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
 {
     const struct sl_settings *settings = gateway->settings;
-    struct sl_about about = {SLUICE_VERSION, sl_role_names[gateway->config->role], sl_now_ms()};
+    static uint64_t started_ms; /* of the process: it outlives a reload */
+    if (!started_ms)
+        started_ms = sl_now_ms();
+    struct sl_about about = {SLUICE_VERSION, sl_role_names[gateway->config->role], started_ms};
     struct sl_http_options http = settings->http;
     http.version = SLUICE_VERSION;
 

@@ -15,7 +15,7 @@ void sl_status_register(const char *name, sl_status_provider provider, void *ctx
 struct sl_about {
     const char *version; /* "0.1.0" */
     const char *role;    /* "all", "ingest", "apply" */
-    uint64_t started_ms; /* sl_now_ms() at the start */
+    uint64_t started_ms; /* sl_now_ms() at the start of the process */
 };
 
 /* Adds the whole object:

@@ -176,9 +176,11 @@ def test_a_reload_takes_up_a_new_feed_and_keeps_the_old_ones_going(sim, workspac
     make_project(sim, "Customers", [CUSTOMERS])
     sluice.config["feeds"]["customers"] = feed(sim, "Customers", CUSTOMERS, "customers")
     sluice.write_config()
-    pid = sluice.pid
+    pid, began = sluice.pid, time.time() - json.loads(sluice.ops("/status")[1])["uptime_s"]
+    time.sleep(3)
     sluice.reload()
     wait_run(sluice, workspace, feed_name="customers")
+    assert time.time() - json.loads(sluice.ops("/status")[1])["uptime_s"] - began < 2  # of the process
     assert differences(workspace.db["customers"], documents(sim, CUSTOMERS)) == []
     change_records(sim, 7)
     wait_fresh_run(sluice, workspace)
