@@ -58,7 +58,7 @@ struct sl_http_response {
     int64_t content_length;  /* as the header says; -1: not said */
     int64_t range_first;     /* Content-Range of a 206: first byte, and ... */
     int64_t range_total;     /* ... size of the whole; -1 each: not said */
-    uint32_t retry_after_ms; /* 0: not said */
+    uint32_t retry_after_ms; /* 0: not said; 15 minutes at most */
     int64_t date_ms;         /* the peer's clock, wall milliseconds; 0: not said */
     char *location;          /* NULL: none */
     char etag[128];          /* with its quotes, as If-Match wants it; "" none (or too long) */

@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { RETRY_AFTER_MAX_S = 24 * 3600, NUMBER_DIGITS_MAX = 18 };
+/* Whoever waits does not look up meanwhile: not longer, whatever an answer says. */
+enum { RETRY_AFTER_MAX_S = 15 * 60, NUMBER_DIGITS_MAX = 18 };
 static const int64_t SECONDS_MAX = 253402300799; /* of the year 9999 */
 
 static void restart(struct sl_head *head)
 {
     sl_http_response_done(&head->response);
+    head->retry_at_ms = 0;
     head->response.content_length = -1;
     head->response.range_first = -1;
     head->response.range_total = -1;
@@ -68,13 +70,14 @@ static void copy_value(char *out, size_t size, struct sl_str value)
     }
 }
 
-static void take_content_length(struct sl_http_response *response, struct sl_str value)
+static void take_content_length(struct sl_head *head, struct sl_str value)
 {
-    response->content_length = number_of(value);
+    head->response.content_length = number_of(value);
 }
 
-static void take_content_type(struct sl_http_response *response, struct sl_str value)
+static void take_content_type(struct sl_head *head, struct sl_str value)
 {
+    struct sl_http_response *response = &head->response;
     size_t length = 0;
     while (length < value.length && value.at[length] != ';' && value.at[length] != ' ')
         length++;
@@ -86,8 +89,9 @@ static void take_content_type(struct sl_http_response *response, struct sl_str v
 
 /* "bytes 100-199/1000", or "bytes 100-199" followed by "/" and a star when the size is not known.
  */
-static void take_content_range(struct sl_http_response *response, struct sl_str value)
+static void take_content_range(struct sl_head *head, struct sl_str value)
 {
+    struct sl_http_response *response = &head->response;
     const char *dash, *slash;
     if (value.length < 6 || strncasecmp(value.at, "bytes ", 6))
         return;
@@ -100,41 +104,55 @@ static void take_content_range(struct sl_http_response *response, struct sl_str 
     }
 }
 
-/* Seconds, or the date until which to wait. */
-static void take_retry_after(struct sl_http_response *response, struct sl_str value)
+static void wait_seconds(struct sl_http_response *response, int64_t seconds)
 {
-    int64_t seconds = number_of(value), date_ms;
-    if (seconds < 0 && (date_ms = date_of(value)))
-        seconds = (date_ms - (response->date_ms ? response->date_ms : sl_wall_ms()) + 999) / 1000;
     if (seconds > RETRY_AFTER_MAX_S)
         seconds = RETRY_AFTER_MAX_S;
     response->retry_after_ms = seconds > 0 ? (uint32_t)(seconds * 1000) : 0;
 }
 
-static void take_date(struct sl_http_response *response, struct sl_str value)
+/* Seconds, or the date until which to wait. */
+static void take_retry_after(struct sl_head *head, struct sl_str value)
 {
-    response->date_ms = date_of(value);
+    int64_t seconds = number_of(value);
+    head->retry_at_ms = seconds < 0 ? date_of(value) : 0;
+    wait_seconds(&head->response, seconds);
 }
 
-static void take_location(struct sl_http_response *response, struct sl_str value)
+/* By the clock of whoever said it, if it says what that is: before or behind. */
+static void end_head(struct sl_head *head)
 {
-    free(response->location);
-    response->location = sl_strndup(value.at, value.length);
+    const struct sl_http_response *response = &head->response;
+    int64_t now_ms = response->date_ms ? response->date_ms : sl_wall_ms();
+    head->complete = true;
+    if (head->retry_at_ms)
+        wait_seconds(&head->response, (head->retry_at_ms - now_ms + 999) / 1000);
 }
 
-static void take_etag(struct sl_http_response *response, struct sl_str value)
+static void take_date(struct sl_head *head, struct sl_str value)
 {
-    copy_value(response->etag, sizeof response->etag, value);
+    head->response.date_ms = date_of(value);
 }
 
-static void take_error_code(struct sl_http_response *response, struct sl_str value)
+static void take_location(struct sl_head *head, struct sl_str value)
 {
-    copy_value(response->error_code, sizeof response->error_code, value);
+    free(head->response.location);
+    head->response.location = sl_strndup(value.at, value.length);
+}
+
+static void take_etag(struct sl_head *head, struct sl_str value)
+{
+    copy_value(head->response.etag, sizeof head->response.etag, value);
+}
+
+static void take_error_code(struct sl_head *head, struct sl_str value)
+{
+    copy_value(head->response.error_code, sizeof head->response.error_code, value);
 }
 
 static const struct {
     const char *name;
-    void (*take)(struct sl_http_response *response, struct sl_str value);
+    void (*take)(struct sl_head *head, struct sl_str value);
 } fields[] = {
     {"content-length",  take_content_length},
     {"content-type",    take_content_type  },
@@ -167,7 +185,7 @@ static void take_field(struct sl_head *head, struct sl_str line)
     struct sl_str value = trim((struct sl_str){colon + 1, line.length - name_length - 1});
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (sl_str_equal_nocase(name, sl_str_of(fields[i].name)))
-            fields[i].take(&head->response, value);
+            fields[i].take(head, value);
 }
 
 /* "HTTP/1.1 206 Partial Content": begins an answer, forgets an interim one. */
@@ -190,9 +208,9 @@ bool sl_head_line(struct sl_head *head, const char *line, size_t length)
     struct sl_str text = trim((struct sl_str){line, length});
     if (text.length > 5 && !memcmp(text.at, "HTTP/", 5))
         take_status_line(head, text);
-    else if (!text.length)
-        head->complete = head->response.status >= 200;
-    else
+    else if (text.length)
         take_field(head, text);
+    else if (head->response.status >= 200)
+        end_head(head);
     return true;
 }

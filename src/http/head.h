@@ -11,6 +11,7 @@ enum { SL_HEAD_BYTES_MAX = 64 * 1024, SL_HEAD_LINES_MAX = 200 };
 
 struct sl_head {
     struct sl_http_response response; /* body stays NULL */
+    int64_t retry_at_ms;              /* Retry-After as a date: wall milliseconds; 0: none */
     bool complete;                    /* the empty line of a final (not 1xx) answer was seen */
     size_t bytes;                     /* of all lines so far, interim answers included */
     unsigned lines;

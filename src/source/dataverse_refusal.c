@@ -9,7 +9,6 @@
 enum {
     THROTTLED_MS = 30 * 1000, /* when the service names no time */
     AWAY_MS = 5 * 1000,
-    LONGEST_MS = 15 * 60 * 1000, /* its windows have five minutes: more is a mistake */
     FORBIDDEN = 403,
     TOKEN_REFUSED = 401,
     TEXT_BYTES = 200, /* of the service's own words */
@@ -77,8 +76,6 @@ static int throttled(const struct sl_dataverse_refusal *refusal, const char *cod
     bool away = !strcmp(code, "503");
     if (!wait_ms)
         wait_ms = away ? AWAY_MS : THROTTLED_MS;
-    if (wait_ms > LONGEST_MS)
-        wait_ms = LONGEST_MS;
     sl_err_set(err, SL_THROTTLED, "%s: the service %s (%s); asked again after %u s", refusal->asked,
                away ? "is not available" : "throttles this application user", code,
                (wait_ms + 999) / 1000);

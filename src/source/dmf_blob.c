@@ -166,7 +166,7 @@ static int open_range(struct sl_blob *blob, int64_t last, struct sl_err *err)
     snprintf(match, sizeof match, "If-Match: %s", blob->etag);
     if (ranged) {
         headers[0] = range;
-        if (blob->etag[0])
+        if (blob->etag[0] && strncmp(blob->etag, "W/", 2) != 0) /* a weak one matches nothing */
             headers[1] = match;
     }
 

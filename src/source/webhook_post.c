@@ -8,10 +8,12 @@
  *
  * and else with 503, upon which the service tries once more. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/secret.h"
 #include "source/webhook_own.h"
 
@@ -38,15 +40,34 @@ static bool may_log(uint64_t *last_ms, uint64_t every_ms)
     return true;
 }
 
+static bool is_secret(const struct sl_webhook_secret *secret, const char *given)
+{
+    bool is_new = sl_secret_equal(given, secret->value);
+    bool is_old = sl_secret_equal(given, secret->old_value);
+    return is_new | is_old;
+}
+
+/* A plus that was not escaped has come as a blank, as in forms; the key of a WebhookKey is base64.
+ */
+static bool is_secret_with_plus(const struct sl_webhook_secret *secret, const char *given)
+{
+    char *meant = sl_strdup(given);
+    for (char *at = meant; (at = strchr(at, ' '));)
+        *at = '+';
+    bool is = is_secret(secret, meant);
+    sl_wipe(meant, strlen(meant));
+    free(meant);
+    return is;
+}
+
 int sl_hook_authorize(void *ctx, const struct sl_http_call *call)
 {
     struct sl_webhook *webhook = ctx;
     const struct sl_webhook_secret *secret = &webhook->settings->secret;
     const char *given = secret->header ? sl_http_call_header(call, secret->header)
                                        : sl_http_call_query(call, secret->query);
-    bool is_new = given && sl_secret_equal(given, secret->value);
-    bool is_old = given && sl_secret_equal(given, secret->old_value);
-    if (is_new | is_old)
+    if (given &&
+        (is_secret(secret, given) || (secret->query && is_secret_with_plus(secret, given))))
         return 0;
     sl_metric_add(webhook->counts.refused, 1);
     if (may_log(&webhook->refusal_logged_ms, LOG_EVERY_MS))

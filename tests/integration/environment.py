@@ -71,6 +71,7 @@ class Environment(Served):
     none fails.
     """
     etag = '"1"'  # of every package
+    heeds_match = True  # If-Match, to which a weak ETag never is equal (RFC 9110, 13.1.1)
     part_bytes = None  # how much an answer brings at most, of a package or of a range; None: all
 
     def __init__(self, packages):
@@ -174,6 +175,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._answer(200, whole, self.owner.part_bytes, ETag=etag,
                                 Accept_Ranges="bytes")
         self.owner.ranges.append(wanted.group())
+        match = self.headers["If-Match"]
+        if self.owner.heeds_match and match and (match != etag or match.startswith("W/")):
+            return self._answer(412, b"")
         first, last = int(wanted[1]), int(wanted[2] or len(whole) - 1)
         if first >= len(whole):
             return self._answer(416, b"")

@@ -115,6 +115,7 @@ def test_an_attempt_that_ended_before_the_crc_could_tell_is_outdone_too(workspac
 
 class Careless(Environment):
     """Its blob store does not look at If-Match. The package becomes another one after so many requests."""
+    heeds_match = False
 
     def __init__(self, packages, after):
         super().__init__(packages)
@@ -137,8 +138,10 @@ def test_parts_of_two_packages_are_not_put_together(workspace):
         assert "the package changed during the download" in broken[0]["error"]
 
 
-def test_an_answer_that_ends_before_the_package_does_is_resumed(workspace):
+@pytest.mark.parametrize("etag", ['"1"', 'W/"1"'], ids=["strong", "weak"])
+def test_an_answer_that_ends_before_the_package_does_is_resumed(workspace, etag):
     with Environment({"notes": notes()}) as environment:
+        environment.etag = etag
         environment.part_bytes = 300 * 1000
         sluice = start(workspace, environment)
         run = wait_run(sluice, workspace, feed_name="notes")

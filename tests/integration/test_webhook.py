@@ -106,6 +106,14 @@ def test_a_secret_in_the_query_is_changed_without_losing_a_post(sim, workspace):
             for code in ("old", "new", "other", "")] == [200, 200, 401, 401]
 
 
+def test_a_plus_in_the_query_is_one_whether_escaped_or_not(sim, workspace):
+    scene = Hooks(sim, workspace, {"account": 5}, hook={"secret": {"query": "code", "value": "a+b/c=="}})
+    scene.sluice()
+    poster = Poster(scene.port)
+    assert [poster.send(event("account", ROW), path=f"/webhook/hook?code={code}", secret=None)[0]
+            for code in ("a+b/c==", "a%2Bb%2Fc%3D%3D", "a-b/c==")] == [200, 200, 401]
+
+
 def test_what_is_no_event_is_refused_and_what_nobody_wants_is_not(sim, workspace):
     scene = Hooks(sim, workspace, {"account": 5}, {"new_visit": 0})
     sluice = scene.sluice()

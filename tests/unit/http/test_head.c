@@ -44,8 +44,40 @@ static void test_dates(void **state)
     }
 }
 
+static uint32_t wait_in_answer(const char *first, const char *second)
+{
+    struct sl_head head;
+    sl_head_init(&head);
+    const char *const lines[] = {"HTTP/1.1 503 Busy\r\n", first, second, "\r\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_true(sl_head_line(&head, lines[i], strlen(lines[i])));
+    assert_true(head.complete);
+    uint32_t wait_ms = head.response.retry_after_ms;
+    sl_http_response_done(&head.response);
+    return wait_ms;
+}
+
+/* By the clock of whoever answers, which may be years from ours, wherever in the head it is told.
+ */
+static void test_waits(void **state)
+{
+    static const char server[] = "Server: x\r\n",
+                      date[] = "Date: Sun, 22 Nov 2037 03:10:00 GMT\r\n",
+                      until[] = "Retry-After: Sun, 22 Nov 2037 03:10:30 GMT\r\n",
+                      over[] = "Retry-After: Sun, 22 Nov 2037 03:09:59 GMT\r\n";
+    (void)state;
+    assert_int_equal(wait_in_answer(date, until), 30000);
+    assert_int_equal(wait_in_answer(until, date), 30000);
+    assert_int_equal(wait_in_answer(over, date), 0);
+    assert_int_equal(wait_in_answer("Retry-After: 7\r\n", date), 7000);
+    assert_int_equal(wait_in_answer(server, "Retry-After: 86400\r\n"), 900000);
+    assert_int_equal(wait_in_answer(date, "Retry-After: Mon, 23 Nov 2037 03:10:00 GMT\r\n"),
+                     900000);
+    assert_int_equal(wait_in_answer(server, "Retry-After: soon\r\n"), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_dates)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_dates), cmocka_unit_test(test_waits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
