@@ -107,6 +107,10 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     FLAG(SW_DV_DELETIONS_FIRST, "dv_deletions_first", false, "deletions come before the rows"),
     FLAG(SW_DV_BOTH_LINKS, "dv_both_links", false, "a page with a nextLink has a deltaLink too"),
     FLAG(SW_DV_DELTA_PAGED, "dv_delta_paged", true, "answers to delta links come in pages too"),
+    FLAG(
+        SW_DV_PAGES_COUNTED, "dv_pages_counted", false,
+        "a nextLink of a full read knows its page's number and no row: with another maxpagesize it "
+        "leads elsewhere"),
     NUMBER(SW_DV_TOKEN_SECONDS, "dv_token_seconds", 0, "life of a delta token (0: without end)"),
     NUMBER(SW_DV_EXPIRED_STATUS, "dv_expired_status", 400, "HTTP status of 0x80044352"),
     FLAG(SW_DV_EXPIRED_CODELESS, "dv_expired_codeless", false,

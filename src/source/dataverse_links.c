@@ -213,6 +213,7 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
              at->full_number);
     at->sweeping[0] = '\0';
     feed->sweep_published = false;
+    at->page_rows = feed->dataverse->settings->page_size;
     at->floor = sl_dv_deletion_version(sl_dv_greatest(feed->counter));
     at->full_dead = 0;
     if (at->query && strcmp(at->query, feed->shape) != 0)

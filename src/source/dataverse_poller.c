@@ -114,6 +114,10 @@ static int begin_full_if_needed(struct sl_dv_feed *feed, struct sl_err *err)
     if (feed->link && other)
         return sl_dv_begin_full(
             feed, "the configuration asks for other columns, collection or database", err);
+    /* The service may count pages, not rows: the place would be another one. */
+    if (feed->link && feed->linked_full && feed->at.page_rows &&
+        feed->at.page_rows != feed->dataverse->settings->page_size)
+        return sl_dv_begin_full(feed, "the configuration asks for another page_size", err);
     /* One that gave rows already and has no link is begun anew, under another name: what it saw and
      * is gone by now would not be missed. */
     if (!feed->link && (other || !feed->untouched))

@@ -41,6 +41,7 @@ static void read_checkpoint(const bson_t *document, struct sl_checkpoint *ret)
         .full_number = sl_field_int64(document, "full_number", 0),
         .full_at_ms = sl_field_date_ms(document, "full_at"),
         .full_after = sl_field_int64(document, "full_after", 0),
+        .page_rows = sl_field_int64(document, "page_rows", 0),
         .full_dead = sl_field_int64(document, "full_dead", 0),
         .partial = sl_field_bool(document, "partial"),
         .query = text_of(document, "query"),
@@ -108,6 +109,7 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     if (checkpoint->full_at_ms)
         BSON_APPEND_DATE_TIME(&document, "full_at", checkpoint->full_at_ms);
     BSON_APPEND_INT64(&document, "full_after", checkpoint->full_after);
+    BSON_APPEND_INT64(&document, "page_rows", checkpoint->page_rows);
     BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
     if (checkpoint->partial)
         BSON_APPEND_BOOL(&document, "partial", true);

@@ -147,6 +147,29 @@ def test_a_full_read_that_is_killed_goes_on_at_a_page(sim, workspace):
     assert {doc["_sluice"]["seen"] for doc in scene.documents().find()} == {"account-full-000001"}
 
 
+def test_a_full_read_under_way_begins_anew_with_another_page_size(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 400}, source={"page_size": 20}, run_span="100ms")
+    scene.switch(dv_delay_ms=200, dv_pages_counted=True)
+    sluice = scene.sluice()
+    wait_until(lambda: scene.stats()["next_links"] >= 8
+               and scene.checkpoint().get("newest", "").startswith("page "), 30, "pages")
+    sluice.kill()
+    scene.switch(dv_delay_ms=0)
+    sluice.config["sources"]["crm"]["page_size"] = 25
+    sluice.write_config()
+    sluice.start()
+    scene.wait_followed()
+    scene.check_nothing_lost()
+    assert [line.get("why") for line in logged(sluice, "full read begins")][1:] == \
+        ["the configuration asks for another page_size"]
+    sluice.config["sources"]["crm"]["page_size"] = 30
+    sluice.write_config()
+    assert sluice.restart(ready_timeout_s=20) == 0
+    scene.change(count=3)
+    scene.check_nothing_lost()
+    assert len(logged(sluice, "full read begins")) == 2  # a table that is followed is not read again
+
+
 def test_what_changed_during_a_full_read_is_read_at_its_end_however_rare_polls_are(workspace):
     with Script(account=["name"]) as script:
         script["account"].answers = {"full": Page([row(1, 100)], next="p2"),

@@ -189,6 +189,8 @@ static void read_switches(struct dv_call *call, struct page *page)
     if (top && strtoull(top, NULL, 10) < page->most)
         page->most = (size_t)strtoull(top, NULL, 10);
     page->huge_bytes = (uint64_t)dv_switch(dv, SW_DV_HUGE_TEXT_BYTES);
+    if (!page->cursor.delta && page->cursor.page && dv_switch(dv, SW_DV_PAGES_COUNTED))
+        page->cursor.at = (uint32_t)((page->cursor.page - 1) * page->most);
     page->items = sim_alloc((page->most + 1) * sizeof(*page->items));
 }
 
