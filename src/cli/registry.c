@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/check.h"
 #include "http/listen.h"
@@ -103,8 +104,30 @@ static void check_message(const struct sl_config *config, struct sl_problems *pr
                            by_row ? "max_row" : "batch_bytes");
 }
 
-/* Documents among those of the state would be taken for what sluice remembers. */
+static void check_database(const struct sl_config *config, const char *path, const char *name,
+                           struct sl_problems *problems)
+{
+    const char *wrong = name ? sl_mongo_database_wrong(name) : NULL;
+    struct sl_json_place at = sl_config_place(config->json, path, 0);
+    if (wrong)
+        sl_problem_error(problems, at.line, at.column, "%s \"%.80s\" %s", path, name, wrong);
+}
+
 static void check_databases(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    const char *data = settings->mongo.database, *state = settings->mongo.state_database;
+    check_database(config, "mongo.database", data, problems);
+    check_database(config, "mongo.state_database", state, problems);
+    struct sl_json_place at = sl_config_place(config->json, "mongo.database", 0);
+    if (data && state && strcmp(data, state) != 0 && !strcasecmp(data, state))
+        sl_problem_error(problems, at.line, at.column,
+                         "mongo.database and mongo.state_database are the same but for case: "
+                         "MongoDB takes no such two");
+}
+
+/* Documents among those of the state would be taken for what sluice remembers. */
+static void check_own_collections(const struct sl_config *config, struct sl_problems *problems)
 {
     const struct sl_settings *settings = config->settings;
     const char *data = settings->mongo.database, *state = settings->mongo.state_database;
@@ -129,6 +152,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
     check_pages(config, problems);
     check_message(config, problems);
     check_databases(config, problems);
+    check_own_collections(config, problems);
     sl_auth_check(config, problems);
 }
 

@@ -39,8 +39,12 @@ const char *sl_collection_wrong(const char *name)
         return "is longer than 120 bytes";
     if (strchr(name, '$'))
         return "must not hold '$': MongoDB keeps it for itself";
+    if (*name == '.')
+        return "must not begin with '.': MongoDB takes no such name";
     if (!strncmp(name, "system.", 7))
         return "must not begin with \"system.\": MongoDB keeps that for itself";
+    if (strstr(name, ".system."))
+        return "must not hold \".system.\": MongoDB keeps that for itself";
     for (const char *c = name; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '"' || *c == '\\')
             return "must not hold quotes, backslashes or control characters";

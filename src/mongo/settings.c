@@ -2,6 +2,7 @@
 #include "mongo/settings.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define FIELD(name) offsetof(struct sl_mongo_settings, name)
 
@@ -67,7 +68,18 @@ const struct sl_setting sl_mongo_table[] = {
     {0                                                         },
 };
 
-bool sl_mongo_is_database_name(const char *name)
+const char *sl_mongo_database_wrong(const char *name)
 {
-    return name && *name && strlen(name) < 64 && !strpbrk(name, "/\\. \"$");
+    static const char *const of_the_server[] = {"admin", "config", "local"};
+    if (!name || !*name)
+        return "must not be empty";
+    if (strlen(name) > 63)
+        return "is longer than 63 bytes";
+    if (strpbrk(name, "/\\. \"$"))
+        return "must not hold / \\ . \" $ or a blank: MongoDB takes no such name";
+    /* It takes no second one that differs by case alone. */
+    for (size_t i = 0; i < sizeof of_the_server / sizeof *of_the_server; i++)
+        if (!strcasecmp(name, of_the_server[i]))
+            return "is a database of the server's own";
+    return NULL;
 }

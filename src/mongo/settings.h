@@ -19,9 +19,9 @@ struct sl_mongo_settings {
 /* Ended by a NULL name. */
 extern const struct sl_setting sl_mongo_table[];
 
-/* Whether a database may be called so. Source: "Naming Restrictions" of the MongoDB manual; Unix.
- */
-bool sl_mongo_is_database_name(const char *name);
+/* What is wrong with the name of a database, to follow it in a message; NULL: nothing. Source:
+ * "Naming Restrictions" of the MongoDB manual; Unix. */
+const char *sl_mongo_database_wrong(const char *name);
 
 /* The file with the key that a connection string names, for who must judge it; NULL: none. The
  * caller frees it. */

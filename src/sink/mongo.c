@@ -30,13 +30,9 @@ struct mongo_sink {
 const char *sl_sink_mongo_place_wrong(const struct sl_mongo_settings *settings,
                                       const struct sl_origin *origin)
 {
-    static const char *const of_the_server[] = {"admin", "config", "local"};
     const char *database = origin->database;
-    if (!sl_mongo_is_database_name(database))
-        return "its database has a name that MongoDB does not take";
-    for (size_t i = 0; i < sizeof of_the_server / sizeof *of_the_server; i++)
-        if (strcmp(database, of_the_server[i]) == 0)
-            return "its database is the server's own";
+    if (sl_mongo_database_wrong(database))
+        return "its database has a name that MongoDB does not take, or keeps for itself";
     if (!strcmp(database, settings->state_database) && strcmp(database, settings->database) != 0)
         return "its database is mongo.state_database, which is not for rows";
     return sl_collection_wrong(origin->collection) ? "its collection has no name for one" : NULL;

@@ -302,15 +302,14 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
                               struct sl_err *err)
 {
     const char *names[] = {settings->database, settings->state_database};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!sl_mongo_is_database_name(names[i])) {
-            sl_err_set(
-                err, SL_CONFIG,
-                "mongo.%s: '%s' cannot name a database: 1 to 63 bytes without / \\ . \" $ and "
-                "blanks",
-                i ? "state_database" : "database", names[i] ? names[i] : "");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *wrong = sl_mongo_database_wrong(names[i]);
+        if (wrong) {
+            sl_err_set(err, SL_CONFIG, "mongo.%s \"%s\" %s", i ? "state_database" : "database",
+                       names[i] ? names[i] : "", wrong);
             return NULL;
         }
+    }
     struct sl_store *store = SL_NEW(struct sl_store);
     store->state.type = &type;
     store->state.lease_ms = settings->lease_ms;

@@ -194,6 +194,32 @@ def test_an_option_of_mongodb_that_its_driver_does_not_know_is_told(tmp_path):
     assert result.returncode == 0 and "Unsupported URI option" in result.stderr and "replicaste" in result.stderr
 
 
+@pytest.mark.parametrize("setting", ["database", "state_database"])
+@pytest.mark.parametrize("name, wrong", [
+    *((bad, 'must not hold / \\ . " $ or a blank: MongoDB takes no such name')
+      for bad in ("d3/65", "d\\365", "d.365", 'd"365', "d$365", "d 365")),
+    ("ä" * 32, "is longer than 63 bytes"),
+    ("", "must not be empty"),
+    *((own, "is a database of the server's own") for own in ("admin", "config", "local", "Admin")),
+])
+def test_a_database_that_mongodb_does_not_take_is_refused_with_its_place(tmp_path, setting, name, wrong):
+    config = {**EXAMPLE, "mongo": {**EXAMPLE["mongo"], setting: name}}
+    text = json.dumps(config, indent=2, ensure_ascii=False)
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    line = text[:text.index(f'"{setting}":')].count("\n") + 1
+    assert result.returncode == 1
+    assert re.search(rf"^sluice\.jsonc:{line}:\d+: mongo\.{setting}.* {re.escape(wrong)}$", result.stderr, re.M), \
+        result.stderr
+
+
+def test_databases_that_differ_by_case_alone_are_refused(tmp_path):
+    write(tmp_path, {**EXAMPLE, "mongo": {**EXAMPLE["mongo"], "database": "d365", "state_database": "D365"}})
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert result.returncode == 1
+    assert "mongo.database and mongo.state_database are the same but for case" in result.stderr
+
+
 def test_a_choice_is_named_as_it_is_to_be_written(tmp_path):
     write(tmp_path, json.dumps(EXAMPLE).replace('"definition_group"', '"delimiter": "x", "definition_group"'))
     result = sluice("check", cwd=tmp_path, FNO_SECRET="s")

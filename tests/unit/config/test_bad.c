@@ -248,6 +248,12 @@ static void entities_can_be_stored(void **state)
         {5, "\"E\": {\"collection\": \"system.x\", \"key\": \"a\"}",
          "sluice.jsonc:5:21: feeds.vendors.entities.E.collection must not begin with \"system.\": "
          "MongoDB keeps that for itself\n"},
+        {5, "\"E\": {\"collection\": \"a.system.x\", \"key\": \"a\"}",
+         "sluice.jsonc:5:21: feeds.vendors.entities.E.collection must not hold \".system.\": MongoDB "
+         "keeps that for itself\n"},
+        {5, "\"E\": {\"collection\": \".x\", \"key\": \"a\"}",
+         "sluice.jsonc:5:21: feeds.vendors.entities.E.collection must not begin with '.': MongoDB "
+         "takes no such name\n"},
         {5, "\"E\": {\"collection\": \"a$b\", \"key\": \"a\"}",
          "sluice.jsonc:5:21: feeds.vendors.entities.E.collection must not hold '$': MongoDB keeps it "
          "for itself\n"},

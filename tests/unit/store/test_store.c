@@ -469,7 +469,7 @@ static void try_away(void *arg)
     EXPECT(sl_code_transient(state->type->ping(state, &err)));
     state->type->close(state);
 
-    static const char *const bad[] = {"", "a.b", "a b", "a$b", "a/b", NULL};
+    static const char *const bad[] = {"", "a.b", "a b", "a$b", "a/b", "local", NULL};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         settings.state_database = (char *)(uintptr_t)bad[i];
         EXPECT(sl_store_new(mongo, &settings, &err) == NULL && err.code == SL_CONFIG);
