@@ -52,11 +52,11 @@ static void on_driver_log(mongoc_log_level_t level, const char *domain, const ch
     if (level > MONGOC_LOG_LEVEL_WARNING)
         return;
     char text[SL_ERR_TEXT_BYTES];
+    if (sl_mongo_uri_overhear(message))
+        return;
     snprintf(text, sizeof text, "%s", message);
     sl_mongo_mask(text);
-    /* It passes over an option of the URL that it does not know: misspelt, most likely. */
-    sl_log(strstr(text, "Unsupported URI option") ? SL_WARN : SL_DEBUG, "the MongoDB driver says",
-           SL_T("domain", domain), SL_T("text", text));
+    sl_log(SL_DEBUG, "the MongoDB driver says", SL_T("domain", domain), SL_T("text", text));
 }
 
 static void start_driver(void)

@@ -28,6 +28,36 @@ static const char *const insecure[] = {
     MONGOC_URI_TLSALLOWINVALIDHOSTNAMES,
 };
 
+/* --- options that the driver does not know --- */
+
+/* Names, while a URL is parsed: "a", "b". */
+static struct sl_buf *unknown;
+
+bool sl_mongo_uri_overhear(const char *message)
+{
+    static const char about[] = "Unsupported URI option ";
+    if (!unknown || strncmp(message, about, strlen(about)) != 0)
+        return false;
+    sl_buf_printf(unknown, "%s%s", unknown->length ? ", " : "", message + strlen(about));
+    return true;
+}
+
+/* Behind an "@" that nobody encoded, or before it, may be a part of the password: then no name is
+ * told. */
+static int check_known(const char *url, const struct sl_buf *names, struct sl_err *err)
+{
+    const char *options = strchr(url, '?');
+    if (!names->length)
+        return SL_OK;
+    if (options && strchr(options, '@'))
+        return sl_err_set(err, SL_CONFIG,
+                          "mongo.url: one of its options is unknown; or user and password hold "
+                          "what must be written as %%40 (@), %%2F (/) or %%3F (?)");
+    return sl_err_set(err, SL_CONFIG, "mongo.url: unknown option %.200s", names->data);
+}
+
+/* --- what is asked for and not done here --- */
+
 static int check_tls(const mongoc_uri_t *uri, struct sl_err *err)
 {
     for (size_t i = 0; i < sizeof insecure / sizeof *insecure; i++)
@@ -69,15 +99,33 @@ static void set_defaults(mongoc_uri_t *uri)
     mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, true);
 }
 
-static mongoc_uri_t *parse(const char *text, bool tls, struct sl_err *err)
+/* --- parsing --- */
+
+/* The driver's part. */
+static mongoc_uri_t *read_text(const char *text, struct sl_err *err)
 {
     bson_error_t error = {0};
+    struct sl_buf names;
+    sl_buf_init_secret(&names);
+    unknown = &names;
     mongoc_uri_t *uri = mongoc_uri_new_with_error(text, &error);
+    unknown = NULL;
     if (!uri) {
         sl_mongo_mask(error.message);
         sl_err_set(err, SL_CONFIG, "mongo.url: %s", error.message);
-        return NULL;
+    } else if (check_known(text, &names, err) != SL_OK) {
+        mongoc_uri_destroy(uri);
+        uri = NULL;
     }
+    sl_buf_done(&names);
+    return uri;
+}
+
+static mongoc_uri_t *parse(const char *text, bool tls, struct sl_err *err)
+{
+    mongoc_uri_t *uri = read_text(text, err);
+    if (!uri)
+        return NULL;
     if (tls && !mongoc_uri_has_option(uri, MONGOC_URI_TLS))
         mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true);
     if (check_tls(uri, err) != SL_OK || check_mechanism(uri, err) != SL_OK) {

@@ -18,6 +18,10 @@ mongoc_uri_t *sl_mongo_uri_new(const char *url, struct sl_err *err);
  * DNS says makes no connection string. */
 mongoc_uri_t *sl_mongo_uri_find(const mongoc_uri_t *uri, uint64_t deadline_ms, struct sl_err *err);
 
+/* For the driver's log: true when message was about an option of the URL that it does not know. It
+ * passes over one, but sl_mongo_uri_new refuses it. */
+bool sl_mongo_uri_overhear(const char *message);
+
 /* The URI's TLS files, as views into it; false when it does not ask for TLS. */
 bool sl_mongo_uri_tls(const mongoc_uri_t *uri, struct sl_tls_options *ret_options);
 

@@ -186,12 +186,17 @@ def test_a_misspelt_key_is_shown_with_its_place_and_the_right_one(tmp_path):
             '"Vendors V3": did you mean "collection"?\n') in result.stderr
 
 
-def test_an_option_of_mongodb_that_its_driver_does_not_know_is_told(tmp_path):
-    text = json.dumps(EXAMPLE)
-    assert "replicaSet" in text
-    write(tmp_path, text.replace("replicaSet", "replicaSte"))
-    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
-    assert result.returncode == 0 and "Unsupported URI option" in result.stderr and "replicaste" in result.stderr
+def test_an_option_of_mongodb_that_its_driver_does_not_know_is_refused_with_its_place(tmp_path):
+    text = json.dumps(EXAMPLE, indent=2)
+    assert "127.0.0.1:27017/?replicaSet" in text
+    text = text.replace("127.0.0.1:27017/?replicaSet", "me:hushhush@127.0.0.1:27017/?replicaSte")
+    write(tmp_path, text)
+    line = text[:text.index("replicaSte")].count("\n") + 1
+    for command in ("check", "run"):
+        result = sluice(command, cwd=tmp_path, FNO_SECRET="s")
+        assert result.returncode == 1
+        assert re.search(rf'^sluice\.jsonc:{line}:\d+: mongo\.url: unknown option "replicaste"$', result.stderr, re.M)
+        assert "hushhush" not in result.stderr
 
 
 @pytest.mark.parametrize("setting", ["database", "state_database"])
