@@ -24,49 +24,27 @@ enum {
 
 /* --- the server --- */
 
-/* A command without arguments of the database "admin". */
-static int ask(struct sl_mongo *mongo, const char *name, bson_t *ret_reply, struct sl_err *err)
-{
-    bson_t command = BSON_INITIALIZER;
-    bson_append_int32(&command, name, -1, 1);
-    int rc = sl_mongo_command(mongo, "admin", &command, ret_reply,
-                              sl_deadline_in(SL_DOCTOR_WAIT_MS), err);
-    bson_destroy(&command);
-    return rc;
-}
-
-static bool is_replica_set(struct sl_doctor *doctor, struct sl_mongo *mongo)
+/* A replica set, or a mongos: to others the client writes nothing. */
+static bool answers(struct sl_doctor *doctor, struct sl_mongo *mongo)
 {
     struct sl_err err = {0};
-    char set[TEXT_BYTES] = "", proxy[TEXT_BYTES] = "";
-    bson_t reply;
-    int rc = ask(mongo, "isMaster", &reply, &err);
-    if (rc == SL_OK) {
-        sl_field_text(&reply, "setName", set, sizeof set);
-        sl_field_text(&reply, "msg", proxy, sizeof proxy); /* of a mongos: "isdbgrid" */
-    }
-    bson_destroy(&reply);
-    if (!sl_doctor_works(doctor, rc, &err, WHAT, "is it running, and is mongo.url right?"))
-        return false;
-    if (!*set && strcmp(proxy, "isdbgrid") != 0) {
-        sl_doctor_say(
-            doctor, SL_DOCTOR_FAIL, WHAT,
-            "start mongod with --replSet and call rs.initiate(), one member will do",
-            "MongoDB is not a replica set there, so no write can be majority-acknowledged");
-        return false;
-    }
-    return true;
+    int rc = sl_mongo_ping(mongo, sl_deadline_in(SL_DOCTOR_WAIT_MS), &err);
+    return sl_doctor_works(doctor, rc, &err, WHAT,
+                           "is its replica set running, and is mongo.url right?");
 }
 
 static void examine_version(struct sl_doctor *doctor, struct sl_mongo *mongo)
 {
     struct sl_err err = {0};
     char version[TEXT_BYTES] = "";
-    bson_t reply;
-    int rc = ask(mongo, "buildInfo", &reply, &err);
+    bson_t command = BSON_INITIALIZER, reply;
+    BSON_APPEND_INT32(&command, "buildInfo", 1);
+    int rc =
+        sl_mongo_command(mongo, "admin", &command, &reply, sl_deadline_in(SL_DOCTOR_WAIT_MS), &err);
     if (rc == SL_OK)
         sl_field_text(&reply, "version", version, sizeof version);
     bson_destroy(&reply);
+    bson_destroy(&command);
     if (!sl_doctor_works(doctor, rc, &err, WHAT " version", NULL))
         return;
     bool old = strtol(version, NULL, 10) < MAJOR_MIN;
@@ -257,7 +235,7 @@ void sl_doctor_mongo(struct sl_doctor *doctor)
         sl_doctor_works(doctor, SL_CONFIG, &err, WHAT, NULL);
         return;
     }
-    if (is_replica_set(doctor, mongo)) {
+    if (answers(doctor, mongo)) {
         examine_version(doctor, mongo);
         if (can_write(doctor, mongo))
             for (size_t i = 0; i < config->feed_count; i++)

@@ -15,6 +15,7 @@
 #include "mongo/direct.h"
 #include "mongo/error.h"
 #include "mongo/fields.h"
+#include "mongo/member.h"
 #include "mongo/srv.h"
 #include "mongo/stream.h"
 #include "mongo/uri.h"
@@ -74,6 +75,30 @@ static void start_driver(void)
 
 /* --- clients --- */
 
+/* The driver leaves out whoever does not fit mongo.url, and does not say why. */
+static void note_member(struct client *client, const bson_t *hello, const char *where)
+{
+    struct sl_err why, *trouble = &client->link.trouble;
+    const char *set = mongoc_uri_get_replica_set(mongoc_client_get_uri(client->driver));
+    if (sl_mongo_member_check(hello, set, where, &why) != SL_OK && trouble->code != SL_CONFIG)
+        *trouble = why;
+}
+
+static void on_hello(const mongoc_apm_server_heartbeat_succeeded_t *event)
+{
+    note_member(mongoc_apm_server_heartbeat_succeeded_get_context(event),
+                mongoc_apm_server_heartbeat_succeeded_get_reply(event),
+                mongoc_apm_server_heartbeat_succeeded_get_host(event)->host_and_port);
+}
+
+static void listen_to_hello(struct client *client)
+{
+    mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+    mongoc_apm_set_server_heartbeat_succeeded_cb(callbacks, on_hello);
+    mongoc_client_set_apm_callbacks(client->driver, callbacks, client);
+    mongoc_apm_callbacks_destroy(callbacks);
+}
+
 /* NULL: err tells. */
 static struct client *client_new(struct sl_mongo *mongo, uint64_t deadline_ms, struct sl_err *err)
 {
@@ -89,6 +114,7 @@ static struct client *client_new(struct sl_mongo *mongo, uint64_t deadline_ms, s
     mongoc_client_set_error_api(client->driver, MONGOC_ERROR_API_VERSION_2);
     mongoc_client_set_stream_initiator(client->driver, sl_mongo_connect, &client->link);
     sl_mongo_hook(client->driver);
+    listen_to_hello(client);
     return client;
 }
 
@@ -278,16 +304,40 @@ static bool may_go_direct(const struct client *client, uint64_t now_ms)
             !mongoc_stream_check_closed(client->primary));
 }
 
+/* Finds the primary. Without replicaSet in mongo.url the driver is content with a mongod that
+ * stands alone: we are not. */
+static bool find_primary(struct client *client, bson_error_t *error)
+{
+    mongoc_server_description_t *server =
+        mongoc_client_select_server(client->driver, true, NULL, error);
+    if (!server)
+        return false;
+    const char *type = mongoc_server_description_type(server);
+    bool alone = !strcmp(type, "Standalone") || !strcmp(type, "RSGhost");
+    if (alone) {
+        note_member(client, mongoc_server_description_hello_response(server),
+                    mongoc_server_description_host(server)->host_and_port);
+        bson_set_error(error, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE,
+                       "nothing is sent to it");
+    }
+    mongoc_server_description_destroy(server);
+    return !alone;
+}
+
 static bool ask_driver(struct client *client, const char *database, const bson_t *command,
                        int64_t time_ms, bson_t *ret_reply, bson_error_t *error)
 {
+    client->primary = NULL;
+    if (!find_primary(client, error)) {
+        bson_init(ret_reply);
+        return false;
+    }
     bson_t limited = BSON_INITIALIZER;
     if (time_ms) {
         bson_concat(&limited, command);
         BSON_APPEND_INT64(&limited, "maxTimeMS", time_ms);
         command = &limited;
     }
-    client->primary = NULL;
     bool good =
         mongoc_client_command_simple(client->driver, database, command, NULL, ret_reply, error);
     bson_destroy(&limited);

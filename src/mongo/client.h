@@ -26,7 +26,8 @@ struct sl_mongo *sl_mongo_new(const struct sl_mongo_settings *settings, struct s
 /* No command is running any more. Does not suspend. */
 void sl_mongo_free(struct sl_mongo *mongo);
 
-/* Runs one command on the primary. Suspends, at most until deadline_ms (loop clock), also while
+/* Runs one command on the primary, or a mongos; a mongod that stands alone gets none (SL_CONFIG,
+ * member.h). Suspends, at most until deadline_ms (loop clock), also while
  * every client is busy. Adds maxTimeMS, the time left, when the command has none (createIndexes
  * excepted: an index must not be given up half made). Retries nothing. Borrows command.
  * ret_reply is always initialised; the caller destroys it. On a failure it holds what the server

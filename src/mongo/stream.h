@@ -18,7 +18,7 @@ struct sl_mongo_link {
     bool timed_out;          /* a wait reached the deadline */
     bool cancelled;          /* a wait ended because the fiber was cancelled */
     struct sl_tls *tls;      /* NULL: plain. The driver itself knows nothing of TLS */
-    struct sl_err trouble;   /* why a connection did not come about, SL_CONFIG first; 0: none */
+    struct sl_err trouble;   /* why a server cannot be had, SL_CONFIG first; 0: none */
     struct sl_fiber *poller; /* waits for several streams, some of which are being opened */
     mongoc_stream_t *heard;  /* the stream that was read from last; NULL: none, or it is closed */
 };

@@ -245,23 +245,26 @@ class Rabbit:
 
 
 class Mongo:
-    """One mongod as replica set rs0 of one member. cache_gb is WiredTiger's cache.
+    """One mongod as replica set rs0 of one member, or alone with replica_set None until it is joined to
+    one. cache_gb is WiredTiger's cache.
 
     With tls, a servers.Tls, it takes nothing but TLS and asks for a login: root, password "root".
     """
 
-    def __init__(self, directory, cache_gb=0.25, tls=None):
+    def __init__(self, directory, cache_gb=0.25, tls=None, replica_set="rs0"):
         self.dir = pathlib.Path(directory).resolve()
         (self.dir / "data").mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.tls = tls
         self.server = Process("mongod", [
-            self._binary(), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", self.port,
+            self._binary(), "--bind_ip", "127.0.0.1", "--port", self.port,
             "--dbpath", self.dir / "data", "--nounixsocket", "--oplogSize", 256,
             "--wiredTigerCacheSizeGB", cache_gb, "--quiet",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
             "--setParameter", "enableTestCommands=1", *self._tls_args()],
             self.dir / "mongod.log")
+        if replica_set:
+            self.join(replica_set)
 
     _has_root = False
 
@@ -282,6 +285,10 @@ class Mongo:
         return ["--tlsMode", "requireTLS", "--tlsCAFile", self.tls.ca_file,
                 "--tlsCertificateKeyFile", self.tls.shown.pem,
                 "--tlsAllowConnectionsWithoutCertificates", "--keyFile", key]
+
+    def join(self, replica_set):
+        """From its next start on; wait_ready() initiates the set."""
+        self.server.args += ["--replSet", replica_set]
 
     @property
     def url(self):

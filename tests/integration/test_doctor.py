@@ -111,6 +111,17 @@ def test_peers_that_are_away_are_all_told(workspace, sim, config):
     assert said.endswith("4 things fail\n") and hushed(sim, said)
 
 
+@pytest.mark.mongo(replica_set=None)
+@pytest.mark.parametrize("options", ["", "?replicaSet=rs0"])
+def test_a_mongod_that_is_no_member_of_a_replica_set_is_told(own_mongo, workspace, config, options):
+    config["mongo"]["url"] = f"mongodb://127.0.0.1:{own_mongo.port}/{options}"
+    status, lines, said = doctor(workspace, config)
+    verdict, text = lines["mongo"]
+    assert status == 1 and verdict == "FAIL" and "mongo writes" not in lines, said
+    assert f"127.0.0.1:{own_mongo.port} is no member of a replica set" in text and "rs.initiate()" in text
+    assert " → " not in text, "it is running, and the URL is right"
+
+
 def test_a_wrong_secret_is_told_with_the_code_of_entra_id(workspace, sim, config):
     config["sources"]["crm"]["auth"]["client_secret"] = "a-wrong-secret"
     status, lines, said = doctor(workspace, config)
