@@ -80,13 +80,27 @@ void sl_metric_turn(void)
             sl_histogram_turn(at->histogram);
 }
 
+/* Takes the first one at place out. */
+static void drop(struct sl_metric **place)
+{
+    struct sl_metric *metric = *place;
+    *place = metric->next;
+    sl_histogram_free(metric->histogram);
+    free((char *)metric->labels);
+    free(metric);
+}
+
+void sl_metric_free_gauges(void)
+{
+    for (struct sl_metric **place = &first; *place;)
+        if ((*place)->kind == SL_GAUGE)
+            drop(place);
+        else
+            place = &(*place)->next;
+}
+
 void sl_metric_free_all(void)
 {
-    while (first) {
-        struct sl_metric *metric = first;
-        first = metric->next;
-        sl_histogram_free(metric->histogram);
-        free((char *)metric->labels);
-        free(metric);
-    }
+    while (first)
+        drop(&first);
 }

@@ -1,6 +1,6 @@
 /* Metrics: counters, gauges and histograms, counted here and shown by ops/.
  *
- * A series is found or made once, kept as a pointer, and then costs an addition. All live for ever.
+ * A series is found or made once, kept as a pointer, and then costs an addition.
  */
 #ifndef SL_BASE_METRIC_H
 #define SL_BASE_METRIC_H
@@ -50,6 +50,10 @@ int64_t sl_metric_sum(const char *name, const char *part);
 /* Has the histograms forget what is older than a minute, in what they know of the last one: to be
  * called every SL_HISTOGRAM_SLICE_MS. */
 void sl_metric_turn(void);
+
+/* Frees all gauges: between two configurations, when nobody holds one. What is still there says
+ * anew how it stands; counters and histograms go on. */
+void sl_metric_free_gauges(void);
 
 /* Frees all series: for tests and a clean end. */
 void sl_metric_free_all(void);

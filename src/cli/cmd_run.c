@@ -150,6 +150,7 @@ static bool live(struct running *running)
     sl_gateway_stop(gateway, sl_deadline_in(DRAIN_MS), next != NULL);
     if (!next)
         return false;
+    sl_metric_free_gauges(); /* of feeds that are gone, they would stand still */
     running->before = running->config;
     running->config = next;
     return true;

@@ -40,9 +40,7 @@ static int64_t number_of_read(const char *name)
     return dash ? read_number(dash + 1, INT64_MAX) : INT64_MAX;
 }
 
-/* 42 of the feed's run "vendors-000042". Runs of posted rows, and of a feed that this one was once,
- * are numbered by themselves: they are not older than anything. */
-static int64_t number_of_run(const char *name, const char *feed)
+int64_t sl_overtaken_run_number(const char *name, const char *feed)
 {
     size_t length = strlen(feed);
     if (strncmp(name, feed, length) != 0 || name[length] != '-')
@@ -141,7 +139,7 @@ bool sl_overtaken_has(const struct sl_overtaken *overtaken, const struct sl_orig
         return false;
     /* A replayed row is as old as the letter's run; the run of the replay is no run of the feed. */
     const char *run = letter ? letter->run : origin->run;
-    if (number_of_run(run, origin->feed) <= by->run)
+    if (sl_overtaken_run_number(run, origin->feed) <= by->run)
         return true;
     /* Full reads with names of their own have numbers of their own; those of exports are runs. */
     bool named = !letter && origin->seen && strcmp(origin->seen, origin->run) != 0;

@@ -27,6 +27,10 @@ struct sl_overtake {
 
 struct sl_overtaken;
 
+/* 42 of the feed's run "vendors-000042". Runs of posted rows, and of a feed that this one was once,
+ * are numbered by themselves and not older than anything: INT64_MAX. */
+int64_t sl_overtaken_run_number(const char *name, const char *feed);
+
 /* What is known of all feeds; borrows state. Nothing is known before the first refresh. */
 struct sl_overtaken *sl_overtaken_new(struct sl_state *state);
 void sl_overtaken_free(struct sl_overtaken *overtaken);

@@ -40,6 +40,7 @@ struct replay {
     struct sheaf sheaf;
     uint64_t next_ms;   /* loop clock: not before it may the next batch go */
     int64_t full_at_ms; /* wall clock: the newest full read of the table began; 0: not known */
+    int64_t full_after; /* runs up to this number came before it; 0: not known */
     bool partial;       /* … of which the application user does not see all */
     struct sl_refresh refresh; /* the newest one of a feed of exports; else no parts */
 };
@@ -294,7 +295,10 @@ static bool fits(const struct replay *replay, const struct sl_entity_config *ent
 static bool is_overtaken(const struct replay *replay, const struct sl_entity_config *entity,
                          const struct sl_letter *letter)
 {
-    bool overtaken = letter->read_at_ms < replay->full_at_ms;
+    int64_t run = sl_overtaken_run_number(letter->name.run.at, replay->filter.feed);
+    bool overtaken = run == INT64_MAX || !replay->full_after
+                         ? letter->read_at_ms < replay->full_at_ms /* of two clocks, perhaps */
+                         : run <= replay->full_after;
     for (unsigned i = 0; i < replay->refresh.part_count; i++) {
         const struct sl_refresh_part *part = &replay->refresh.parts[i];
         if (!part->partial && !strcmp(part->collection, entity->collection))
@@ -371,6 +375,7 @@ static int learn_full_read(struct replay *replay, struct sl_err *err)
     int rc = state->type->checkpoint_load(state, replay->filter.feed, &at, err);
     if (rc == SL_OK) {
         replay->full_at_ms = at.full_at_ms;
+        replay->full_after = at.full_after;
         replay->partial = at.partial;
     }
     sl_checkpoint_done(&at);

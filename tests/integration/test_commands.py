@@ -188,6 +188,20 @@ def test_a_reload_takes_up_a_new_feed_and_keeps_the_old_ones_going(sim, workspac
     assert sluice.pid == pid and sluice.running() and check_all(workspace) >= 3
 
 
+def test_a_reload_ends_the_gauges_of_what_is_gone(sim, workspace):
+    sluice = begin(workspace, sim, 40)
+    wait_run(sluice, workspace)
+    rows = sluice.metrics().value("sluice_rows_total", feed="vendors", stage="applied")
+    fresh = "sluice_feed_fresh_timestamp_seconds{"
+    assert rows == 40 and fresh in sluice.ops("/metrics")[1]
+    sluice.config["feeds"] = {"others": {**sluice.config["feeds"]["vendors"], "every": "1h"}}
+    sluice.write_config()
+    sluice.reload()
+    sluice.wait_for(lambda: len(logged(sluice, "running")) == 2, 20, "the reload")
+    assert f'{fresh}feed="vendors"' not in sluice.ops("/metrics")[1]
+    assert sluice.metrics().value("sluice_rows_total", feed="vendors", stage="applied") == rows
+
+
 def test_a_bad_reload_is_told_and_changes_nothing(sim, workspace):
     sluice = begin(workspace, sim, 40)
     wait_run(sluice, workspace)

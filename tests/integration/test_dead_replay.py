@@ -285,6 +285,9 @@ def test_a_row_that_a_full_read_did_not_see_any_more_is_not_brought_back(sim, wo
     sluice.wait_for(lambda: len(letters(workspace)) == 3, 30, "the letter of the full read")
     scene.wait_books_closed()
     workspace.db.command("collMod", "account", validator={})
+    # What came before is told by runs: clocks may have been put right meanwhile.
+    workspace.state["checkpoints"].update_one({"_id": "feed:account"}, [
+        {"$set": {"full_at": {"$add": ["$full_at", 2 * 3600 * 1000]}}}])
     sums, refused = replay(sluice, status=1)
     assert (sums["applied"], sums["removed"], sums["refused"]) == (1, 1, 2)
     assert all("was read in full after it" in one["refused"] for one in refused)

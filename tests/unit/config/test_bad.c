@@ -152,7 +152,7 @@ static void values_are_of_their_kind(void **state)
          "sluice.jsonc:2:49: log.level must be \"debug\", \"info\", \"warn\" or \"error\", not "
          "\"0123456789012345678901234567890123456789…\"\n"},
         {2, "\"broker\": {\"url\": \"amqp://r\"}, \"limits\": {\"batch_bytes\": \"12MiB\"},",
-         "sluice.jsonc: limits.batch_bytes is larger than limits.ingest_credit: no batch could ever "
+         "sluice.jsonc:2:58: limits.batch_bytes is larger than limits.ingest_credit: no batch could ever "
          "be complete\n"},
         {3, "\"sources\": 1,",
          "sluice.jsonc:3:12: sources needs an object {…}, not a number\n"
