@@ -1,10 +1,22 @@
 /* sluice carries the changes of Dynamics 365 through RabbitMQ into MongoDB. */
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "base/hide.h"
 #include "base/sandbox.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+
+/* 1,024, as most have it, is for programs that know select() alone; a listener may have more
+ * connections. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 /* A full disk, or a reader that is gone: whoever asked has not been told all. */
 static int finish(int status)
@@ -25,6 +37,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice: %s; sluice --help lists the commands\n", err.message);
         return SL_EXIT_USAGE;
     }
+    raise_file_limit();
     if (sl_hide(&err) != SL_OK || sl_sandbox_enter(&err) != SL_OK) {
         fprintf(stderr, "sluice: %s\n", err.message);
         return SL_EXIT_FAILED;

@@ -166,6 +166,13 @@ def test_a_bad_configuration_ends_the_start_with_its_place(sim, workspace):
     assert re.search(rf"sluice\.jsonc:{line}:{column}: unknown key .*queue_typ.*queue_type", said)
 
 
+def test_as_many_descriptors_are_used_as_the_system_allows(sim, workspace):
+    sluice = workspace.sluice(configure(workspace, sim), start=False)
+    sluice.args = ["prlimit", "--nofile=256:4096", *sluice.args]
+    sluice.start(30)
+    assert sluice.metrics().value("process_max_fds") == 4096
+
+
 # --- reload ---
 
 
