@@ -285,6 +285,11 @@ struct sl_state_type {
     int (*mark_reset)(struct sl_state *state, const char *source, const char *name, int64_t value,
                       int64_t epoch, int64_t *ret_offset, struct sl_err *err);
 
+    /* Where the versions of the collection's rows come from ("order of arrival"): gives
+     * what was noted before, and notes by where nothing was, or always (replace). */
+    int (*version_line)(struct sl_state *state, const char *collection, const char *by,
+                        bool replace, char ret[SL_NAME_MAX], struct sl_err *err);
+
     /* The greatest version stored in the collection, tombstones included; 0 when there is none.
      * Reads the whole collection: minutes, when it is large. */
     int (*version_max)(struct sl_state *state, const char *collection, int64_t *ret,

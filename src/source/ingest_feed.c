@@ -234,6 +234,7 @@ static void feed_close(struct sl_source *source)
 {
     struct sl_ingest_feed *feed = feed_of(source);
     unlink_feed(feed);
+    sl_ingest_line_stop(feed);
     sl_arrival_leave(feed->arrival);
     sl_journal_free(feed->journal);
     sl_batcher_free(feed->batcher);
@@ -353,6 +354,7 @@ struct sl_source *sl_source_ingest_new(struct sl_ingest *ingest,
         feed->arrival = sl_arrival_join(ingest->env.state);
     make_journal(feed);
     make_metrics(feed);
+    sl_ingest_line_start(feed);
     add_route(feed);
     while (*at)
         at = &(*at)->next;
@@ -370,6 +372,8 @@ static const char *trouble_of(struct sl_ingest_feed *feed)
                  (unsigned long long)(sl_loop_now_ms() - feed->moved_ms) / 1000);
         return feed->trouble;
     }
+    if (feed->misfit[0])
+        return feed->misfit;
     return feed->arrival ? sl_arrival_trouble(feed->arrival) : NULL;
 }
 

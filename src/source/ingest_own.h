@@ -4,6 +4,7 @@
  *   ingest_feed.c   a feed as a source: batches out, commits in, status; which posts wait for what
  *   ingest_post.c   one post: checked, added, confirmed, answered
  *   ingest_rows.c   bodies into rows
+ *   ingest_line.c   whether its versions compare with those that are stored
  *   arrival.c       versions by order of arrival */
 #ifndef SL_SOURCE_INGEST_OWN_H
 #define SL_SOURCE_INGEST_OWN_H
@@ -64,6 +65,8 @@ struct sl_ingest_feed {
     struct sl_journal *journal;
     struct sl_book book;
     struct sl_arrival *arrival; /* NULL: versions come in a column */
+    struct sl_fiber *liner;     /* looks at the stored versions */
+    char misfit[512];           /* why those of posts cannot be compared with them; "": they can */
     uint64_t run_began_ms;      /* loop clock: the open run */
     uint64_t orphans_ms;        /* loop clock: when to look for runs that others left */
 
@@ -103,6 +106,12 @@ void sl_ingest_end(struct sl_ingest_feed *feed, struct sl_ingest_post *post);
 
 /* Batches wait, and none was confirmed for SL_INGEST_PATIENCE_MS. */
 bool sl_ingest_is_behind(const struct sl_ingest_feed *feed);
+
+/* --- ingest_line.c --- */
+
+/* Begins to look. Until the state has answered, posts are taken. */
+void sl_ingest_line_start(struct sl_ingest_feed *feed);
+void sl_ingest_line_stop(struct sl_ingest_feed *feed);
 
 /* --- ingest_post.c --- */
 

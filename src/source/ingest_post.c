@@ -83,8 +83,8 @@ static void answer_fault(struct sl_ingest_feed *feed, struct sl_http_reply *repl
 static void put_off(struct sl_ingest_feed *feed, struct sl_http_reply *reply, bool unsure,
                     const char *why)
 {
-    char text[400];
-    snprintf(text, sizeof text, "%s: %.200s",
+    char text[700];
+    snprintf(text, sizeof text, "%s: %.500s",
              unsure ? "not accepted for sure; post it again (the same keys and versions do no harm)"
                     : "not accepted; post it again later",
              why);
@@ -231,6 +231,10 @@ void sl_ingest_take(void *ctx, const struct sl_http_call *call, struct sl_http_r
     }
     if (sl_ingest_is_behind(feed)) {
         put_off(feed, reply, false, "RabbitMQ confirms nothing at the moment");
+        return;
+    }
+    if (feed->misfit[0]) {
+        put_off(feed, reply, false, feed->misfit);
         return;
     }
     int rc = sl_ingest_read(feed->plan, form, call->body, &reader, &posting.rows, &fault, &err);

@@ -3,6 +3,7 @@
  * rise whatever it does (docs/adr/0039). One that was lost resumes above the greatest version that
  * is stored. The clock, one for all: versions by order of arrival, reserved ahead of time. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "loop/fiber.h"
@@ -78,6 +79,32 @@ static void name_counter(const struct sl_store *store, const char *collection, c
                          size_t size)
 {
     snprintf(ret, size, "%s.%s", store->data_database, collection);
+}
+
+int sl_store_version_line(struct sl_state *state, const char *collection, const char *by,
+                          bool replace, char ret[SL_NAME_MAX], struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    bson_t document;
+    char id[400] = "versions:"; /* no database has a colon in its name */
+    name_counter(store, collection, id + strlen(id), sizeof id - strlen(id));
+    // clang-format off
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    bson_t *pipeline = BCON_NEW("0", "{", "$set", "{",
+        "before", "{", "$ifNull", "[", "$by", BCON_UTF8(by), "]", "}",
+        "by", "{", "$cond", "[", BCON_BOOL(replace), BCON_UTF8(by),
+                                 "{", "$ifNull", "[", "$by", BCON_UTF8(by), "]", "}", "]", "}",
+        "at", "$$NOW",
+    "}", "}");
+    // clang-format on
+    int rc = sl_store_modify(store, COUNTERS, query, pipeline, true, &document, err);
+    bson_destroy(query);
+    bson_destroy(pipeline);
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "where the versions of '%s' come from", collection);
+    sl_field_text(&document, "before", ret, SL_NAME_MAX);
+    bson_destroy(&document);
+    return SL_OK;
 }
 
 int sl_store_counter_take(struct sl_state *state, const char *collection, int64_t above,

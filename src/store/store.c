@@ -272,6 +272,7 @@ static const struct sl_state_type type = {
     .mark_get = sl_store_mark_get,
     .mark_raise = sl_store_mark_raise,
     .clock_reserve = sl_store_clock_reserve,
+    .version_line = sl_store_version_line,
     .version_max = sl_store_version_max,
     .stranger_find = sl_store_stranger_find,
     .unseen_count = sl_store_unseen_count,

@@ -143,6 +143,8 @@ int sl_store_counter_renew(struct sl_state *state, const char *collection, int64
                            int64_t *ret, struct sl_err *err);
 int sl_store_clock_reserve(struct sl_state *state, int64_t until, int64_t *ret_previous,
                            struct sl_err *err);
+int sl_store_version_line(struct sl_state *state, const char *collection, const char *by,
+                          bool replace, char ret[SL_NAME_MAX], struct sl_err *err);
 int sl_store_version_max(struct sl_state *state, const char *collection, int64_t *ret,
                          struct sl_err *err);
 /* leases.c */

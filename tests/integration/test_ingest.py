@@ -288,6 +288,32 @@ def test_the_last_to_arrive_wins_without_a_version(workspace):
     assert began - 1 < (version >> 11) / 1000 < time.time() + 5
 
 
+def test_versions_that_do_not_compare_with_those_stored_are_put_off(workspace):
+    scene = Scene(workspace)
+    scene.poster().accepted([{"id": "a", "rev": 1}, {"id": "b", "rev": 1}])
+    scene.wait_documents({"a": {"id": "a", "rev": 1}, "b": {"id": "b", "rev": 1}})
+
+    def restart(**changes):
+        scene.sluice.config["feeds"]["things"].update(changes)
+        scene.sluice.write_config()
+        assert scene.sluice.restart() == 0
+
+    restart(version="rev")
+    told = wait_trouble(scene.sluice, "feed things")
+    assert 'versions by order of arrival, and posts now bring them by the column "rev"' in told
+    status, answer, headers = scene.poster().send({"id": "a", "rev": 2})
+    assert status == 503 and "drop that one and post its rows again" in answer["error"] and headers["Retry-After"]
+    scene.things.drop()
+    scene.sluice.wait_for(lambda: scene.poster().send({"id": "a", "rev": 2})[0] == 202, 30, "a fresh start")
+    scene.wait_documents({"a": {"id": "a", "rev": 2}})
+    # What arrives is newer than what a small number says.
+    del scene.sluice.config["feeds"]["things"]["version"]
+    restart()
+    scene.sluice.wait_ready()
+    scene.poster().accepted({"id": "a", "rev": 1})
+    scene.wait_documents({"a": {"id": "a", "rev": 1}})
+
+
 def test_a_post_larger_than_many_batches_is_one(workspace):
     scene = Scene(workspace, max_body="32MiB")
     rows = [{"id": str(number), "text": "x" * 500} for number in range(5_000)]

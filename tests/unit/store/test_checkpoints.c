@@ -203,6 +203,37 @@ static void do_version_max(struct sl_mongo *mongo)
     state->type->close(state);
 }
 
+static void do_version_line(struct sl_mongo *mongo)
+{
+    static const struct {
+        const char *by;
+        bool replace;
+        const char *before;
+    } steps[] = {
+        {"a", false, "a"}, /* nothing was noted */
+        {"b", false, "a"},
+        {"b", false, "a"},
+        {"b", true,  "a"},
+        {"a", false, "b"},
+    };
+    struct sl_state *state = open_store(mongo);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct sl_err err = {0};
+        char before[SL_NAME_MAX];
+        EXPECT_OK(
+            state->type->version_line(state, "orders", steps[i].by, steps[i].replace, before, &err),
+            &err);
+        EXPECT(!strcmp(before, steps[i].before));
+    }
+    state->type->close(state);
+}
+
+static void test_version_line(void **state)
+{
+    (void)state;
+    live(do_version_line);
+}
+
 static void test_version_max(void **state)
 {
     (void)state;
@@ -287,9 +318,10 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_promises),  cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_crowd),     cmocka_unit_test(test_version_max),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_away),
+        cmocka_unit_test(test_promises),     cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_version_max),
+        cmocka_unit_test(test_version_line), cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
