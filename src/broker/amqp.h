@@ -112,7 +112,8 @@ bool sl_channel_is_open(const struct sl_channel *channel);
 
 /* Calls that the server answers. All suspend and fail with SL_TIMEOUT, SL_CANCELED, or SL_CLOSED;
  * when the server closed the channel because of the call, err->cause is its reply code (404 not
- * found, 403 access refused, 405 locked, 406 precondition failed) and the message its text. */
+ * found, 405 locked, 406 precondition failed) and the message its text. Where the user lacks a
+ * right, SL_CONFIG (403): the message names what the call needs. */
 int sl_channel_declare_exchange(struct sl_channel *channel, const char *name, const char *type,
                                 uint64_t deadline_ms, struct sl_err *err); /* durable */
 
@@ -157,7 +158,8 @@ struct sl_publish {
  * blocked or the window is full, then until the server has answered. Many fibers at once; messages
  * leave in the order of the calls. SL_OK: the broker is responsible for it. SL_NOTFOUND: no queue
  * wanted it. SL_CLOSED: connection lost or refused by the broker (it may or may not have arrived).
- * SL_REJECTED: cannot be put into AMQP (a name too long). SL_TIMEOUT, SL_CANCELED: unknown. */
+ * SL_REJECTED: cannot be put into AMQP (a name too long). SL_CONFIG: the user may not.
+ * SL_TIMEOUT, SL_CANCELED: unknown. */
 int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *message,
                        uint64_t deadline_ms, struct sl_err *err);
 

@@ -127,6 +127,17 @@ int sl_channel_call(struct sl_channel *channel, amqp_method_number_t id, void *d
                     amqp_method_number_t reply, uint64_t deadline_ms,
                     struct sl_queue_state *ret_queue, struct sl_err *err);
 
+/* calls.c: names the right that a refused method needs, which RabbitMQ's text does not; SL_CONFIG.
+ * What failed otherwise stays as it is. */
+int sl_amqp_name_right(int rc, struct sl_err *err, const char *right, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The default exchange as rights name it, which is published to as "". */
+static inline const char *sl_exchange_name(const char *exchange)
+{
+    return *exchange ? exchange : "amq.default";
+}
+
 /* Copies at most SL_SHORT_MAX bytes, ended by NUL. */
 void sl_short_set(struct sl_short *ret, amqp_bytes_t bytes);
 

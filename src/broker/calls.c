@@ -1,16 +1,37 @@
 /* The calls of a channel that are one method and its reply, and the acknowledgements. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/kill_point.h"
 #include "broker/amqp_own.h"
 
 static const char consumer_tag[] = "sluice";
+
+/* RabbitMQ refuses for other reasons, too: a reserved name, a queue that is another consumer's. */
+int sl_amqp_name_right(int rc, struct sl_err *err, const char *right, ...)
+{
+    if (rc != SL_CLOSED || !err || err->cause != AMQP_ACCESS_REFUSED)
+        return rc;
+    if (strstr(err->message, "refused for user")) {
+        char text[SL_ERR_TEXT_BYTES];
+        va_list args;
+        va_start(args, right);
+        vsnprintf(text, sizeof text, right, args);
+        va_end(args);
+        sl_err_wrap(err, "the user in broker.url needs the right to %s", text);
+    }
+    return err->code = SL_CONFIG;
+}
 
 int sl_channel_declare_exchange(struct sl_channel *channel, const char *name, const char *type,
                                 uint64_t deadline_ms, struct sl_err *err)
 {
     amqp_exchange_declare_t method = {
         .exchange = sl_codec_bytes(name), .type = sl_codec_bytes(type), .durable = 1};
-    return sl_channel_call(channel, AMQP_EXCHANGE_DECLARE_METHOD, &method,
-                           AMQP_EXCHANGE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+    int rc = sl_channel_call(channel, AMQP_EXCHANGE_DECLARE_METHOD, &method,
+                             AMQP_EXCHANGE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+    return sl_amqp_name_right(rc, err, "configure exchange '%s'", name);
 }
 
 static void add_text(amqp_table_t *table, const char *key, const char *text)
@@ -55,8 +76,13 @@ int sl_channel_declare_queue(struct sl_channel *channel, const char *name,
         add_number(&method.arguments, "x-message-ttl", options->ttl_ms);
     if (options->no_delivery_limit)
         add_number(&method.arguments, "x-delivery-limit", -1);
-    return sl_channel_call(channel, AMQP_QUEUE_DECLARE_METHOD, &method,
-                           AMQP_QUEUE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+    int rc = sl_channel_call(channel, AMQP_QUEUE_DECLARE_METHOD, &method,
+                             AMQP_QUEUE_DECLARE_OK_METHOD, deadline_ms, NULL, err);
+    if (!options->dead_letter_exchange)
+        return sl_amqp_name_right(rc, err, "configure queue '%s'", name);
+    return sl_amqp_name_right(rc, err,
+                              "configure and to read queue '%s', and to write to exchange '%s'",
+                              name, sl_exchange_name(options->dead_letter_exchange));
 }
 
 int sl_channel_queue_state(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
@@ -79,8 +105,10 @@ int sl_channel_bind(struct sl_channel *channel, const char *queue, const char *e
     amqp_queue_bind_t method = {.queue = sl_codec_bytes(queue),
                                 .exchange = sl_codec_bytes(exchange),
                                 .routing_key = sl_codec_bytes(routing_key)};
-    return sl_channel_call(channel, AMQP_QUEUE_BIND_METHOD, &method, AMQP_QUEUE_BIND_OK_METHOD,
-                           deadline_ms, NULL, err);
+    int rc = sl_channel_call(channel, AMQP_QUEUE_BIND_METHOD, &method, AMQP_QUEUE_BIND_OK_METHOD,
+                             deadline_ms, NULL, err);
+    return sl_amqp_name_right(rc, err, "write to queue '%s' and to read exchange '%s'", queue,
+                              exchange);
 }
 
 int sl_channel_qos(struct sl_channel *channel, uint16_t prefetch, uint64_t deadline_ms,
@@ -96,8 +124,9 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
 {
     amqp_basic_consume_t method = {.queue = sl_codec_bytes(queue),
                                    .consumer_tag = sl_codec_bytes(consumer_tag)};
-    return sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
-                           AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
+    int rc = sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
+                             AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
+    return sl_amqp_name_right(rc, err, "read queue '%s'", queue);
 }
 
 static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)

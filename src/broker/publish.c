@@ -287,9 +287,11 @@ int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *mess
                           rc == SL_TIMEOUT ? "RabbitMQ did not confirm in time"
                                            : "cancelled while publishing");
     }
-    if (sending.err.code != SL_OK && err)
+    rc = sl_amqp_name_right(sending.err.code, &sending.err, "write to exchange '%s'",
+                            sl_exchange_name(message->exchange));
+    if (rc != SL_OK && err)
         *err = sending.err;
-    return sending.err.code;
+    return rc;
 }
 
 bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const char *routing_key,

@@ -8,7 +8,6 @@
 #include "base/log.h"
 
 enum {
-    ACCESS_REFUSED = 403,
     PRECONDITION_FAILED = 406,
     MAJOR_WITH_NO_LIMIT = 4,
     /* The service ends a message with all its synchronous steps after two minutes; the rest is for
@@ -49,11 +48,10 @@ static int explain(const struct declaring *d, const char *kind, const char *name
 {
     if (!err)
         return SL_CLOSED;
+    if (err->code == SL_CONFIG) /* a right is missing, and named */
+        return SL_CONFIG;
     int cause = err->cause;
-    if (cause == ACCESS_REFUSED) {
-        err->code = SL_CONFIG;
-        sl_err_wrap(err, "the user in broker.url needs the right to configure %s '%s'", kind, name);
-    } else if (cause == PRECONDITION_FAILED && !strcmp(kind, "exchange")) {
+    if (cause == PRECONDITION_FAILED && !strcmp(kind, "exchange")) {
         err->code = SL_CONFIG;
         sl_err_wrap(err,
                     "exchange '%s' exists with other properties: delete it or set "

@@ -15,7 +15,6 @@
 enum {
     SILENCE_MAX_MS = 10000, /* no confirm for so long: the connection is doubtful */
     REFUSALS_MAX = 3,       /* so many in a row: so it is, too */
-    ACCESS_REFUSED = 403,
     PRECONDITION_FAILED = 406,
 };
 
@@ -144,16 +143,6 @@ static const char *may_not_publish(struct amqp_sink *self)
     return self->trouble;
 }
 
-/* RabbitMQ closes the channel, and takes the next one that we open: that it answers tells nothing.
- */
-static int refuse_right(struct amqp_sink *self, struct sl_err *err)
-{
-    self->forbidden = true;
-    err->code = SL_CONFIG;
-    sl_err_wrap(err, "%s", may_not_publish(self));
-    return SL_CONFIG;
-}
-
 /* A failed publish says something about the connection too. */
 static int judge(struct amqp_sink *self, enum sl_lane lane, int rc, uint64_t waited_ms,
                  struct sl_err *err)
@@ -198,8 +187,10 @@ static int publish(struct amqp_sink *self, struct sl_batch *batch, enum sl_conte
     free(labels);
     if (rc == SL_CLOSED && is_too_large(err, body.length))
         return refuse_size(batch, body.length, err);
-    if (rc == SL_CLOSED && err && err->cause == ACCESS_REFUSED)
-        return refuse_right(self, err);
+    if (rc == SL_CONFIG) { /* the channel is closed, the next one opens all the same */
+        self->forbidden = true;
+        return rc;
+    }
     if (rc != SL_OK)
         return judge(self, batch->origin.lane, rc, waited_us / 1000, err);
     self->refusals = 0;

@@ -3,9 +3,14 @@
 import re
 import secrets
 
+import pytest
+
 from hooks import Hooks, Poster, event
 from process import ROOT, wait_until
 from readiness import wait_trouble
+
+DECLARING = "configure and to read queue 'sluice.fast', and to write to exchange 'sluice.unreadable'"
+BINDING = "write to queue 'sluice.fast' and to read exchange 'sluice'"
 
 
 def rights(exchange):
@@ -29,6 +34,10 @@ def user_with(rabbit, *given):
     return rabbit.url.replace("guest:guest", f"{name}:pass")
 
 
+def user_of(url):
+    return url.partition("//")[2].partition(":")[0]
+
+
 def test_the_rights_that_are_asked_for_in_rabbitmq_are_enough(sim, rabbit, workspace):
     scene = Hooks(sim, workspace, {"account": 20}, read_back={"new_visit": 0})
     sluice = scene.sluice(broker={"url": user_with(rabbit, *rights(workspace.exchange))})
@@ -50,6 +59,38 @@ def test_a_right_that_is_missing_in_rabbitmq_is_named(sim, rabbit, workspace):
     assert sluice.wait(30) == 1 and "needs the right to configure" in sluice.log_path.read_text()
 
 
+@pytest.mark.parametrize("lacks, named", [
+    ("configure sluice.fast", DECLARING),
+    ("read sluice.fast", DECLARING),
+    ("write sluice.unreadable", "write to queue 'sluice.unreadable' and to read exchange 'sluice.unreadable'"),
+    ("write sluice.fast", BINDING),
+    ("read sluice", BINDING),
+    ("configure sluice", "configure exchange 'sluice'"),
+])
+def test_what_is_refused_names_the_right_that_it_needs(sim, rabbit, workspace, lacks, named):
+    """RabbitMQ 3.10 tells of what, and not which."""
+    kind, name = lacks.replace("sluice", workspace.exchange).split()
+    given = rights(workspace.exchange)
+    given[["configure", "write", "read"].index(kind)] = f"^(?!{re.escape(name)}$)"
+    sluice = workspace.sluice(Hooks(sim, workspace, {"account": 5}).config(
+        broker={"url": user_with(rabbit, *given)}))
+    assert sluice.wait(30) == 1
+    named = named.replace("sluice", workspace.exchange)
+    assert f"needs the right to {named}: RabbitMQ " in sluice.log_path.read_text()
+
+
+def test_a_right_to_read_a_queue_is_named_where_the_queue_is_there(sim, rabbit, workspace):
+    """Only who consumes needs it then."""
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    scene.sluice().stop()
+    configure, write, _ = rights(workspace.exchange)
+    queues = {kind: f"{workspace.exchange}.{kind}" for kind in ("fast", "events.hook")}
+    url = user_with(rabbit, configure, write, f"^(?!({'|'.join(map(re.escape, queues.values()))})$)")
+    sluice = workspace.sluice(scene.config(broker={"url": url}), name="narrowed")
+    for what, kind in (("queue fast", "fast"), ("source hook", "events.hook")):
+        wait_trouble(sluice, what, f"needs the right to read queue '{queues[kind]}'")
+
+
 def test_a_right_to_publish_that_is_missing_is_named_until_it_is_there(sim, rabbit, workspace):
     """RabbitMQ says so when a message comes, not before, and answers everything else."""
     scene = Hooks(sim, workspace, {"account": 5})
@@ -58,7 +99,7 @@ def test_a_right_to_publish_that_is_missing_is_named_until_it_is_there(sim, rabb
     sluice = workspace.sluice(scene.config(broker={"url": url}))
     for what in ("publishing", "feed account"):
         wait_trouble(sluice, what, "needs the right to write to exchange", workspace.exchange)
-    permit(rabbit, url.partition("//")[2].partition(":")[0], configure, write, read)
+    permit(rabbit, user_of(url), configure, write, read)
     sluice.wait_ready(30)
     scene.wait_followed()
     scene.check_nothing_lost()
