@@ -169,6 +169,12 @@ int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *mess
 bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const char *routing_key,
                      struct sl_str body);
 
+/* Publishes and takes it back, on a channel without confirms that serves nothing else: nobody is
+ * given anything. Suspends and fails as the calls above that the server answers; SL_TIMEOUT also
+ * while an alarm blocks the connection. */
+int sl_channel_try_publish(struct sl_channel *channel, const char *exchange,
+                           const char *routing_key, uint64_t deadline_ms, struct sl_err *err);
+
 /* ---- consuming ---- */
 
 /* How many deliveries may be unacknowledged (0: any number). Suspends and fails as the calls above

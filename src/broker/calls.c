@@ -129,6 +129,23 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
     return sl_amqp_name_right(rc, err, "read queue '%s'", queue);
 }
 
+/* The server looks at the right as the message comes, and at where it goes only with a commit. */
+int sl_channel_try_publish(struct sl_channel *channel, const char *exchange,
+                           const char *routing_key, uint64_t deadline_ms, struct sl_err *err)
+{
+    amqp_tx_select_t select = {0};
+    amqp_tx_rollback_t rollback = {0};
+    int rc = sl_channel_call(channel, AMQP_TX_SELECT_METHOD, &select, AMQP_TX_SELECT_OK_METHOD,
+                             deadline_ms, NULL, err);
+    if (rc != SL_OK)
+        return rc;
+    if (!sl_channel_cast(channel, exchange, routing_key, sl_str_of("")))
+        return sl_err_set(err, SL_TIMEOUT, "RabbitMQ blocks publishing");
+    rc = sl_channel_call(channel, AMQP_TX_ROLLBACK_METHOD, &rollback, AMQP_TX_ROLLBACK_OK_METHOD,
+                         deadline_ms, NULL, err);
+    return sl_amqp_name_right(rc, err, "write to exchange '%s'", sl_exchange_name(exchange));
+}
+
 static void put(struct sl_channel *channel, amqp_method_number_t id, void *decoded)
 {
     if (channel->state == SL_CHANNEL_OPEN)

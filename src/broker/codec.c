@@ -62,6 +62,8 @@ static bool server_sends(amqp_method_number_t id)
     case AMQP_BASIC_ACK_METHOD:
     case AMQP_BASIC_NACK_METHOD:
     case AMQP_CONFIRM_SELECT_OK_METHOD:
+    case AMQP_TX_SELECT_OK_METHOD:
+    case AMQP_TX_ROLLBACK_OK_METHOD:
         return true;
     default:
         return false;

@@ -40,6 +40,14 @@ int sl_topology_declare_bells(struct sl_amqp *amqp, const struct sl_broker_setti
  * transient codes: the broker is away. */
 int sl_topology_check(const struct sl_broker *broker, uint64_t deadline_ms, struct sl_err *err);
 
+/* Whether the user may publish to exchange ("" is the default one) with that routing key: tries it,
+ * on a channel of its own, and takes it back. Suspends. SL_CONFIG: no, and the message says which
+ * right is missing. Else SL_CLOSED, SL_CANCELED, SL_TIMEOUT (also while RabbitMQ blocks
+ * publishing).
+ */
+int sl_topology_may_publish(struct sl_amqp *amqp, const char *exchange, const char *routing_key,
+                            uint64_t deadline_ms, struct sl_err *err);
+
 /* Gives the message to <exchange>.unreadable, never to nobody: when that queue was deleted the
  * server closes the channel, and delivers the message again to who connects and declares anew. Does
  * not suspend. */

@@ -79,28 +79,28 @@ static enum sl_alert_look look_at_broker(const struct sl_gateway *gateway)
     return look_of(trouble);
 }
 
-/* What the feeds of a source complain of, when it is neither the database nor the broker. What an
+/* What a source or its feeds complain of, when it is neither the database nor the broker. What an
  * operator was told of already, and a budget that is used up, are other alerts. */
 static const char *source_trouble(const struct sl_gateway *gateway,
-                                  const struct sl_source_config *source)
+                                  const struct sl_environment *environment)
 {
     for (size_t i = 0; i < gateway->feed_count; i++) {
         const struct sl_feed *feed = &gateway->feeds[i];
-        if (feed->config->source != source ||
+        if (feed->config->source != environment->config ||
             sl_alert_is_raised(SL_ALERT_OPERATOR, feed->config->name))
             continue;
         const char *trouble = sl_feed_trouble(feed);
         if (trouble)
             return trouble;
     }
-    return NULL;
+    return environment->kind->trouble ? environment->kind->trouble(environment->it) : NULL;
 }
 
 static void look_at_source(const struct sl_gateway *gateway,
                            const struct sl_environment *environment)
 {
     char subject[160];
-    const char *trouble = source_trouble(gateway, environment->config);
+    const char *trouble = source_trouble(gateway, environment);
     snprintf(subject, sizeof subject, "source %s", environment->config->name);
     observe_peer(gateway, subject, look_of(trouble), trouble);
 }

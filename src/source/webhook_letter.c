@@ -55,6 +55,14 @@ static int open_bells(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t
     return rc == SL_OK ? sl_channel_consume(webhook->bells_in, queue, deadline_ms, err) : rc;
 }
 
+/* RabbitMQ would refuse the first event that must wait, and that may come much later. */
+static int try_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t deadline_ms,
+                      struct sl_err *err)
+{
+    int rc = sl_topology_may_publish(amqp, "", webhook->events_queue, deadline_ms, err);
+    return rc == SL_TIMEOUT && sl_amqp_blocked(amqp) ? SL_OK : rc; /* an alarm: it tells nothing */
+}
+
 static int open_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t deadline_ms,
                        struct sl_err *err)
 {
@@ -62,9 +70,9 @@ static int open_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_
                                         deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &out_handler, webhook, deadline_ms, &webhook->publish, err);
-    return rc == SL_OK
-               ? sl_channel_confirm(webhook->publish, WINDOW, WINDOW_BYTES, deadline_ms, err)
-               : rc;
+    if (rc == SL_OK)
+        rc = sl_channel_confirm(webhook->publish, WINDOW, WINDOW_BYTES, deadline_ms, err);
+    return rc == SL_OK ? try_events(webhook, amqp, deadline_ms, err) : rc;
 }
 
 static int open_out(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err)

@@ -78,13 +78,15 @@ static int live(struct sl_hook_link *link, unsigned *failures)
     return rc;
 }
 
-/* Somebody who waits for the link makes the pause short: the peer may be back. */
-static void pause_link(struct sl_hook_link *link, unsigned failures)
+/* Somebody who waits for the link makes the pause short: the peer may be back. For what an operator
+ * must do (rc is SL_CONFIG) it stays as long as it is. */
+static void pause_link(struct sl_hook_link *link, unsigned failures, int rc)
 {
     uint64_t soonest_ms = sl_deadline_in(HURRY_MS);
     uint64_t latest_ms = sl_deadline_in(sl_broker_backoff_ms(failures));
     for (;;) {
-        uint64_t until_ms = link->waiting && soonest_ms < latest_ms ? soonest_ms : latest_ms;
+        bool hurry = link->waiting && rc != SL_CONFIG && soonest_ms < latest_ms;
+        uint64_t until_ms = hurry ? soonest_ms : latest_ms;
         if (sl_loop_now_ms() >= until_ms || sl_wait(&link->hurry, until_ms) == SL_CANCELED)
             return;
     }
@@ -98,9 +100,11 @@ static void keep(void *arg)
         if (!is_wanted(link)) {
             link->trouble[0] = '\0';
             link->type->wait(link->ctx);
-        } else if (live(link, &failures) != SL_OK) {
-            pause_link(link, ++failures);
+            continue;
         }
+        int rc = live(link, &failures);
+        if (rc != SL_OK)
+            pause_link(link, ++failures, rc);
     }
 }
 

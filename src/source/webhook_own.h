@@ -294,7 +294,8 @@ extern const struct sl_hook_link_type sl_hook_out_type;
 
 /* Writes what an event means for a feed into its queue, and waits for the confirm. One that may be
  * told inside its transaction goes into the queue of later: a row that is read before that has
- * ended is the old one. Suspends. Fails with SL_TIMEOUT, SL_CLOSED, SL_CANCELED: it may be lost. */
+ * ended is the old one. Suspends. Fails with SL_TIMEOUT, SL_CLOSED, SL_CONFIG (the user may not),
+ * SL_CANCELED: it may be lost. */
 int sl_hook_publish(struct sl_webhook *webhook, const struct sl_webhook_feed *feed,
                     const struct sl_webhook_event *event, uint64_t deadline_ms, struct sl_err *err);
 

@@ -5,9 +5,10 @@ import secrets
 
 import pytest
 
-from hooks import Hooks, Poster, event
+from hooks import ROW, Hooks, Poster, event
+from mailbox import Hook
 from process import ROOT, wait_until
-from readiness import wait_trouble
+from readiness import troubles, wait_trouble
 
 DECLARING = "configure and to read queue 'sluice.fast', and to write to exchange 'sluice.unreadable'"
 BINDING = "write to queue 'sluice.fast' and to read exchange 'sluice'"
@@ -36,6 +37,11 @@ def user_with(rabbit, *given):
 
 def user_of(url):
     return url.partition("//")[2].partition(":")[0]
+
+
+def refusals(rabbit, url):
+    """How often RabbitMQ has closed a channel of the URL's user."""
+    return sum(text.read_text().count(f"refused for user '{user_of(url)}'") for text in rabbit.dir.glob("log/*.log"))
 
 
 def test_the_rights_that_are_asked_for_in_rabbitmq_are_enough(sim, rabbit, workspace):
@@ -103,3 +109,38 @@ def test_a_right_to_publish_that_is_missing_is_named_until_it_is_there(sim, rabb
     sluice.wait_ready(30)
     scene.wait_followed()
     scene.check_nothing_lost()
+
+
+def test_a_right_to_keep_events_that_is_missing_is_told_before_one_comes(sim, rabbit, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    scene.sluice().stop()  # whoever declares their queues needs it, too
+    configure, write, read = rights(workspace.exchange)
+    url = user_with(rabbit, configure, write.replace(r"|amq\.default", ""), read)
+    missing, waits = "needs the right to write to exchange 'amq.default'", event("new_visit", ROW, Mode=None)
+    with Hook() as hook:
+        sluice = workspace.sluice(scene.config(broker={"url": url}, alerts=hook.alerts()), name="narrowed")
+        wait_trouble(sluice, "source hook", missing)
+        told = wait_until(lambda: hook.told("raised"), 30, "the alert")[0]
+        assert told["subject"] == "source hook" and missing in told["text"]
+        before = refusals(rabbit, url)
+        assert Poster(scene.port).send(waits)[0] == 503  # ten seconds later, or two
+        assert 0 < before <= refusals(rabbit, url) <= before + 8
+
+        permit(rabbit, user_of(url), configure, write, read)
+        sluice.wait_ready(30)
+        assert Poster(scene.port).send(waits)[0] == 200 and workspace.queue_depth("later.hook") == 1
+        assert wait_until(lambda: hook.told("over"), 30, "its end")[0]["subject"] == "source hook"
+
+
+@pytest.mark.rabbit(memory_high_watermark="1MB")
+def test_an_alarm_of_rabbitmq_is_no_right_that_is_missing(sim, own_rabbit, workspace):
+    """While it blocks publishing, it answers nothing to who has tried."""
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    config = scene.config(broker={"connect_timeout": "3s"})
+    sluice = workspace.sluice(config)
+    sluice.wait_for(lambda: any(line.get("connection") == "sluice webhook" and line["msg"] == "connected to RabbitMQ"
+                                for line in sluice.log_lines()), 30, "the connection of events")
+    assert "source hook" not in troubles(sluice)
+    own_rabbit.ctl("set_vm_memory_high_watermark", "0.4")
+    waits = event("new_visit", ROW, Mode=None)
+    wait_until(lambda: Poster(scene.port).send(waits)[0] == 200, 30, "an event that is kept")
