@@ -1,9 +1,49 @@
-/* Can RabbitMQ be used: login, queues and their type. */
+/* Can RabbitMQ be used: login, queues and their type, rights to publish. */
 #include "broker/topology.h"
 #include "cli/doctor.h"
 #include "loop/fiber.h"
+#include "source/webhook_settings.h"
 
 #define WHAT "broker"
+#define PUBLISHING WHAT " publishing"
+
+/* Nothing stays of it. */
+static bool may_publish(struct sl_doctor *doctor, struct sl_amqp *amqp, const char *exchange,
+                        const char *routing_key)
+{
+    struct sl_err err = {0};
+    int rc = sl_topology_may_publish(amqp, exchange, routing_key, sl_deadline_in(SL_DOCTOR_WAIT_MS),
+                                     &err);
+    const char *blocked = sl_amqp_blocked(amqp);
+    if (rc != SL_TIMEOUT || !blocked)
+        return sl_doctor_works(doctor, rc, &err, PUBLISHING, NULL);
+    sl_doctor_say(doctor, SL_DOCTOR_WARN, PUBLISHING,
+                  "see to its memory and its disk, then ask again",
+                  "could not be tried: RabbitMQ blocks publishing: %s", blocked);
+    return false;
+}
+
+/* Events that must wait go to their queue by its name alone. */
+static bool keeps_events(const struct sl_config *config)
+{
+    for (size_t i = 0; i < config->feed_count; i++)
+        if (config->feeds[i].source->type == &sl_webhook_config_type)
+            return true;
+    return false;
+}
+
+static void try_publishing(struct sl_doctor *doctor, struct sl_amqp *amqp,
+                           const struct sl_broker_settings *settings)
+{
+    bool events = keeps_events(doctor->config);
+    bool may = may_publish(doctor, amqp, settings->exchange, "fast.sluice.doctor");
+    if (events && !sl_amqp_blocked(amqp))
+        may &= may_publish(doctor, amqp, "", "sluice.doctor");
+    if (may)
+        sl_doctor_say(doctor, SL_DOCTOR_OK, PUBLISHING, NULL,
+                      "the user may write to exchange '%s'%s", settings->exchange,
+                      events ? " and, for events, to 'amq.default'" : "");
+}
 
 static void examine(struct sl_doctor *doctor, const struct sl_broker *broker, struct sl_amqp *amqp)
 {
@@ -17,11 +57,13 @@ static void examine(struct sl_doctor *doctor, const struct sl_broker *broker, st
                   sl_amqp_server_version(amqp), broker->address.host, broker->address.port,
                   broker->address.vhost, broker->tls ? ", TLS" : "");
     rc = sl_topology_declare(amqp, settings, deadline_ms, &err);
-    if (sl_doctor_works(doctor, rc, &err, WHAT " queues", NULL))
+    if (sl_doctor_works(doctor, rc, &err, WHAT " queues", NULL)) {
         sl_doctor_say(doctor, SL_DOCTOR_OK, WHAT " queues", NULL,
                       "%s.fast, %s.bulk and %s.unreadable are there, of type %s",
                       settings->exchange, settings->exchange, settings->exchange,
                       settings->queue_type == SL_QUEUE_CLASSIC ? "classic" : "quorum");
+        try_publishing(doctor, amqp, settings);
+    }
     sl_amqp_close(amqp, deadline_ms);
 }
 

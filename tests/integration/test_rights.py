@@ -132,6 +132,39 @@ def test_a_right_to_keep_events_that_is_missing_is_told_before_one_comes(sim, ra
         assert wait_until(lambda: hook.told("over"), 30, "its end")[0]["subject"] == "source hook"
 
 
+def doctor_says(workspace, config):
+    """What `sluice doctor` tells of publishing."""
+    said = workspace.sluice(config, name="asked", start=False).command("doctor").stdout
+    return [line for line in said.splitlines() if "broker publishing: " in line]
+
+
+def test_the_doctor_tries_the_rights_to_publish_and_publishes_nothing(sim, rabbit, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    configure, write, read = rights(workspace.exchange)
+    other = f"{workspace.exchange}.other"
+
+    def said(given):
+        return doctor_says(workspace, scene.config(broker={"url": user_with(rabbit, configure, given, read)}))
+
+    assert said(write)[0].startswith("ok ")  # it makes the exchange
+    with rabbit.connect() as connection:  # another consumer takes all that comes
+        channel = connection.channel()
+        channel.queue_declare(other, exclusive=True)
+        channel.queue_bind(other, workspace.exchange, "#")
+        assert said(write) == [f"ok    broker publishing: the user may write to exchange '{workspace.exchange}' and, "
+                               "for events, to 'amq.default'"]
+        assert channel.queue_declare(other, passive=True).method.message_count == 0
+
+    unkept = write.replace(r"|amq\.default", "")
+    for given, lacks in ((write.replace("?", ""), [workspace.exchange]), (unkept, ["amq.default"]),
+                         (unkept.replace("?", ""), [workspace.exchange, "amq.default"])):
+        told = said(given)
+        assert len(told) == len(lacks), told
+        for line, name in zip(told, lacks):
+            assert line.startswith("FAIL  broker publishing: the user in broker.url needs the right to write to "
+                                   f"exchange '{name}': RabbitMQ "), line
+
+
 @pytest.mark.rabbit(memory_high_watermark="1MB")
 def test_an_alarm_of_rabbitmq_is_no_right_that_is_missing(sim, own_rabbit, workspace):
     """While it blocks publishing, it answers nothing to who has tried."""
@@ -141,6 +174,9 @@ def test_an_alarm_of_rabbitmq_is_no_right_that_is_missing(sim, own_rabbit, works
     sluice.wait_for(lambda: any(line.get("connection") == "sluice webhook" and line["msg"] == "connected to RabbitMQ"
                                 for line in sluice.log_lines()), 30, "the connection of events")
     assert "source hook" not in troubles(sluice)
+    assert doctor_says(workspace, config) == [
+        "warn  broker publishing: could not be tried: RabbitMQ blocks publishing: low on memory → see to its memory "
+        "and its disk, then ask again"]
     own_rabbit.ctl("set_vm_memory_high_watermark", "0.4")
     waits = event("new_visit", ROW, Mode=None)
     wait_until(lambda: Poster(scene.port).send(waits)[0] == 200, 30, "an event that is kept")
