@@ -28,6 +28,10 @@ const struct sl_dead_code sl_dead_codes[] = {
      .meaning = "the file ends inside the quotes that this row opened",
      .by = "source",
      .advice = "look at the row; what stands behind it in the file is in it: read again"},
+    {.code = "bad_quotes",
+     .meaning = "text follows a closing quote: a cell's quotes are not doubled, or the text "
+                "qualifier is off; rows behind it in the file may be in this one", .by = "source",
+     .advice = "turn on the text qualifier in the data project; look at the row; then read again"},
     {.code = "no_version",
      .meaning = "the row came without a row version (etag), which decides what is newer",
      .by = "source",
@@ -62,7 +66,7 @@ const struct sl_dead_code sl_dead_codes[] = {
      .meaning = "a message that is no batch, or of a feed that no applier seemed to know",
      .by = "queue",
      .advice = "mend the producer, or the applier's configuration; then replay, or drop it"},
-    {0        },
+    {0                                                                       },
 };
 
 const struct sl_dead_code *sl_dead_code_find(const char *code)

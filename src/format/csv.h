@@ -4,7 +4,9 @@
  * - a row ends at LF, CRLF or a lone CR; the last one may end with the input;
  * - a cell that begins with a quote ends at the next quote that is not doubled, and may hold
  *   delimiters and line ends; a doubled quote in it stands for one;
- * - text between the closing quote and the delimiter is kept as it is ("5"x is 5x);
+ * - text between the closing quote and the delimiter is kept as it is ("5"x is 5x), and the row's
+ *   tail says so: quotes in the cell were not doubled, or it was not meant to be quoted, and what
+ *   it holds may be of other cells and rows;
  * - a quote inside a cell that did not begin with one is an ordinary character;
  * - a line without a single byte is skipped, also in a file of one column: an empty cell alone on
  *   its row has to be written "";
@@ -39,6 +41,7 @@ struct sl_csv_row {
     const struct sl_str *cells; /* unquoted */
     uint32_t count;
     uint32_t line;     /* physical line where the row begins; the first is 1 */
+    uint32_t tail;     /* the first cell, from 1, with text behind its closing quote; 0: none */
     struct sl_str raw; /* the row's bytes as they came, without the line end */
 };
 

@@ -59,10 +59,11 @@ static inline void end_cell(struct sl_csv *csv, int64_t at)
 }
 
 /* Copies a quoted cell (from after its opening quote) without its quotes: of two one stays, a
- * single one closes, and what follows it is kept as it is. */
-static size_t unquote(char *out, const char *at, const char *end)
+ * single one closes, and what follows it is kept as it is: *ret_tail tells that there is such. */
+static size_t unquote(char *out, const char *at, const char *end, bool *ret_tail)
 {
     char *begin = out;
+    *ret_tail = false;
     while (at < end) {
         const char *quote = memchr(at, '"', (size_t)(end - at));
         size_t run = (size_t)((quote ? quote : end) - at);
@@ -75,6 +76,7 @@ static size_t unquote(char *out, const char *at, const char *end)
             at = quote + 2;
             continue;
         }
+        *ret_tail = true;
         run = (size_t)(end - (quote + 1));
         memcpy(out, quote + 1, run);
         out += run;
@@ -83,8 +85,10 @@ static size_t unquote(char *out, const char *at, const char *end)
     return (size_t)(out - begin);
 }
 
-static void copy_cells(struct sl_csv *csv, size_t row_bytes)
+/* Returns what the row's tail is. */
+static uint32_t copy_cells(struct sl_csv *csv, size_t row_bytes)
 {
+    uint32_t first = 0;
     if (csv->scratch_size < row_bytes) {
         free(csv->scratch);
         csv->scratch_size = row_bytes < 4096 ? 4096 : row_bytes;
@@ -93,10 +97,14 @@ static void copy_cells(struct sl_csv *csv, size_t row_bytes)
     char *out = csv->scratch;
     for (uint32_t i = 0; i < csv->copy_count; i++) {
         struct sl_str *cell = &csv->cells[csv->copies[i]];
-        size_t size = unquote(out, cell->at, cell->at + cell->length);
+        bool tail;
+        size_t size = unquote(out, cell->at, cell->at + cell->length, &tail);
         *cell = (struct sl_str){out, size};
         out += size;
+        if (tail && !first)
+            first = csv->copies[i] + 1;
     }
+    return first;
 }
 
 /* The row ends at position at; next is where the following one begins. */
@@ -108,15 +116,14 @@ static enum sl_csv_result end_row(struct sl_csv *csv, int64_t at, int64_t next,
         sl_csv_give_up_row(csv);
     if (csv->oversize) {
         *ret = (struct sl_csv_row){
-            NULL, 0, csv->row_line, {csv->excerpt, csv->excerpt_size}
+            NULL, 0, csv->row_line, 0, {csv->excerpt, csv->excerpt_size}
         };
         result = SL_CSV_OVERSIZE;
     } else {
         size_t size = (size_t)(at - csv->row);
-        if (csv->copy_count)
-            copy_cells(csv, size);
+        uint32_t tail = csv->copy_count ? copy_cells(csv, size) : 0;
         *ret = (struct sl_csv_row){
-            csv->cells, csv->count, csv->row_line, {csv->buf + csv->row, size}
+            csv->cells, csv->count, csv->row_line, tail, {csv->buf + csv->row, size}
         };
     }
     csv->oversize = csv->escaped = false;

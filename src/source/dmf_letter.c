@@ -40,7 +40,7 @@ static int type_row(struct sl_csv *csv, struct sl_rows *rows, const struct sl_le
                     struct sl_err *why)
 {
     struct sl_csv_row row, more;
-    if (feed_line(csv, ended(arena, letter->header), &row) != SL_CSV_ROW)
+    if (feed_line(csv, ended(arena, letter->header), &row) != SL_CSV_ROW || row.tail)
         return sl_err_set(why, SL_CONFIG, "its header cannot be read by the feed's delimiter");
     int rc = sl_rows_header(rows, &row, why);
     if (rc != SL_OK)

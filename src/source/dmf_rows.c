@@ -211,6 +211,11 @@ static int row_doc(const struct sl_rows *rows, struct sl_arena *arena, const str
 int sl_rows_type(const struct sl_rows *rows, struct sl_arena *arena, const struct sl_csv_row *row,
                  struct sl_record *record, const char **ret_code, struct sl_err *why)
 {
+    /* Before the columns are counted: those of other rows may be among them. */
+    if (row->tail) {
+        *ret_code = "bad_quotes";
+        return sl_err_set(why, SL_REJECTED, "text follows the closing quote of cell %u", row->tail);
+    }
     if (row->count != rows->column_count) {
         *ret_code = "wrong_columns";
         return sl_err_set(why, SL_REJECTED, "the row has %u columns, the header %u", row->count,
@@ -249,7 +254,7 @@ int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_r
                  const struct sl_csv_row *row, struct sl_err *err)
 {
     if (!rows->columns) {
-        if (result != SL_CSV_ROW)
+        if (result != SL_CSV_ROW || row->tail)
             return sl_err_set(err, SL_REJECTED, "file '%s': its header line is broken", rows->file);
         return sl_rows_header(rows, row, err);
     }

@@ -96,6 +96,17 @@ static int take_row(struct table *table, const struct sl_csv_row *row, struct sl
     return sl_ingest_shape(reading, sl_bson_end(&writer), table->row, row->line, err);
 }
 
+/* Text behind a closing quote: what the cell is, and how far it goes, cannot be told. */
+static int refuse_tail(struct table *table, const struct sl_csv_row *row, struct sl_err *err)
+{
+    bool named = table->columns && row->tail <= table->column_count;
+    char reason[80];
+    snprintf(reason, sizeof reason, "text follows the closing quote of cell %u", row->tail);
+    return sl_ingest_refuse(table->reading, table->row, row->line,
+                            named ? table->columns[row->tail - 1]->name : sl_str_of(""), reason,
+                            err);
+}
+
 static int take(struct table *table, enum sl_csv_result result, const struct sl_csv_row *row,
                 struct sl_err *err)
 {
@@ -108,6 +119,8 @@ static int take(struct table *table, enum sl_csv_result result, const struct sl_
     if (result == SL_CSV_UNCLOSED)
         return sl_ingest_refuse(table->reading, table->row, row->line, sl_str_of(""),
                                 "the post ends inside the quotes that this row opened", err);
+    if (row->tail)
+        return refuse_tail(table, row, err);
     return header ? take_header(table, row, err) : take_row(table, row, err);
 }
 

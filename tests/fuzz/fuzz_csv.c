@@ -7,7 +7,7 @@
 
 static void add_row(struct sl_buf *out, enum sl_csv_result result, const struct sl_csv_row *row)
 {
-    sl_buf_printf(out, "%d@%u#%u:", (int)result, row->line, row->count);
+    sl_buf_printf(out, "%d@%u#%u~%u:", (int)result, row->line, row->count, row->tail);
     for (uint32_t i = 0; i < row->count; i++) {
         sl_buf_add(out, row->cells[i].at, row->cells[i].length);
         sl_buf_add_char(out, '\0');
@@ -23,9 +23,9 @@ static void drain(struct sl_csv *csv, enum sl_csv_result until, size_t max_row, 
         FUZZ_REQUIRE(result == SL_CSV_ROW || result == SL_CSV_OVERSIZE ||
                      result == SL_CSV_UNCLOSED);
         if (result == SL_CSV_ROW)
-            FUZZ_REQUIRE(row.raw.length <= max_row);
+            FUZZ_REQUIRE(row.raw.length <= max_row && row.tail <= row.count);
         else
-            FUZZ_REQUIRE(row.raw.length <= SL_CSV_EXCERPT_BYTES && row.count == 0);
+            FUZZ_REQUIRE(row.raw.length <= SL_CSV_EXCERPT_BYTES && row.count == 0 && !row.tail);
         add_row(out, result, &row);
     }
 }

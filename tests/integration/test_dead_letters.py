@@ -104,6 +104,21 @@ def test_a_quote_that_never_closes_is_buried_and_what_came_before_arrives(worksp
         {"read": 2, "rows": 1, "applied": 1, "stale": 0, "dead": 1, "superseded": 0}
 
 
+def test_rows_that_an_unqualified_quote_swallowed_are_in_its_letter(workspace):
+    swallowed = 'usmf,K1,1,"Foo\r\nusmf,K2,2,bar\r\nusmf,K3,3,"Baz'
+    text = (f'dataAreaId,Code,Count,Note\r\n{swallowed}\r\nusmf,K4,4,5" pipe\r\n'
+            'usmf,K5,5,"Best" shop\r\nusmf,K6,6,"5"" pipe"\r\n')
+    run = run_text(workspace, text.encode())
+    found = {one["Code"]: one["Note"] for one in workspace.db["notes"].find()}
+    assert found == {"K4": '5" pipe', "K6": '5" pipe'}, "these two alone can be told"
+    assert [(one["code"], one["line"], one["row"]) for one in letters(workspace)] == \
+        [("bad_quotes", 2, {"raw": swallowed}),
+         ("bad_quotes", 6, {"raw": 'usmf,K5,5,"Best" shop'})]
+    assert {one["reason"] for one in letters(workspace)} == \
+        {"text follows the closing quote of cell 4"}
+    check_run(workspace, run)
+
+
 def test_numbers_at_their_limits_pass_and_beyond_them_are_buried(workspace):
     good = ["9223372036854775807", "-9223372036854775808", "0", "-0", "007"]
     bad = ["9223372036854775808", "-9223372036854775809", "1.5", "1,5", "0x10", "--1", "1e3", "１"]

@@ -142,21 +142,22 @@ BAD = ("dataAreaId,Code,Count,Note\r\n"
        "usmf,b-1,many,\"a\r\n\"\"b\"\",c\"\r\n"
        "usmf,b-2,9,\r\n"
        "usmf,b-3,few,x,more\r\n"
-       "usmf,,4,no key\r\n")
+       "usmf,,4,no key\r\n"
+       "usmf,b-4,5,\"x\" y\r\n")
 
 
 def test_a_raw_row_is_typed_anew_by_todays_configuration(notes, workspace):
     sluice = notes(None, text=BAD)
     before = {letter["line"]: letter for letter in letters(workspace)}
     assert {line: one["code"] for line, one in before.items()} == \
-        {3: "untypable", 6: "wrong_columns", 7: "empty_key"}
+        {3: "untypable", 6: "wrong_columns", 7: "empty_key", 8: "bad_quotes"}
     assert {one["header"] for one in before.values()} == {"dataAreaId,Code,Count,Note"}
     entity = sluice.config["feeds"]["notes"]["entities"][LABEL]
     entity["types"] = {}
     sluice.write_config()
     sluice.reload()
     sums, told = replay(sluice, status=1)
-    assert (sums["found"], sums["applied"], sums["again"], sums["removed"]) == (3, 1, 2, 1)
+    assert (sums["found"], sums["applied"], sums["again"], sums["removed"]) == (4, 1, 3, 1)
     assert {one["id"]: one["again"] for one in told} == \
         {one["id"]: one["reason"] for one in dead_list(sluice)}
     found = note(workspace, "b-1")
@@ -164,12 +165,13 @@ def test_a_raw_row_is_typed_anew_by_todays_configuration(notes, workspace):
     good = note(workspace, "good")["_sluice"]["v"]
     assert found["_sluice"]["v"] == before[3]["v"] == good + 1
     left = {letter["line"]: letter for letter in letters(workspace)}
-    assert {line: one["code"] for line, one in left.items()} == {6: "wrong_columns", 7: "empty_key"}
+    assert {line: one["code"] for line, one in left.items()} == \
+        {6: "wrong_columns", 7: "empty_key", 8: "bad_quotes"}
     for line, one in left.items():
         assert one["replay"] == sums["run"] and one["_id"] == before[line]["_id"]
         assert one["row"] == before[line]["row"] and one["v"] == before[line]["v"]
     line = audit(sluice)[sums["run"]]
-    assert (line["read"], line["published"], line["dead"], line["unaccounted"]) == (3, 1, 2, 0)
+    assert (line["read"], line["published"], line["dead"], line["unaccounted"]) == (4, 1, 3, 0)
     # The key is another one now: the row without a Code has one, too.
     entity["key"] = ["dataAreaId", "Note"]
     sluice.write_config()

@@ -24,7 +24,8 @@ static void with_each_scan(void (*test)(void))
     }
 }
 
-/* Rows as text: cells joined by |, each row ended by ;, a bad row as !word@line. */
+/* Rows as text: cells joined by |, each row ended by ;, a bad row as !word@line, ~cell where text
+ * follows the closing quote. */
 static void show(struct sl_buf *out, enum sl_csv_result result, const struct sl_csv_row *row)
 {
     if (result == SL_CSV_OVERSIZE || result == SL_CSV_UNCLOSED) {
@@ -39,6 +40,8 @@ static void show(struct sl_buf *out, enum sl_csv_result result, const struct sl_
             sl_buf_add_char(out, '|');
         sl_buf_add(out, row->cells[i].at, row->cells[i].length);
     }
+    if (row->tail)
+        sl_buf_printf(out, "~%u", row->tail);
     sl_buf_add_char(out, ';');
 }
 
@@ -110,8 +113,11 @@ static const struct {
     {"empty cell alone",      "a\n\"\"\nb\n",                                                             "1:a;2:;3:b;"                             },
     {"blanks are kept",       " a , \"b\"\n",                                                             "1: a | \"b\";"                           },
     {"quote in a plain cell", "5\" pipe,x\ny\"\",\"z\"\n",                                                "1:5\" pipe|x;2:y\"\"|z;"                 },
-    {"text after a quote",    "\"5\"x,\"a\" \"b\",\"c\"\"d\"e\"\n",                                       "1:5x|a \"b\"|c\"de\";"                   },
-    {"tail at the end",       "a,\"b\"c",                                                                 "1:a|bc;"                                 },
+    {"text after a quote",    "\"5\"x,\"a\" \"b\",\"c\"\"d\"e\"\n",                                       "1:5x|a \"b\"|c\"de\"~1;"                 },
+    {"tail at the end",       "a,\"b\"c",                                                                 "1:a|bc~2;"                               },
+    {"tail of a row alone",   "a,\"b\"c,\"d\"\"\"\n1,\"2\"\n",                                            "1:a|bc|d\"~2;2:1|2;"                     },
+    {"rows in a cell",        "1,\"Foo,a\r\n2,bar,b\r\n3,\"Baz,c\r\n4,x,d\r\n",
+     "1:1|Foo,a\r\n2,bar,b\r\n3,Baz|c~2;4:4|x|d;"                                                                                                   },
     {"quoted at the end",     "a,\"b\"",                                                                  "1:a|b;"                                  },
     {"unclosed",              "a\n1,\"b\nc\n",                                                            "1:a;!unclosed@2:1,\"b\nc\n;"             },
     {"unclosed at once",      "\"",                                                                       "!unclosed@1:\";"                         },
@@ -154,6 +160,7 @@ static void test_nul_is_an_ordinary_byte(void **state)
 struct reference {
     const char *at, *end;
     uint32_t line;
+    bool tail; /* the last cell had one */
 };
 
 static bool line_end(struct reference *r)
@@ -170,7 +177,9 @@ static bool line_end(struct reference *r)
 /* One cell; false when its quotes never close. */
 static bool reference_cell(struct reference *r, struct sl_buf *out)
 {
-    if (r->at < r->end && *r->at == '"') {
+    bool quoted = r->at < r->end && *r->at == '"';
+    r->tail = false;
+    if (quoted) {
         r->at++;
         for (;;) {
             if (r->at == r->end)
@@ -189,14 +198,16 @@ static bool reference_cell(struct reference *r, struct sl_buf *out)
             }
         }
     }
+    const char *behind = r->at;
     while (r->at < r->end && !strchr(",\r\n", *r->at))
         sl_buf_add_char(out, *r->at++);
+    r->tail = quoted && r->at > behind;
     return true;
 }
 
 static void reference(const char *text, size_t size, size_t max_row, struct sl_buf *out)
 {
-    struct reference r = {text, text + size, 1};
+    struct reference r = {text, text + size, 1, false};
     while (r.at < r.end) {
         if (line_end(&r))
             continue;
@@ -205,11 +216,17 @@ static void reference(const char *text, size_t size, size_t max_row, struct sl_b
         struct sl_buf row = {0};
         sl_buf_printf(&row, "%u:", line);
         bool closed = reference_cell(&r, &row);
+        unsigned cell = 1, tail = r.tail;
         while (closed && r.at < r.end && *r.at == ',') {
             r.at++;
             sl_buf_add_char(&row, '|');
             closed = reference_cell(&r, &row);
+            cell++;
+            if (r.tail && !tail)
+                tail = cell;
         }
+        if (tail)
+            sl_buf_printf(&row, "~%u", tail);
         size_t length = (size_t)(r.at - begin);
         if (length > max_row)
             sl_buf_printf(out, "!oversize@%u:%.*s;", line, (int)max_row, begin);
@@ -402,6 +419,7 @@ static void test_raw_is_the_row_as_it_came(void **state)
     assert_true(sl_str_is(row.cells[1], "b\"c"));
     assert_int_equal(sl_csv_next(csv, &row), SL_CSV_ROW);
     assert_true(sl_str_is(row.raw, "\"x\"y"));
+    assert_int_equal(row.tail, 1);
     sl_csv_free(csv);
 }
 
