@@ -51,22 +51,18 @@ void sim_csv_header_name(const struct sim_format *format, const char *name, char
 
 static bool needs_quotes(const struct sim_csv *csv, const char *cell, size_t len)
 {
-    bool delimiter = false;
     for (size_t i = 0; i < len; i++) {
         char c = cell[i];
-        if (c == '"' || c == '\n' || c == '\r')
+        if (c == '"' || c == '\n' || c == '\r' || c == csv->format.delimiter)
             return true;
-        delimiter |= c == csv->format.delimiter;
     }
-    return delimiter && !csv->unquoted;
+    return false;
 }
 
 static void add_cell(struct sim_csv *csv, const char *cell, size_t len)
 {
     struct sim_text *out = &csv->raw;
-    bool needed = needs_quotes(csv, cell, len);
-    bool bare = csv->unquoted && memchr(cell, csv->format.delimiter, len);
-    if (!needed && (!csv->format.quote_all || bare)) {
+    if (csv->unquoted || !(csv->format.quote_all || needs_quotes(csv, cell, len))) {
         sim_text_add(out, cell, len);
         return;
     }

@@ -26,7 +26,7 @@ typedef int (*sim_csv_sink)(void *arg, const char *bytes, size_t len);
 
 struct sim_csv {
     struct sim_format format;
-    bool unquoted;     /* a cell that holds the delimiter, and nothing worse, stands unquoted */
+    bool unquoted;     /* the text qualifier is off: every cell stands as it is */
     sim_csv_sink sink; /* returns 0, or -1 to end it all */
     void *arg;
     struct sim_text raw;

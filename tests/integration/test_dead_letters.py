@@ -119,6 +119,20 @@ def test_rows_that_an_unqualified_quote_swallowed_are_in_its_letter(workspace):
     check_run(workspace, run)
 
 
+def test_without_the_text_qualifier_what_cannot_be_told_is_buried_and_the_rest_is_right(
+        sim, workspace):
+    add_records(sim, 400)
+    make_project(sim)
+    sim.post("switches", {"unquoted": True})
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": feed(sim, every="1h")}))
+    run = wait_run(sluice, workspace)
+    stored = {one["_id"] for one in workspace.db["vendors"].find({}, {"_id": 1})}
+    expected = {key: one for key, one in documents(sim).items() if key in stored}
+    assert 0 < len(stored) < 400 and len(expected) == len(stored)
+    assert differences(workspace.db["vendors"], expected) == []
+    assert check_run(workspace, run)["dead"] >= 400 - len(stored)
+
+
 def test_numbers_at_their_limits_pass_and_beyond_them_are_buried(workspace):
     good = ["9223372036854775807", "-9223372036854775808", "0", "-0", "007"]
     bad = ["9223372036854775808", "-9223372036854775809", "1.5", "1,5", "0x10", "--1", "1e3", "１"]
