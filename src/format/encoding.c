@@ -1,7 +1,13 @@
 /* Guessing by the rules of the header. */
 #include "format/encoding.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+static bool is_line_end(unsigned char low, unsigned char high)
+{
+    return !high && (low == '\n' || low == '\r');
+}
 
 enum sl_encoding sl_encoding_sniff(const void *bytes, size_t size)
 {
@@ -12,11 +18,13 @@ enum sl_encoding sl_encoding_sniff(const void *bytes, size_t size)
         return SL_ENCODING_UTF8;
 
     size_t pairs = (size < SL_ENCODING_SNIFF_BYTES ? size : SL_ENCODING_SNIFF_BYTES) / 2;
-    size_t zeros = 0;
-    for (size_t i = 0; i < pairs; i++) {
-        if (!at[2 * i])
-            return SL_ENCODING_UTF8;
-        zeros += !at[2 * i + 1];
+    size_t first = 0, second = 0, seen = 0; /* zeros in either half, pairs */
+    for (const unsigned char *pair = at; seen < pairs; pair += 2) {
+        first += !pair[0];
+        second += !pair[1];
+        seen++;
+        if (is_line_end(pair[0], pair[1]) || is_line_end(pair[1], pair[0]))
+            break;
     }
-    return zeros * 2 > pairs ? SL_ENCODING_UTF16LE : SL_ENCODING_UTF8;
+    return second * 2 > seen && second > first ? SL_ENCODING_UTF16LE : SL_ENCODING_UTF8;
 }

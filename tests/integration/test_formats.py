@@ -205,6 +205,17 @@ def test_a_configured_encoding_wins_over_the_guess(workspace):
     assert found == {"usmf|" + "東京" * 40, "usmf|京都"}
 
 
+def test_utf16_is_told_by_the_header_whatever_the_rows_begin_with(workspace):
+    text = csv_text(["dataAreaId", "Code"], [["usmf", "一番"], ["usmf", "x" * 40]])
+    packages = {"u16": package([(f"{LABEL}.csv", text.encode("utf-16-le"))])}
+    feeds = {"u16": code_feed("u16")}
+    del feeds["u16"]["entities"][LABEL]["types"]
+    with Environment(packages) as environment:
+        sluice = run_environment(workspace, environment, feeds)
+        wait_run(sluice, workspace, feed_name="u16")
+    assert {one["_id"] for one in workspace.db["u16"].find()} == {"usmf|一番", "usmf|" + "x" * 40}
+
+
 def test_a_file_of_zero_bytes_and_a_file_of_only_a_header_bring_nothing(workspace):
     packages = {"zero": package([(f"{LABEL}.csv", b"")] + xml()),
                 "header": package([(f"{LABEL}.csv", csv_text(COLUMNS, []).encode())] + xml()),

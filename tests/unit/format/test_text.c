@@ -81,20 +81,27 @@ static const struct {
     size_t size;
     enum sl_encoding encoding;
 } sniffs[] = {
-    {BYTES(""),                  SL_ENCODING_UTF8   },
-    {BYTES("a"),                 SL_ENCODING_UTF8   },
-    {BYTES("\xff\xfe"),          SL_ENCODING_UTF16LE},
+    {BYTES(""),                                                  SL_ENCODING_UTF8   },
+    {BYTES("a"),                                                 SL_ENCODING_UTF8   },
+    {BYTES("\xff\xfe"),                                          SL_ENCODING_UTF16LE},
     {BYTES("\xff\xfe"
            "a\0"),
-     SL_ENCODING_UTF16LE                            },
+     SL_ENCODING_UTF16LE                                                            },
     {BYTES("\xef\xbb\xbf"
            "abc"),
-     SL_ENCODING_UTF8                               },
-    {BYTES("A\0,\0B\0"),         SL_ENCODING_UTF16LE},
-    {BYTES("\xe4\0,\0\x22\x6f"), SL_ENCODING_UTF16LE},
-    {BYTES("NAME,VALUE\r\n"),    SL_ENCODING_UTF8   },
-    {BYTES("äöü,漢字\n"),   SL_ENCODING_UTF8   },
-    {BYTES("\0A\0,\0B"),         SL_ENCODING_UTF8   },
+     SL_ENCODING_UTF8                                                               },
+    {BYTES("A\0,\0B\0"),                                         SL_ENCODING_UTF16LE},
+    {BYTES("\xe4\0,\0\x22\x6f"),                                 SL_ENCODING_UTF16LE},
+    {BYTES("NAME,VALUE\r\n"),                                    SL_ENCODING_UTF8   },
+    {BYTES("äöü,漢字\n"),                                   SL_ENCODING_UTF8   },
+    {BYTES("\0A\0,\0B"),                                         SL_ENCODING_UTF8   },
+    {BYTES("\0\0\0\0\0\0"),                                      SL_ENCODING_UTF8   },
+    {BYTES("A\0\r\0\n\0\0\x4e\0\x30\0\x01\0\x4e\0\x4e"),         SL_ENCODING_UTF16LE},
+    {BYTES("A\0,\0B\0\n\0\0\x4e\x2a\x75"),                       SL_ENCODING_UTF16LE},
+    {BYTES("A\0\r\0\0\x4e\0\x4e\0\x4e\0\x4e"),                   SL_ENCODING_UTF16LE},
+    {BYTES("A\0,\0\0\x4e\n\0"),                                  SL_ENCODING_UTF16LE},
+    {BYTES("\0A\0\r\0\n\x4e\0\x30\0\x01\0\x4e\0\x4e\0"),         SL_ENCODING_UTF8   },
+    {BYTES("\0A\0,\0B\0\n\x4e\0\x4e\0\x4e\0\x4e\0\x4e\0\x4e\0"), SL_ENCODING_UTF8   },
 };
 
 static void test_encodings_are_told_from_the_first_bytes(void **state)
