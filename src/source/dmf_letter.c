@@ -44,7 +44,7 @@ static int type_row(struct sl_csv *csv, struct sl_rows *rows, const struct sl_le
         return sl_err_set(why, SL_CONFIG, "its header cannot be read by the feed's delimiter");
     int rc = sl_rows_header(rows, &row, why);
     if (rc != SL_OK)
-        return SL_CONFIG;
+        return rc;
     if (sl_csv_next(csv, &more) != SL_CSV_MORE ||
         feed_line(csv, ended(arena, letter->row), &row) != SL_CSV_ROW)
         return no_row(ret_code, why);

@@ -68,6 +68,14 @@ static uint32_t find_column(const struct sl_csv_row *header, const char *wanted)
     return NONE;
 }
 
+/* A whole package says the same each time it is fetched: it waits for somebody to act. */
+static int misfit(struct sl_err *err)
+{
+    if (err)
+        err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
+    return SL_CONFIG;
+}
+
 static int missing(const struct sl_rows *rows, const char *column, const char *role,
                    struct sl_err *err)
 {
@@ -75,9 +83,17 @@ static int missing(const struct sl_rows *rows, const char *column, const char *r
                "file '%s' has no column '%s', which the configuration names as %s of entity '%s'; "
                "correct the configuration or the data project, and start again",
                rows->file, column, role, rows->entity->name);
-    if (err)
-        err->retry_after_ms = SL_DMF_MISFIT_PAUSE_MS;
-    return SL_CONFIG;
+    return misfit(err);
+}
+
+/* As a rule the header was written by another encoding or delimiter than it is read by. */
+static int unreadable(const struct sl_rows *rows, const char *why, struct sl_err *err)
+{
+    sl_err_set(err, SL_CONFIG,
+               "file '%s': %s; correct file_encoding or delimiter of the feed, or the data "
+               "project, and start again",
+               rows->file, why);
+    return misfit(err);
 }
 
 static int match_key(struct sl_rows *rows, const struct sl_csv_row *header, struct sl_err *err)
@@ -109,14 +125,17 @@ static int check_name(const struct sl_rows *rows, const struct sl_csv_row *heade
                       struct sl_err *err)
 {
     struct sl_str name = header->cells[at];
-    if (!name.length || memchr(name.at, 0, name.length) || !sl_utf8_valid(name.at, name.length))
-        return sl_err_set(err, SL_REJECTED,
-                          "file '%s': the name of column %u is empty or not UTF-8", rows->file,
-                          at + 1);
+    char why[160];
+    if (!name.length || memchr(name.at, 0, name.length) || !sl_utf8_valid(name.at, name.length)) {
+        snprintf(why, sizeof why, "the name of column %u is empty or not UTF-8", at + 1);
+        return unreadable(rows, why, err);
+    }
     for (uint32_t i = 0; i < at; i++)
-        if (sl_str_equal(header->cells[i], name))
-            return sl_err_set(err, SL_REJECTED, "file '%s' has two columns '" SL_STR_FORMAT "'",
-                              rows->file, SL_STR_ARGS(name));
+        if (sl_str_equal(header->cells[i], name)) {
+            snprintf(why, sizeof why, "it has two columns '%.*s'",
+                     (int)sl_utf8_cut(name.at, name.length, 80), name.at);
+            return unreadable(rows, why, err);
+        }
     return SL_OK;
 }
 
@@ -255,7 +274,7 @@ int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_r
 {
     if (!rows->columns) {
         if (result != SL_CSV_ROW || row->tail)
-            return sl_err_set(err, SL_REJECTED, "file '%s': its header line is broken", rows->file);
+            return unreadable(rows, "its header line is broken", err);
         return sl_rows_header(rows, row, err);
     }
     rows->row_number++;

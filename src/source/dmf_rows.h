@@ -19,8 +19,8 @@ struct sl_rows *sl_rows_new(const struct sl_entity_config *entity, const char *f
 void sl_rows_free(struct sl_rows *rows);
 
 /* Takes what the CSV parser gave: the header first, then rows, good or bad. Suspends as the batcher
- * does. Fails with SL_CONFIG when the header lacks a configured column, SL_REJECTED when it is
- * broken or names a column twice, with SL_CANCELED; a bad row is no failure but a dead letter. */
+ * does. Fails with SL_CONFIG when the header lacks a configured column, is broken or names a column
+ * twice, with SL_CANCELED; a bad row is no failure but a dead letter. */
 int sl_rows_take(struct sl_rows *rows, struct sl_batcher *batcher, enum sl_csv_result result,
                  const struct sl_csv_row *row, struct sl_err *err);
 

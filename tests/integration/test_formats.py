@@ -7,7 +7,8 @@ from bson import Decimal128, Int64
 
 from books import check_all, check_run, letters
 from environment import Environment, csv_text, manifest, package
-from feeds import add_records, change_records, configure, feed, make_project, runs, wait_run
+from feeds import (add_records, change_records, configure, feed, make_project, runs, trouble,
+                   wait_run)
 from truth import differences, documents
 
 # --- packages of the simulator ---
@@ -203,6 +204,22 @@ def test_a_configured_encoding_wins_over_the_guess(workspace):
         wait_run(sluice, workspace, feed_name="u16")
     found = {one["_id"] for one in workspace.db["u16"].find()}
     assert found == {"usmf|" + "東京" * 40, "usmf|京都"}
+
+
+def test_a_header_that_cannot_be_read_keeps_the_package_until_the_encoding_is_told(workspace):
+    text = csv_text(["会社番号", "仕入先番号"], [["usmf", "V-1"], ["usmf", "V-2"]])
+    feeds = {"u16": code_feed("u16")}
+    feeds["u16"]["entities"] = {LABEL: {"collection": "u16", "key": ["会社番号", "仕入先番号"]}}
+    packages = {"u16": package([(f"{LABEL}.csv", text.encode("utf-16-le"))])}
+    with Environment(packages) as environment:
+        sluice = run_environment(workspace, environment, feeds)
+        sluice.wait_for(lambda: "file_encoding" in trouble(sluice), 20, "what to do in /readyz")
+        sluice.config["feeds"]["u16"]["file_encoding"] = "utf16le"
+        sluice.write_config()
+        sluice.reload()
+        run = wait_run(sluice, workspace, feed_name="u16")
+        assert len(environment.exports) == 1 and run["number"] == 1
+    assert {one["_id"] for one in workspace.db["u16"].find()} == {"usmf|V-1", "usmf|V-2"}
 
 
 def test_utf16_is_told_by_the_header_whatever_the_rows_begin_with(workspace):

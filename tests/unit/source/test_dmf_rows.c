@@ -204,25 +204,29 @@ static void rows_become_records_or_dead_letters(void **state)
 /* --- headers that cannot be used --- */
 
 static const struct {
-    const char *header;
-    int rc;
-    const char *message; /* part of it */
+    const char *header, *message; /* part of it */
+    bool settings;                /* those by which the file is read are named */
 } HEADERS[] = {
-    {"dataAreaId,Name,CreditLimit,Rank\n",              SL_CONFIG,   "has no column 'Account'"    },
-    {"dataAreaId,Account,Name,Rank\n",                  SL_CONFIG,   "has no column 'CreditLimit'"},
-    {"dataAreaId,Account,Account,CreditLimit,Rank\n",   SL_REJECTED, "two columns 'Account'"      },
-    {"dataAreaId,Account,,CreditLimit,Rank\n",          SL_REJECTED, "column 3 is empty"          },
-    {"dataAreaId,Account,\"Name,CreditLimit,Rank\nx\n", SL_REJECTED, "header line is broken"      },
+    {"dataAreaId,Name,CreditLimit,Rank\n",              "has no column 'Account'",        false},
+    {"dataAreaId,Account,Name,Rank\n",                  "has no column 'CreditLimit'",    false},
+    {"dataAreaId,Account,Account,CreditLimit,Rank\n",   "two columns 'Account'",          true },
+    {"dataAreaId,Account,,CreditLimit,Rank\n",          "column 3 is empty",              true },
+    {"\xff\xfe,Account\n",                              "column 1 is empty or not UTF-8", true },
+    {"dataAreaId,Account,\"Name,CreditLimit,Rank\nx\n", "header line is broken",          true },
+    {"dataAreaId,Account,\"Name\"x,CreditLimit,Rank\n", "header line is broken",          true },
 };
 
+/* Reading the package again does not help: it has to stay until somebody has acted. */
 static void all_headers(void *arg)
 {
     (void)arg;
     for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++) {
         struct outcome outcome = {0};
         run_file(HEADERS[i].header, strlen(HEADERS[i].header), 1000, &outcome);
-        EXPECT(outcome.rc == HEADERS[i].rc);
+        EXPECT(outcome.rc == SL_CONFIG && outcome.err.retry_after_ms == SL_DMF_MISFIT_PAUSE_MS);
         EXPECT(strstr(outcome.err.message, HEADERS[i].message));
+        bool settings = strstr(outcome.err.message, "file_encoding or delimiter");
+        EXPECT(settings == HEADERS[i].settings);
     }
 }
 
