@@ -50,6 +50,7 @@ struct sl_run {
     int64_t number;
     enum sl_run_state state;
     bool full;
+    bool unsettled; /* it has ended, and its execution may yet bring something: it is asked for */
     uint32_t attempt;
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
@@ -162,6 +163,10 @@ struct sl_state_type {
     /* Writes the run. Refused with SL_REJECTED when the lease was lost (a newer epoch wrote it). */
     int (*run_save)(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                     struct sl_err *err);
+
+    /* The oldest unsettled run of the feed with a number above after: SL_OK or SL_NOTFOUND. */
+    int (*run_unsettled)(struct sl_state *state, const char *feed, int64_t after,
+                         struct sl_run *ret, struct sl_err *err);
 
     /* Marks the feed suspect (its last delta is lost, reason tells why), or clears it (NULL).
      * SL_REJECTED when a newer epoch has done so. */

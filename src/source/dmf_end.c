@@ -37,17 +37,31 @@ const char *sl_dmf_after_loss(const struct sl_dmf *dmf)
                  "can follow";
 }
 
+int sl_dmf_lose(struct sl_dmf *dmf, const struct sl_run *run, const char *reason,
+                struct sl_err *err)
+{
+    int rc = sl_dmf_mark(dmf, reason, err);
+    if (rc != SL_OK)
+        return rc;
+    sl_log(SL_ERROR, "an export may be lost", SL_T("feed", dmf->feed->name), SL_T("run", run->id),
+           SL_T("error", reason), SL_T("next", sl_dmf_after_loss(dmf)));
+    dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "an export may be lost", reason);
+    return SL_OK;
+}
+
 int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err)
 {
     char text[SL_ERR_TEXT_BYTES];
-    bool lost_changes = loss == SL_DMF_LOST_CHANGES;
+    bool lost_changes = loss != SL_DMF_LOST_NOTHING;
     snprintf(text, sizeof text, "%s", why); /* why may lie in err */
     if (lost_changes && (!dmf->run.full || dmf->spoilt || dmf->run.error[0])) {
         int rc = sl_dmf_mark(dmf, text, err);
         if (rc != SL_OK)
             return rc;
     }
-    int rc = sl_dmf_enter_with(dmf, SL_RUN_FAILED, text, err);
+    int rc = loss == SL_DMF_GIVEN_UP && !dmf->run.full /* which would move no watermark */
+                 ? sl_dmf_enter_unsettled(dmf, SL_RUN_FAILED, text, err)
+                 : sl_dmf_enter_with(dmf, SL_RUN_FAILED, text, err);
     if (rc != SL_OK)
         return rc;
     sl_dmf_drop_collections(dmf);

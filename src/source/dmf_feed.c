@@ -168,10 +168,11 @@ int sl_dmf_mark(struct sl_dmf *dmf, const char *reason, struct sl_err *err)
         dmf, state->type->suspect_set(state, dmf->feed->name, reason, dmf->epoch, err));
 }
 
-int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
-                      struct sl_err *err)
+static int enter(struct sl_dmf *dmf, enum sl_run_state state, const char *error, bool unsettled,
+                 struct sl_err *err)
 {
     struct sl_run next = dmf->run;
+    next.unsettled = unsettled;
     snprintf(next.error, sizeof next.error, "%s", error);
     next.state = state;
     next.state_ms = sl_wall_ms();
@@ -182,6 +183,18 @@ int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *e
     if (rc == SL_OK)
         dmf->run = next;
     return rc;
+}
+
+int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
+                      struct sl_err *err)
+{
+    return enter(dmf, state, error, dmf->run.unsettled, err);
+}
+
+int sl_dmf_enter_unsettled(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
+                           struct sl_err *err)
+{
+    return enter(dmf, state, error, true, err);
 }
 
 int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err)

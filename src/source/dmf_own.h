@@ -5,6 +5,7 @@
  *   dmf_plan.c     when the next run is due, and what it is
  *   dmf_refresh.c  a full export and a sweep that somebody asked for
  *   dmf_runner.c   the journaled state machine that moves a run on
+ *   dmf_settle.c   exports whose end was not known when their run ended
  *   dmf_end.c      how a run ends: failed, or done when the ledger has closed
  *   dmf_package.c  a package's files, one after the other, into batches
  *   dmf_absent.c   entities that a package lacks
@@ -25,6 +26,9 @@
 #include "source/dmf.h"
 #include "source/dmf_api.h"
 #include "source/dmf_rows.h"
+
+/* The environment keeps the history of an execution for some days, one at least. */
+enum { SL_DMF_FORGETS_MS = 12 * 3600 * 1000 };
 
 /* Rows of an attempt that have left, or may have. */
 enum {
@@ -104,6 +108,10 @@ int sl_dmf_enter(struct sl_dmf *dmf, enum sl_run_state state, struct sl_err *err
 int sl_dmf_enter_with(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
                       struct sl_err *err);
 
+/* The same, and the run is unsettled when it ends there. */
+int sl_dmf_enter_unsettled(struct sl_dmf *dmf, enum sl_run_state state, const char *error,
+                           struct sl_err *err);
+
 /* Marks the feed suspect, or clears that (NULL). SL_REJECTED: the lease was lost. */
 int sl_dmf_mark(struct sl_dmf *dmf, const char *reason, struct sl_err *err);
 
@@ -125,6 +133,11 @@ bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text);
 
 /* dmf_plan.c: waits until a run is due and plans it. SL_OK: dmf->run is a new, journaled run. */
 int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_settle.c: between two runs: asks for the exports of runs that have ended unsettled.
+ * *ret_lost: one has taken changes that will not come again; the feed is suspect. Fails when it
+ * cannot be journaled; an environment that does not answer is asked before the next run. */
+int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err);
 
 /* dmf_runner.c: moves the run on by one state. SL_OK: the state was changed and journaled (or the
  * run ended); else nothing changed. SL_REJECTED: the lease was lost. */
@@ -201,10 +214,16 @@ int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err);
 enum sl_dmf_loss {
     SL_DMF_LOST_NOTHING, /* it never ran: the next run brings its changes */
     SL_DMF_LOST_CHANGES, /* it may have moved the watermark: the feed is suspect */
+    SL_DMF_GIVEN_UP,     /* … or may yet do so: its export is asked for until its end is known */
 };
 
 /* dmf_end.c: what follows when changes may be lost, for a person. */
 const char *sl_dmf_after_loss(const struct sl_dmf *dmf);
+
+/* dmf_end.c: changes may be lost with an export, and other runs go on: marks the feed suspect,
+ * tells the log and by mail. */
+int sl_dmf_lose(struct sl_dmf *dmf, const struct sl_run *run, const char *reason,
+                struct sl_err *err);
 
 /* dmf_end.c: ends the run as failed, tells the log and by mail. why may lie in err. SL_OK: it is
  * journaled. */

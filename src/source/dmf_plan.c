@@ -115,7 +115,7 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     char reason[SL_ERR_TEXT_BYTES];
-    bool refresh, moved;
+    bool refresh, moved, lost = false;
     if (sl_dmf_must_give(dmf))
         return sl_dmf_give_away(dmf, err);
     int rc = sl_dmf_refresh(dmf, &refresh, &moved, err);
@@ -131,11 +131,13 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
         rc = wait_until(dmf, due(dmf, heal), err);
     if (rc == SL_END) /* something else comes first */
         return SL_OK;
+    if (rc == SL_OK)
+        rc = sl_dmf_settle(dmf, &lost, err);
     if (rc != SL_OK)
         return rc;
 
     struct sl_run run = sl_dmf_next_run(dmf);
-    run.full = heal || refresh;
+    run.full = heal || refresh || (lost && dmf->settings->full_definition_group);
     name_execution(dmf, &run);
     rc = sl_dmf_begin_run(dmf, &run, err);
     if (rc == SL_OK)

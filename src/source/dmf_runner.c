@@ -9,7 +9,8 @@
  *   published   every batch is confirmed; the ledger must close
  *   done        read = applied + stale + superseded + dead
  *   failed      it will bring nothing; the feed is suspect if changes may be lost with it
- */
+ *
+ * What a run that was given up leaves open, dmf_settle.c asks for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,6 @@
 enum {
     BROKEN_MAX = 3,
     PACKAGE_LIFE_MS = 8 * 24 * 3600 * 1000, /* the environment keeps it for 7 days */
-    FORGETS_MS = 12 * 3600 * 1000, /* … and the execution's history for some days, one at least */
 };
 
 /* Of the run's state. It begins anew when the clock was set back behind it; that the run is older
@@ -40,7 +40,7 @@ static uint64_t age_ms(struct sl_dmf *dmf)
 /* That an execution is unknown proves nothing once the environment may have forgotten it. */
 static bool may_be_forgotten(struct sl_dmf *dmf)
 {
-    return age_ms(dmf) >= FORGETS_MS;
+    return age_ms(dmf) >= SL_DMF_FORGETS_MS;
 }
 
 /* Waits longer each time. */
@@ -79,21 +79,16 @@ static int accepted(struct sl_dmf *dmf, struct sl_err *err)
     static const char reason[] = "an export may have run under an id that was never told";
     bool renamed = strcmp(dmf->run.returned_execution_id, dmf->run.execution_id) != 0;
     if (renamed && dmf->unanswered && !dmf->run.full) {
-        int rc = sl_dmf_mark(dmf, reason, err);
+        int rc = sl_dmf_lose(dmf, &dmf->run, reason, err);
         if (rc != SL_OK)
             return rc;
-        const char *next = sl_dmf_after_loss(dmf);
-        sl_log(SL_ERROR, "an export may be lost", SL_T("feed", dmf->feed->name),
-               SL_T("run", dmf->run.id), SL_T("error", reason), SL_T("next", next));
-        dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name, "an export may be lost",
-                                reason);
     }
     dmf->unanswered = false;
     return sl_dmf_enter(dmf, SL_RUN_EXECUTING, err);
 }
 
-/* The environment does not tell, and in no words that are known: after such a time it never will,
- * and changes may be lost. */
+/* The environment does not tell, and in no words that are known: after such a time the run waits no
+ * longer, and changes may be lost. */
 static bool is_refused_for_good(struct sl_dmf *dmf, int rc)
 {
     return rc == SL_REJECTED && age_ms(dmf) >= dmf->settings->execution_deadline_ms;
@@ -102,12 +97,12 @@ static bool is_refused_for_good(struct sl_dmf *dmf, int rc)
 static int give_up(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_err why = *err;
-    return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, why.message, err);
+    return sl_dmf_fail(dmf, SL_DMF_GIVEN_UP, why.message, err);
 }
 
-static int forgotten(struct sl_dmf *dmf, struct sl_err *err)
+static int forgotten(struct sl_dmf *dmf, enum sl_dmf_loss loss, struct sl_err *err)
 {
-    return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the environment has forgotten the export", err);
+    return sl_dmf_fail(dmf, loss, "the environment has forgotten the export", err);
 }
 
 /* The answer was an error, which may have come after the start; and an id may be unknown for a
@@ -198,7 +193,7 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
     if (is_refused_for_good(dmf, rc))
         return give_up(dmf, err);
     if (rc == SL_OK && sl_dmf_asked_before(dmf) && may_be_forgotten(dmf))
-        return forgotten(dmf, err);
+        return forgotten(dmf, SL_DMF_LOST_CHANGES, err);
     if (rc == SL_OK)
         rc = sl_dmf_take_collections(dmf, err);
     if (rc == SL_OK)
@@ -231,7 +226,7 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
         if (rc != SL_NOTFOUND)
             return rc;
         if (may_be_forgotten(dmf))
-            return forgotten(dmf, err);
+            return forgotten(dmf, SL_DMF_LOST_CHANGES, err);
         if (age_ms(dmf) >= dmf->settings->start_grace_ms) {
             sl_log(SL_WARN, "the export never started, asking for it again",
                    SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id));
@@ -273,7 +268,7 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
     uint64_t asked_ms = age_ms(dmf); /* the answer may be old before a halted process reads it */
     int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
     if (rc == SL_NOTFOUND && asked_ms >= dmf->settings->start_grace_ms)
-        return forgotten(dmf, err);
+        return forgotten(dmf, SL_DMF_GIVEN_UP, err);
     if (rc == SL_NOTFOUND)
         return SL_END;
     if (is_refused_for_good(dmf, rc))
@@ -293,8 +288,8 @@ static int look_at_execution(struct sl_dmf *dmf, struct sl_err *err)
         break;
     }
     if (asked_ms >= dmf->settings->execution_deadline_ms)
-        return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES,
-                           "the export did not end within execution_deadline", err);
+        return sl_dmf_fail(dmf, SL_DMF_GIVEN_UP, "the export did not end within execution_deadline",
+                           err);
     return SL_END;
 }
 
@@ -340,7 +335,7 @@ static int step_packaged(struct sl_dmf *dmf, struct sl_err *err)
         bool last_look = sl_loop_now_ms() >= deadline_ms;
         int rc = sl_dmf_package_url(dmf->env.remote, dmf->run.returned_execution_id, &url, err);
         if (rc == SL_NOTFOUND)
-            return forgotten(dmf, err);
+            return forgotten(dmf, SL_DMF_LOST_CHANGES, err);
         if (is_refused_for_good(dmf, rc))
             return give_up(dmf, err);
         if (rc != SL_OK)

@@ -7,8 +7,8 @@
 
 static const char RUNS[] = "runs";
 
-/* By feed, the newest first; the few that are open, of feeds that have a run every ten seconds; and
- * the one that lets the server remove those whose time is over. */
+/* By feed, the newest first; the few that are open, of feeds that have a run every ten seconds; the
+ * one that lets the server remove those whose time is over; and the few that are unsettled. */
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
     // clang-format off
@@ -22,31 +22,41 @@ static int make_index(struct sl_store *store, struct sl_err *err)
             "key", "{", "feed", BCON_INT32(1), "epoch", BCON_INT32(1), "}",
             "partialFilterExpression", "{", "state", "streaming", "}", "}",
         "3", "{", "name", "expiry",
-            "key", "{", "expires_at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT64(0), "}");
+            "key", "{", "expires_at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT64(0), "}",
+        "4", "{", "name", "feed_unsettled",
+            "key", "{", "feed", BCON_INT32(1), "unsettled", BCON_INT32(1),
+                        "number", BCON_INT32(1), "}",
+            "partialFilterExpression", "{", "unsettled", BCON_BOOL(true), "}", "}");
     // clang-format on
     int rc = sl_store_index(store, &store->runs_ready, RUNS, indexes, err);
     bson_destroy(indexes);
     return rc;
 }
 
-int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
-                        struct sl_err *err)
+/* The first one that the query finds, by number: 1 the oldest, -1 the newest. Takes query. */
+static int find_run(struct sl_store *store, bson_t *query, int order, struct sl_run *ret,
+                    struct sl_err *err)
 {
-    struct sl_store *store = sl_store_of(state);
-    int rc = make_index(store, err);
-    if (rc != SL_OK)
-        return rc;
     bson_t document;
-    bson_t *query = BCON_NEW("feed", BCON_UTF8(feed));
-    bson_t *sort = BCON_NEW("number", BCON_INT32(-1));
-    rc = sl_store_find(store, RUNS, query, sort, &document, err);
+    bson_t *sort = BCON_NEW("number", BCON_INT32(order));
+    int rc = make_index(store, err);
+    if (rc == SL_OK)
+        rc = sl_store_find(store, RUNS, query, sort, &document, err);
     bson_destroy(query);
     bson_destroy(sort);
     if (rc != SL_OK)
-        return sl_err_wrap(err, "newest run of feed '%s'", feed);
+        return rc;
     rc = sl_run_from_document(&document, ret, err);
     bson_destroy(&document);
     return rc;
+}
+
+int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                        struct sl_err *err)
+{
+    bson_t *query = BCON_NEW("feed", BCON_UTF8(feed));
+    int rc = find_run(sl_store_of(state), query, -1, ret, err);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "newest run of feed '%s'", feed);
 }
 
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
@@ -61,6 +71,15 @@ int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t 
     rc = sl_store_update_owned(store, RUNS, run->id, &document, epoch, NULL, err);
     bson_destroy(&document);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save run '%s'", run->id);
+}
+
+int sl_store_run_unsettled(struct sl_state *state, const char *feed, int64_t after,
+                           struct sl_run *ret, struct sl_err *err)
+{
+    bson_t *query = BCON_NEW("feed", BCON_UTF8(feed), "unsettled", BCON_BOOL(true), "number", "{",
+                             "$gt", BCON_INT64(after), "}");
+    int rc = find_run(sl_store_of(state), query, 1, ret, err);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "unsettled runs of feed '%s'", feed);
 }
 
 int sl_store_runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,

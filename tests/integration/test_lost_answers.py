@@ -51,6 +51,27 @@ def test_an_environment_that_does_not_tell_in_known_words_holds_no_feed_for_ever
     assert exports(sim, "VendorsFull")
 
 
+def test_an_export_that_was_given_up_and_takes_changes_later_loses_none(sim, workspace):
+    sluice = begin(sim, workspace, execution_deadline="3s")
+    before = len(exports(sim))
+    sim.post("switches", {"project": "Vendors", "queue_ms": 20000})
+    wait_until(lambda: len(exports(sim)) > before, 30, "an export that waits")
+    sim.post("switches", {"project": "Vendors", "queue_ms": 0})
+    sluice.wait_for(lambda: runs(workspace, state="failed"), 30, "the run being given up")
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")
+    wait_healed(sim, sluice, workspace)
+
+    sim.post("switches", {"project": "Vendors", "http_503_next": -1, "retry_after": 1})
+    wait_until(lambda: all(one["finished"] for one in exports(sim)[before + 1:]), 20, "the others")
+    change_records(sim, 5)
+    wait_until(lambda: exports(sim)[before]["finished"], 30, "the end of what was given up")
+    assert exports(sim)[before]["rows"]["Vendors V3"] == 5
+    sim.post("switches", {"project": "Vendors", "http_503_next": 0})
+    wait_healed(sim, sluice, workspace)
+    assert "given up" in logged(sluice, "an export may be lost")[0]["error"]
+    assert len(exports(sim, "VendorsFull")) == 2 and not runs(workspace, unsettled=True)
+
+
 def test_an_answer_lost_in_a_crash_where_ids_are_rewritten_brings_a_full_export(sim, workspace):
     sluice = begin(sim, workspace)
     sim.post("switches", {"project": "Vendors", "rewrite_execution_id": True,

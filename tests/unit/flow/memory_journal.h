@@ -157,6 +157,23 @@ static inline int memory_run_newest(struct sl_state *state, const char *feed, st
     return SL_OK;
 }
 
+static inline int memory_run_unsettled(struct sl_state *state, const char *feed, int64_t after,
+                                       struct sl_run *ret, struct sl_err *err)
+{
+    const struct memory_run *oldest = NULL;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+        if (!strcmp(one->run.feed, feed) && one->run.unsettled && one->run.number > after &&
+            (!oldest || one->run.number < oldest->run.number))
+            oldest = one;
+    if (!oldest)
+        return memory_none(err, feed);
+    *ret = oldest->run;
+    return SL_OK;
+}
+
 static inline int memory_runs_open(struct sl_state *state, const char *feed, int64_t after,
                                    struct sl_run *ret, unsigned max, unsigned *ret_count,
                                    struct sl_err *err)

@@ -283,6 +283,7 @@ static inline void memory_close(struct sl_state *state)
 static const struct sl_state_type memory_state_type = {
     .run_newest = memory_run_newest,
     .run_save = memory_run_save,
+    .run_unsettled = memory_run_unsettled,
     .suspect_set = memory_suspect_set,
     .suspect_get = memory_suspect_get,
     .counter_take = memory_counter_take,

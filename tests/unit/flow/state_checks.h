@@ -254,6 +254,31 @@ static inline void save_poll(struct sl_state *state, const char *feed, int numbe
     free(run);
 }
 
+/* Those alone, oldest first, until they are saved as settled. */
+static inline void check_unsettled(struct sl_state *one, struct sl_state *two)
+{
+    struct sl_err err = {0};
+    struct sl_run *run = SL_NEW(struct sl_run), *back = SL_NEW(struct sl_run);
+    EXPECT(one->type->run_unsettled(one, "exports", 0, back, &err) == SL_NOTFOUND);
+    snprintf(run->feed, sizeof run->feed, "exports");
+    for (run->number = 5; run->number >= 1; run->number--) {
+        snprintf(run->id, sizeof run->id, "exports-%d", (int)run->number);
+        run->state = SL_RUN_FAILED;
+        run->unsettled = run->number == 2 || run->number == 4;
+        EXPECT(one->type->run_save(one, run, 5, &err) == SL_OK);
+    }
+    EXPECT(two->type->run_unsettled(two, "others", 0, back, &err) == SL_NOTFOUND);
+    EXPECT(two->type->run_unsettled(two, "exports", 2, back, &err) == SL_OK && back->number == 4);
+    EXPECT(two->type->run_unsettled(two, "exports", 4, back, &err) == SL_NOTFOUND);
+    EXPECT(two->type->run_unsettled(two, "exports", 0, back, &err) == SL_OK && back->number == 2);
+    EXPECT(back->unsettled && back->state == SL_RUN_FAILED && !strcmp(back->id, "exports-2"));
+    back->unsettled = false;
+    EXPECT(two->type->run_save(two, back, 6, &err) == SL_OK);
+    EXPECT(one->type->run_unsettled(one, "exports", 0, back, &err) == SL_OK && back->number == 4);
+    free(run);
+    free(back);
+}
+
 static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
 {
     enum { RUNS = 130, MAX = 200 };

@@ -10,7 +10,14 @@
 #include "source/dmf.h"
 #include "source/dmf_settings.h"
 
-/* Nothing is suspect, refreshed or overtaken; leases are held under the epoch 1. */
+/* Nothing is unsettled, suspect, refreshed or overtaken; leases are held under the epoch 1. */
+static int rig_run_unsettled(struct sl_state *state, const char *feed, int64_t after,
+                             struct sl_run *ret, struct sl_err *err)
+{
+    (void)state, (void)after, (void)ret;
+    return sl_err_set(err, SL_NOTFOUND, "'%s' has settled", feed);
+}
+
 static int rig_suspect_get(struct sl_state *state, const char *feed, char *ret_reason,
                            struct sl_err *err)
 {

@@ -68,6 +68,7 @@ static int lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t t
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
+    .run_unsettled = rig_run_unsettled,
     .suspect_get = rig_suspect_get,
     .refresh_get = rig_refresh_get,
     .overtake_get = rig_overtake_get,

@@ -18,6 +18,9 @@ enum { DAY_MS = 24 * 3600 * 1000, COUNTER = 10 };
 static struct {
     struct sl_state state;
     struct sl_run journal; /* the newest run, as it was saved */
+    struct sl_run open;    /* one that ended unsettled, as it was saved; number 0: none */
+    int open_code;         /* how the status of that one is answered, and … */
+    enum sl_dmf_status open_status;
     enum sl_run_state until;
     unsigned looks, unknown_looks; /* at the execution; so many do not find it */
     unsigned slow_look_ms;         /* the first answer is read so much later */
@@ -52,6 +55,10 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
                   struct sl_err *err)
 {
     (void)remote;
+    if (!strcmp(execution_id, rig.open.returned_execution_id)) {
+        *ret = rig.open_status;
+        return rig.open_code == SL_OK ? SL_OK : sl_err_set(err, rig.open_code, "no answer");
+    }
     bool known = rig.looks++ >= rig.unknown_looks;
     if (rig.looks == 1 && rig.slow_look_ms)
         sl_fiber_sleep(rig.slow_look_ms);
@@ -92,9 +99,22 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
                     struct sl_err *err)
 {
     (void)state, (void)epoch;
+    if (run->number == rig.open.number) {
+        rig.open = *run;
+        return SL_OK;
+    }
     rig.journal = *run;
     if (run->state == rig.until && sl_fiber_sleep(60000) != SL_OK) /* it goes no further */
         return sl_err_set(err, SL_CANCELED, "cancelled");
+    return SL_OK;
+}
+
+static int run_unsettled(struct sl_state *state, const char *feed, int64_t after,
+                         struct sl_run *ret, struct sl_err *err)
+{
+    if (!rig.open.unsettled || rig.open.number <= after)
+        return rig_run_unsettled(state, feed, after, ret, err);
+    *ret = rig.open;
     return SL_OK;
 }
 
@@ -122,6 +142,7 @@ static int suspect_set(struct sl_state *state, const char *feed, const char *rea
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
+    .run_unsettled = run_unsettled,
     .suspect_get = rig_suspect_get,
     .suspect_set = suspect_set,
     .refresh_get = rig_refresh_get,
@@ -253,6 +274,65 @@ static void asks_for_the_address_again_after_a_halt(void *arg)
     EXPECT(run_to(SL_RUN_STREAMING, 200)->state == SL_RUN_STREAMING);
 }
 
+/* What an export that was given up takes when it ends at last comes again with a full export that
+ * is asked for after that. */
+static void asks_for_what_was_given_up_until_its_end_is_known(void *arg)
+{
+    static const struct {
+        int64_t age_ms;
+        int code;
+        enum sl_dmf_status status;
+        bool lost, settled;
+    } cases[] = {
+        {0,      SL_OK,       SL_DMF_NOT_RUN,   false, false},
+        {DAY_MS, SL_OK,       SL_DMF_EXECUTING, false, false},
+        {0,      SL_OK,       SL_DMF_SUCCEEDED, true,  true },
+        {0,      SL_OK,       SL_DMF_PARTIAL,   true,  true },
+        {0,      SL_OK,       SL_DMF_FAILED,    true,  true },
+        {0,      SL_OK,       SL_DMF_CANCELED,  true,  true },
+        {DAY_MS, SL_CLOSED,   SL_DMF_UNKNOWN,   false, false}, /* it cannot be asked now */
+        {0,      SL_OK,       SL_DMF_UNKNOWN,   false, false},
+        {0,      SL_NOTFOUND, SL_DMF_UNKNOWN,   false, false},
+        {0,      SL_REJECTED, SL_DMF_UNKNOWN,   false, false},
+        {DAY_MS, SL_OK,       SL_DMF_UNKNOWN,   true,  true }, /* nor will it ever be known */
+        {DAY_MS, SL_NOTFOUND, SL_DMF_UNKNOWN,   true,  true },
+        {DAY_MS, SL_REJECTED, SL_DMF_UNKNOWN,   true,  true },
+    };
+    (void)arg;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        journal(SL_RUN_DONE, DAY_MS);
+        rig.open = (struct sl_run){.number = 41,
+                                   .state = SL_RUN_FAILED,
+                                   .state_ms = sl_wall_ms() - cases[i].age_ms,
+                                   .unsettled = true,
+                                   .returned_execution_id = "sluice-vendors-000041-a"};
+        rig.open_code = cases[i].code;
+        rig.open_status = cases[i].status;
+        const struct sl_run *run = run_to(SL_RUN_PLANNED, 120000);
+        if (!EXPECT(run->number == 43 && run->full == cases[i].lost &&
+                    rig.suspects == cases[i].lost && rig.open.unsettled == !cases[i].settled))
+            fprintf(stderr, "case %zu\n", i);
+    }
+}
+
+/* Of a full export nothing depends on when it ends. */
+static void an_increment_that_was_given_up_stays_unsettled(void *arg)
+{
+    (void)arg;
+    for (int full = 0; full <= 1; full++) {
+        journal(SL_RUN_EXECUTING, DAY_MS);
+        rig.journal.full = full;
+        EXPECT(run_to(SL_RUN_FAILED, 120000)->unsettled == !full);
+        journal(SL_RUN_EXECUTING, DAY_MS);
+        rig.journal.full = full;
+        rig.unknown_looks = 1000;
+        EXPECT(run_to(SL_RUN_FAILED, 120000)->unsettled == !full);
+    }
+    journal(SL_RUN_EXECUTING, 0);
+    rig.status = SL_DMF_FAILED;
+    EXPECT(!run_to(SL_RUN_FAILED, 120000)->unsettled);
+}
+
 static void may_have_been_forgotten(void *arg)
 {
     static const enum sl_run_state states[] = {SL_RUN_REQUESTED, SL_RUN_PLANNED};
@@ -331,6 +411,8 @@ IN_FIBER(looks_again_after_a_halt)
 IN_FIBER(looks_again_at_an_execution_after_a_halt)
 IN_FIBER(never_started)
 IN_FIBER(asks_for_the_address_again_after_a_halt)
+IN_FIBER(asks_for_what_was_given_up_until_its_end_is_known)
+IN_FIBER(an_increment_that_was_given_up_stays_unsettled)
 IN_FIBER(may_have_been_forgotten)
 IN_FIBER(knows_that_it_was_asked_for)
 IN_FIBER(a_503_is_no_answer)
@@ -351,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_looks_again_at_an_execution_after_a_halt),
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),
+        cmocka_unit_test(test_asks_for_what_was_given_up_until_its_end_is_known),
+        cmocka_unit_test(test_an_increment_that_was_given_up_stays_unsettled),
         cmocka_unit_test(test_may_have_been_forgotten),
         cmocka_unit_test(test_knows_that_it_was_asked_for),
         cmocka_unit_test(test_a_503_is_no_answer),

@@ -13,6 +13,7 @@ static void do_checks(struct sl_mongo *mongo)
     check_refreshes(one, two);
     check_overtakes(one, two);
     check_clock(one, two);
+    check_unsettled(one, two);
     check_runs_open(one, two);
     check_leases(one, two);
     check_renewals(one, two);

@@ -19,6 +19,7 @@ static void fill_run(struct sl_run *run)
                            .feed = "vendors",
                            .number = 42,
                            .full = true,
+                           .unsettled = true,
                            .attempt = 3,
                            .execution_id = "chosen",
                            .returned_execution_id = "answered",

@@ -1,0 +1,63 @@
+/* Exports whose end was not known when their run ended. One that was given up may still start, or
+ * end: it takes changes then that no other export brings again, but a full one that was asked for
+ * after that. So the environment is asked before each run until it tells. */
+#include "base/clock.h"
+#include "source/dmf_own.h"
+
+/* An answer that tells nothing. Once the environment may have forgotten the execution, none will.
+ */
+static int nobody_knows(const struct sl_run *run, int64_t asked_ms, const char **ret_loss)
+{
+    if (asked_ms - run->state_ms < SL_DMF_FORGETS_MS)
+        return SL_END;
+    *ret_loss = "what became of an export that was given up was never told";
+    return SL_OK;
+}
+
+/* SL_OK: its fate is known, and *ret_loss why changes may be lost with it; NULL: none are. SL_END:
+ * not yet. */
+static int look_at_given_up(struct sl_dmf *dmf, const struct sl_run *run, const char **ret_loss,
+                            struct sl_err *err)
+{
+    enum sl_dmf_status status = SL_DMF_UNKNOWN;
+    int64_t asked_ms = sl_wall_ms();
+    int rc = sl_dmf_status(dmf->env.remote, run->returned_execution_id, &status, err);
+    if (rc == SL_NOTFOUND || rc == SL_REJECTED || (rc == SL_OK && status == SL_DMF_UNKNOWN))
+        return nobody_knows(run, asked_ms, ret_loss);
+    if (rc != SL_OK)
+        return rc;
+    if (status == SL_DMF_NOT_RUN || status == SL_DMF_EXECUTING)
+        return SL_END;
+    *ret_loss = "an export that was given up has ended since";
+    return SL_OK;
+}
+
+static int settle(struct sl_dmf *dmf, struct sl_run *run, const char *loss, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    int rc = loss ? sl_dmf_lose(dmf, run, loss, err) : SL_OK;
+    if (rc != SL_OK)
+        return rc;
+    run->unsettled = false;
+    return sl_dmf_refused(dmf, state->type->run_save(state, run, dmf->epoch, err));
+}
+
+int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    struct sl_run run = {0};
+    for (;;) {
+        const char *loss = NULL;
+        int rc = state->type->run_unsettled(state, dmf->feed->name, run.number, &run, err);
+        if (rc != SL_OK)
+            return rc == SL_NOTFOUND ? SL_OK : rc;
+        rc = look_at_given_up(dmf, &run, &loss, err);
+        if (rc == SL_OK)
+            rc = settle(dmf, &run, loss, err);
+        else if (rc != SL_CANCELED)
+            continue;
+        if (rc != SL_OK)
+            return rc;
+        *ret_lost |= loss != NULL;
+    }
+}
