@@ -10,7 +10,7 @@
  *   done        read = applied + stale + superseded + dead
  *   failed      it will bring nothing; the feed is suspect if changes may be lost with it
  *
- * What a run that was given up leaves open, dmf_settle.c asks for. */
+ * What a run leaves open that was given up, or had no package, dmf_settle.c asks for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,14 +311,15 @@ static int step_executing(struct sl_dmf *dmf, struct sl_err *err)
 
 /* --- packaged, streaming --- */
 
-/* Succeeded, but there is no package: nothing had changed. A full export always has one. */
+/* Succeeded, but there is no package: nothing had changed, unless it is only late. A full export
+ * always has one. */
 static int no_changes(struct sl_dmf *dmf, struct sl_err *err)
 {
     if (dmf->run.full)
         return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, "the full export brought no package", err);
     sl_log(SL_INFO, "no package, so no changes", SL_T("feed", dmf->feed->name),
            SL_T("run", dmf->run.id));
-    return sl_dmf_enter(dmf, SL_RUN_PUBLISHED, err);
+    return sl_dmf_enter_unsettled(dmf, SL_RUN_PUBLISHED, dmf->run.error, err);
 }
 
 /* The URL stays empty for a while after the success. The one seen here is not kept: the download

@@ -1,8 +1,16 @@
 /* Exports whose end was not known when their run ended. One that was given up may still start, or
- * end: it takes changes then that no other export brings again, but a full one that was asked for
- * after that. So the environment is asked before each run until it tells. */
+ * end, and a package that had no address may still get one: its changes no other export brings
+ * again, but a full one that was asked for after that. So the environment is asked before each run
+ * until it tells. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "source/dmf_own.h"
+
+enum {
+    EMPTY_MS = 3600 * 1000, /* an address that is empty for longer stays so: no changes */
+    ASKED_MAX = 20,         /* before one run, the oldest first: a feed may be quiet, and hasty */
+};
 
 /* An answer that tells nothing. Once the environment may have forgotten the execution, none will.
  */
@@ -10,7 +18,7 @@ static int nobody_knows(const struct sl_run *run, int64_t asked_ms, const char *
 {
     if (asked_ms - run->state_ms < SL_DMF_FORGETS_MS)
         return SL_END;
-    *ret_loss = "what became of an export that was given up was never told";
+    *ret_loss = "what became of an export was never told";
     return SL_OK;
 }
 
@@ -32,6 +40,24 @@ static int look_at_given_up(struct sl_dmf *dmf, const struct sl_run *run, const 
     return SL_OK;
 }
 
+/* The same for a run that ended without a package. */
+static int look_at_empty(struct sl_dmf *dmf, const struct sl_run *run, const char **ret_loss,
+                         struct sl_err *err)
+{
+    char *url = NULL;
+    int64_t asked_ms = sl_wall_ms();
+    int rc = sl_dmf_package_url(dmf->env.remote, run->returned_execution_id, &url, err);
+    if (rc == SL_NOTFOUND || rc == SL_REJECTED)
+        return nobody_knows(run, asked_ms, ret_loss);
+    if (rc != SL_OK)
+        return rc;
+    bool empty = !url[0];
+    free(url);
+    if (!empty)
+        *ret_loss = "an export has a package after all, which came after url_deadline";
+    return empty && asked_ms - run->state_ms < EMPTY_MS ? SL_END : SL_OK;
+}
+
 static int settle(struct sl_dmf *dmf, struct sl_run *run, const char *loss, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -46,12 +72,13 @@ int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     struct sl_run run = {0};
-    for (;;) {
+    for (unsigned asked = 0; asked < ASKED_MAX; asked++) {
         const char *loss = NULL;
         int rc = state->type->run_unsettled(state, dmf->feed->name, run.number, &run, err);
         if (rc != SL_OK)
             return rc == SL_NOTFOUND ? SL_OK : rc;
-        rc = look_at_given_up(dmf, &run, &loss, err);
+        rc = run.state == SL_RUN_FAILED ? look_at_given_up(dmf, &run, &loss, err)
+                                        : look_at_empty(dmf, &run, &loss, err);
         if (rc == SL_OK)
             rc = settle(dmf, &run, loss, err);
         else if (rc != SL_CANCELED)
@@ -60,4 +87,5 @@ int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
             return rc;
         *ret_lost |= loss != NULL;
     }
+    return SL_OK;
 }

@@ -72,6 +72,26 @@ def test_an_export_that_was_given_up_and_takes_changes_later_loses_none(sim, wor
     assert len(exports(sim, "VendorsFull")) == 2 and not runs(workspace, unsettled=True)
 
 
+def test_a_package_whose_address_comes_too_late_loses_no_change(sim, workspace):
+    sluice = begin(sim, workspace, url_deadline="1s", every="3s")
+    sim.post("switches", {"project": "Vendors", "url_empty_polls": 10**6})
+    change_records(sim, 5)
+    wait_run(sluice, workspace, 3)
+    assert runs(workspace, unsettled=True) and not exports(sim, "VendorsFull")
+    sim.post("switches", {"project": "Vendors", "url_empty_polls": 0})
+    sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")
+    wait_healed(sim, sluice, workspace)
+    assert "after all" in logged(sluice, "an export may be lost")[0]["error"]
+
+
+def test_an_address_that_stays_empty_is_no_loss(sim, workspace):
+    sluice = begin(sim, workspace, url_deadline="1s", every="1s")
+    sim.post("switches", {"project": "Vendors", "zero_rows": "no_url"})
+    wait_run(sluice, workspace, 5)
+    wait_healed(sim, sluice, workspace)
+    assert not logged(sluice, "an export may be lost") and not exports(sim, "VendorsFull")
+
+
 def test_an_answer_lost_in_a_crash_where_ids_are_rewritten_brings_a_full_export(sim, workspace):
     sluice = begin(sim, workspace)
     sim.post("switches", {"project": "Vendors", "rewrite_execution_id": True,
