@@ -23,6 +23,7 @@ struct download_plan {
     uint64_t size;
     int64_t modified_ms;
     bool busy;
+    bool lost; /* a 404 comes from elsewhere */
     bool no_ranges;
     uint64_t cut_at; /* body bytes; UINT64_MAX: whole */
     uint64_t bytes_per_s;
@@ -144,7 +145,8 @@ static void make_plan(struct sim *sim, const char *blob, struct download_plan *p
     int64_t rate = sim_switch_number(view, SW_SLOW_BODY_BYTES_PER_S);
     plan->bytes_per_s = rate > 0 ? (uint64_t)rate : 0;
     plan->busy = sim_switch_take(view, SW_BLOB_503_NEXT);
-    if (plan->busy || *plan->redirect || sim_switch_number(view, SW_BLOB_GONE))
+    plan->lost = sim_switch_take(view, SW_BLOB_404_NEXT);
+    if (plan->busy || plan->lost || *plan->redirect || sim_switch_number(view, SW_BLOB_GONE))
         return;
     if (*execution->path)
         plan->fd = open(execution->path, O_RDONLY | O_CLOEXEC);
@@ -282,6 +284,8 @@ static enum MHD_Result answer_plan(struct sim_request *request, const struct dow
 {
     if (plan->busy)
         return answer_error(request, 503, "ServerBusy", "The server is busy.", NULL);
+    if (plan->lost)
+        return sim_http_answer(request, 404, NULL, NULL, NULL);
     if (*plan->redirect)
         return sim_http_answer(request, 302, NULL, NULL,
                                (struct sim_header[]){

@@ -64,6 +64,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     ANY_TEXT(SW_SETS_ABSENT, "sets_absent", "the entity sets named in it are not there: 404"),
     ANY_TEXT(SW_SETS_FORBIDDEN, "sets_forbidden", "those named in it may not be read: 403"),
     NUMBER(SW_BLOB_503_NEXT, "blob_503_next", 0, "the next N downloads get 503 ServerBusy"),
+    NUMBER(SW_BLOB_404_NEXT, "blob_404_next", 0,
+           "the next N downloads get a bare 404 from somebody who is not the store"),
     NUMBER(SW_TRUNCATE_DOWNLOAD_AT, "truncate_download_at", 0,
            "body bytes after which truncate_next closes the connection"),
     NUMBER(SW_TRUNCATE_NEXT, "truncate_next", 0, "the next N downloads break off in the body"),

@@ -110,6 +110,42 @@ static bool is_another(const struct sl_blob *blob, const struct sl_http_response
            strcmp(blob->etag, head->etag) != 0;
 }
 
+/* <Code>BlobNotFound</Code>: to a signature of before 2017 the store names the error nowhere else.
+ */
+static void read_error_code(struct sl_blob *blob, char *out, size_t size)
+{
+    static const char tag[] = "<Code>";
+    struct sl_err ended;
+    uint64_t deadline_ms = sl_deadline_in(blob->stall_ms);
+    size_t length = 0, more;
+    while (length < READ_BYTES &&
+           sl_http_read(blob->stream, blob->buffer + length, READ_BYTES - length, &more,
+                        deadline_ms, &ended) == SL_OK)
+        length += more;
+    const char *at = memmem(blob->buffer, length, tag, strlen(tag));
+    if (!at)
+        return;
+    at += strlen(tag);
+    size_t left = length - (size_t)(at - blob->buffer);
+    const char *end = memchr(at, '<', left);
+    if (end)
+        snprintf(out, size, "%.*s", (int)(end - at), at);
+}
+
+/* Whether it is the store that does not have the package; who stands in between cannot know. */
+static bool is_gone(struct sl_blob *blob, const struct sl_http_response *head)
+{
+    static const char *const codes[] = {"BlobNotFound", "ContainerNotFound", "ResourceNotFound"};
+    char code[sizeof head->error_code];
+    snprintf(code, sizeof code, "%s", head->error_code);
+    if (!code[0])
+        read_error_code(blob, code, sizeof code);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (!strcmp(code, codes[i]))
+            return true;
+    return false;
+}
+
 /* What the answer's status means for the download. */
 static int judge(struct sl_blob *blob, const struct sl_http_response *head, bool ranged,
                  struct sl_err *err)
@@ -136,7 +172,12 @@ static int judge(struct sl_blob *blob, const struct sl_http_response *head, bool
         return SL_OK;
     char what[SL_URL_SAFE_BYTES + 32];
     snprintf(what, sizeof what, "cannot download %s", safe);
-    return sl_http_check(head, what, err);
+    int rc = sl_http_check(head, what, err);
+    if (rc == SL_NOTFOUND && !is_gone(blob, head))
+        return sl_err_set(err, SL_CLOSED,
+                          "%s: HTTP status %d, which does not say that the package is gone", what,
+                          head->status);
+    return rc;
 }
 
 static void remember(struct sl_blob *blob, const struct sl_http_response *head)

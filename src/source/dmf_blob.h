@@ -28,7 +28,7 @@ struct sl_blob *sl_blob_new(struct sl_http *http, uint64_t stall_ms, sl_blob_url
 void sl_blob_free(struct sl_blob *blob);
 
 /* Finds out size and whether ranges work, by asking for the first byte. Suspends. SL_NOTFOUND: the
- * blob is gone. */
+ * store says that the blob is gone. */
 int sl_blob_probe(struct sl_blob *blob, struct sl_err *err);
 int64_t sl_blob_size(const struct sl_blob *blob); /* bytes; -1: not known */
 bool sl_blob_has_ranges(const struct sl_blob *blob);

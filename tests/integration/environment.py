@@ -72,6 +72,7 @@ class Environment(Served):
     """
     etag = '"1"'  # of every package
     heeds_match = True  # If-Match, to which a weak ETag never is equal (RFC 9110, 13.1.1)
+    absence = 404, b"", {}  # what a package that is not there is answered with: status, body, headers
     part_bytes = None  # how much an answer brings at most, of a package or of a range; None: all
 
     def __init__(self, packages):
@@ -168,7 +169,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.headers["Authorization"]:
             self.owner.problems.append("the blob store was shown a token")
         if whole is None:
-            return self._answer(404, b"")
+            status, body, headers = self.owner.absence
+            return self._answer(status, body, **headers)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
         etag = self.owner.etag
         if not wanted:

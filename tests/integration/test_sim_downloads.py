@@ -126,6 +126,9 @@ def test_blob_gone_and_busy(sim, package):
     sim.switches(blob_503_next=1)
     answer = fetch(url)
     assert answer.status == 503 and b"<Code>ServerBusy</Code>" in answer.body
+    sim.switches(blob_404_next=1)
+    answer = fetch(url)
+    assert answer.status == 404 and not answer.body and "x-ms-error-code" not in answer.headers
     assert fetch(url).body == whole
     sim.switches(blob_gone=True)
     answer = fetch(url)
