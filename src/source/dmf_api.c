@@ -257,7 +257,7 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
     char *value = call_with_id(remote, "GetExecutionSummaryStatus", execution_id, err);
     if (!value)
         return (int)err->code;
-    *ret = SL_DMF_UNKNOWN;
+    *ret = SL_DMF_EXECUTING; /* a word that is new: it is there, and has not ended that we know */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, value))
             *ret = known[i].status;

@@ -23,7 +23,7 @@ int sl_dmf_remote_init(struct sl_dmf_remote *remote, struct sl_http *http, const
 void sl_dmf_remote_done(struct sl_dmf_remote *remote);
 
 enum sl_dmf_status {
-    SL_DMF_UNKNOWN,
+    SL_DMF_UNKNOWN, /* some answer so for an id that they do not know */
     SL_DMF_NOT_RUN,
     SL_DMF_EXECUTING,
     SL_DMF_SUCCEEDED,

@@ -105,9 +105,21 @@ static int forgotten(struct sl_dmf *dmf, enum sl_dmf_loss loss, struct sl_err *e
     return sl_dmf_fail(dmf, loss, "the environment has forgotten the export", err);
 }
 
+/* Whether the export has started: SL_OK or SL_NOTFOUND. Of an id that it does not know an
+ * environment may say that its status is Unknown; believed: taken for a start all the same. */
+static int look_for_start(struct sl_dmf *dmf, bool believed, struct sl_err *err)
+{
+    enum sl_dmf_status status;
+    int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
+    if (rc == SL_OK && status == SL_DMF_UNKNOWN && !believed)
+        return sl_err_set(err, SL_NOTFOUND, "the status of the export is Unknown");
+    return rc;
+}
+
 /* The answer was an error, which may have come after the start; and an id may be unknown for a
  * moment. It never started if it stays unknown for as long as one whose answer was lost: still
- * unknown when asked after that, since an answer may be old before a halted process reads it. */
+ * unknown when asked after that, since an answer may be old before a halted process reads it. One
+ * whose status is Unknown then may have: it is not asked for again, so nobody would find out. */
 static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_err why = *err;
@@ -115,9 +127,8 @@ static int not_accepted(struct sl_dmf *dmf, struct sl_err *err)
     uint64_t grace_end_ms = sl_deadline_in(dmf->settings->start_grace_ms);
     dmf->unanswered = true;
     for (;;) {
-        enum sl_dmf_status status;
         bool last_look = sl_loop_now_ms() >= grace_end_ms;
-        int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
+        int rc = look_for_start(dmf, last_look, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
         if (is_refused_for_good(dmf, rc))
@@ -175,11 +186,10 @@ static int request_export(struct sl_dmf *dmf, struct sl_err *err)
 /* A run that was put off, or seemed not to have started, may be under way after all. */
 static int look_for_late_start(struct sl_dmf *dmf, bool *ret_started, struct sl_err *err)
 {
-    enum sl_dmf_status status;
     *ret_started = false;
     if (!sl_dmf_asked_before(dmf))
         return SL_OK;
-    int rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
+    int rc = look_for_start(dmf, false, err);
     *ret_started = rc == SL_OK;
     return rc == SL_NOTFOUND ? SL_OK : rc;
 }
@@ -214,11 +224,10 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = dmf->env.remote->settings->poll_interval_ms;
     for (;;) {
-        enum sl_dmf_status status;
         int rc = sl_dmf_take_collections(dmf, err); /* a restart, or a standstill, has lost them */
         if (rc != SL_OK)
             return rc;
-        rc = sl_dmf_status(dmf->env.remote, dmf->run.returned_execution_id, &status, err);
+        rc = look_for_start(dmf, false, err);
         if (rc == SL_OK)
             return accepted(dmf, err);
         if (is_refused_for_good(dmf, rc))

@@ -24,6 +24,8 @@ static struct {
     const char *open_url;
     enum sl_run_state until;
     unsigned looks, unknown_looks; /* at the execution; so many do not find it */
+    bool says_unknown;             /* … which is told as a status */
+    unsigned exports;              /* that were asked for */
     unsigned slow_look_ms;         /* the first answer is read so much later */
     enum sl_dmf_status status;     /* from the second one on; the first tells of an execution */
     uint64_t execution_ms;         /* the deadline of it; 0: two hours */
@@ -40,6 +42,7 @@ int sl_dmf_export(struct sl_dmf_remote *remote, const struct sl_dmf_export *expo
                   char ret_id[SL_DMF_ID_BYTES], struct sl_err *err)
 {
     (void)remote;
+    rig.exports++;
     if (rig.export_code != SL_OK) {
         int code = rig.export_code;
         rig.export_code = rig.renames ? SL_OK : code;
@@ -63,6 +66,10 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
     bool known = rig.looks++ >= rig.unknown_looks;
     if (rig.looks == 1 && rig.slow_look_ms)
         sl_fiber_sleep(rig.slow_look_ms);
+    if (!known && rig.says_unknown) {
+        *ret = SL_DMF_UNKNOWN;
+        return SL_OK;
+    }
     if (!known)
         return sl_err_set(err, SL_NOTFOUND, "no execution '%s'", execution_id);
     *ret = rig.looks == 1 ? SL_DMF_EXECUTING : rig.status;
@@ -387,6 +394,31 @@ static void may_have_been_forgotten(void *arg)
     }
 }
 
+/* An environment that says Unknown of an id that it does not know. */
+static void takes_the_status_unknown_for_no_start(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_REQUESTED, 5000);
+    rig.says_unknown = true;
+    rig.unknown_looks = 1000;
+    EXPECT(run_to(SL_RUN_EXECUTING, 1000)->state == SL_RUN_EXECUTING);
+    EXPECT(rig.exports == 1 && rig.looks == 2); /* requested, and planned again */
+
+    journal(SL_RUN_REQUESTED, DAY_MS);
+    rig.says_unknown = true;
+    rig.unknown_looks = 1000;
+    EXPECT(run_to(SL_RUN_FAILED, 1000)->state == SL_RUN_FAILED && rig.suspects == 1);
+
+    /* Refused, and never asked for again under that id: it might have started. */
+    journal(SL_RUN_PLANNED, 0);
+    rig.journal.created_ms = rig.journal.state_ms;
+    rig.export_code = SL_REJECTED;
+    rig.says_unknown = true;
+    rig.unknown_looks = 1000;
+    EXPECT(run_to(SL_RUN_EXECUTING, 200)->state == SL_RUN_EXECUTING);
+    EXPECT(rig.exports == 1 && rig.looks > 2);
+}
+
 /* The clock was set back since: that it was asked for must not be forgotten with that. */
 static void knows_that_it_was_asked_for(void *arg)
 {
@@ -456,6 +488,7 @@ IN_FIBER(asks_for_what_was_given_up_until_its_end_is_known)
 IN_FIBER(asks_for_the_package_of_an_export_that_had_none)
 IN_FIBER(an_increment_that_was_given_up_stays_unsettled)
 IN_FIBER(may_have_been_forgotten)
+IN_FIBER(takes_the_status_unknown_for_no_start)
 IN_FIBER(knows_that_it_was_asked_for)
 IN_FIBER(a_503_is_no_answer)
 IN_FIBER(marks_the_feed_again_at_the_end_of_a_run_with_an_error)
@@ -479,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_asks_for_the_package_of_an_export_that_had_none),
         cmocka_unit_test(test_an_increment_that_was_given_up_stays_unsettled),
         cmocka_unit_test(test_may_have_been_forgotten),
+        cmocka_unit_test(test_takes_the_status_unknown_for_no_start),
         cmocka_unit_test(test_knows_that_it_was_asked_for),
         cmocka_unit_test(test_a_503_is_no_answer),
         cmocka_unit_test(test_marks_the_feed_again_at_the_end_of_a_run_with_an_error),
