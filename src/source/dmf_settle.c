@@ -9,7 +9,7 @@
 
 enum {
     EMPTY_MS = 3600 * 1000, /* an address that is empty for longer stays so: no changes */
-    ASKED_MAX = 20,         /* before one run, the oldest first: a feed may be quiet, and hasty */
+    ASKED_MAX = 3, /* before one run, the oldest first: a hasty feed that is quiet has many */
 };
 
 /* An answer that tells nothing. Once the environment may have forgotten the execution, none will.
