@@ -80,6 +80,7 @@ struct sl_checkpoint {
     char source[SL_NAME_MAX];   /* whose epochs it was written under; "": nobody's yet */
     int64_t fence_base;         /* added to them, so that they rise over a change of source */
     int64_t epoch;              /* as stored; checkpoint_save does not look at it */
+    int64_t stored_run;         /* run_number as known to be stored; 0: not known */
     char *query;                /* what is asked for, as the links were made with it; heap */
     int64_t refresh; /* number of the refresh that its newest full read is for; 0: none */
     char *kept;      /* the link to go back to when that one deletes nothing; heap */
@@ -144,11 +145,13 @@ struct sl_audit_run {
 /* Takes a run; may not suspend. */
 typedef void sl_audit_fn(void *ctx, const struct sl_audit_run *run);
 
-/* A lease: who owns a feed or a collection. epoch rises at each change of owner. */
+/* A lease: who owns a feed or a collection. epoch rises at each change of owner, and when the state
+ * turns out to be older than what was told of it before: it was restored from a backup. */
 struct sl_lease {
     char name[SL_NAME_MAX];   /* "feed:vendors" */
     char holder[SL_NAME_MAX]; /* who within this process; the store adds the process */
-    int64_t epoch;
+    int64_t epoch;            /* as last told */
+    int64_t expires_ms;       /* server's clock, as last told; 0: not known, it is not ours */
     bool held;
     bool asked;           /* for it, without an answer so far: it may be ours */
     uint64_t patience_ms; /* others come first: it is taken when it was vacant for so long */
@@ -191,9 +194,9 @@ struct sl_state_type {
     int (*lease_hold)(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                       struct sl_err *err);
     /* Renews leases (count of them, held ones) for ttl_ms in one write; none is taken anew. SL_OK:
-     * ret_held tells of each whether it is this holder's still. Waits a third of ttl_ms at most,
-     * and as long again when some are not. */
-    int (*leases_renew)(struct sl_state *state, const struct sl_lease *leases, size_t count,
+     * ret_held tells of each whether it is this holder's still, and those have their new
+     * expires_ms. Waits for each of two commands a third of ttl_ms at most. */
+    int (*leases_renew)(struct sl_state *state, struct sl_lease *leases, size_t count,
                         uint64_t ttl_ms, bool *ret_held, struct sl_err *err);
     /* Gives it back when it is held, or may be. */
     void (*lease_drop)(struct sl_state *state, struct sl_lease *lease);
@@ -250,7 +253,8 @@ struct sl_state_type {
      * newer epoch wrote it. */
     int (*checkpoint_take)(struct sl_state *state, const char *feed, int64_t epoch,
                            struct sl_checkpoint *ret, struct sl_err *err);
-    /* Writes it whole; borrows it. Refused with SL_REJECTED when a newer epoch wrote it. */
+    /* Writes it whole; borrows it. Refused with SL_REJECTED when a newer epoch wrote it, or when
+     * the one that is there is older than that of stored_run: it was restored from a backup. */
     int (*checkpoint_save)(struct sl_state *state, const char *feed,
                            const struct sl_checkpoint *checkpoint, int64_t epoch,
                            struct sl_err *err);

@@ -109,12 +109,14 @@ static int wait_saved(struct sl_dv_feed *feed, struct sl_err *err)
 static int save(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;
+    int64_t run = sl_journal_number(feed->journal);
     feed->saving = true;
-    at->run_number = sl_journal_number(feed->journal);
+    at->run_number = run;
     int rc = state->type->checkpoint_save(state, feed->config->name, at, feed->fence, err);
     feed->saving = false;
     sl_wake_all(&feed->saved);
     if (rc == SL_OK) {
+        feed->at.stored_run = run;
         feed->link_saved_ms = sl_loop_now_ms();
         feed->moved = false;
     }

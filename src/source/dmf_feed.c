@@ -54,15 +54,17 @@ int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err)
 }
 
 /* The newest run. Those to come are none of those that a full read has overtaken, also when the
- * journal was lost. */
+ * journal was lost, and none that this process knows, also when an older journal was restored:
+ * their batches may be on their way. */
 static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     struct sl_overtake by = {0};
+    int64_t known = sl_dmf_next_number(dmf) - 1;
     int rc = state->type->overtake_get(state, dmf->feed->name, &by, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
-    dmf->overtaken = by.run;
+    dmf->overtaken = by.run > known ? by.run : known;
     rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
     if (rc != SL_NOTFOUND)
         return rc;

@@ -44,7 +44,7 @@ struct sl_dmf {
     struct sl_batcher *batcher;
 
     struct sl_run run;          /* the newest one; number 0: there was none yet */
-    int64_t overtaken;          /* by a full read: runs up to this number */
+    int64_t overtaken;          /* runs up to this number: by a full read, or known before */
     struct sl_lease lease;      /* of the feed */
     int64_t epoch;              /* of the lease under which run was read; 0: it was not */
     struct sl_lease *exclusive; /* of its collections, while an export's snapshot is taken */

@@ -46,6 +46,7 @@ struct round {
     struct sl_lease **of;
     size_t *at; /* where they were among the kept */
     struct sl_lease *leases;
+    int64_t *known; /* their expires_ms */
     bool *held;
     size_t count;
 };
@@ -56,12 +57,14 @@ static struct round begin(const struct sl_keeper *keeper)
         .of = sl_calloc(keeper->count + 1, sizeof(struct sl_lease *)),
         .at = sl_calloc(keeper->count + 1, sizeof *round.at),
         .leases = sl_calloc(keeper->count + 1, sizeof *round.leases),
+        .known = sl_calloc(keeper->count + 1, sizeof *round.known),
         .held = sl_calloc(keeper->count + 1, sizeof *round.held),
     };
     for (size_t i = 0; i < keeper->count; i++)
         if (keeper->kept[i].lease->held) {
             round.of[round.count] = keeper->kept[i].lease;
             round.at[round.count] = i;
+            round.known[round.count] = keeper->kept[i].lease->expires_ms;
             round.leases[round.count++] = *keeper->kept[i].lease;
         }
     return round;
@@ -79,15 +82,20 @@ static struct kept *find(const struct sl_keeper *keeper, const struct round *rou
 }
 
 /* It may be gone, or taken anew, since the round began: then the answer is about another one. */
-static void lose(const struct sl_keeper *keeper, const struct round *round, size_t n)
+static void heed(const struct sl_keeper *keeper, const struct round *round, size_t n)
 {
     const struct kept *kept = find(keeper, round, n);
     int64_t epoch = round->leases[n].epoch;
     if (!kept || !kept->lease->held || kept->lease->epoch != epoch)
         return;
+    if (round->held[n]) {
+        if (kept->lease->expires_ms == round->known[n]) /* its owner was told nothing meanwhile */
+            kept->lease->expires_ms = round->leases[n].expires_ms;
+        return;
+    }
     kept->lease->held = false;
-    sl_log(SL_INFO, "a lease is another's by now", SL_T("lease", kept->lease->name),
-           SL_N("epoch", epoch));
+    sl_log(SL_INFO, "a lease is another's by now, or older than it was",
+           SL_T("lease", kept->lease->name), SL_N("epoch", epoch));
     if (kept->lost)
         sl_wake_all(kept->lost);
 }
@@ -104,11 +112,11 @@ static int renew(struct sl_keeper *keeper)
     if (rc != SL_OK && rc != SL_CANCELED)
         sl_log(SL_DEBUG, "leases were not renewed", SL_T("error", err.message));
     for (size_t i = 0; rc == SL_OK && i < round.count; i++)
-        if (!round.held[i])
-            lose(keeper, &round, i);
+        heed(keeper, &round, i);
     free(round.of);
     free(round.at);
     free(round.leases);
+    free(round.known);
     free(round.held);
     return rc;
 }

@@ -37,6 +37,7 @@ static void read_checkpoint(const bson_t *document, struct sl_checkpoint *ret)
         .newest = text_of(document, "newest"),
         .safe = text_of(document, "safe"),
         .run_number = sl_field_int64(document, "run_number", 0),
+        .stored_run = sl_field_int64(document, "run_number", 0),
         .floor = sl_field_int64(document, "floor", 0),
         .full_number = sl_field_int64(document, "full_number", 0),
         .full_at_ms = sl_field_date_ms(document, "full_at"),
@@ -94,6 +95,22 @@ static void append_text(bson_t *document, const char *name, const char *text)
         bson_append_utf8(document, name, -1, text, -1);
 }
 
+/* Over one that is there, and has a run of that number or a greater one. */
+static int save_over(struct sl_store *store, const char *id, const bson_t *document, int64_t run,
+                     int64_t epoch, struct sl_err *err)
+{
+    int64_t matched = 0;
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "epoch", "{", "$lte", BCON_INT64(epoch), "}",
+                             "run_number", "{", "$gte", BCON_INT64(run), "}");
+    int rc = sl_store_update(store, CHECKPOINTS, query, document, false, &matched, err);
+    bson_destroy(query);
+    if (rc == SL_OK && !matched)
+        rc =
+            sl_err_set(err, SL_REJECTED,
+                       "'%s' belongs to another process by now, or was restored from a backup", id);
+    return rc;
+}
+
 int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
                              const struct sl_checkpoint *checkpoint, int64_t epoch,
                              struct sl_err *err)
@@ -124,8 +141,10 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     append_text(&document, "kept", checkpoint->kept);
     BSON_APPEND_INT64(&document, "epoch", epoch);
     BSON_APPEND_DATE_TIME(&document, "at", sl_wall_ms());
-    int rc =
-        sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, &document, epoch, NULL, err);
+    struct sl_store *store = sl_store_of(state);
+    int rc = checkpoint->stored_run
+                 ? save_over(store, id, &document, checkpoint->stored_run, epoch, err)
+                 : sl_store_update_owned(store, CHECKPOINTS, id, &document, epoch, NULL, err);
     bson_destroy(&document);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot save the checkpoint of feed '%s'", feed);
 }

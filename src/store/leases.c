@@ -1,6 +1,8 @@
 /* Leases: one owner at a time for a feed or a collection. Time is the server's, so that clocks of
  * machines need not agree. The epoch rises whenever the owner changes. A lease of a process that
- * has certainly ended, because it was killed on this machine, is taken at once. */
+ * has certainly ended, because it was killed on this machine, is taken at once. One that is older
+ * than its owner knows it to be comes from a backup: he takes it anew, above all epochs he knows
+ * of, so that everything is taken up that was restored with it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,24 +32,30 @@ static void name_owner(const struct sl_store *store, const struct sl_lease *leas
 
 /* One $set stage; every condition in it sees the document as it was before.
  *   mine: I am the owner (perhaps too late, but nobody came in between);
+ *   kept: it is mine, and no older than I know it to be;
  *   vacant: nobody had it for as long as patience asks. */
-static bson_t *hold_pipeline(const char *owner, const char *process, int64_t ttl_ms,
-                             int64_t patience_ms)
+static bson_t *hold_pipeline(const struct sl_lease *lease, const char *owner, const char *process,
+                             int64_t ttl_ms)
 {
     // clang-format off
     bson_t *mine = BCON_NEW("$eq", "[", "$owner", "{", "$literal", BCON_UTF8(owner), "}", "]");
+    bson_t *kept = BCON_NEW(
+        "$and", "[", BCON_DOCUMENT(mine),
+                     "{", "$gte", "[", "$expires_at", BCON_DATE_TIME(lease->expires_ms), "]", "}", "]");
     bson_t *vacant = BCON_NEW(
         "$lte", "[", "{", "$ifNull", "[", "$expires_at", BCON_DATE_TIME(0), "]", "}",
-                     "{", "$subtract", "[", "$$NOW", BCON_INT64(patience_ms), "]", "}", "]");
-    bson_t *taking = BCON_NEW(
-        "$and", "[", "{", "$not", "[", BCON_DOCUMENT(mine), "]", "}", BCON_DOCUMENT(vacant), "]");
+                     "{", "$subtract", "[", "$$NOW", BCON_INT64((int64_t)lease->patience_ms), "]", "}", "]");
     bson_t *holding = BCON_NEW(
         "$or", "[", BCON_DOCUMENT(mine), BCON_DOCUMENT(vacant), "]");
+    bson_t *taking = BCON_NEW(
+        "$and", "[", "{", "$not", "[", BCON_DOCUMENT(kept), "]", "}", BCON_DOCUMENT(holding), "]");
+    bson_t *epoch = BCON_NEW("$ifNull", "[", "$epoch", BCON_INT64(0), "]");
     bson_t *pipeline = BCON_NEW(
         "0", "{", "$set", "{",
-            "epoch", "{", "$add", "[",
-                "{", "$ifNull", "[", "$epoch", BCON_INT64(0), "]", "}",
-                "{", "$cond", "[", BCON_DOCUMENT(taking), BCON_INT64(1), BCON_INT64(0), "]", "}", "]", "}",
+            "epoch", "{", "$cond", "[", BCON_DOCUMENT(taking),
+                "{", "$add", "[", "{", "$max", "[", BCON_DOCUMENT(epoch), BCON_INT64(lease->epoch), "]", "}",
+                                  BCON_INT64(1), "]", "}",
+                BCON_DOCUMENT(epoch), "]", "}",
             "owner", "{", "$cond", "[", BCON_DOCUMENT(holding),
                 "{", "$literal", BCON_UTF8(owner), "}", "$owner", "]", "}",
             "process", "{", "$cond", "[", BCON_DOCUMENT(holding),
@@ -57,9 +65,11 @@ static bson_t *hold_pipeline(const char *owner, const char *process, int64_t ttl
         "}", "}");
     // clang-format on
     bson_destroy(mine);
+    bson_destroy(kept);
     bson_destroy(vacant);
-    bson_destroy(taking);
     bson_destroy(holding);
+    bson_destroy(taking);
+    bson_destroy(epoch);
     return pipeline;
 }
 
@@ -75,6 +85,18 @@ static int vacate(struct sl_store *store, const char *name, const char *owner, s
     return rc;
 }
 
+static void learn(struct sl_lease *lease, const bson_t *document, bool held)
+{
+    int64_t known = lease->epoch;
+    lease->epoch = sl_field_int64(document, "epoch", 0);
+    /* After another owner there would be two more. */
+    if (held && lease->expires_ms && lease->epoch == known + 1)
+        sl_log(SL_WARN, "a lease was older than known: was MongoDB restored from a backup?",
+               SL_T("lease", lease->name), SL_N("epoch", lease->epoch));
+    lease->expires_ms = held ? sl_field_date_ms(document, "expires_at") : 0;
+    lease->held = held;
+}
+
 /* Whoever holds the lease after the attempt: ret_owner, and the mark of its process. */
 static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl_ms,
                     char ret_owner[OWNER_BYTES], char ret_process[SL_PROCESS_BYTES],
@@ -84,8 +106,7 @@ static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl
     name_owner(store, lease, me);
     bson_t document;
     bson_t *query = BCON_NEW("_id", BCON_UTF8(lease->name));
-    bson_t *pipeline =
-        hold_pipeline(me, store->process, (int64_t)ttl_ms, (int64_t)lease->patience_ms);
+    bson_t *pipeline = hold_pipeline(lease, me, store->process, (int64_t)ttl_ms);
     lease->asked = true; /* a command that was cancelled may still have been carried out */
     int rc = sl_store_modify(store, LEASES, query, pipeline, true, &document, err);
     bson_destroy(query);
@@ -96,9 +117,7 @@ static int try_hold(struct sl_store *store, struct sl_lease *lease, uint64_t ttl
     sl_field_text(&document, "owner", ret_owner, OWNER_BYTES);
     sl_field_text(&document, "process", ret_process, SL_PROCESS_BYTES);
     lease->asked = false;
-    lease->held = strcmp(ret_owner, me) == 0;
-    if (lease->held)
-        lease->epoch = sl_field_int64(&document, "epoch", 0);
+    learn(lease, &document, !strcmp(ret_owner, me));
     bson_destroy(&document);
     return SL_OK;
 }
@@ -126,7 +145,8 @@ int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t
 
 /* --- many at once --- */
 
-/* A statement for each: it changes nothing where somebody else is the owner, or nobody. */
+/* A statement for each: it changes nothing where somebody else is the owner, or nobody, or where
+ * the document is older than it was. */
 static void append_renewals(const struct sl_store *store, const struct sl_lease *leases,
                             size_t count, int64_t ttl_ms, bson_t *command)
 {
@@ -140,13 +160,16 @@ static void append_renewals(const struct sl_store *store, const struct sl_lease 
     for (size_t i = 0; i < count; i++) {
         char me[OWNER_BYTES], buffer[16];
         const char *key;
-        bson_t update, query;
+        bson_t update, query, expires;
         name_owner(store, &leases[i], me);
         bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
         BSON_APPEND_DOCUMENT_BEGIN(&updates, key, &update);
         BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
         BSON_APPEND_UTF8(&query, "_id", leases[i].name);
         BSON_APPEND_UTF8(&query, "owner", me);
+        BSON_APPEND_DOCUMENT_BEGIN(&query, "expires_at", &expires);
+        BSON_APPEND_DATE_TIME(&expires, "$gte", leases[i].expires_ms);
+        bson_append_document_end(&query, &expires);
         bson_append_document_end(&update, &query);
         BSON_APPEND_ARRAY(&update, "u", later);
         bson_append_document_end(&updates, &update);
@@ -195,9 +218,9 @@ static int by_name(const void *a, const void *b)
                   (*(const struct sl_lease *const *)b)->name);
 }
 
-static const struct sl_lease **sort_by_name(const struct sl_lease *leases, size_t count)
+static struct sl_lease **sort_by_name(struct sl_lease *leases, size_t count)
 {
-    const struct sl_lease **sorted = sl_calloc(count + 1, sizeof(struct sl_lease *));
+    struct sl_lease **sorted = sl_calloc(count + 1, sizeof(struct sl_lease *));
     for (size_t i = 0; i < count; i++)
         sorted[i] = &leases[i];
     qsort(sorted, count, sizeof(struct sl_lease *), by_name);
@@ -206,7 +229,7 @@ static const struct sl_lease **sort_by_name(const struct sl_lease *leases, size_
 
 /* The first of that name. Feeds of one process may hold one collection's lease, one after the
  * other. */
-static size_t first_named(const struct sl_lease *const *sorted, size_t count, const char *name)
+static size_t first_named(struct sl_lease *const *sorted, size_t count, const char *name)
 {
     size_t low = 0;
     while (low < count) {
@@ -219,12 +242,14 @@ static size_t first_named(const struct sl_lease *const *sorted, size_t count, co
     return low;
 }
 
-/* Some are another's by now: which. */
-static int find_held(struct sl_store *store, const struct sl_lease *leases, size_t count,
+/* What became of them. all: of each. Else those that are another's by now were not, nor those that
+ * are older than they were. */
+static int find_held(struct sl_store *store, struct sl_lease *leases, size_t count, bool all,
                      bool *ret_held, struct sl_err *err)
 {
     struct sl_store_rows rows;
-    bson_t document, *filter = named(leases, count), *fields = BCON_NEW("owner", BCON_INT32(1));
+    bson_t document, *filter = named(leases, count);
+    bson_t *fields = BCON_NEW("owner", BCON_INT32(1), "expires_at", BCON_INT32(1));
     const struct sl_store_query query = {.database = store->database,
                                          .collection = LEASES,
                                          .filter = filter,
@@ -235,16 +260,20 @@ static int find_held(struct sl_store *store, const struct sl_lease *leases, size
     bson_destroy(fields);
     if (rc != SL_OK)
         return rc;
-    const struct sl_lease **sorted = sort_by_name(leases, count);
+    struct sl_lease **sorted = sort_by_name(leases, count);
     memset(ret_held, 0, count * sizeof *ret_held);
     while (sl_store_rows_next(&rows, &document)) {
         char name[SL_NAME_MAX], owner[OWNER_BYTES], me[OWNER_BYTES];
         sl_field_text(&document, "_id", name, sizeof name);
         sl_field_text(&document, "owner", owner, sizeof owner);
+        int64_t expires_ms = sl_field_date_ms(&document, "expires_at");
         for (size_t i = first_named(sorted, count, name);
              i < count && !strcmp(sorted[i]->name, name); i++) {
             name_owner(store, sorted[i], me);
-            ret_held[sorted[i] - leases] = !strcmp(me, owner);
+            bool held = !strcmp(me, owner) && (all || expires_ms >= sorted[i]->expires_ms);
+            ret_held[sorted[i] - leases] = held;
+            if (held)
+                sorted[i]->expires_ms = expires_ms;
         }
     }
     sl_store_rows_done(&rows);
@@ -252,7 +281,7 @@ static int find_held(struct sl_store *store, const struct sl_lease *leases, size
     return SL_OK;
 }
 
-int sl_store_leases_renew(struct sl_state *state, const struct sl_lease *leases, size_t count,
+int sl_store_leases_renew(struct sl_state *state, struct sl_lease *leases, size_t count,
                           uint64_t ttl_ms, bool *ret_held, struct sl_err *err)
 {
     struct sl_store hurried = *sl_store_of(state);
@@ -260,10 +289,8 @@ int sl_store_leases_renew(struct sl_state *state, const struct sl_lease *leases,
     if (hurried.timeout_ms > ttl_ms / 3)
         hurried.timeout_ms = ttl_ms / 3;
     int rc = renew(&hurried, leases, count, ttl_ms, &renewed, err);
-    for (size_t i = 0; rc == SL_OK && i < count; i++)
-        ret_held[i] = true;
-    if (rc == SL_OK && renewed < (int64_t)count)
-        rc = find_held(&hurried, leases, count, ret_held, err);
+    if (rc == SL_OK)
+        rc = find_held(&hurried, leases, count, renewed == (int64_t)count, ret_held, err);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot renew leases");
 }
 
@@ -286,6 +313,8 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
     bool again = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
     lease->held = lease->held && again;
     lease->asked = lease->asked && again;
+    if (!again)
+        lease->expires_ms = 0;
     if (rc != SL_OK && rc != SL_CANCELED)
         sl_log(SL_INFO, "a lease was not given back and will expire", SL_T("lease", lease->name),
                SL_T("error", err.message));

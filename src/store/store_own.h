@@ -152,7 +152,7 @@ int sl_store_version_max(struct sl_state *state, const char *collection, int64_t
 /* leases.c */
 int sl_store_lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
                         struct sl_err *err);
-int sl_store_leases_renew(struct sl_state *state, const struct sl_lease *leases, size_t count,
+int sl_store_leases_renew(struct sl_state *state, struct sl_lease *leases, size_t count,
                           uint64_t ttl_ms, bool *ret_held, struct sl_err *err);
 void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease);
 /* members.c */

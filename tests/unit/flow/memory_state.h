@@ -50,9 +50,8 @@ static inline int memory_lease_hold(struct sl_state *state, struct sl_lease *lea
 }
 
 /* Judged when it is asked for: the answer may come late. */
-static inline int memory_leases_renew(struct sl_state *state, const struct sl_lease *leases,
-                                      size_t count, uint64_t ttl_ms, bool *ret_held,
-                                      struct sl_err *err)
+static inline int memory_leases_renew(struct sl_state *state, struct sl_lease *leases, size_t count,
+                                      uint64_t ttl_ms, bool *ret_held, struct sl_err *err)
 {
     char me[SL_NAME_MAX * 2];
     bool away = memory_of(state)->away;

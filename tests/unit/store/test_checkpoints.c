@@ -28,6 +28,34 @@ static void test_promises(void **state)
     live(do_checks);
 }
 
+/* --- restored from a backup --- */
+
+/* As the owner since then: what the backup has must not be lost beneath a newer link. */
+static void do_restored(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_state *state = open_store(mongo);
+    struct sl_checkpoint at = {.run_number = 3}, later = {.run_number = 4, .stored_run = 4}, back;
+    EXPECT_OK(state->type->checkpoint_save(state, "accounts", &at, 5, &err), &err);
+    EXPECT_INT(state->type->checkpoint_save(state, "accounts", &later, 5, &err), SL_REJECTED);
+    EXPECT_INT(state->type->checkpoint_save(state, "contacts", &later, 5, &err), SL_REJECTED);
+    EXPECT_INT(state->type->checkpoint_load(state, "contacts", &back, &err), SL_NOTFOUND);
+    EXPECT_OK(state->type->checkpoint_take(state, "accounts", 6, &back, &err), &err);
+    EXPECT(back.run_number == 3 && back.stored_run == 3);
+    back.run_number = 4;
+    EXPECT_INT(state->type->checkpoint_save(state, "accounts", &back, 5, &err), SL_REJECTED);
+    EXPECT_OK(state->type->checkpoint_save(state, "accounts", &back, 6, &err), &err);
+    EXPECT_OK(state->type->checkpoint_save(state, "accounts", &later, 6, &err), &err);
+    sl_checkpoint_done(&back);
+    state->type->close(state);
+}
+
+static void test_restored(void **state)
+{
+    (void)state;
+    live(do_restored);
+}
+
 /* --- what lies in the database --- */
 
 static bool stored(struct sl_mongo *mongo, const char *collection, const char *id, const char *part)
@@ -319,10 +347,10 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_promises),     cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_version_max),
-        cmocka_unit_test(test_version_line), cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_promises),    cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_restored),    cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_version_max), cmocka_unit_test(test_version_line),
+        cmocka_unit_test(test_strangers),   cmocka_unit_test(test_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

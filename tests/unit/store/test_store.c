@@ -297,6 +297,57 @@ static void test_leases(void **state)
     live(do_leases);
 }
 
+/* The documents as they were before: their owner notices, and takes them above all epochs he knows.
+ */
+static void do_restored_leases(struct sl_mongo *mongo)
+{
+    enum { COUNT = 3 };
+    static const char restore[] =
+        "{\"update\": \"leases\", \"updates\": [{\"q\": {\"_id\": \"feed:b\"}, \"u\": [{\"$set\": "
+        "{\"expires_at\": {\"$subtract\": [\"$expires_at\", 1]}, \"epoch\": {\"$numberLong\": "
+        "\"%d\"}}}]}]}";
+    struct sl_err err = {0};
+    struct sl_state *one = open_store(mongo), *two = open_store(mongo);
+    struct sl_lease leases[COUNT] = {{.name = "feed:a"}, {.name = "feed:b"}, {.name = "feed:c"}};
+    struct sl_lease theirs = {.name = "feed:b"};
+    bool held[COUNT];
+    char command[sizeof restore];
+    for (int i = 0; i < COUNT; i++)
+        EXPECT_OK(one->type->lease_hold(one, &leases[i], 20000, &err), &err);
+
+    snprintf(command, sizeof command, restore, 1);
+    EXPECT(live_run(mongo, live_state, command, NULL));
+    EXPECT_OK(one->type->lease_hold(one, &leases[1], 20000, &err), &err);
+    EXPECT(leases[1].held && leases[1].epoch == 2);
+    EXPECT_OK(one->type->lease_hold(one, &leases[1], 20000, &err), &err);
+    EXPECT_INT(leases[1].epoch, 2);
+
+    /* Also when it was renewed with others, which stay. */
+    EXPECT_OK(one->type->leases_renew(one, leases, COUNT, 40000, held, &err), &err);
+    EXPECT(held[0] && held[1] && held[2]);
+    snprintf(command, sizeof command, restore, 0);
+    EXPECT(live_run(mongo, live_state, command, NULL));
+    EXPECT_OK(one->type->leases_renew(one, leases, COUNT, 40000, held, &err), &err);
+    EXPECT(held[0] && !held[1] && held[2]);
+
+    /* Whoever waits for it knows the epochs that there were, too. */
+    EXPECT_OK(one->type->lease_hold(one, &leases[1], 20000, &err), &err);
+    EXPECT_INT(leases[1].epoch, 3);
+    EXPECT_INT(two->type->lease_hold(two, &theirs, 20000, &err), SL_THROTTLED);
+    EXPECT(live_run(mongo, live_state,
+                    "{\"delete\": \"leases\", \"deletes\": [{\"q\": {}, \"limit\": 0}]}", NULL));
+    EXPECT_OK(two->type->lease_hold(two, &theirs, 20000, &err), &err);
+    EXPECT_INT(theirs.epoch, 4);
+    one->type->close(one);
+    two->type->close(two);
+}
+
+static void test_restored_leases(void **state)
+{
+    (void)state;
+    live(do_restored_leases);
+}
+
 /* --- ledger --- */
 
 static struct sl_batch *new_batch(uint32_t number, uint32_t rows, uint32_t superseded)
@@ -490,11 +541,17 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs),          cmocka_unit_test(test_suspects),
-        cmocka_unit_test(test_members),       cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_many_holdings), cmocka_unit_test(test_leases),
-        cmocka_unit_test(test_ledger),        cmocka_unit_test(test_dead),
-        cmocka_unit_test(test_away),          cmocka_unit_test(test_other_life),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_suspects),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_many_holdings),
+        cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_restored_leases),
+        cmocka_unit_test(test_ledger),
+        cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_other_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
