@@ -76,6 +76,7 @@ struct sl_checkpoint {
     int64_t full_after;         /* runs up to this number came before it; 0: not known */
     int64_t page_rows;          /* rows that it asks for in a page; 0: not known */
     int64_t full_dead;          /* rows of that full read that are dead letters, so far */
+    bool behind;                /* a change since that full read has a version below floor */
     bool partial;               /* the source was seen to give part of the rows; not all since */
     char source[SL_NAME_MAX];   /* whose epochs it was written under; "": nobody's yet */
     int64_t fence_base;         /* added to them, so that they rise over a change of source */

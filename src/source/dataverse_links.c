@@ -218,6 +218,7 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
     at->page_rows = feed->dataverse->settings->page_size;
     at->floor = sl_dv_deletion_version(sl_dv_greatest(feed->counter));
     at->full_dead = 0;
+    at->behind = false;
     if (at->query && strcmp(at->query, feed->shape) != 0)
         set_text(&at->kept, NULL); /* it asks for other columns */
     set_text(&at->query, feed->shape);

@@ -159,6 +159,23 @@ static int64_t changed_at(const struct poll *poll, int64_t theirs_ms)
     return ours_ms < poll->since_ms ? poll->since_ms : ours_ms;
 }
 
+/* What changes after a full read has begun is newer than all that was known then, and its sweep
+ * goes by that. If it is not, what is known is not of this counter: the environment was restored,
+ * or is another one. It is journaled before the row is published, which the sweep would take for
+ * gone. */
+static int compare_with_floor(const struct poll *poll, int64_t version, struct sl_err *err)
+{
+    struct sl_dv_feed *feed = poll->feed;
+    struct sl_checkpoint *at = &feed->at;
+    bool to_be_swept = at->reading[0] || at->sweeping[0];
+    if (poll->full || !to_be_swept || at->behind || sl_dv_row_version(version) > at->floor)
+        return SL_OK;
+    at->behind = true;
+    int rc = sl_dv_save(feed, err);
+    at->behind = rc == SL_OK; /* else the row comes again */
+    return rc;
+}
+
 static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_err *err)
 {
     struct sl_dv_feed *feed = poll->feed;
@@ -176,6 +193,8 @@ static int upsert(struct poll *poll, const struct sl_odata_row *row, struct sl_e
     if (version <= poll->greatest)
         rc = note_alive(poll, row->id, err);
     sl_dv_saw(feed->counter, version);
+    if (rc == SL_OK)
+        rc = compare_with_floor(poll, version, err);
     if (rc == SL_OK)
         rc = open_batch(poll, &batch, err);
     if (rc != SL_OK)

@@ -30,6 +30,19 @@ static int go_on(const struct sl_dv_feed *feed, struct sl_err *err)
     return SL_OK;
 }
 
+static bool is_allowed(const struct sl_dv_feed *feed, const struct sl_sweep *sweep,
+                       const struct sl_refresh_part *part, char ret_why[SL_ERR_TEXT_BYTES])
+{
+    if (!feed->at.behind || !part->unseen)
+        return sl_sweep_is_allowed(sweep, part, ret_why);
+    snprintf(ret_why, SL_ERR_TEXT_BYTES,
+             "%s: a row changed since has a version below those known before; was the environment "
+             "restored, or is it another one? sluice refresh %s --reset-versions; else refresh "
+             "again",
+             sweep->read, feed->config->name);
+    return false;
+}
+
 /* Nothing was deleted: goes back to the kept link, between two polls. */
 static int leave_unclean(struct sl_dv_feed *feed, struct sl_err *err)
 {
@@ -59,6 +72,8 @@ static int add_deletion(struct sl_dv_feed *feed, struct sl_str id, struct sl_err
 {
     struct sl_batch *batch;
     int rc = go_on(feed, err);
+    if (rc == SL_OK && feed->at.behind)
+        rc = sl_err_set(err, SL_CLOSED, "a change has a version below those known before");
     if (rc == SL_OK)
         rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK)
@@ -165,7 +180,7 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
     rc = look(feed, &sweep, &part, err);
     if (rc != SL_OK)
         return rc;
-    if (!sl_sweep_is_allowed(&sweep, &part, why))
+    if (!is_allowed(feed, &sweep, &part, why))
         return refuse(feed, why, err);
     feed->dataverse->env.alerter->clear(SL_ALERT_SWEEP_REFUSED, feed->config->name);
     rc = overtake(feed, &sweep, &part, err);
@@ -175,7 +190,7 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
         rc = look(feed, &sweep, &part, err);
     if (rc != SL_OK)
         return rc;
-    if (!sl_sweep_is_allowed(&sweep, &part, why))
+    if (!is_allowed(feed, &sweep, &part, why))
         return refuse(feed, why, err);
     if (!part.unseen)
         return sl_dv_leave_sweep(feed, feed->sweeps, true, err);

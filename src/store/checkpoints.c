@@ -44,6 +44,7 @@ static void read_checkpoint(const bson_t *document, struct sl_checkpoint *ret)
         .full_after = sl_field_int64(document, "full_after", 0),
         .page_rows = sl_field_int64(document, "page_rows", 0),
         .full_dead = sl_field_int64(document, "full_dead", 0),
+        .behind = sl_field_bool(document, "behind"),
         .partial = sl_field_bool(document, "partial"),
         .query = text_of(document, "query"),
         .fence_base = sl_field_int64(document, "fence_base", 0),
@@ -128,6 +129,8 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
     BSON_APPEND_INT64(&document, "full_after", checkpoint->full_after);
     BSON_APPEND_INT64(&document, "page_rows", checkpoint->page_rows);
     BSON_APPEND_INT64(&document, "full_dead", checkpoint->full_dead);
+    if (checkpoint->behind)
+        BSON_APPEND_BOOL(&document, "behind", true);
     if (checkpoint->partial)
         BSON_APPEND_BOOL(&document, "partial", true);
     append_text(&document, "query", checkpoint->query);

@@ -3,7 +3,7 @@ that was restored from a backup."""
 
 import json
 
-from dataverse_script import Page, Script, failure, row
+from dataverse_script import Page, Script, expired, failure, row
 from feeds import logged
 from process import wait_until
 from readiness import troubles, wait_trouble
@@ -199,3 +199,37 @@ def test_an_owner_of_old_cannot_end_a_refresh(sim, workspace):
     scene.check_nothing_lost(failed=None)
     assert refresh_of(workspace)["epoch"] == epoch and refresh_of(workspace)["number"] == 1
     wait_until(two.ready, 20, "the other one having no trouble")
+
+
+def test_a_sweep_is_refused_when_changes_are_older_than_what_was_known_even_by_a_successor(workspace):
+    """An environment whose row versions are behind those of before: another one under the same name of the
+    source, or one that had an offset before the state was lost. The row that is born, and the one that
+    changes, after the full read have versions below its floor."""
+    with Script(account=["name"]) as script:
+        table = script["account"]
+        table.answers["full"] = Page([row(1, 902_100)], delta="d1")
+        scene = Scripted(script, workspace, ledger_deadline="60s", sweep_limit=100)
+        sluice = scene.sluice("all")
+        scene.wait_stored({1: (1_804_200, True)})
+        wait_until(lambda: scene.newest().endswith("d1"), 20, "the changes being followed")
+        assert sluice.stop() == 0
+        workspace.db["account"].delete_many({})
+
+        table.answers["d1"] = expired()
+        table.answers["full"] = Page([row(1, 310), row(2, 320)], delta="d3")
+        table.answers["d3"] = Page([row(1, 400), row(3, 401)], delta="d4")
+        ingest = scene.sluice("ingest", role="ingest")
+        wait_until(lambda: scene.newest().endswith("d4"), 20, "the changes being journaled")
+        ingest.kill()
+        sluice.start(ready_timeout_s=30)
+        wait_until(lambda: logged(sluice, "sweep refused"), 20, "the sweep")
+        scene.wait_stored({1: (800, True), 2: (640, True), 3: (802, True)})
+        assert "sluice refresh account --reset-versions" in logged(sluice, "sweep refused")[0]["why"]
+
+        table.answers["full"] = Page([row(1, 400), row(3, 401)], delta="d5")
+        done = sluice.command("refresh", "account", "--reset-versions", "--confirm", "crm")
+        assert done.returncode == 0, done.stdout + done.stderr
+        offset = workspace.state["checkpoints"].find_one({"_id": "mark:crm"})["offset"]
+        assert {number: lives for number, (_, lives) in scene.stored().items()} == {
+            1: True, 2: False, 3: True}
+        assert scene.stored()[3] == (2 * (401 + offset), True)

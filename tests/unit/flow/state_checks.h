@@ -22,7 +22,7 @@ static inline bool same_checkpoint(const struct sl_checkpoint *a, const struct s
            a->run_number == b->run_number && !strcmp(a->reading, b->reading) &&
            !strcmp(a->sweeping, b->sweeping) && a->floor == b->floor &&
            a->full_number == b->full_number && a->full_at_ms == b->full_at_ms &&
-           a->full_dead == b->full_dead && a->partial == b->partial &&
+           a->full_dead == b->full_dead && a->behind == b->behind && a->partial == b->partial &&
            same_link(a->query, b->query) && !strcmp(a->source, b->source) &&
            a->fence_base == b->fence_base && !strcmp(a->note, b->note) &&
            a->refresh == b->refresh && same_link(a->kept, b->kept);
@@ -45,6 +45,7 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
                                 .full_number = 7,
                                 .full_at_ms = 1764412800123,
                                 .full_dead = 3,
+                                .behind = true,
                                 .partial = true,
                                 .query = (char *)(uintptr_t) "accounts?$select=name",
                                 .source = "crm",
