@@ -260,8 +260,8 @@ static void cut_keys(void *arg)
     struct sl_batch *batch;
     begin(bench);
     for (int i = 0; i < 3; i++) {
-        struct sl_str key = long_key((char)('a' + i % 2));
         REQUIRE(sl_batcher_open(bench->batcher, &batch, NULL) == SL_OK);
+        struct sl_str key = long_key((char)('a' + i % 2));
         struct sl_record record = {
             .id = {sl_arena_copy(&batch->arena, key.at, key.length), key.length}
         };
