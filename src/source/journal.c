@@ -137,13 +137,21 @@ static struct sl_journal_entry *adopted(const struct sl_journal *journal, const 
     run->published_ms = sl_loop_now_ms();
     run->full = from->full;
     run->lane = SL_LANE_BULK; /* it is not journaled: none that is waited for as live */
-    if (from->entity_count) {
-        run->read = entity->read;
-        run->dead = entity->dead;
-        run->superseded = entity->superseded;
-        run->batches = run->committed = entity->batches;
-    }
+    run->read = entity->read;
+    run->dead = entity->dead;
+    run->superseded = entity->superseded;
+    run->batches = run->committed = entity->batches;
     return run;
+}
+
+/* Else the feed's name was that of another one when the run was published: of packages, of another
+ * table, or owned by greater epochs than there are now. Its ledger would be asked for in vain, and
+ * how it ended could not be journaled. */
+static bool is_own(const struct sl_journal *journal, const struct sl_run *run, int64_t epoch)
+{
+    bool of_packages = run->execution_id[0] || run->sweeps[0];
+    return !of_packages && run->attempt <= epoch && run->entity_count &&
+           !strcmp(run->entities[0].name, journal->options.entity);
 }
 
 /* Runs to come are none of those that a full read has overtaken, also when journal and checkpoint
@@ -173,7 +181,7 @@ static int find_number(const struct sl_journal *journal, int64_t *number, struct
 }
 
 /* All runs that are published and not done: a mark is worth something only behind all of them. */
-static int read_open(const struct sl_journal *journal, struct sl_journal_entry **ret,
+static int read_open(const struct sl_journal *journal, int64_t epoch, struct sl_journal_entry **ret,
                      struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
@@ -187,9 +195,11 @@ static int read_open(const struct sl_journal *journal, struct sl_journal_entry *
         rc = state->type->runs_open(state, journal->options.feed, after, runs, READ_MAX, &count,
                                     err);
         for (unsigned i = 0; i < count; i++) {
+            after = runs[i].number;
+            if (!is_own(journal, &runs[i], epoch))
+                continue;
             *end = adopted(journal, &runs[i]);
             end = &(*end)->next;
-            after = runs[i].number;
         }
     }
     free(runs);
@@ -246,7 +256,7 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
                                        "its process ended, or lost the source", err);
     /* Only now: until then the earlier owner may have published one, if it was asleep. */
     if (rc == SL_OK)
-        rc = read_open(journal, &published, err);
+        rc = read_open(journal, epoch, &published, err);
     if (rc == SL_OK)
         begin_anew(journal, epoch, number, mark, published);
     return rc;
@@ -267,7 +277,8 @@ int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct
     unsigned count = 0;
     int rc = state->type->runs_open(state, journal->options.feed, 0, runs, READ_MAX, &count, err);
     for (unsigned i = count; i-- > 0 && rc == SL_OK;) {
-        if (sl_wall_ms() - runs[i].state_ms < (int64_t)idle_ms || knows(journal, runs[i].id))
+        bool idle = sl_wall_ms() - runs[i].state_ms >= (int64_t)idle_ms;
+        if (!idle || !is_own(journal, &runs[i], journal->epoch) || knows(journal, runs[i].id))
             continue;
         struct sl_journal_entry *run = adopted(journal, &runs[i]);
         run->next = journal->first; /* before those that are not published yet */

@@ -141,6 +141,7 @@ static int runs_open(struct sl_state *state, const char *feed, int64_t after, st
         ret[(*ret_count)++] = (struct sl_run){.id = "accounts-000005", .number = 5};
     for (unsigned i = 0; i < *ret_count; i++) {
         ret[i].attempt = ret[i].entity_count = 1;
+        snprintf(ret[i].entities[0].name, SL_NAME_MAX, "account");
         ret[i].entities[0].read = ret[i].entities[0].batches = 1;
     }
     return SL_OK;

@@ -273,6 +273,15 @@ static int keep(struct rig *rig)
     return sl_journal_keep(rig->journal, &wait_ms, &err);
 }
 
+/* One that somebody published before, with nothing in it. */
+static struct sl_run earlier_run(const char *id, int64_t number, uint32_t attempt)
+{
+    struct sl_run run = {
+        .number = number, .attempt = attempt, .entities = {{.name = "table"}}, .entity_count = 1};
+    snprintf(run.id, sizeof run.id, "%s", id);
+    return run;
+}
+
 static struct sl_fiber *taker_of(struct rig *rig)
 {
     return sl_fiber_spawn_joinable("take", take_all, rig);
@@ -401,8 +410,8 @@ static void told_and_then_given_up(void *arg)
     commit_taken(rig);
     rig->told_fails = true;
     EXPECT(keep(rig) == SL_TIMEOUT);
-    rig->earlier[0] = (struct sl_run){.id = "feed-000001", .number = 1, .attempt = 7};
-    rig->earlier[1] = (struct sl_run){.id = "feed-000002", .number = 2, .attempt = 7};
+    rig->earlier[0] = earlier_run("feed-000001", 1, 7);
+    rig->earlier[1] = earlier_run("feed-000002", 2, 7);
     rig->earlier_count = 2;
     EXPECT(sl_journal_adopt(rig->journal, 7, 2, "b", &err) == SL_OK);
     EXPECT(keep(rig) == SL_OK && !rig->abandoned);
@@ -487,7 +496,7 @@ static void another_owner(void *arg)
     rig->save_refused = false;
 
     struct sl_run *run = &rig->earlier[0];
-    *run = (struct sl_run){.id = "feed-000005", .number = 5, .attempt = 6, .entity_count = 1};
+    *run = earlier_run("feed-000005", 5, 6);
     run->entities[0].read = 3;
     run->entities[0].batches = 2;
     rig->late = 1;
@@ -521,9 +530,9 @@ static void many_runs_of_another_owner(void *arg)
     struct sl_err err;
     set_up(rig, 100000, 100000);
     for (int i = 0; i < EARLIER_MAX; i++) {
-        struct sl_run *run = &rig->earlier[i];
-        *run = (struct sl_run){.number = i + 1, .attempt = 6};
-        snprintf(run->id, sizeof run->id, "feed-%06d", i + 1);
+        char id[32];
+        snprintf(id, sizeof id, "feed-%06d", i + 1);
+        rig->earlier[i] = earlier_run(id, i + 1, 6);
     }
     rig->earlier_count = EARLIER_MAX;
     rig->more_fails = true;
@@ -624,9 +633,10 @@ static void runs_of_the_dead(void *arg)
     add_row(rig, 9); /* the open run stays in its place */
     int64_t now_ms = sl_wall_ms();
     for (int i = 0; i < 3; i++) {
+        char id[32];
         struct sl_run *run = &rig->earlier[rig->earlier_count++];
-        *run = (struct sl_run){.number = 3 + i, .attempt = 1, .entity_count = 1};
-        snprintf(run->id, sizeof run->id, "feed-dead-%06d", 3 + i);
+        snprintf(id, sizeof id, "feed-dead-%06d", 3 + i);
+        *run = earlier_run(id, 3 + i, 1);
         run->state_ms = i < 2 ? now_ms - 5000 : now_ms;
         run->entities[0].read = run->entities[0].batches = 1;
     }
@@ -643,6 +653,34 @@ static void runs_of_the_dead(void *arg)
     EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1"));
     EXPECT(sl_journal_number(rig->journal) == 1 && sl_journal_is_open(rig->journal));
     stop_taking(taker);
+    tear_down(rig);
+}
+
+/* The feed's name was that of packages, or of another table, or had an owner of greater epochs. */
+static void runs_of_another_kind(void *arg)
+{
+    enum { OURS = 4 };
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up(rig, 100000, 100000);
+    for (int i = 0; i <= OURS; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "feed-%06d", i + 1);
+        rig->earlier[i] = earlier_run(id, i + 1, i == 3 ? 9 : 1);
+    }
+    snprintf(rig->earlier[0].execution_id, SL_NAME_MAX, "sluice-feed-000001");
+    snprintf(rig->earlier[1].sweeps, SL_NAME_MAX, "feed-000001");
+    snprintf(rig->earlier[2].entities[0].name, SL_NAME_MAX, "another");
+    rig->earlier_count = OURS + 1;
+    EXPECT(sl_journal_adopt(rig->journal, 8, 0, "theirs", &err) == SL_OK);
+    EXPECT(sl_journal_unclosed(rig->journal) == 1);
+    EXPECT(sl_journal_number(rig->journal) == OURS + 1);
+    EXPECT(keep(rig) == SL_OK && !strcmp(rig->told, "C5:theirs "));
+    tear_down(rig);
+
+    set_up_as(rig, 100000, 100000, true);
+    EXPECT(sl_journal_take_orphans(rig->journal, 1000, &err) == SL_OK);
+    EXPECT(sl_journal_unclosed(rig->journal) == 1);
     tear_down(rig);
 }
 
@@ -672,6 +710,7 @@ CASE(many_runs_of_another_owner)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
 CASE(runs_of_the_dead)
+CASE(runs_of_another_kind)
 
 static int end_all(void **state)
 {
@@ -692,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_come_once),
         cmocka_unit_test(test_ledgers_that_are_late),
         cmocka_unit_test(test_runs_of_the_dead),
+        cmocka_unit_test(test_runs_of_another_kind),
         cmocka_unit_test(test_another_owner_while_the_books_are_kept),
         cmocka_unit_test(test_many_runs_of_another_owner),
     };
