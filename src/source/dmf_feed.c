@@ -53,6 +53,18 @@ int sl_dmf_confirm_owner(struct sl_dmf *dmf, struct sl_err *err)
     return rc;
 }
 
+/* One of a time when the name was that of a table, or of rows posted or read back, is none of ours:
+ * those to come are behind it, and that is all. */
+static void pass_over_stranger(struct sl_run *run)
+{
+    if (run->execution_id[0] || run->sweeps[0])
+        return;
+    int64_t number = run->number;
+    memset(run, 0, sizeof *run);
+    run->number = number;
+    run->state = SL_RUN_DONE;
+}
+
 /* The newest run. Those to come are none of those that a full read has overtaken, also when the
  * journal was lost, and none that this process knows, also when an older journal was restored:
  * their batches may be on their way. */
@@ -66,10 +78,11 @@ static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
         return rc;
     dmf->overtaken = by.run > known ? by.run : known;
     rc = state->type->run_newest(state, dmf->feed->name, &dmf->run, err);
-    if (rc != SL_NOTFOUND)
+    if (rc == SL_NOTFOUND)
+        memset(&dmf->run, 0, sizeof dmf->run);
+    else if (rc != SL_OK)
         return rc;
-    memset(&dmf->run, 0, sizeof dmf->run);
-    dmf->run.state = SL_RUN_DONE;
+    pass_over_stranger(&dmf->run);
     return SL_OK;
 }
 
@@ -100,7 +113,7 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.state == SL_RUN_STREAMING && dmf->run.attempt)
         dmf->to_outdo |= SL_DMF_UNENDED; /* how far it came, nobody knows */
-    if (rc == SL_OK && dmf->run.number)
+    if (rc == SL_OK && dmf->run.id[0])
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));
     if (rc == SL_OK)

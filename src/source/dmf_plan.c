@@ -34,7 +34,7 @@ static int64_t due(const struct sl_dmf *dmf, bool heal)
         return due_after_failure(dmf);
     if (heal)
         return sl_wall_ms();
-    if (dmf->run.number)
+    if (dmf->run.created_ms) /* else it is the feed's first */
         return sl_schedule_next(schedule, past(dmf->run.created_ms));
     return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, past(dmf->since_ms));
 }

@@ -1,0 +1,105 @@
+"""A feed's name that goes from one kind of source to another: runs of the old kind, which may have been
+written under greater epochs and wait for their ledgers, are none of the new one's."""
+
+import datetime
+import itertools
+
+import pytest
+
+import feeds
+from process import free_port, wait_until
+from tables import Tables
+from test_ingest import TOKEN, Poster
+
+FEED = "account"  # so are the table and, as an entity, the posts called
+RECORDS = 20
+LONG_AGO = datetime.datetime(2000, 1, 1)
+
+
+class Packages:
+    def __init__(self, sim, workspace):
+        self.sim, self.workspace = sim, workspace
+        feeds.add_records(sim, RECORDS)
+        feeds.make_project(sim, "Vendors")
+
+    def sluice(self, name, **changes):
+        wanted = {FEED: feeds.feed(self.sim, collection="vendors", every="1h")}
+        changes = {"log": {"form": "json"}, **changes}
+        return self.workspace.sluice(feeds.configure(self.workspace, self.sim, wanted, **changes), name)
+
+    def begin(self):
+        self.workspace.state["leases"].insert_one(
+            {"_id": f"feed:{FEED}", "epoch": 9, "expires_at": LONG_AGO})
+        sluice = self.sluice("before", role="ingest")
+        feeds.wait_run(sluice, self.workspace, feed_name=FEED, state="published")
+        sluice.stop()
+
+    def check(self, sluice):
+        run = sluice.wait_for(lambda: self.workspace.state["runs"].find_one(
+            {"feed": FEED, "execution_id": {"$gt": ""}, "state": "done"}), 30, "an export being done")
+        assert run["entities"][0]["read"] == RECORDS
+        assert self.workspace.db["vendors"].count_documents({}) == RECORDS
+
+
+class Table:
+    def __init__(self, sim, workspace):
+        self.tables = Tables(sim, workspace, {FEED: 80}, ledger_deadline="2s")
+        self.runs = workspace.state["runs"]
+
+    def sluice(self, name, **changes):
+        return self.tables.sluice(name, **changes)
+
+    def begin(self):
+        sluice = self.sluice("before", role="ingest")
+        sluice.restart(ready_timeout_s=30)  # under a greater epoch than posts and the first packages
+        sluice.wait_for(lambda: self.runs.find_one({"state": "published", "epoch": {"$gt": 1}}), 30,
+                        "a run")
+        sluice.stop()
+
+    def check(self, sluice):
+        self.tables.wait_followed()
+        sluice.wait_for(lambda: "safe" in self.tables.checkpoint(), 30, "a link that is safe")
+        assert len(feeds.logged(sluice, "full read begins")) == 1
+
+
+class Posts:
+    def __init__(self, _, workspace):
+        self.workspace, self.port = workspace, free_port()
+
+    def sluice(self, name, **changes):
+        source = {"type": "ingest", "listen": f"127.0.0.1:{self.port}", "token": TOKEN}
+        feed = {"source": "in", "collection": "posted", "key": ["id"], "run_span": "300ms",
+                "ledger_deadline": "1s"}
+        config = self.workspace.config(sources={"in": source}, feeds={FEED: feed},
+                                       log={"form": "json"}, **changes)
+        return self.workspace.sluice(config, name, ready_timeout_s=30)
+
+    def post(self):
+        Poster(self.port, FEED).accepted([{"id": "a"}])
+
+    def begin(self):
+        sluice = self.sluice("before", role="ingest")
+        self.post()
+        sluice.wait_for(lambda: self.workspace.state["runs"].find_one({"state": "published"}), 30, "a run")
+        sluice.stop()
+
+    def check(self, sluice):
+        """Also those that were published before are looked at, and left alone."""
+        wait_until(lambda: self.others_are_old(2), 20, "runs that nobody has finished for a while")
+        self.post()
+        sluice.wait_for(lambda: self.workspace.state["runs"].find_one(
+            {"_id": {"$regex": f"^{FEED}-.*-"}, "state": "done"}), 30, "a run of posts being done")
+        assert self.workspace.db["posted"].count_documents({}) == 1
+
+    def others_are_old(self, seconds):
+        since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
+        return not self.workspace.state["runs"].count_documents({"state_at": {"$gt": since}})
+
+
+@pytest.mark.parametrize("before, after", [
+    pytest.param(*pair, id="-to-".join(kind.__name__.lower() for kind in pair))
+    for pair in itertools.permutations((Packages, Table, Posts), 2)])
+def test_a_feed_that_becomes_one_of_another_kind_works(sim, workspace, before, after):
+    before(sim, workspace).begin()
+    kind = after(sim, workspace)
+    kind.check(kind.sluice("after"))
