@@ -25,6 +25,9 @@ enum sl_run_state {
 };
 const char *sl_run_state_name(enum sl_run_state state);
 
+/* For so long the ledger's entries are kept, and as long runs that are over. */
+#define SL_LEDGER_KEPT_MS (30 * INT64_C(86400000))
+
 enum { SL_RUN_ENTITIES_MAX = 64, SL_NAME_MAX = 128 };
 
 /* A replay of dead letters is journaled as a run of this and the feed: no feed's name holds a
@@ -55,7 +58,7 @@ struct sl_run {
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
     int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
-    int64_t expires_ms;                      /* wall clock: forgotten then; 0: kept for ever */
+    int64_t expires_ms;                      /* wall clock: forgotten then; 0: not yet known */
     char sweeps[SL_NAME_MAX];                /* it deletes what that full run did not bring; "" */
     char error[SL_ERR_TEXT_BYTES];           /* why it failed, for a person */
     struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
@@ -270,6 +273,11 @@ struct sl_state_type {
      * moment (wall clock). why: for a person. */
     int (*runs_abandon)(struct sl_state *state, const char *feed, int64_t epoch,
                         int64_t begun_before_ms, const char *why, struct sl_err *err);
+
+    /* The runs of the feed with a number below before are forgotten when their ledger is, but for
+     * those that are unsettled, or of which it was said before. */
+    int (*runs_expire)(struct sl_state *state, const char *feed, int64_t before,
+                       struct sl_err *err);
 
     /* The mark of a source: no row of a greater version may have been published. SL_NOTFOUND when
      * it was never raised. */

@@ -98,6 +98,17 @@ struct sl_run sl_dmf_next_run(const struct sl_dmf *dmf)
     return run;
 }
 
+/* Those before it carry nothing that is not in it, but for what is unsettled. What fails here is
+ * done with the next run. */
+static void forget_older(struct sl_dmf *dmf)
+{
+    struct sl_state *state = dmf->env.state;
+    struct sl_err err = {0};
+    if (state->type->runs_expire(state, dmf->feed->name, dmf->run.number, &err) != SL_OK)
+        sl_log(SL_DEBUG, "older runs were not marked to be forgotten",
+               SL_T("feed", dmf->feed->name), SL_T("error", err.message));
+}
+
 int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err *err)
 {
     int rc = sl_dmf_confirm_owner(dmf, err);
@@ -108,6 +119,7 @@ int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err
         return rc;
     dmf->run = *run;
     sl_dmf_forget_troubles(dmf);
+    forget_older(dmf);
     return SL_OK;
 }
 

@@ -15,8 +15,6 @@ enum {
     HELD_MAX_MS = 24 * 3600 * 1000,
 };
 
-#define KEPT_MS (30 * INT64_C(86400000)) /* journaled runs, as long as the ledger's entries */
-
 static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
                 enum sl_run_state state, const char *error, struct sl_err *err)
 {
@@ -30,7 +28,7 @@ static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
     out->attempt = run->attempt;
     out->created_ms = run->created_ms;
     out->state_ms = sl_wall_ms();
-    out->expires_ms = out->state_ms + KEPT_MS;
+    out->expires_ms = out->state_ms + SL_LEDGER_KEPT_MS;
     struct sl_run_entity *entity = &out->entities[out->entity_count++];
     snprintf(entity->name, sizeof entity->name, "%s", journal->options.entity);
     entity->read = run->read;

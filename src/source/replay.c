@@ -21,8 +21,6 @@ enum {
     SECOND_MS = 1000,
 };
 
-#define KEPT_MS (30 * INT64_C(86400000)) /* the run, as long as the ledger's entries */
-
 /* Letters of one entity and file, whose rows travel in one batch. */
 struct sheaf {
     struct sl_batch *batch;
@@ -67,7 +65,7 @@ static int save_run(struct replay *replay, enum sl_run_state state, const char *
         return SL_OK;
     run->state = state;
     run->state_ms = sl_wall_ms();
-    run->expires_ms = run->state_ms + KEPT_MS;
+    run->expires_ms = run->state_ms + SL_LEDGER_KEPT_MS;
     snprintf(run->error, sizeof run->error, "%s", error);
     return store->type->run_save(store, run, 1, err);
 }

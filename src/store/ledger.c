@@ -7,12 +7,10 @@
 
 static const char LEDGER[] = "ledger";
 
-enum { KEEP_S = 30 * 86400 };
-
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
     bson_t *indexes = BCON_NEW("0", "{", "name", "expiry", "key", "{", "at", BCON_INT32(1), "}",
-                               "expireAfterSeconds", BCON_INT64(KEEP_S), "}");
+                               "expireAfterSeconds", BCON_INT64(SL_LEDGER_KEPT_MS / 1000), "}");
     int rc = sl_store_index(store, &store->ledger_ready, LEDGER, indexes, err);
     bson_destroy(indexes);
     return rc;

@@ -153,3 +153,31 @@ int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoc
     bson_destroy(filter);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot close the runs of feed '%s'", feed);
 }
+
+int sl_store_runs_expire(struct sl_state *state, const char *feed, int64_t before,
+                         struct sl_err *err)
+{
+    struct sl_store *store = sl_store_of(state);
+    uint64_t deadline_ms = sl_store_deadline(store);
+    bson_t reply;
+    int rc = make_index(store, err);
+    if (rc != SL_OK)
+        return rc;
+    /* By the index on expires_at: those without are few, those of the feed may be millions. */
+    // clang-format off
+    bson_t *command = BCON_NEW(
+        "update", BCON_UTF8(RUNS), "updates", "[", "{",
+            "q", "{", "expires_at", BCON_NULL, "feed", BCON_UTF8(feed),
+                      "number", "{", "$lt", BCON_INT64(before), "}",
+                      "unsettled", "{", "$ne", BCON_BOOL(true), "}", "}",
+            "u", "{", "$set", "{",
+                "expires_at", BCON_DATE_TIME(sl_wall_ms() + SL_LEDGER_KEPT_MS), "}", "}",
+            "multi", BCON_BOOL(true),
+            "hint", "expiry", "}", "]");
+    // clang-format on
+    sl_mongo_append_durable(command, deadline_ms);
+    rc = sl_mongo_write(store->mongo, store->database, command, &reply, deadline_ms, err);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "old runs of feed '%s'", feed);
+}

@@ -248,6 +248,7 @@ static const struct sl_state_type type = {
     .run_save = sl_store_run_save,
     .run_unsettled = sl_store_run_unsettled,
     .runs_open = sl_store_runs_open,
+    .runs_expire = sl_store_runs_expire,
     .runs_abandon = sl_store_runs_abandon,
     .suspect_set = sl_store_suspect_set,
     .suspect_get = sl_store_suspect_get,

@@ -91,6 +91,8 @@ int sl_store_run_unsettled(struct sl_state *state, const char *feed, int64_t aft
                            struct sl_run *ret, struct sl_err *err);
 int sl_store_runs_open(struct sl_state *state, const char *feed, int64_t after, struct sl_run *ret,
                        unsigned max, unsigned *ret_count, struct sl_err *err);
+int sl_store_runs_expire(struct sl_state *state, const char *feed, int64_t before,
+                         struct sl_err *err);
 int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
                           int64_t begun_before_ms, const char *why, struct sl_err *err);
 /* checkpoints.c */

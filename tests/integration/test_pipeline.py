@@ -39,6 +39,16 @@ def test_a_full_package_and_then_increments_arrive_field_by_field(sim, workspace
     assert sluice.stop() == 0
 
 
+def test_runs_that_are_not_the_newest_are_forgotten_with_their_ledger(sim, workspace):
+    sluice = begin(workspace, sim, 10)
+    wait_run(sluice, workspace, 3)
+    assert sluice.stop() == 0
+    *older, newest = runs(workspace)
+    assert "expires_at" not in newest
+    for run in older:
+        assert datetime.timedelta(days=29) < run["expires_at"] - now() <= datetime.timedelta(days=30)
+
+
 def test_every_entity_of_a_package_goes_to_its_own_collection(sim, workspace):
     places = {VENDORS: "vendors", CUSTOMERS: "customers", PRODUCTS: "products"}
     counts = {VENDORS: 300, CUSTOMERS: 500, PRODUCTS: 200}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "flow/state.h"
 #include "loop/fiber.h"
@@ -210,6 +211,19 @@ static inline int memory_runs_abandon(struct sl_state *state, const char *feed, 
         one->epoch = epoch ? epoch : one->epoch;
         snprintf(one->run.error, sizeof one->run.error, "%s", why);
     }
+    return SL_OK;
+}
+
+static inline int memory_runs_expire(struct sl_state *state, const char *feed, int64_t before,
+                                     struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+        if (!strcmp(one->run.feed, feed) && one->run.number < before && !one->run.unsettled &&
+            !one->run.expires_ms)
+            one->run.expires_ms = sl_wall_ms() + SL_LEDGER_KEPT_MS;
     return SL_OK;
 }
 

@@ -300,6 +300,7 @@ static const struct sl_state_type memory_state_type = {
     .checkpoint_take = memory_checkpoint_take,
     .checkpoint_save = memory_checkpoint_save,
     .runs_open = memory_runs_open,
+    .runs_expire = memory_runs_expire,
     .runs_abandon = memory_runs_abandon,
     .mark_get = memory_mark_get,
     .mark_raise = memory_mark_raise,

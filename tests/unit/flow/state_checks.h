@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "flow/state.h"
 
@@ -278,6 +279,35 @@ static inline void check_unsettled(struct sl_state *one, struct sl_state *two)
     EXPECT(one->type->run_unsettled(one, "exports", 0, back, &err) == SL_OK && back->number == 4);
     free(run);
     free(back);
+}
+
+/* Older runs are forgotten; the newest, and one that is unsettled, are not; what was said before
+ * stays. */
+static inline void check_runs_expire(struct sl_state *one, struct sl_state *two)
+{
+    enum { RUNS = 4 };
+    struct sl_err err = {0};
+    unsigned count = 0;
+    struct sl_run *run = SL_NEW(struct sl_run), *read = sl_calloc(RUNS, sizeof *read);
+    snprintf(run->feed, sizeof run->feed, "packages");
+    run->state = SL_RUN_PUBLISHED;
+    for (run->number = 1; run->number <= RUNS; run->number++) {
+        snprintf(run->id, sizeof run->id, "packages-%06d", (int)run->number);
+        run->unsettled = run->number == 2;
+        EXPECT(one->type->run_save(one, run, 5, &err) == SL_OK);
+    }
+    save_poll(one, "polled", 1, SL_RUN_PUBLISHED, 5);
+    EXPECT(two->type->runs_expire(two, "packages", RUNS, &err) == SL_OK);
+    EXPECT(two->type->runs_expire(two, "polled", RUNS, &err) == SL_OK);
+
+    int64_t soon_ms = sl_wall_ms() + 29 * INT64_C(86400000);
+    EXPECT(one->type->runs_open(one, "packages", 0, read, RUNS, &count, &err) == SL_OK);
+    EXPECT(count == RUNS && read[0].expires_ms > soon_ms && read[2].expires_ms > soon_ms);
+    EXPECT(!read[1].expires_ms && !read[3].expires_ms);
+    EXPECT(one->type->runs_open(one, "polled", 0, read, RUNS, &count, &err) == SL_OK);
+    EXPECT(count == 1 && read[0].expires_ms == 4102444800001);
+    free(read);
+    free(run);
 }
 
 static inline void check_runs_open(struct sl_state *one, struct sl_state *two)

@@ -18,6 +18,7 @@ static void do_promises(void *arg)
     check_clock(&one.state, &two.state);
     check_unsettled(&one.state, &two.state);
     check_runs_open(&one.state, &two.state);
+    check_runs_expire(&one.state, &two.state);
     check_leases(&one.state, &two.state);
     check_renewals(&one.state, &two.state);
     check_ledger(&one.state);

@@ -69,6 +69,7 @@ static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
     .run_unsettled = rig_run_unsettled,
+    .runs_expire = rig_runs_expire,
     .suspect_get = rig_suspect_get,
     .refresh_get = rig_refresh_get,
     .overtake_get = rig_overtake_get,

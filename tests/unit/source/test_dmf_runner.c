@@ -157,6 +157,7 @@ static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_save = run_save,
     .run_unsettled = run_unsettled,
+    .runs_expire = rig_runs_expire,
     .suspect_get = rig_suspect_get,
     .suspect_set = suspect_set,
     .refresh_get = rig_refresh_get,

@@ -15,6 +15,7 @@ static void do_checks(struct sl_mongo *mongo)
     check_clock(one, two);
     check_unsettled(one, two);
     check_runs_open(one, two);
+    check_runs_expire(one, two);
     check_leases(one, two);
     check_renewals(one, two);
     check_ledger(one);
