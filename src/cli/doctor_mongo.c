@@ -183,8 +183,9 @@ static void look_for_strangers(struct sl_doctor *doctor, struct sl_mongo *mongo,
     if (state->type->stranger_find(state, collection, known, sl_deadline_in(SL_DOCTOR_WAIT_MS),
                                    name, &err) == SL_OK)
         sl_doctor_say(doctor, SL_DOCTOR_WARN, what,
-                      "if a dataverse feed was called so, say so in its \"formerly\"; else delete "
-                      "them",
+                      "if a feed of tables or packages was called so, say so in its \"formerly\" "
+                      "and refresh it; what posts or events brought may be good; delete them only "
+                      "if no feed was called so",
                       "it holds documents of a feed '%s' that the configuration does not name: "
                       "nothing keeps them up to date",
                       name);

@@ -40,7 +40,7 @@ static struct sl_source *open_dmf_feed(struct sl_gateway *gateway, void *environ
         .state = gateway->state,
         .sink = gateway->amqp_sink,
         .credits = gateway->ingest_credits,
-        .limits = &gateway->config->limits,
+        .config = gateway->config,
         .share = gateway->share,
         .keeper = gateway->keeper,
         .alerter = &sl_alerter,

@@ -9,6 +9,7 @@
 #include "config/problems.h"
 #include "http/oauth_settings.h"
 #include "http/url.h"
+#include "source/feed_names.h"
 
 #define EVERY "3s" /* by default */
 
@@ -315,34 +316,6 @@ static void check_sources(const struct sl_config *config, struct sl_problems *pr
     }
 }
 
-static bool was_called(const struct sl_feed_config *feed, const char *name)
-{
-    const struct sl_dataverse_feed_settings *settings = feed->settings;
-    if (!settings || feed->source->type != &sl_dataverse_config_type)
-        return false;
-    for (size_t i = 0; settings->formerly && settings->formerly[i]; i++)
-        if (!strcmp(settings->formerly[i], name))
-            return true;
-    return false;
-}
-
-/* A feed that is there has its documents for itself, and two that take the same ones for their own
- * would delete each other's. */
-static void check_formerly(const struct sl_config *config, const struct sl_feed_config *feed,
-                           struct sl_problems *problems)
-{
-    const struct sl_dataverse_feed_settings *settings = feed->settings;
-    for (size_t i = 0; settings->formerly && settings->formerly[i]; i++)
-        for (size_t j = 0; j < config->feed_count; j++)
-            if (!strcmp(config->feeds[j].name, settings->formerly[i]))
-                complain(feed, "formerly", i, "names a feed that is in the configuration", NULL,
-                         problems);
-            else if (&config->feeds[j] != feed &&
-                     was_called(&config->feeds[j], settings->formerly[i]))
-                complain(feed, "formerly", i, "names a feed that another one claims to have been",
-                         NULL, problems);
-}
-
 static void complain_of_every(const struct sl_feed_config *feed, const char *key, const char *wrong,
                               struct sl_problems *problems)
 {
@@ -373,7 +346,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
         if (!settings || feed->source->type != &sl_dataverse_config_type)
             continue;
         sl_dataverse_check_names(feed, settings->table, settings->select, problems);
-        check_formerly(config, feed, problems);
+        sl_feed_check_formerly(config, feed, problems);
         check_intervals(feed, problems);
     }
 }

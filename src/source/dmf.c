@@ -163,7 +163,7 @@ struct sl_source *sl_source_dmf_new(const struct sl_dmf_env *env, const struct s
     dmf->feed = feed;
     dmf->settings = feed->settings;
     dmf->since_ms = sl_wall_ms();
-    dmf->batcher = sl_batches_new(env->limits, env->credits);
+    dmf->batcher = sl_batches_new(&env->config->limits, env->credits);
     name_leases(dmf);
     have_kept(dmf);
     sl_dmf_count_from_zero(dmf);

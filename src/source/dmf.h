@@ -21,7 +21,7 @@ struct sl_dmf_env {
     struct sl_state *state;
     struct sl_sink *sink;      /* where the batches go */
     struct sl_credit *credits; /* ingest pools, by enum sl_lane */
-    const struct sl_config_limits *limits;
+    const struct sl_config *config;
     struct sl_share *share;   /* with other processes; NULL: there are none */
     struct sl_keeper *keeper; /* renews its leases; NULL: nobody does */
     const struct sl_alerter *alerter;

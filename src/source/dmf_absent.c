@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
+#include "source/feed_names.h"
 
 enum { STRANGER_WAIT_MS = 60 * 1000 };
 
@@ -117,9 +118,25 @@ bool sl_dmf_brings_changes_only(const struct sl_dmf *dmf)
     return false;
 }
 
-int sl_dmf_doubt_full(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err)
+/* Documents that live, also those under names that the feed had before. */
+static int count_stored(const struct sl_dmf *dmf, const char *collection, uint64_t *ret,
+                        struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
+    const char *name;
+    int rc = SL_OK;
+    *ret = 0;
+    for (size_t i = 0; rc == SL_OK && (name = sl_feed_name(dmf->feed, i)); i++) {
+        const struct sl_unseen of = {.collection = collection, .feed = name, .seen = dmf->run.id};
+        uint64_t unseen, live = 0;
+        rc = state->type->unseen_count(state, &of, &unseen, &live, err);
+        *ret += live;
+    }
+    return rc;
+}
+
+int sl_dmf_doubt_full(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struct sl_err *err)
+{
     ret_why[0] = 0;
     if (sl_dmf_brings_changes_only(dmf)) {
         snprintf(ret_why, SL_ERR_TEXT_BYTES,
@@ -131,12 +148,10 @@ int sl_dmf_doubt_full(struct sl_dmf *dmf, char ret_why[SL_ERR_TEXT_BYTES], struc
     for (size_t i = 0; i < dmf->feed->entity_count; i++) {
         const struct sl_entity_config *config = &dmf->feed->entities[i];
         const struct sl_run_entity *entity = sl_dmf_entity(dmf, config);
-        const struct sl_unseen of = {
-            .collection = config->collection, .feed = dmf->feed->name, .seen = dmf->run.id};
-        uint64_t unseen, live;
+        uint64_t live;
         if (!entity || entity->finished || shares_its_collection(dmf, config))
             continue;
-        int rc = state->type->unseen_count(state, &of, &unseen, &live, err);
+        int rc = count_stored(dmf, config->collection, &live, err);
         if (rc != SL_OK)
             return rc;
         if (!live)

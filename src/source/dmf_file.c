@@ -149,7 +149,7 @@ int sl_dmf_read_file(struct sl_dmf *dmf, struct sl_unzip *unzip, struct sl_rows 
                      struct sl_err *err)
 {
     struct reader reader = {.dmf = dmf, .rows = rows, .slice_start_ns = sl_now_ns()};
-    reader.csv = sl_csv_new(sl_dmf_delimiter(dmf->settings), dmf->env.limits->max_row_bytes);
+    reader.csv = sl_csv_new(sl_dmf_delimiter(dmf->settings), dmf->env.config->limits.max_row_bytes);
     int rc = read_all(&reader, unzip, err);
     sl_csv_free(reader.csv);
     return rc;

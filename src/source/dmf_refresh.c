@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/dmf_own.h"
+#include "source/strangers.h"
 #include "source/sweep.h"
 
 static int save(struct sl_dmf *dmf, struct sl_refresh *refresh, enum sl_refresh_state to,
@@ -213,6 +214,21 @@ static int overtake(struct sl_dmf *dmf, struct sl_refresh *refresh, uint64_t *re
     return rc == SL_OK ? count_parts(dmf, refresh, ret_unseen, why, err) : rc;
 }
 
+/* What took too long to look through is left: the refresh must not wait for it for ever. */
+static void tell_strangers(struct sl_dmf *dmf, const struct sl_refresh *refresh)
+{
+    for (unsigned i = 0; i < refresh->part_count; i++) {
+        const char *collection = refresh->parts[i].collection;
+        struct sl_err err = {0};
+        int rc = sl_strangers_tell(dmf->env.state, dmf->env.config, dmf->feed, collection,
+                                   dmf->env.alerter, &err);
+        if (rc != SL_OK && rc != SL_CANCELED)
+            sl_log(SL_WARN, "not looked for documents of other feeds",
+                   SL_T("feed", dmf->feed->name), SL_T("collection", collection),
+                   SL_T("error", err.message));
+    }
+}
+
 /* The full export is done. */
 static int after_export(struct sl_dmf *dmf, struct sl_refresh *refresh, struct sl_err *err)
 {
@@ -227,6 +243,7 @@ static int after_export(struct sl_dmf *dmf, struct sl_refresh *refresh, struct s
     int rc = count_parts(dmf, refresh, &unseen, why, err);
     if (rc != SL_OK)
         return rc;
+    tell_strangers(dmf, refresh);
     if (refresh->dry_run)
         return conclude(dmf, refresh, SL_REFRESH_DONE, "", err);
     if (!why[0])

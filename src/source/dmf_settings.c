@@ -7,6 +7,7 @@
 
 #include "config/check.h"
 #include "source/dataverse_settings.h"
+#include "source/feed_names.h"
 
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)
@@ -133,7 +134,11 @@ const struct sl_setting sl_dmf_feed_table[] = {
      .minimum = 0,
      .maximum = 100,
      .help = "percent of the documents that a refresh may take for deleted; more is refused"},
-    {0                                                             },
+    {.name = "formerly",
+     .kind = SL_SET_LIST,
+     .offset = FEED(formerly),
+     .help = "names that this feed had before: its sweep takes their documents for its own"},
+    {0                                                                      },
 };
 
 /* --- what stands in each other's way --- */
@@ -191,6 +196,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
         if (!feed->settings || feed->source->type != &sl_dmf_config_type)
             continue;
         check_own(feed, problems);
+        sl_feed_check_formerly(config, feed, problems);
         for (size_t j = 0; j < i; j++) {
             const struct sl_feed_config *other = &config->feeds[j];
             if (other->settings && other->source->type == feed->source->type &&

@@ -33,6 +33,7 @@ struct sl_dmf_feed_settings {
     uint64_t ledger_deadline_ms;
     uint64_t max_package_bytes;
     int64_t sweep_limit_percent;
+    char **formerly; /* names that the feed had before, ended by NULL; NULL: none */
 };
 
 extern const struct sl_setting sl_dmf_source_table[];

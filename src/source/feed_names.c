@@ -3,19 +3,62 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "source/dataverse_settings.h"
+#include "base/setting.h"
+#include "config/check.h"
+
+static const char FORMERLY[] = "formerly";
+
+/* Ended by NULL; NULL: the kind has no such setting, or none are said. Only its place differs from
+ * kind to kind. */
+static char *const *former_names(const struct sl_feed_config *feed)
+{
+    char **names = NULL;
+    if (!feed->settings)
+        return NULL;
+    for (const struct sl_setting *one = feed->source->type->feed_table; one->name; one++)
+        if (!strcmp(one->name, FORMERLY))
+            memcpy(&names, (const char *)feed->settings + one->offset, sizeof names);
+    return names;
+}
 
 const char *sl_feed_name(const struct sl_feed_config *feed, size_t at)
 {
-    const struct sl_dataverse_feed_settings *settings = feed->settings;
+    char *const *names = at ? former_names(feed) : NULL;
     if (!at)
         return feed->name;
-    if (feed->source->type != &sl_dataverse_config_type || !settings->formerly)
-        return NULL;
-    for (size_t i = 0; i + 1 < at; i++)
-        if (!settings->formerly[i])
+    for (size_t i = 0; names && i + 1 < at; i++)
+        if (!names[i])
             return NULL;
-    return settings->formerly[at - 1];
+    return names ? names[at - 1] : NULL;
+}
+
+static bool was_called(const struct sl_feed_config *feed, const char *name)
+{
+    const char *one;
+    for (size_t at = 1; (one = sl_feed_name(feed, at)); at++)
+        if (!strcmp(one, name))
+            return true;
+    return false;
+}
+
+static void complain(const struct sl_feed_config *feed, size_t item, const char *wrong,
+                     struct sl_problems *problems)
+{
+    struct sl_json_place at = sl_config_place(feed->json, FORMERLY, item);
+    sl_problem_error(problems, at.line, at.column, "feeds.%s.%s names a feed that %s", feed->name,
+                     FORMERLY, wrong);
+}
+
+void sl_feed_check_formerly(const struct sl_config *config, const struct sl_feed_config *feed,
+                            struct sl_problems *problems)
+{
+    const char *name;
+    for (size_t at = 1; (name = sl_feed_name(feed, at)); at++)
+        for (size_t i = 0; i < config->feed_count; i++)
+            if (!strcmp(config->feeds[i].name, name))
+                complain(feed, at - 1, "is in the configuration", problems);
+            else if (&config->feeds[i] != feed && was_called(&config->feeds[i], name))
+                complain(feed, at - 1, "another one claims to have been", problems);
 }
 
 static bool fills(const struct sl_feed_config *feed, const char *collection)

@@ -297,7 +297,10 @@ def test_documents_of_a_feed_that_is_not_configured_are_a_warning(workspace, con
     verdict, text = lines["mongo collection 'accounts'"]
     assert verdict == "warn" and "documents of a feed 'customers'" in text and "formerly" in text
     config["feeds"]["accounts"]["formerly"] = "customers"
-    assert doctor(workspace, config)[1]["mongo collection 'accounts'"][0] == "ok"
+    workspace.db["vendors"].insert_one({"_id": "v", "_sluice": {"v": 1, "feed": "creditors"}})
+    config["feeds"]["vendors"]["formerly"] = "creditors"
+    lines = doctor(workspace, config)[1]
+    assert lines["mongo collection 'accounts'"][0] == lines["mongo collection 'vendors'"][0] == "ok"
 
 
 def test_a_collection_of_two_feeds_is_looked_at_once(workspace, sim, config):

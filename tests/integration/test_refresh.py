@@ -90,6 +90,35 @@ def test_a_refresh_deletes_what_the_full_export_did_not_bring(sim, workspace):
     scene.check()
 
 
+def test_a_feed_that_was_renamed_sweeps_what_it_stored_under_its_old_name(sim, workspace):
+    with Mailbox() as mailbox:
+        scene = Refreshed(sim, workspace)
+        sluice = scene.sluice(alerts=mailbox.alerts())
+        scene.wait_run_done_after(0)
+        gone = scene.delete(12)
+        sluice.stop()
+
+        # Somebody who does not say that it is the same feed is told.
+        feed = sluice.config["feeds"].pop("vendors")
+        sluice.config["feeds"]["creditors"] = feed
+        sluice.write_config()
+        sluice.start(ready_timeout_s=30)
+        done = sluice.command("refresh", "creditors")
+        assert "all but 0 of 188 documents; none was deleted" in done.stdout, done.stdout
+        wait_until(lambda: mailbox.mails, 20, "an alert")
+        text = mailbox.mails[0].get_content().replace("\n", " ")
+        assert "documents of a feed 'vendors'" in text and '"formerly": "vendors"' in text
+        assert gone <= scene.live() and sluice.stop() == 0
+
+        feed["formerly"] = "vendors"
+        sluice.write_config()
+        sluice.start(ready_timeout_s=30)
+        done = sluice.command("refresh", "creditors")
+        assert "all but 12 of 200 documents; those were deleted" in done.stdout, done.stdout
+        assert scene.tombstones() == gone
+        scene.check()
+
+
 def test_a_dead_letter_of_a_row_that_is_gone_is_not_replayed_after_a_refresh(sim, workspace):
     """No tombstone tells of it, since it was never stored."""
     scene = Refreshed(sim, workspace, records=10)

@@ -85,13 +85,15 @@ static void rig_run(struct sl_state *state, struct sl_dmf_feed_settings *setting
                                   .schedule = {.every_ms = 60000},
                                   .entities = &entity,
                                   .entity_count = 1};
-    struct sl_config_limits limits = {.batch_rows = 10, .batch_bytes = 1000, .max_row_bytes = 1000};
+    struct sl_config config = {
+        .limits = {.batch_rows = 10, .batch_bytes = 1000, .max_row_bytes = 1000}
+    };
     struct sl_credit credits[SL_LANES] = {0};
     struct sl_dmf_source_settings source_settings = {.poll_interval_ms = 20, .poll_max_ms = 40};
     struct sl_dmf_remote remote = {.settings = &source_settings};
     struct sl_dmf_env env = {.state = state,
                              .credits = credits,
-                             .limits = &limits,
+                             .config = &config,
                              .alerter = &alerter,
                              .remote = &remote};
     sl_credit_init(&credits[SL_LANE_BULK], "ingest_bulk", 100000);

@@ -132,6 +132,30 @@ static void a_full_export_has_a_project_of_its_own(void **state)
     }
 }
 
+/* Each sweeps what the other one brought. */
+static void old_names_belong_to_one_feed(void **state)
+{
+    static const struct {
+        const char *formerly, *other, *text;
+    } cases[] = {
+        {"\"b\"",          "Q",                      "feeds.a.formerly names a feed that is in the configuration"},
+        {"[\"c\", \"d\"]", "Q\", \"formerly\": \"d",
+         "feeds.a.formerly names a feed that another one claims to have been"                                    },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sl_problems problems;
+        char members[120];
+        snprintf(members, sizeof members,
+                 "\"definition_group\": \"P\", \"legal_entity\": \"USMF\", \"formerly\": %s,",
+                 cases[i].formerly);
+        assert_null(parse(members, cases[i].other, &problems));
+        assert_true(problems.count > 0);
+        assert_string_equal(problems.item[0].text, cases[i].text);
+        sl_problems_done(&problems);
+    }
+}
+
 static unsigned problems_of_two_sources(const char *url)
 {
     struct sl_problems problems;
@@ -175,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_tab_separates_cells),
         cmocka_unit_test(one_project_serves_one_feed),
         cmocka_unit_test(a_full_export_has_a_project_of_its_own),
+        cmocka_unit_test(old_names_belong_to_one_feed),
         cmocka_unit_test(two_sources_may_be_one_environment),
         cmocka_unit_test(a_feed_names_its_project_and_company),
     };
