@@ -45,6 +45,22 @@ def test_a_full_read_in_pages_gives_every_row_as_the_truth_has_it(service):
     assert any(value is None for row in rows.values() for value in row.values())
 
 
+def test_pages_may_be_counted_so_that_another_size_leads_elsewhere(service):
+    service.post("table", table="account", count=100)
+
+    def rows_of(link, size):
+        answer = service.get(link, f"{TRACK},odata.maxpagesize={size}").json
+        return [row["accountid"] for row in answer["value"]], answer["@odata.nextLink"]
+
+    every, _, _ = service.poll("accounts", TRACK)
+    order = list(every)
+    for counted, place in ((False, 20), (True, 30)):
+        service.switch(dv_pages_counted=counted)
+        rows, link = rows_of("accounts", 20)
+        assert rows == order[:20] and rows_of(link, 20)[0] == order[20:40]
+        assert rows_of(link, 30)[0] == order[place:place + 30]
+
+
 def test_select_annotations_and_one_row(service):
     service.post("table", table="account", count=3)
     row = service.get("accounts?$select=name,_ownerid_value,creditlimit").json["value"][0]
