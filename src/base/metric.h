@@ -1,7 +1,6 @@
 /* Metrics: counters, gauges and histograms, counted here and shown by ops/.
  *
- * A series is found or made once, kept as a pointer, and then costs an addition.
- */
+ * A series is found or made once, kept as a pointer, and then costs an addition. */
 #ifndef SL_BASE_METRIC_H
 #define SL_BASE_METRIC_H
 

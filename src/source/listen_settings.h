@@ -59,7 +59,7 @@ extern const struct sl_setting sl_listen_tls_table[];
      .fallback = "1000",                                                                           \
      .minimum = 1,                                                                                 \
      .maximum = 1000000,                                                                           \
-     .help = "requests a second; more are refused (429; where webhooks listen 503)"},                                         \
+     .help = "requests a second; more are refused (429; where webhooks listen 503)"},              \
     {.name = "request_timeout",                                                                    \
      .kind = SL_SET_DURATION,                                                                      \
      .offset = offsetof(type, field.request_timeout_ms),                                           \

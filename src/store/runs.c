@@ -128,56 +128,52 @@ static bson_t *begun_filter(const char *feed, int64_t epoch, int64_t begun_befor
     return filter;
 }
 
-int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                          int64_t begun_before_ms, const char *why, struct sl_err *err)
+/* Sets the fields of change in all runs that the filter finds, by that index (NULL: the server
+ * chooses). Takes both documents. */
+static int change_runs(struct sl_store *store, bson_t *filter, bson_t *change, const char *index,
+                       struct sl_err *err)
 {
-    struct sl_store *store = sl_store_of(state);
     uint64_t deadline_ms = sl_store_deadline(store);
     bson_t reply;
     int rc = make_index(store, err);
-    if (rc != SL_OK)
-        return rc;
+    if (rc == SL_OK) {
+        bson_t *update = BCON_NEW("q", BCON_DOCUMENT(filter), "u", "{", "$set",
+                                  BCON_DOCUMENT(change), "}", "multi", BCON_BOOL(true));
+        if (index)
+            BSON_APPEND_UTF8(update, "hint", index);
+        bson_t *command =
+            BCON_NEW("update", BCON_UTF8(RUNS), "updates", "[", BCON_DOCUMENT(update), "]");
+        sl_mongo_append_durable(command, deadline_ms);
+        rc = sl_mongo_write(store->mongo, store->database, command, &reply, deadline_ms, err);
+        bson_destroy(&reply);
+        bson_destroy(command);
+        bson_destroy(update);
+    }
+    bson_destroy(change);
+    bson_destroy(filter);
+    return rc;
+}
+
+int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
+                          int64_t begun_before_ms, const char *why, struct sl_err *err)
+{
     bson_t *filter = begun_filter(feed, epoch, begun_before_ms);
     bson_t *change = BCON_NEW("state", BCON_UTF8(sl_run_state_name(SL_RUN_ABANDONED)), "state_at",
                               BCON_DATE_TIME(sl_wall_ms()), "error", BCON_UTF8(why));
     if (epoch)
         BSON_APPEND_INT64(change, "epoch", epoch);
-    bson_t *command =
-        BCON_NEW("update", BCON_UTF8(RUNS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
-                 "{", "$set", BCON_DOCUMENT(change), "}", "multi", BCON_BOOL(true), "}", "]");
-    sl_mongo_append_durable(command, deadline_ms);
-    rc = sl_mongo_write(store->mongo, store->database, command, &reply, deadline_ms, err);
-    bson_destroy(&reply);
-    bson_destroy(command);
-    bson_destroy(change);
-    bson_destroy(filter);
+    int rc = change_runs(sl_store_of(state), filter, change, NULL, err);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot close the runs of feed '%s'", feed);
 }
 
 int sl_store_runs_expire(struct sl_state *state, const char *feed, int64_t before,
                          struct sl_err *err)
 {
-    struct sl_store *store = sl_store_of(state);
-    uint64_t deadline_ms = sl_store_deadline(store);
-    bson_t reply;
-    int rc = make_index(store, err);
-    if (rc != SL_OK)
-        return rc;
-    /* By the index on expires_at: those without are few, those of the feed may be millions. */
-    // clang-format off
-    bson_t *command = BCON_NEW(
-        "update", BCON_UTF8(RUNS), "updates", "[", "{",
-            "q", "{", "expires_at", BCON_NULL, "feed", BCON_UTF8(feed),
-                      "number", "{", "$lt", BCON_INT64(before), "}",
-                      "unsettled", "{", "$ne", BCON_BOOL(true), "}", "}",
-            "u", "{", "$set", "{",
-                "expires_at", BCON_DATE_TIME(sl_wall_ms() + SL_LEDGER_KEPT_MS), "}", "}",
-            "multi", BCON_BOOL(true),
-            "hint", "expiry", "}", "]");
-    // clang-format on
-    sl_mongo_append_durable(command, deadline_ms);
-    rc = sl_mongo_write(store->mongo, store->database, command, &reply, deadline_ms, err);
-    bson_destroy(&reply);
-    bson_destroy(command);
+    bson_t *filter =
+        BCON_NEW("expires_at", BCON_NULL, "feed", BCON_UTF8(feed), "number", "{", "$lt",
+                 BCON_INT64(before), "}", "unsettled", "{", "$ne", BCON_BOOL(true), "}");
+    bson_t *change = BCON_NEW("expires_at", BCON_DATE_TIME(sl_wall_ms() + SL_LEDGER_KEPT_MS));
+    /* Those without expires_at are few, those of the feed may be millions. */
+    int rc = change_runs(sl_store_of(state), filter, change, "expiry", err);
     return rc == SL_OK ? rc : sl_err_wrap(err, "old runs of feed '%s'", feed);
 }

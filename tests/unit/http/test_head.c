@@ -10,19 +10,25 @@
 
 #include <cmocka.h>
 
-static int64_t date_in_answer(const char *value)
+/* Reads an answer of these lines, ended by NULL, and forgets what it holds on the heap. */
+static struct sl_http_response read_head(const char *const lines[])
 {
     struct sl_head head;
-    char line[200];
     sl_head_init(&head);
-    const char *const lines[] = {"HTTP/1.1 200 OK\r\n", line, "\r\n"};
-    snprintf(line, sizeof line, "Date: %s\r\n", value);
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+    for (size_t i = 0; lines[i]; i++)
         assert_true(sl_head_line(&head, lines[i], strlen(lines[i])));
     assert_true(head.complete);
-    int64_t date_ms = head.response.date_ms;
+    struct sl_http_response response = head.response;
     sl_http_response_done(&head.response);
-    return date_ms;
+    return response;
+}
+
+static int64_t date_in_answer(const char *value)
+{
+    char line[200];
+    const char *const lines[] = {"HTTP/1.1 200 OK\r\n", line, "\r\n", NULL};
+    snprintf(line, sizeof line, "Date: %s\r\n", value);
+    return read_head(lines).date_ms;
 }
 
 static void test_dates(void **state)
@@ -46,15 +52,8 @@ static void test_dates(void **state)
 
 static uint32_t wait_in_answer(const char *first, const char *second)
 {
-    struct sl_head head;
-    sl_head_init(&head);
-    const char *const lines[] = {"HTTP/1.1 503 Busy\r\n", first, second, "\r\n"};
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        assert_true(sl_head_line(&head, lines[i], strlen(lines[i])));
-    assert_true(head.complete);
-    uint32_t wait_ms = head.response.retry_after_ms;
-    sl_http_response_done(&head.response);
-    return wait_ms;
+    const char *const lines[] = {"HTTP/1.1 503 Busy\r\n", first, second, "\r\n", NULL};
+    return read_head(lines).retry_after_ms;
 }
 
 /* By the clock of whoever answers, which may be years from ours, wherever in the head it is told.
