@@ -107,8 +107,10 @@ static int wait_turn(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_
 static const char *cannot_store(struct amqp_sink *self)
 {
     snprintf(self->trouble, sizeof self->trouble,
-             "RabbitMQ answers but stores no message in queue '%s': if that stays with all nodes "
-             "up, delete it; sluice declares it again, the open ledger refills it",
+             "RabbitMQ answers but stores no message in queue '%s': it is full (a policy's limit), "
+             "or slow; if it is neither, and that stays with all nodes up, it has to be deleted, "
+             "which loses posted rows and events in it (OPERATIONS.md, \"A queue that is not "
+             "served\")",
              self->link.lanes[self->refused].queue);
     return self->trouble;
 }

@@ -103,7 +103,8 @@ static int consume(struct amqp_source *self, uint64_t deadline_ms, struct sl_err
     if (rc == SL_TIMEOUT || (rc == SL_CLOSED && err->cause == INTERNAL_ERROR))
         sl_err_wrap(err,
                     "queue '%s' is there, but RabbitMQ does not serve it: if that stays with all "
-                    "nodes up, delete it; sluice declares it again, the open ledger refills it",
+                    "nodes up, it has to be deleted, which loses posted rows and events in it "
+                    "(OPERATIONS.md, \"A queue that is not served\")",
                     self->queue);
     return rc;
 }
@@ -316,7 +317,7 @@ static void source_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
-/* To the dead-letter exchange: the ledger stays open, so the ingest side publishes it again later.
+/* To the dead-letter exchange. The ledger stays open: what can be read again is, the rest is told.
  */
 static void source_set_aside(struct sl_source *source, struct sl_batch *batch)
 {

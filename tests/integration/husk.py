@@ -8,7 +8,7 @@ again, and neither gives nor takes a message of it.
 from process import wait_until
 
 TRIES = 6
-REMEDY = ("delete it", "declares it again", "open ledger")  # what sluice must say of one
+REMEDY = ("has to be deleted", "loses posted rows", "OPERATIONS.md")  # what sluice must say of one
 
 
 def make_husk(rabbit, workspace, scene):
