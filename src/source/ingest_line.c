@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "source/ingest_own.h"
 
-enum { LOOK_AGAIN_MS = 15 * 1000, LOOK_MS = 10 * 1000 };
+enum { LOOK_AGAIN_MS = 15 * 1000, LOOK_SOON_MS = 1000, LOOK_MS = 10 * 1000 };
 
 /* Whether all that is stored is behind what comes from now on, or there is nothing. */
 static int is_passed(struct sl_ingest_feed *feed, bool *ret, struct sl_err *err)
@@ -60,18 +60,53 @@ static int look(struct sl_ingest_feed *feed, struct sl_err *err)
     }
     if (rc != SL_OK)
         return rc;
+    feed->fits = passed;
     if (passed)
         feed->misfit[0] = '\0';
-    return passed ? SL_OK : SL_CONFIG;
+    return SL_OK;
 }
 
-/* Until it is known that they compare. */
+/* What was known stays true while the state is away. */
+static void note_unknown(struct sl_ingest_feed *feed, const struct sl_err *err)
+{
+    if (feed->fits || feed->misfit[0])
+        return;
+    snprintf(feed->misfit, sizeof feed->misfit,
+             "it is not known yet whether versions of posts compare with those stored: %s",
+             err->message);
+}
+
+/* Whether posts came since the last time: else there is nothing to be wrong about. */
+static bool has_news(const struct sl_ingest_feed *feed, uint64_t *looked_at)
+{
+    uint64_t now_at = feed->outcomes[SL_INGEST_ACCEPTED]->value;
+    bool news = now_at != *looked_at || !feed->fits;
+    *looked_at = now_at;
+    return news;
+}
+
+/* Again and again, since another process may get another configuration. */
 static void keep_looking(void *arg)
 {
     struct sl_ingest_feed *feed = arg;
-    struct sl_err err;
-    while (look(feed, &err) != SL_OK && sl_fiber_sleep(LOOK_AGAIN_MS) == SL_OK)
-        ;
+    uint64_t looked_at = 0;
+    do {
+        struct sl_err err = {0};
+        if (has_news(feed, &looked_at) && look(feed, &err) != SL_OK)
+            note_unknown(feed, &err);
+        sl_wake_all(&feed->looked);
+    } while (sl_fiber_sleep_beat(feed->fits ? LOOK_AGAIN_MS : LOOK_SOON_MS) == SL_OK);
+}
+
+const char *sl_ingest_line_misfit(struct sl_ingest_feed *feed)
+{
+    if (!feed->fits && !feed->misfit[0])
+        sl_wait(&feed->looked, sl_deadline_in(SL_INGEST_PATIENCE_MS));
+    if (feed->fits)
+        return NULL;
+    return feed->misfit[0] ? feed->misfit
+                           : "it is not known yet whether versions of posts compare with those "
+                             "stored: MongoDB has not answered";
 }
 
 void sl_ingest_line_start(struct sl_ingest_feed *feed)

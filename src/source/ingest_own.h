@@ -66,7 +66,9 @@ struct sl_ingest_feed {
     struct sl_book book;
     struct sl_arrival *arrival; /* NULL: versions come in a column */
     struct sl_fiber *liner;     /* looks at the stored versions */
-    char misfit[512];           /* why those of posts cannot be compared with them; "": they can */
+    bool fits;                  /* those of posts can be compared with them */
+    char misfit[512];           /* why not, or why that is not known; "": nobody has looked yet */
+    struct sl_waitlist looked;  /* for the first time */
     uint64_t run_began_ms;      /* loop clock: the open run */
     uint64_t orphans_ms;        /* loop clock: when to look for runs that others left */
 
@@ -109,8 +111,12 @@ bool sl_ingest_is_behind(const struct sl_ingest_feed *feed);
 
 /* --- ingest_line.c --- */
 
-/* Begins to look. Until the state has answered, posts are taken. */
+/* Begins to look, now and then for as long as the feed lives. */
 void sl_ingest_line_start(struct sl_ingest_feed *feed);
+
+/* Why posts are put off: their versions do not compare with those stored, or that is not known yet;
+ * NULL: they compare. Suspends until somebody has looked, SL_INGEST_PATIENCE_MS at most. */
+const char *sl_ingest_line_misfit(struct sl_ingest_feed *feed);
 void sl_ingest_line_stop(struct sl_ingest_feed *feed);
 
 /* --- ingest_post.c --- */

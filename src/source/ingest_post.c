@@ -233,8 +233,9 @@ void sl_ingest_take(void *ctx, const struct sl_http_call *call, struct sl_http_r
         put_off(feed, reply, false, "RabbitMQ confirms nothing at the moment");
         return;
     }
-    if (feed->misfit[0]) {
-        put_off(feed, reply, false, feed->misfit);
+    const char *misfit = sl_ingest_line_misfit(feed);
+    if (misfit) {
+        put_off(feed, reply, false, misfit);
         return;
     }
     int rc = sl_ingest_read(feed->plan, form, call->body, &reader, &posting.rows, &fault, &err);

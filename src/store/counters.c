@@ -94,7 +94,8 @@ int sl_store_version_line(struct sl_state *state, const char *collection, const 
         "before", "{", "$ifNull", "[", "$by", BCON_UTF8(by), "]", "}",
         "by", "{", "$cond", "[", BCON_BOOL(replace), BCON_UTF8(by),
                                  "{", "$ifNull", "[", "$by", BCON_UTF8(by), "]", "}", "]", "}",
-        "at", "$$NOW",
+        "at", "{", "$cond", "[", BCON_BOOL(replace), "$$NOW", /* else looking again writes nothing */
+                                 "{", "$ifNull", "[", "$at", "$$NOW", "]", "}", "]", "}",
     "}", "}");
     // clang-format on
     int rc = sl_store_modify(store, COUNTERS, query, pipeline, true, &document, err);

@@ -94,6 +94,15 @@ class Scene:
     def poster(self, **options):
         return Poster(self.port, **options)
 
+    def first_answer(self, row):
+        """That to the first post that sluice hears, while it starts."""
+        for _ in range(2000):
+            try:
+                return self.poster().send(row)
+            except OSError:
+                time.sleep(0.005)
+        raise TimeoutError("nobody listens")
+
     def counted(self, outcome, feed="things"):
         return self.sluice.metrics().get("sluice_ingest_posts_total", feed=feed, outcome=outcome)
 
@@ -312,6 +321,42 @@ def test_versions_that_do_not_compare_with_those_stored_are_put_off(workspace):
     scene.sluice.wait_ready()
     scene.poster().accepted({"id": "a", "rev": 1})
     scene.wait_documents({"a": {"id": "a", "rev": 1}})
+
+
+def test_the_first_post_is_put_off_where_versions_do_not_compare(workspace):
+    scene = Scene(workspace)
+    scene.poster().accepted({"id": "a", "rev": 1})
+    scene.wait_documents({"a": {"id": "a", "rev": 1}})
+    scene.sluice.config["feeds"]["things"]["version"] = "rev"
+    scene.sluice.write_config()
+    assert scene.sluice.stop() == 0
+    scene.sluice.start(None)
+    status, answer, _ = scene.first_answer({"id": "a", "rev": 2})
+    assert status == 503 and "cannot be compared" in answer["error"]
+
+
+def test_nothing_is_taken_before_it_is_known_whether_versions_compare(own_mongo, workspace):
+    scene = Scene(workspace, {"things": {**FEED, "version": "rev"}})
+    scene.poster().accepted({"id": "a", "rev": 1})
+    scene.wait_documents({"a": {"id": "a", "rev": 1}})
+    assert scene.sluice.stop() == 0
+    own_mongo.kill()
+    scene.sluice.start(None)
+    status, answer, headers = scene.first_answer({"id": "a", "rev": 2})
+    assert status == 503 and "not known yet" in answer["error"] and headers["Retry-After"]
+    own_mongo.start()
+    scene.poster().insist({"id": "a", "rev": 2}, 60)
+    scene.wait_documents({"a": {"id": "a", "rev": 2}})
+
+
+def test_a_process_with_the_setting_of_before_is_put_off(workspace):
+    scene = Scene(workspace, {"things": {**FEED, "version": "rev"}})
+    scene.poster().accepted({"id": "a", "rev": 1})
+    scene.wait_documents({"a": {"id": "a", "rev": 1}})
+    newer = Scene(workspace)
+    newer.poster().insist({"id": "a", "rev": 1})
+    wait_until(lambda: scene.poster().send({"id": "b", "rev": 1})[0] == 503, 40, "the older one's refusal")
+    assert "cannot be compared" in wait_trouble(scene.sluice, "feed things")
 
 
 def test_a_post_larger_than_many_batches_is_one(workspace):
