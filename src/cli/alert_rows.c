@@ -104,7 +104,7 @@ static struct growth *insert(struct growth **at, const struct sl_metric *metric,
     return growth;
 }
 
-static void look_at_dead(struct sl_alert_rows *rows, const struct sl_alert_settings *alerts)
+void sl_alert_rows_look_at_dead(struct sl_alert_rows *rows, const struct sl_alert_settings *alerts)
 {
     struct growth **at = &rows->first;
     for (const struct sl_metric *metric = sl_metric_first(); metric; metric = metric->next) {
@@ -183,7 +183,7 @@ static void look_at_silent(const struct sl_gateway *gateway, const struct sl_ale
 void sl_alert_rows_look(struct sl_alert_rows *rows, struct sl_gateway *gateway)
 {
     const struct sl_alert_settings *alerts = &gateway->settings->alerts;
-    look_at_dead(rows, alerts);
+    sl_alert_rows_look_at_dead(rows, alerts);
     if (gateway->lanes[SL_LANE_FAST].flow) /* live rows have a lane of their own */
         sl_flow_take_lags(gateway->lanes[SL_LANE_FAST].flow, take_lag,
                           (void *)(uintptr_t)&gateway->settings->alerts);

@@ -241,6 +241,14 @@ void sl_alert_watch_stop(struct sl_gateway *gateway)
         return;
     sl_fiber_cancel(watcher->fiber);
     sl_fiber_join(watcher->fiber);
+}
+
+void sl_alert_watch_end(struct sl_gateway *gateway)
+{
+    struct sl_alert_watch *watcher = gateway->alert_watch;
+    if (!watcher)
+        return;
+    sl_alert_rows_look_at_dead(watcher->rows, &gateway->settings->alerts);
     sl_alert_rows_free(watcher->rows);
     free(watcher->not_ours_ms);
     free(watcher);

@@ -300,6 +300,7 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool agai
     close_sink(gateway->mongo_sink);
     sl_overtaken_free(gateway->overtaken);
 
+    sl_alert_watch_end(gateway);
     sl_alert_stop(deadline_ms);
     if (gateway->state)
         gateway->state->type->close(gateway->state);

@@ -95,11 +95,14 @@ const char *sl_feed_trouble(const struct sl_feed *feed);
  * (cli/alert_watch.c), lag and dead letters (cli/alert_rows.c). */
 void sl_alert_watch_start(struct sl_gateway *gateway);
 void sl_alert_watch_stop(struct sl_gateway *gateway);
+/* Behind stop, when no row is under way any more: a last look at dead letters. */
+void sl_alert_watch_end(struct sl_gateway *gateway);
 
 /* What the looks at rows remember. */
 struct sl_alert_rows;
 struct sl_alert_rows *sl_alert_rows_new(void);
 void sl_alert_rows_free(struct sl_alert_rows *rows);
 void sl_alert_rows_look(struct sl_alert_rows *rows, struct sl_gateway *gateway);
+void sl_alert_rows_look_at_dead(struct sl_alert_rows *rows, const struct sl_alert_settings *alerts);
 
 #endif

@@ -117,6 +117,18 @@ def test_dead_letters_that_grow_are_told_until_they_have_stood_still_for_a_while
         assert next(alert, None) is None
 
 
+def test_dead_letters_of_the_last_moment_are_told(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 20, alerts=hook.alerts(dead_letters=1))
+        wait_run(sluice, workspace)
+        switch(sim, bad_rows={"untypable": 2, "every": 2})
+        change_records(sim, 20)
+        dead = workspace.state["dead"]
+        wait_until(lambda: dead.count_documents({}), 30, "a dead letter", 0.005)
+        assert sluice.stop() == 0
+        assert hook.told("raised", "dead_letters")
+
+
 def test_live_rows_that_come_late_and_rows_that_no_applier_takes_are_told(sim, workspace):
     with Hook() as hook:
         scene = Tables(sim, workspace, {"account": 50}, ledger_deadline="10m")
