@@ -199,6 +199,7 @@ static const struct sl_kind KINDS[] = {
      .close = close_dmf,
      .open_feed = open_dmf_feed,
      .owns = owns_dmf,
+     .feed_waiting_ms = sl_source_dmf_waiting_ms,
      .feed_trouble = sl_source_dmf_trouble,
      .feed_status = sl_source_dmf_status,
      .refresh = sl_source_dmf_refresh},

@@ -53,6 +53,7 @@ struct sl_run {
     int64_t number;
     enum sl_run_state state;
     bool full;
+    bool live;      /* its rows go by the fast lane: somebody waits for them */
     bool unsettled; /* it has ended, and its execution may yet bring something: it is asked for */
     uint32_t attempt;
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */

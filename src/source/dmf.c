@@ -182,6 +182,12 @@ const char *sl_source_dmf_trouble(const struct sl_source *source)
     return dmf->trouble[0] ? dmf->trouble : NULL;
 }
 
+uint64_t sl_source_dmf_waiting_ms(const struct sl_source *source)
+{
+    const struct sl_dmf *dmf = (const struct sl_dmf *)source;
+    return dmf->unapplied_ms ? sl_loop_now_ms() - dmf->unapplied_ms : 0;
+}
+
 void sl_source_dmf_status(const struct sl_source *source, struct sl_buf *buf)
 {
     const struct sl_dmf *dmf = (const struct sl_dmf *)source;

@@ -186,10 +186,9 @@ static uint64_t deadline_ms(const struct sl_dmf *dmf)
     return dmf->settings->ledger_deadline_ms << doublings;
 }
 
-int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
+static int close_ledger(struct sl_dmf *dmf, struct sl_err *err)
 {
     uint64_t pause_ms = LEDGER_POLL_MIN_MS, moved_ms = sl_loop_now_ms(), begun_ms = moved_ms;
-    bool held = false;
     uint32_t seen = 0;
     for (;;) {
         struct sl_ledger_sum sum;
@@ -202,12 +201,14 @@ int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
         if (sum.batches != seen) {
             seen = sum.batches;
             moved_ms = sl_loop_now_ms();
+            dmf->unapplied_ms = 0;
         }
         bool late = sl_loop_now_ms() - moved_ms >= deadline_ms(dmf);
         if (late && sl_loop_now_ms() - begun_ms < HELD_MAX_MS &&
-            sl_sink_stands(dmf->env.sink, dmf->feed->name, !held)) {
+            sl_sink_stands(dmf->env.sink, dmf->feed->name, !dmf->unapplied_ms)) {
+            if (!dmf->unapplied_ms)
+                dmf->unapplied_ms = moved_ms;
             moved_ms = sl_loop_now_ms(); /* its batches are safe there */
-            held = true;
         } else if (late) {
             return publish_again(dmf, sum.batches, err);
         }
@@ -215,4 +216,11 @@ int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
             return sl_err_set(err, SL_CANCELED, "cancelled");
         pause_ms = sl_backoff_next(pause_ms, LEDGER_POLL_MAX_MS);
     }
+}
+
+int sl_dmf_close_ledger(struct sl_dmf *dmf, struct sl_err *err)
+{
+    int rc = close_ledger(dmf, err);
+    dmf->unapplied_ms = 0;
+    return rc;
 }

@@ -56,7 +56,8 @@ struct sl_dmf {
     bool spoilt;       /* rows of a broken package have left in this run */
     unsigned to_outdo; /* such rows, or others that the next attempt's would not win over yet */
     bool absent_told;  /* that an entity is not in its packages */
-    int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
+    uint64_t unapplied_ms; /* loop clock: nobody applies rows of the run since then; 0: not so */
+    int64_t since_ms;      /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
     bool refresh_told;       /* the state may know of a refresh */
     struct sl_waitlist wake; /* that, or the lease was lost, or is to be given away */

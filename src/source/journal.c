@@ -125,6 +125,14 @@ void sl_journal_free(struct sl_journal *journal)
 
 /* --- taking over --- */
 
+/* The loop clock's time of a moment that has passed. */
+static uint64_t loop_ms_of(int64_t wall_ms)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    int64_t ago_ms = sl_wall_ms() - wall_ms;
+    return ago_ms > 0 && (uint64_t)ago_ms < now_ms ? now_ms - (uint64_t)ago_ms : now_ms;
+}
+
 /* A run that was journaled as published by somebody else. */
 static struct sl_journal_entry *adopted(const struct sl_journal *journal, const struct sl_run *from)
 {
@@ -134,9 +142,9 @@ static struct sl_journal_entry *adopted(const struct sl_journal *journal, const 
     run->attempt = from->attempt;
     run->created_ms = from->created_ms;
     run->stage = SL_JOURNAL_PUBLISHED;
-    run->published_ms = sl_loop_now_ms();
+    run->published_ms = loop_ms_of(from->state_ms);
     run->full = from->full;
-    run->lane = SL_LANE_BULK; /* it is not journaled: none that is waited for as live */
+    run->lane = from->live ? SL_LANE_FAST : SL_LANE_BULK;
     run->read = entity->read;
     run->dead = entity->dead;
     run->superseded = entity->superseded;
@@ -418,11 +426,16 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal)
     return count;
 }
 
+/* The others take as long as they take, unless nobody applies at all. */
+static bool is_waited_for(const struct sl_journal_entry *run)
+{
+    return run->held_ms || (!run->full && run->lane == SL_LANE_FAST);
+}
+
 uint64_t sl_journal_waiting_ms(const struct sl_journal *journal)
 {
     const struct sl_journal_entry *run = journal->first;
-    while (run && (run->stage != SL_JOURNAL_PUBLISHED || run->given_up || run->full ||
-                   run->lane != SL_LANE_FAST))
+    while (run && (run->stage != SL_JOURNAL_PUBLISHED || run->given_up || !is_waited_for(run)))
         run = run->next;
     return run ? sl_loop_now_ms() - run->published_ms : 0;
 }

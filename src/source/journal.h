@@ -133,7 +133,7 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal);
  * that. Gives the last one that is used by now. */
 int64_t sl_journal_skip(struct sl_journal *journal, int64_t count);
 
-/* How long the oldest of the confirmed runs, full reads and those of earlier owners aside, has
+/* How long the oldest of the confirmed live runs, or of any that is late because nobody applies, has
  * waited for its ledger to agree; 0: none does. Known as of the last look at the ledger. */
 uint64_t sl_journal_waiting_ms(const struct sl_journal *journal);
 

@@ -25,6 +25,7 @@ static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
     out->number = run->number;
     out->state = state;
     out->full = run->full;
+    out->live = run->lane == SL_LANE_FAST;
     out->attempt = run->attempt;
     out->created_ms = run->created_ms;
     out->state_ms = sl_wall_ms();

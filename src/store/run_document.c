@@ -31,6 +31,8 @@ void sl_run_to_document(const struct sl_run *run, int64_t epoch, bson_t *documen
     BSON_APPEND_INT64(document, "number", run->number);
     BSON_APPEND_UTF8(document, "state", sl_run_state_name(run->state));
     BSON_APPEND_BOOL(document, "full", run->full);
+    if (run->live)
+        BSON_APPEND_BOOL(document, "live", true);
     if (run->unsettled)
         BSON_APPEND_BOOL(document, "unsettled", true);
     BSON_APPEND_INT64(document, "attempt", run->attempt);
@@ -106,6 +108,7 @@ int sl_run_from_document(const bson_t *document, struct sl_run *ret, struct sl_e
     sl_field_text(document, "feed", ret->feed, sizeof ret->feed);
     ret->number = sl_field_int64(document, "number", 0);
     ret->full = sl_field_bool(document, "full");
+    ret->live = sl_field_bool(document, "live");
     ret->unsettled = sl_field_bool(document, "unsettled");
     ret->attempt = (uint32_t)sl_field_int64(document, "attempt", 0);
     sl_field_text(document, "execution_id", ret->execution_id, sizeof ret->execution_id);

@@ -3,6 +3,7 @@
 import datetime
 import json
 import signal
+import time
 
 import pytest
 
@@ -164,6 +165,45 @@ def test_live_rows_that_come_late_and_rows_that_no_applier_takes_are_told(sim, w
             return hook.told("over", "lag")
         assert wait_until(in_time, 60, "no lag", 0.3)[0]["subject"] == "account"
         scene.check_nothing_lost()
+
+
+def test_packages_and_full_reads_that_nobody_applies_are_told(sim, workspace):
+    with Hook() as hook:
+        alerts = hook.alerts(lag="1s", lag_for="1s")
+        ingest = begin(workspace, sim, 20, role="ingest", alerts=alerts,
+                       feeds={"vendors": feeds.feed(sim, ledger_deadline="1s")})
+        waiting = heals(ingest, hook, "lag", "vendors (waiting)", ["are the appliers running?"])
+        next(waiting)
+        apply = workspace.sluice(configure(workspace, sim, role="apply"), name="apply")
+        assert next(waiting, None) is None
+        wait_run(ingest, workspace)
+        apply.stop()
+    with Hook() as hook:
+        scene = Tables(sim, workspace, {"account": 50}, ledger_deadline="1s")
+        ingest = scene.sluice("tables", role="ingest", alerts=hook.alerts(lag="1s", lag_for="1s"))
+        waiting = heals(ingest, hook, "lag", "account (waiting)")
+        next(waiting)
+        scene.sluice("apply-tables", role="apply")
+        assert next(waiting, None) is None
+
+
+def test_rows_that_wait_are_told_over_a_reload(sim, workspace):
+    with Hook() as hook:
+        scene = Tables(sim, workspace, {"account": 50}, ledger_deadline="10m")
+        apply = scene.sluice("apply", role="apply")
+        ingest = scene.sluice("ingest", role="ingest", alerts=hook.alerts(
+            lag="1s", lag_for="1s", recovered_after="2s"))
+        scene.wait_followed()
+        apply.signal(signal.SIGSTOP)
+        scene.change(count=20)
+        waiting = heals(ingest, hook, "lag", "account (waiting)")
+        next(waiting)
+        ingest.reload()
+        ingest.wait_for(lambda: logged(ingest, "reloading"), 20, "the reload")
+        time.sleep(6)  # a few looks, and recovered_after
+        assert not hook.told("over", "lag")
+        apply.signal(signal.SIGCONT)
+        assert next(waiting, None) is None
 
 
 def peer_is_told(sluice, hook, subject, leave, come_back):
