@@ -176,6 +176,13 @@ static void check_pair(const struct sl_feed_config *feed, const struct sl_feed_c
                          "feeds.%s.full_definition_group is the definition_group of feeds.%s, and "
                          "would take its changes: make a data project for each",
                          feed->name, other->name);
+    /* The environment does not run one project twice at a time. */
+    if (same_project(ours->full_definition_group, theirs->full_definition_group))
+        sl_problem_error(
+            problems, at.line, at.column,
+            "feeds.%s and feeds.%s run the same full_definition_group, and two exports "
+            "of one project stand in each other's way: make a data project for each",
+            other->name, feed->name);
 }
 
 static void check_own(const struct sl_feed_config *feed, struct sl_problems *problems)

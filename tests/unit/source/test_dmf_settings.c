@@ -112,15 +112,19 @@ static void a_full_export_has_a_project_of_its_own(void **state)
         {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
          "\"v\",", "Q",
          "feeds.a.full_definition_group is the feed's definition_group, too: make a second data "
-         "project with the same entities and \"Full push only\""},
+         "project with the same entities and \"Full push only\""  },
         {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
          "\"W\",", "w",
          "feeds.b.definition_group is the full_definition_group of feeds.a, which would take its "
-         "changes: make a data project for each"                },
+         "changes: make a data project for each"                  },
         {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
          "\"W\",", "X\", \"full_definition_group\": \"V",
          "feeds.b.full_definition_group is the definition_group of feeds.a, and would take its "
-         "changes: make a data project for each"                },
+         "changes: make a data project for each"                  },
+        {"\"definition_group\": \"V\", \"legal_entity\": \"USMF\", \"full_definition_group\": "
+         "\"W\",", "X\", \"full_definition_group\": \"w",
+         "feeds.a and feeds.b run the same full_definition_group, and two exports of one project "
+         "stand in each other's way: make a data project for each"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
