@@ -274,30 +274,3 @@ int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, c
     *ret_url = url;
     return SL_OK;
 }
-
-/* The first message of the list inside value; the list may be malformed (unescaped quotes), then
- * its beginning has to do. */
-static void first_message(const char *value, char *out, size_t size)
-{
-    struct sl_json_doc *doc = NULL;
-    const char *text = NULL;
-    if (sl_json_parse(value, strlen(value), NULL, &doc, NULL) == SL_OK) {
-        const struct sl_json *root = sl_json_root(doc);
-        if (root->kind == SL_JSON_LIST && root->first)
-            text = sl_json_text(sl_json_get(root->first, "ErrorMessage"));
-        if (!text && root->kind == SL_JSON_LIST)
-            value = "";
-    }
-    snprintf(out, size, "%s", text ? text : value);
-    sl_json_free(doc);
-}
-
-void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size)
-{
-    struct sl_err err = {0};
-    char *value = call_with_id(remote, "GetExecutionErrors", execution_id, &err);
-    out[0] = 0;
-    if (value)
-        first_message(value, out, size);
-    free(value);
-}

@@ -1,6 +1,8 @@
-/* The data management package API of Dynamics 365 Finance & Operations: the four actions sluice
- * needs, and reading of its OData entity sets. Facts: "Data management package REST API" and "Open
- * Data Protocol (OData)" of Microsoft's documentation, and what clients met. */
+/* The data management package API of Dynamics 365 Finance & Operations: the three actions sluice
+ * needs, and reading of its OData entity sets. What went wrong (GetExecutionErrors) is not asked
+ * for: it may quote rows, and what a run failed of is logged, mailed and kept. Facts: "Data
+ * management package REST API" and "Open Data Protocol (OData)" of Microsoft's documentation, and
+ * what clients met. */
 #ifndef SL_SOURCE_DMF_API_H
 #define SL_SOURCE_DMF_API_H
 
@@ -53,9 +55,6 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
 /* Gives the package's signed URL (free; a secret), "" while there is none. */
 int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, char **ret_url,
                        struct sl_err *err);
-
-/* What went wrong, clipped, for a person; "" when the environment does not say. */
-void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size);
 
 /* Reads the first page of an entity set ("LegalEntities"); query is escaped and changes nothing.
  * Gives the answer (sl_json_free). SL_NOTFOUND: the environment does not have the set (it is asked

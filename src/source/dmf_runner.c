@@ -249,10 +249,10 @@ static int step_requested(struct sl_dmf *dmf, struct sl_err *err)
 
 static int failed_there(struct sl_dmf *dmf, const char *how, struct sl_err *err)
 {
-    char detail[160], why[SL_ERR_TEXT_BYTES];
-    sl_dmf_errors(dmf->env.remote, dmf->run.returned_execution_id, detail, sizeof detail);
-    snprintf(why, sizeof why, "the export %s in the environment%s%s", how, detail[0] ? ": " : "",
-             detail);
+    char why[SL_ERR_TEXT_BYTES];
+    snprintf(why, sizeof why,
+             "the export %s in the environment, whose job history tells why (execution %s)", how,
+             dmf->run.returned_execution_id);
     return sl_dmf_fail(dmf, SL_DMF_LOST_CHANGES, why, err);
 }
 

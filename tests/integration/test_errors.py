@@ -241,7 +241,9 @@ def test_a_failed_execution_makes_the_feed_suspect_and_a_full_export_heals_it(
                failed_moves_watermark=True)
         change_records(sim, 10)
         failed = sluice.wait_for(lambda: runs(workspace, state="failed"), 30, "the failure")[0]
-        assert words in failed["error"]
+        assert f"{words}, whose job history tells why (execution {failed['execution_id']})" in failed["error"]
+        # What the environment has to say may quote rows.
+        assert "See the job's log." not in sluice.log_path.read_text() + failed["error"]
         full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full run")
         assert full[0]["number"] == failed["number"] + 1
         assert check_run(workspace, full[0])["read"] == 60

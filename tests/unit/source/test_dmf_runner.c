@@ -93,12 +93,6 @@ int sl_dmf_package_url(struct sl_dmf_remote *remote, const char *execution_id, c
     return SL_OK;
 }
 
-void sl_dmf_errors(struct sl_dmf_remote *remote, const char *execution_id, char *out, size_t size)
-{
-    (void)remote, (void)execution_id;
-    snprintf(out, size, "%s", "");
-}
-
 /* --- the state --- */
 
 static int run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
