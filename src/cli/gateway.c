@@ -24,6 +24,7 @@ enum {
     BOOK_HOLD_MS = 1000, /* of live changes: a run's end is seen later by that, a document is not */
     BOOK_COUNT = 8,      /* half of what the broker lets an applier hold */
     DRAIN_SHARE_MS = 3500, /* of the deadline, kept for closing connections */
+    FINISH_MS = 1500,      /* for ending the open runs of all feeds */
 };
 
 static bool ingests(const struct sl_gateway *gateway)
@@ -256,6 +257,16 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
 
 /* --- stop --- */
 
+static void finish_feeds(struct sl_gateway *gateway, uint64_t drain_ms)
+{
+    uint64_t finish_ms = sl_deadline_in(FINISH_MS);
+    for (size_t i = 0; i < gateway->feed_count; i++) {
+        struct sl_source *source = gateway->feeds[i].source;
+        if (gateway->feeds[i].flow && source->type->finish)
+            source->type->finish(source, finish_ms < drain_ms ? finish_ms : drain_ms);
+    }
+}
+
 static void stop_reading(struct sl_gateway *gateway)
 {
     for (size_t i = 0; i < gateway->feed_count; i++)
@@ -288,6 +299,7 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool agai
     sl_refresher_stop(gateway);
     sl_share_leave(gateway->share);
     sl_listeners_stop(gateway->listeners, drain_ms, again); /* posts under way are answered */
+    finish_feeds(gateway, drain_ms);
     stop_reading(gateway);
     for (size_t i = 0; i < gateway->feed_count; i++)
         stop_flow(gateway->feeds[i].flow, drain_ms);

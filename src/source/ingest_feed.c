@@ -70,13 +70,10 @@ int sl_ingest_add(struct sl_ingest_feed *feed, struct sl_ingest_post *post,
     return rc;
 }
 
-/* Ends the run when its time has come. */
-static void end_run(struct sl_ingest_feed *feed)
+static void end_run(struct sl_ingest_feed *feed, uint64_t deadline_ms)
 {
     struct sl_err err;
-    uint64_t deadline_ms = sl_deadline_in(END_PATIENCE_MS);
-    if (!sl_journal_is_due(feed->journal) ||
-        sl_mutex_lock(&feed->adding, deadline_ms, NULL) != SL_OK)
+    if (sl_mutex_lock(&feed->adding, deadline_ms, NULL) != SL_OK)
         return;
     note_first(feed);
     sl_batcher_set_deadline(feed->batcher, deadline_ms);
@@ -221,6 +218,15 @@ static void feed_release(struct sl_source *source, struct sl_batch *batch)
     sl_batch_free(batch);
 }
 
+/* Else nobody would see that the ledger of the last rows does not close. */
+static void feed_finish(struct sl_source *source, uint64_t deadline_ms)
+{
+    struct sl_ingest_feed *feed = feed_of(source);
+    if (sl_journal_is_open(feed->journal))
+        end_run(feed, deadline_ms);
+    sl_journal_wait_published(feed->journal, deadline_ms);
+}
+
 static void unlink_feed(struct sl_ingest_feed *feed)
 {
     struct sl_ingest_feed **at = &feed->ingest->feeds;
@@ -249,6 +255,7 @@ static const struct sl_source_type ingest_type = {
     .next = feed_next,
     .commit = feed_commit,
     .release = feed_release,
+    .finish = feed_finish,
     .close = feed_close,
 };
 
@@ -270,7 +277,8 @@ static int take_orphans(struct sl_ingest_feed *feed, uint64_t *wait_ms, struct s
 static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
 {
     struct sl_ingest_feed *feed = ctx;
-    end_run(feed);
+    if (sl_journal_is_due(feed->journal))
+        end_run(feed, sl_deadline_in(END_PATIENCE_MS));
     if (sl_journal_is_open(feed->journal)) {
         uint64_t due_ms = feed->run_began_ms + feed->settings->run_span_ms;
         bool late = due_ms <= sl_loop_now_ms(); /* the flow does not move */

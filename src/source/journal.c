@@ -370,6 +370,13 @@ int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *
     return SL_OK;
 }
 
+void sl_journal_wait_published(struct sl_journal *journal, uint64_t deadline_ms)
+{
+    while (sl_journal_unpublished(journal))
+        if (sl_wait(&journal->kept, deadline_ms) != SL_OK)
+            return;
+}
+
 void sl_journal_abandon(struct sl_journal *journal)
 {
     sl_journal_give_up(journal, false);

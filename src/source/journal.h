@@ -111,6 +111,10 @@ bool sl_journal_is_due(const struct sl_journal *journal);
  * Suspends. */
 int sl_journal_end(struct sl_journal *journal, const char *mark, struct sl_err *err);
 
+/* Waits until all ended runs are published, while another fiber keeps the books. Suspends, at most
+ * until deadline_ms (loop clock). */
+void sl_journal_wait_published(struct sl_journal *journal, uint64_t deadline_ms);
+
 /* Gives up every run that the owner was not told of; their rows will be read again. */
 void sl_journal_abandon(struct sl_journal *journal);
 

@@ -222,6 +222,23 @@ static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, stru
     }
 }
 
+/* The events of the last rows were answered: nobody would see that their ledger does not close. What
+ * is being read is dropped, and its events are delivered again. */
+static void feed_finish(struct sl_source *source, uint64_t deadline_ms)
+{
+    struct sl_webhook_feed *feed = feed_of(source);
+    struct sl_err err;
+    feed->webhook->closing = true;
+    if (!sl_hook_feed_is_ours(feed) || feed->broken ||
+        sl_mutex_lock(&feed->adding, deadline_ms, NULL) != SL_OK)
+        return;
+    feed->finished = true;
+    sl_batcher_set_deadline(feed->batcher, deadline_ms);
+    sl_journal_end(feed->journal, NULL, &err); /* when the flow does not move, it is cut off */
+    sl_mutex_unlock(&feed->adding);
+    sl_journal_wait_published(feed->journal, deadline_ms);
+}
+
 static void unlink_feed(struct sl_webhook_feed *feed)
 {
     struct sl_webhook_feed **at = &feed->webhook->feeds;
@@ -250,6 +267,7 @@ static const struct sl_source_type webhook_type = {
     .next = feed_next,
     .commit = feed_commit,
     .release = feed_release,
+    .finish = feed_finish,
     .close = feed_close,
 };
 

@@ -232,6 +232,7 @@ struct sl_webhook_feed {
 
     int64_t epoch;                 /* under which the journal was taken up; 0: it was not */
     bool broken;                   /* a batch came back: runs are to be given up */
+    bool finished;                 /* its last run has ended: no row comes into it any more */
     struct sl_mutex adding;        /* rows to the batcher, or ending the run */
     uint64_t due_ms;               /* loop clock: the open run ends; 0: none is open */
     unsigned held_up;              /* jobs that wait for an operator */

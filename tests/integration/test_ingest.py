@@ -534,6 +534,18 @@ def test_posts_under_way_are_answered_at_the_end(workspace):
     wait_until(lambda: expected.keys() <= scene.documents().keys(), 20, "all that was accepted")
 
 
+def test_the_run_that_an_end_meets_is_not_cut_off(workspace):
+    """Else nobody would see that its ledger does not close."""
+    scene = Scene(workspace, {"things": {**FEED, "run_span": "1h", "ledger_deadline": "1s"}})
+    run = scene.poster().accepted({"id": "a"})["run"]
+    assert scene.sluice.stop() == 0
+    one, = workspace.state["runs"].find()
+    assert (one["_id"], one["state"], one["entities"][0]["read"]) == (run, "published", 1)
+    scene.sluice.start(30)
+    scene.wait_runs_done()
+    assert books.check_all(workspace) == 1
+
+
 def test_posts_over_tls(workspace, tmp_path):
     authority = Authority(tmp_path)
     certificate = authority.sign("sluice", "/CN=sluice", "IP:127.0.0.1")

@@ -475,6 +475,21 @@ def test_what_was_stored_by_row_versions_is_older_than_what_is_read_back(workspa
         assert order == f"order of asking in {workspace.database}.visits"
 
 
+def test_the_run_that_an_end_meets_is_not_cut_off(workspace):
+    """Its events were answered: nobody else would see that its ledger does not close."""
+    with Script(visit=["name"]) as script:
+        port = free_port()
+        told = Told(workspace, script["visit"], port)
+        sluice = workspace.sluice(reading_back(workspace, script, port, run_span="1h"), ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+        told(1, "one", version=300)
+        assert sluice.stop() == 0
+        run, = workspace.state["runs"].find({"feed": "visits"})
+        assert (run["state"], run["entities"][0]["read"]) == ("published", 1)
+        sluice.start(ready_timeout_s=30)
+        wait_until(lambda: workspace.state["runs"].find_one({"_id": run["_id"]})["state"] == "done", 20, "the books")
+
+
 def test_change_tracking_does_not_go_on_in_a_collection_of_rows_read_back(workspace):
     """Its versions are far below, so that nothing it brings would ever be stored."""
     with Script(visit=["name"]) as script:
