@@ -18,10 +18,11 @@ enum {
 
 struct sl_alert_watch {
     struct sl_fiber *fiber;
-    struct sl_alert_rows *rows;
     uint64_t
         *not_ours_ms; /* by feed, loop clock: since when another process has it; 0: it is ours */
 };
+
+static struct sl_alert_rows *rows; /* outlive a reload, as the counters do; NULL: none so far */
 
 /* --- peers --- */
 
@@ -221,14 +222,15 @@ static void watch(void *arg)
         look_at_environments(gateway, well);
         if (well) /* without a database nobody owns anything */
             look_at_owners(gateway);
-        sl_alert_rows_look(gateway->alert_watch->rows, gateway);
+        sl_alert_rows_look(rows, gateway);
     } while (sl_fiber_sleep_beat(LOOK_EVERY_MS) == SL_OK);
 }
 
 void sl_alert_watch_start(struct sl_gateway *gateway)
 {
     struct sl_alert_watch *watcher = gateway->alert_watch = SL_NEW(struct sl_alert_watch);
-    watcher->rows = sl_alert_rows_new();
+    if (!rows)
+        rows = sl_alert_rows_new();
     watcher->not_ours_ms = sl_calloc(gateway->feed_count + 1, sizeof *watcher->not_ours_ms);
     sl_alert_keep_only(is_configured, gateway);
     watcher->fiber = sl_fiber_spawn_joinable("alert.watch", watch, gateway);
@@ -248,9 +250,14 @@ void sl_alert_watch_end(struct sl_gateway *gateway)
     struct sl_alert_watch *watcher = gateway->alert_watch;
     if (!watcher)
         return;
-    sl_alert_rows_look_at_dead(watcher->rows, &gateway->settings->alerts);
-    sl_alert_rows_free(watcher->rows);
+    sl_alert_rows_look_at_dead(rows, &gateway->settings->alerts);
     free(watcher->not_ours_ms);
     free(watcher);
     gateway->alert_watch = NULL;
+}
+
+void sl_gateway_end(void)
+{
+    sl_alert_rows_free(rows);
+    rows = NULL;
 }

@@ -202,6 +202,7 @@ int sl_cmd_run(const struct sl_options *options)
 
     sl_config_free(running.config);
     sl_config_free(running.before);
+    sl_gateway_end();
     sl_alert_end();
     sl_dns_close();
     sl_loop_close();

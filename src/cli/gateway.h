@@ -19,4 +19,7 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
  * the broker, and frees everything. again: another one follows at once. Suspends. */
 void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool again);
 
+/* Forgets what one gateway leaves to the next: after the last stop. */
+void sl_gateway_end(void);
+
 #endif

@@ -118,6 +118,24 @@ def test_dead_letters_that_grow_are_told_until_they_have_stood_still_for_a_while
         assert next(alert, None) is None
 
 
+def test_dead_letters_before_and_after_a_reload_are_counted_together(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 20, alerts=hook.alerts(dead_letters=5, dead_letters_quiet="10m"))
+        wait_run(sluice, workspace)
+        switch(sim, bad_rows={"untypable": 4, "every": 2})
+
+        def dead(count):
+            change_records(sim, 20)
+            sluice.wait_for(lambda: sum(entity["dead"] for run in runs(workspace, state="done")
+                                        for entity in run["entities"]) == count, 30, "dead letters")
+        dead(4)
+        sluice.reload()
+        sluice.wait_for(lambda: len(logged(sluice, "running")) == 2, 20, "the reload")
+        assert not hook.told("raised")
+        dead(8)
+        assert wait_told(sluice, hook, "raised", "dead_letters")["text"].startswith("8 new dead letters")
+
+
 def test_dead_letters_of_the_last_moment_are_told(sim, workspace):
     with Hook() as hook:
         sluice = begin(workspace, sim, 20, alerts=hook.alerts(dead_letters=1))
