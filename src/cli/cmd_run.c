@@ -54,6 +54,7 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(SL_EXIT_FAILED);
     } else {
         running->end = true;
+        sl_alert_hurry(); /* a reload may be under way, whose stop is the last one then */
         alarm(GIVE_UP_S);
     }
     sl_fiber_wake(running->fiber);
@@ -141,12 +142,10 @@ static bool live(struct running *running)
 
     struct sl_config *next = wait_for_change(running);
     sl_log(SL_INFO, next ? "reloading" : "ending: finishing what is in flight");
-    if (next) {
+    if (next)
         sl_notify_reloading();
-    } else {
+    else
         sl_notify("STOPPING=1");
-        sl_alert_hurry();
-    }
     sl_gateway_stop(gateway, sl_deadline_in(DRAIN_MS), next != NULL);
     if (!next)
         return false;

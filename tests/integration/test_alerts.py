@@ -365,6 +365,21 @@ def test_a_reload_tells_nothing_twice_and_an_end_tells_what_waits(sim, workspace
         assert "feed needs an operator (vendors)" in mailbox.mails[1]["Subject"]
 
 
+def test_an_end_during_a_reload_tells_what_waits(sim, own_mongo, workspace):
+    with Mailbox() as mailbox:
+        sluice = begin(workspace, sim, 5, alerts=mailbox.alerts(group="10m"))
+        wait_run(sluice, workspace)
+        switch(sim, final_status="Failed", fail_next=1)
+        change_records(sim, 2)
+        sluice.wait_for(lambda: ("run_failed", "vendors") in raised_now(sluice), 30, "the alert")
+        own_mongo.pause()  # what is in flight takes its time
+        sluice.reload()
+        sluice.wait_for(lambda: logged(sluice, "reloading"), 20, "the reload")
+        assert sluice.stop() == 0
+        own_mongo.resume()
+        assert "run failed (vendors)" in mailbox.mails[0]["Subject"]
+
+
 def test_a_chat_service_is_sent_its_text_alone(sim, workspace):
     with Hook() as hook:
         sluice = begin(workspace, sim, 5, alerts=hook.alerts(webhook={"body": "text"}))
