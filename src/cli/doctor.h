@@ -4,6 +4,7 @@
 
 #include "cli/registry.h"
 #include "config/config.h"
+#include "flow/state.h"
 #include "source/dataverse_api.h"
 
 enum sl_verdict { SL_DOCTOR_OK, SL_DOCTOR_WARN, SL_DOCTOR_FAIL };
@@ -12,6 +13,7 @@ struct sl_doctor {
     const struct sl_config *config;
     const struct sl_settings *settings;
     struct sl_http *http;
+    bool mongo_answers; /* sl_doctor_mongo has found so */
     unsigned failed, warned;
 };
 
@@ -40,6 +42,11 @@ void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
 /* Whether the source's application gets a token. For doctor_dmf.c and doctor_dataverse.c. */
 bool sl_doctor_signs_in(struct sl_doctor *doctor, const struct sl_source_config *source,
                         struct sl_oauth *oauth, const struct sl_auth_settings *auth);
+
+/* The organisation whose rows are stored of a dataverse source; "": none is known, or MongoDB is
+ * away. Suspends. */
+int sl_doctor_organisation(struct sl_doctor *doctor, const char *source,
+                           char ret[SL_ORGANISATION_BYTES], struct sl_err *err);
 
 #define SL_DOCTOR_SOURCE_AWAY "is the source's url right, and can this machine reach it?"
 

@@ -17,6 +17,25 @@ struct examining {
 
 /* --- the environment --- */
 
+/* Feeds that are followed refuse to go on with another one's rows. */
+static bool is_the_same(struct examining *examining, const char *what)
+{
+    const char *source = examining->source->name, *now = examining->remote.organisation;
+    char before[SL_ORGANISATION_BYTES], advice[SL_ERR_TEXT_BYTES];
+    struct sl_err err = {0};
+    int rc = sl_doctor_organisation(examining->doctor, source, before, &err);
+    if (!sl_doctor_works(examining->doctor, rc, &err, what, NULL))
+        return false;
+    if (!before[0] || !now || !strncmp(before, now, sizeof before - 1))
+        return true;
+    snprintf(advice, sizeof advice,
+             "correct its url; if that is meant: sluice refresh FEED --reset-versions --confirm %s",
+             source);
+    sl_doctor_say(examining->doctor, SL_DOCTOR_FAIL, what, advice,
+                  "it is organisation %s, and what is stored came from %s", now, before);
+    return false;
+}
+
 static bool lets_in(struct examining *examining)
 {
     struct sl_doctor *doctor = examining->doctor;
@@ -29,8 +48,9 @@ static bool lets_in(struct examining *examining)
     int rc = sl_dataverse_who_am_i(&examining->remote, &err);
     if (!sl_doctor_works(doctor, rc, &err, what, SL_DOCTOR_SOURCE_AWAY))
         return false;
-    sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "it answers; the application user is %s",
-                  examining->remote.user);
+    if (is_the_same(examining, what))
+        sl_doctor_say(doctor, SL_DOCTOR_OK, what, NULL, "it answers; the application user is %s",
+                      examining->remote.user);
     return true;
 }
 

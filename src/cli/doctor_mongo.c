@@ -227,6 +227,21 @@ static bool seen_before(const struct sl_config *config, size_t feed, size_t enti
     return false;
 }
 
+int sl_doctor_organisation(struct sl_doctor *doctor, const char *source,
+                           char ret[SL_ORGANISATION_BYTES], struct sl_err *err)
+{
+    ret[0] = '\0';
+    if (!doctor->mongo_answers)
+        return SL_OK;
+    struct sl_mongo *mongo = sl_mongo_new(&doctor->settings->mongo, err);
+    struct sl_state *state = mongo ? sl_store_new(mongo, &doctor->settings->mongo, err) : NULL;
+    int rc = state ? state->type->mark_organisation(state, source, ret, err) : (int)err->code;
+    if (state)
+        state->type->close(state);
+    sl_mongo_free(mongo);
+    return rc;
+}
+
 void sl_doctor_mongo(struct sl_doctor *doctor)
 {
     const struct sl_config *config = doctor->config;
@@ -236,7 +251,8 @@ void sl_doctor_mongo(struct sl_doctor *doctor)
         sl_doctor_works(doctor, SL_CONFIG, &err, WHAT, NULL);
         return;
     }
-    if (answers(doctor, mongo)) {
+    doctor->mongo_answers = answers(doctor, mongo);
+    if (doctor->mongo_answers) {
         examine_version(doctor, mongo);
         if (can_write(doctor, mongo))
             for (size_t i = 0; i < config->feed_count; i++)

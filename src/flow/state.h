@@ -92,10 +92,12 @@ struct sl_checkpoint {
     char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
 };
 
-/* How new rows of a source may have been published, and what is added to its own version numbers.
- */
+/* How new rows of a source may have been published, what is added to its own version numbers, and
+ * whose those are. */
+enum { SL_ORGANISATION_BYTES = 64 };
 struct sl_mark {
     int64_t value, offset;
+    char organisation[SL_ORGANISATION_BYTES]; /* id of the environment's; "": not known */
 };
 
 /* Frees the links and empties the checkpoint. */
@@ -294,6 +296,13 @@ struct sl_state_type {
      * are the caller's. When it is not below until, nothing was reserved. */
     int (*clock_reserve)(struct sl_state *state, int64_t until, int64_t *ret_previous,
                          struct sl_err *err);
+
+    /* The organisation whose version numbers the mark is of; "" when that is not known. */
+    int (*mark_organisation)(struct sl_state *state, const char *source,
+                             char ret[SL_ORGANISATION_BYTES], struct sl_err *err);
+    /* Notes it. SL_REJECTED when a newer epoch has raised the mark. */
+    int (*mark_sign)(struct sl_state *state, const char *source, const char *organisation,
+                     int64_t epoch, struct sl_err *err);
 
     /* What is added to the source's own version numbers: 0 unless they were reset. */
     int (*mark_offset)(struct sl_state *state, const char *source, int64_t *ret,

@@ -124,6 +124,8 @@ const struct sim_switch_row sim_switch_rows[SW_COUNT] = {
     CHOICE(
         SW_DV_READ_DEPTH, "dv_read_depth", "global", "basic local deep global untold",
         "how far their privilege to read reaches; below global they see part of the rows, and 200"),
+    NUMBER(SW_DV_ORGANISATION, "dv_organisation", 0,
+           "WhoAmI answers as another organisation, of this number (0: as the seed's)"),
     NUMBER(SW_DV_LIMIT_REQUESTS, "dv_limit_requests", 6000, "requests of a user in a window"),
     NUMBER(SW_DV_LIMIT_EXECUTION_MS, "dv_limit_execution_ms", 1200000,
            "execution time of a user in a window"),

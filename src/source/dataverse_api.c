@@ -53,6 +53,7 @@ void sl_dataverse_remote_done(struct sl_dataverse_remote *remote)
     sl_oauth_free(remote->oauth);
     sl_budget_free(remote->budget);
     free(remote->user);
+    free(remote->organisation);
     while (remote->away) {
         struct sl_dataverse_away *away = remote->away;
         remote->away = away->next;

@@ -25,6 +25,7 @@ struct sl_dataverse_remote {
     struct sl_clock_offset offset;  /* of the service's clock */
     struct sl_url base;             /* where the token may go */
     char *user;                     /* the application user's id; NULL: nobody has asked yet */
+    char *organisation;             /* … and the environment's; NULL: that, or it was not told */
     struct sl_dataverse_away *away; /* tables that were not available, each once; private */
     uint64_t answered_ms;           /* loop clock: last answer that shows a service at work */
 };

@@ -43,7 +43,7 @@ int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err
         return SL_OK;
     int rc = look_at_stored(feed, at, &stored, err);
     if (rc == SL_OK && !ours)
-        rc = sl_dv_rise_above(feed->counter, at->source, stored, err);
+        rc = sl_dv_rise_above(feed->counter, at->source, stored, &feed->elsewhere, err);
     if (rc == SL_OK && !ours)
         sl_dataverse_sign(sl_dv_counter_name(feed->counter), feed->config->name, at);
     return rc;

@@ -86,8 +86,39 @@ int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, s
         return rc;
     counter->mark = mark.value;
     counter->offset = mark.offset;
+    snprintf(counter->organisation, sizeof counter->organisation, "%s", mark.organisation);
     sl_dv_saw(counter, mark.value);
     return SL_OK;
+}
+
+/* --- whose it is --- */
+
+static bool is_other(const char *organisation, const struct sl_dataverse_remote *remote)
+{
+    return *organisation && remote->organisation &&
+           strncmp(organisation, remote->organisation, SL_ORGANISATION_BYTES - 1) != 0;
+}
+
+bool sl_dv_counter_is_anothers(const struct sl_dataverse_counter *counter)
+{
+    return is_other(counter->organisation, &counter->dataverse->remote);
+}
+
+int sl_dv_counter_sign(struct sl_dataverse_counter *counter, struct sl_err *err)
+{
+    struct sl_dataverse *dataverse = counter->dataverse;
+    struct sl_state *state = dataverse->env.state;
+    char organisation[SL_ORGANISATION_BYTES];
+    int64_t epoch = dataverse->epoch;
+    if (!dataverse->remote.organisation)
+        return SL_OK;
+    snprintf(organisation, sizeof organisation, "%s", dataverse->remote.organisation);
+    int rc = state->type->mark_sign(state, counter->name, organisation, epoch, err);
+    if (rc == SL_REJECTED && dataverse->epoch == epoch)
+        sl_dv_lose(dataverse);
+    if (rc == SL_OK && dataverse->epoch == epoch)
+        memcpy(counter->organisation, organisation, sizeof organisation);
+    return rc;
 }
 
 /* --- versions anew --- */
@@ -156,9 +187,14 @@ static int reset(struct sl_dataverse_counter *counter, const char *name, int64_t
 int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struct sl_err *err)
 {
     int rc = SL_OK;
-    for (unsigned i = 0; i < SL_DV_COUNTERS && rc == SL_OK; i++)
-        if (is_used(&dataverse->counters[i]))
-            rc = reset(&dataverse->counters[i], name, 0, err);
+    for (unsigned i = 0; i < SL_DV_COUNTERS && rc == SL_OK; i++) {
+        struct sl_dataverse_counter *counter = &dataverse->counters[i];
+        if (!is_used(counter))
+            continue;
+        rc = reset(counter, name, 0, err);
+        if (rc == SL_OK)
+            rc = sl_dv_counter_sign(counter, err);
+    }
     return rc;
 }
 
@@ -247,23 +283,26 @@ static bool is_alien(const struct sl_dataverse_counter *counter, const char *nam
 }
 
 /* Our versions must be above what is stored, and above what is on its way. Of another source's
- * reading of our own counter it is the offset that ours may lack; numbers of the other counter say
- * nothing of ours, so that ours begin above all of them. In both cases by one write: between two,
- * a row might be read as older than its deletion. */
+ * reading of our own counter it is the offset that ours may lack; numbers of the other counter, or
+ * of another organisation, say nothing of ours, so that ours begin above all of them. In both cases
+ * by one write: between two, a row might be read as older than its deletion. */
 int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, int64_t stored,
-                     struct sl_err *err)
+                     bool *ret_elsewhere, struct sl_err *err)
 {
     struct sl_state *state = counter->dataverse->env.state;
-    char name[2 * SL_NAME_MAX];
+    char name[2 * SL_NAME_MAX], organisation[SL_ORGANISATION_BYTES] = "";
     int64_t above = 0, offset = 0;
     int rc = *before ? state->type->mark_get(state, before, &above, err) : SL_OK;
     if (rc == SL_OK && *before)
         rc = state->type->mark_offset(state, before, &offset, err);
+    if (rc == SL_OK && *before)
+        rc = state->type->mark_organisation(state, before, organisation, err);
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
+    *ret_elsewhere = is_other(organisation, &counter->dataverse->remote);
     if (stored / 2 > above)
         above = stored / 2;
-    int64_t least = is_alien(counter, before) ? above : offset;
+    int64_t least = is_alien(counter, before) || *ret_elsewhere ? above : offset;
     if (!least || least <= counter->offset)
         return raise_mark(counter, above, err);
     snprintf(name, sizeof name, "%s %" PRId64, before, least);

@@ -169,6 +169,7 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     struct sl_checkpoint at = {0};
     /* The books are left alone until it is known, but what they began, they end. */
     feed->epoch = 0;
+    feed->elsewhere = false;
     int rc = sl_journal_wait_kept(feed->journal, err);
     if (rc != SL_OK)
         return rc;
@@ -191,6 +192,8 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     feed->lost = feed->untouched = false;
     feed->refresh_told = at.refresh != 0;
     feed->earlier = at.full_after;
+    if (feed->elsewhere)
+        set_text(&feed->at.newest, NULL); /* its links lead nowhere here */
     sl_dv_go_back(feed);
     if (!sl_journal_unclosed(feed->journal))
         set_text(&feed->at.safe, feed->at.newest); /* it stands for closed runs alone */

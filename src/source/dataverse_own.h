@@ -7,6 +7,7 @@
  *   dataverse_poll.c     one poll: pages into rows, rows and deletions into batches
  *   dataverse_links.c    how far a table was read: links, checkpoints
  *   dataverse_claim.c    what another source has read so far
+ *   dataverse_identity.c whether the environment is still the one that was read
  *   dataverse_sweep.c    deletions that a full read implies
  *   dataverse_refresh.c  a full read and a sweep that somebody asked for
  *   dataverse_sight.c    whether the application user sees the whole table
@@ -35,6 +36,7 @@ struct sl_dataverse_counter {
     int64_t greatest;       /* row version read */
     int64_t mark;           /* … and durably known */
     int64_t offset;         /* added to what the service counts, in both */
+    char organisation[SL_ORGANISATION_BYTES]; /* whose counter it was so far; "": not known */
     bool raising;
     struct sl_waitlist raised;
     const char **covered; /* collections; heap */
@@ -60,6 +62,8 @@ struct sl_dataverse {
     struct sl_waitlist owner_changed;
 
     struct sl_dataverse_counter counters[SL_DV_COUNTERS];
+    bool identified;             /* who answers was asked, whether or not it was told */
+    struct sl_mutex identifying; /* one feed asks for all */
 
     struct sl_dv_feed *feeds;
     struct sl_books books;
@@ -119,6 +123,7 @@ struct sl_dv_feed {
     struct sl_err sweep_err;
     uint64_t sweep_again_ms; /* loop clock: not before, after a failure; 0: at once */
     struct sl_mutex adding;  /* rows to the batcher: a poll, or the sweep beside it */
+    bool elsewhere;          /* what `at` tells was read from another environment */
     bool lost;               /* batches came back or runs are stuck: read again from at.newest */
     uint64_t reading_rows;   /* rows of the full read under way */
     bool untouched;          /* … of which no row was given yet */
@@ -173,10 +178,16 @@ int sl_dv_clear(struct sl_dataverse_counter *counter, int64_t epoch, const struc
 void sl_dv_cover(struct sl_dataverse_counter *counter, const char *collection);
 
 /* Rows that were read by another counter ("": not known which) may be stored, with record versions
- * up to `stored`: what is read by this one from now on counts as newer, deletions first. Suspends.
- * Fails like sl_dv_clear. */
+ * up to `stored`: what is read by this one from now on counts as newer, deletions first.
+ * *ret_elsewhere: that one was another organisation's. Suspends. Fails like sl_dv_clear. */
 int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, int64_t stored,
-                     struct sl_err *err);
+                     bool *ret_elsewhere, struct sl_err *err);
+
+/* It counts for the organisation that answers now, if that is known. Suspends. */
+int sl_dv_counter_sign(struct sl_dataverse_counter *counter, struct sl_err *err);
+
+/* Whether it counted for another one so far. */
+bool sl_dv_counter_is_anothers(const struct sl_dataverse_counter *counter);
 
 /* Version numbers of Dataverse stay far below this. What is above is not one of its: versions in
  * the order of arrival, say, or an answer that makes no sense. The mark never falls, so that one
@@ -214,8 +225,8 @@ int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, s
 /* Adds members of a JSON object: its mark and offset. */
 void sl_dv_counter_status(const struct sl_dataverse_counter *counter, struct sl_buf *buf);
 
-/* Makes every version from now on greater than all before, by all counters, once for each name.
- * Suspends. */
+/* Makes every version from now on greater than all before, by all counters, once for each name,
+ * whichever organisation answers now. Suspends. */
 int sl_dv_reset_versions(struct sl_dataverse *dataverse, const char *name, struct sl_err *err);
 
 /* --- dataverse_feed.c --- */
@@ -257,6 +268,17 @@ void sl_dv_works(struct sl_dv_feed *feed);
 /* Makes what is known of the feed this source's own. Suspends. SL_CONFIG: what is stored is not of
  * Dataverse. */
 int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err);
+
+/* --- dataverse_identity.c --- */
+
+/* Asks who answers, unless it was asked since sl_dv_doubt_identity. Suspends. SL_OK also when the
+ * service does not tell. */
+int sl_dv_identify(struct sl_dataverse *dataverse, struct sl_err *err);
+void sl_dv_doubt_identity(struct sl_dataverse *dataverse);
+
+/* SL_CONFIG: it is another organisation than the one whose versions are stored, and nobody has
+ * asked for a reset. Suspends. */
+int sl_dv_check_identity(struct sl_dv_feed *feed, struct sl_err *err);
 
 /* --- dataverse_links.c --- */
 
@@ -327,6 +349,10 @@ bool sl_dv_refresh_is_due(const struct sl_dv_feed *feed);
 
 /* Whether one was asked for that can begin: what merely waits gives way to it. Suspends. */
 bool sl_dv_refresh_waits(struct sl_dv_feed *feed);
+
+/* The same of one that begins the versions anew. Any other one has failed of why: while it were
+ * open nobody could ask for that. Suspends. */
+bool sl_dv_reset_waits(struct sl_dv_feed *feed, const char *why);
 
 /* Begins it, or tells its end. Suspends. */
 int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err);

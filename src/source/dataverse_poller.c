@@ -40,7 +40,9 @@ static int take_over(struct sl_dv_feed *feed, struct sl_err *err)
             return sl_err_set(err, SL_CANCELED, "cancelled");
     }
     feed->sight.trouble[0] = '\0'; /* what another one told while it was the owner is not known */
-    int rc = sl_dv_take_up(feed, epoch, err);
+    int rc = sl_dv_identify(feed->dataverse, err);
+    if (rc == SL_OK)
+        rc = sl_dv_take_up(feed, epoch, err);
     if (rc == SL_OK)
         sl_dv_look_again(feed);
     return rc;
@@ -253,6 +255,8 @@ static int step(struct sl_dv_feed *feed, struct sl_err *err)
         sl_dv_go_back(feed);
     }
     if (rc == SL_OK)
+        rc = sl_dv_check_identity(feed, err);
+    if (rc == SL_OK)
         rc = know_table(feed, err);
     if (rc == SL_OK)
         rc = sl_dv_heed_sight(feed, err);
@@ -291,6 +295,7 @@ static int void_link(struct sl_dv_feed *feed, struct sl_err *err)
                feed->config->name)
         ->value++;
     feed->table_known = false; /* new columns make links void */
+    sl_dv_doubt_identity(feed->dataverse);
     return sl_dv_begin_full(feed, why, err);
 }
 

@@ -26,12 +26,22 @@ int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err
     if (rc != SL_OK)
         return rc;
     const char *user = sl_json_text(sl_json_get(sl_json_root(doc), "UserId"));
+    const char *organisation = sl_json_text(sl_json_get(sl_json_root(doc), "OrganizationId"));
     if (!user)
         rc = sl_err_set(err, SL_CLOSED, "WhoAmI: the answer has no UserId");
-    else if (!remote->user) /* else somebody else has asked meanwhile */
+    else if (!remote->user) { /* else somebody else has asked meanwhile */
         remote->user = sl_strdup(user);
+        free(remote->organisation);
+        remote->organisation = organisation ? sl_strdup(organisation) : NULL;
+    }
     sl_json_free(doc);
     return rc;
+}
+
+void sl_dataverse_who_again(struct sl_dataverse_remote *remote)
+{
+    free(remote->user);
+    remote->user = NULL;
 }
 
 /* The enumeration PrivilegeDepth. Answers were seen to name it by its words; that they may name it
@@ -92,10 +102,8 @@ int sl_dataverse_reach_ask(struct sl_dataverse_remote *remote, const char *privi
     const struct sl_dataverse_get get = {.path = path.data, .urgency = SL_STEADY};
     rc = sl_dataverse_read_json(remote, &get, &doc, err);
     sl_buf_done(&path);
-    if (rc == SL_NOTFOUND) { /* or he was made again, under another id */
-        free(remote->user);
-        remote->user = NULL;
-    }
+    if (rc == SL_NOTFOUND) /* or he was made again, under another id */
+        sl_dataverse_who_again(remote);
     if (rc != SL_OK)
         return rc;
     sl_dataverse_reach_parse(sl_json_root(doc), ret);

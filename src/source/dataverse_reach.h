@@ -24,9 +24,13 @@ struct sl_dataverse_reach {
 /* What an operator does about SL_REACH_PART. */
 extern const char sl_dataverse_reach_advice[];
 
-/* Makes remote->user known: WhoAmI tells the user behind the token. Suspends, unless it is known.
- * Fails like sl_dataverse_read_json. */
+/* Makes remote->user and remote->organisation known: WhoAmI tells the user behind the token, and
+ * the environment's organisation. Suspends, unless the user is known. Fails like
+ * sl_dataverse_read_json. */
 int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err);
+
+/* That is asked again by the next one who must know. Does not suspend. */
+void sl_dataverse_who_again(struct sl_dataverse_remote *remote);
 
 /* Asks how far a privilege ("prvReadAccount"; borrowed) of the application user reaches. Suspends.
  * err must be given. Fails like sl_dataverse_read_json; ret is not touched then. */

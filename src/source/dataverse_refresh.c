@@ -125,6 +125,22 @@ bool sl_dv_refresh_waits(struct sl_dv_feed *feed)
     return waits;
 }
 
+bool sl_dv_reset_waits(struct sl_dv_feed *feed, const char *why)
+{
+    struct sl_state *state = feed->dataverse->env.state;
+    struct sl_err err = {0};
+    if (!feed->refresh_told)
+        return false;
+    struct sl_refresh *refresh = SL_NEW(struct sl_refresh);
+    int rc = state->type->refresh_get(state, feed->config->name, refresh, &err);
+    bool waits = rc == SL_OK && refresh->reset[0] && can_begin(feed, refresh);
+    if (rc == SL_OK && !waits && sl_refresh_is_open(refresh))
+        rc = end(feed, refresh, SL_REFRESH_FAILED, why, &err);
+    feed->refresh_told = waits || (rc != SL_OK && rc != SL_NOTFOUND);
+    free(refresh);
+    return waits;
+}
+
 int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
 {
     struct sl_state *state = feed->dataverse->env.state;

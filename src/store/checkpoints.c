@@ -183,9 +183,39 @@ int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t valu
     if (ret) {
         ret->value = sl_field_int64(&document, "value", 0);
         ret->offset = sl_field_int64(&document, "offset", 0);
+        sl_field_text(&document, "organisation", ret->organisation, sizeof ret->organisation);
     }
     bson_destroy(&document);
     return SL_OK;
+}
+
+int sl_store_mark_organisation(struct sl_state *state, const char *source,
+                               char ret[SL_ORGANISATION_BYTES], struct sl_err *err)
+{
+    char id[ID_BYTES];
+    bson_t document;
+    snprintf(id, sizeof id, "mark:%s", source);
+    int rc = find(sl_store_of(state), id, &document, err);
+    ret[0] = '\0';
+    if (rc == SL_NOTFOUND)
+        return SL_OK;
+    if (rc != SL_OK)
+        return sl_err_wrap(err, "organisation of source '%s'", source);
+    sl_field_text(&document, "organisation", ret, SL_ORGANISATION_BYTES);
+    bson_destroy(&document);
+    return SL_OK;
+}
+
+int sl_store_mark_sign(struct sl_state *state, const char *source, const char *organisation,
+                       int64_t epoch, struct sl_err *err)
+{
+    char id[ID_BYTES];
+    snprintf(id, sizeof id, "mark:%s", source);
+    bson_t *change = BCON_NEW("$set", "{", "organisation", BCON_UTF8(organisation), "epoch",
+                              BCON_INT64(epoch), "at", BCON_DATE_TIME(sl_wall_ms()), "}");
+    int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, NULL, err);
+    bson_destroy(change);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "cannot note the organisation of '%s'", source);
 }
 
 int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,

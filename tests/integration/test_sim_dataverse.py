@@ -252,6 +252,12 @@ def test_metadata_who_am_i_and_privileges(service):
     tracked = service.get("EntityDefinitions?$filter=ChangeTrackingEnabled eq true").json["value"]
     assert {d["LogicalName"] for d in tracked} == {"account", "t000", "t001", "t002", "new_thing"}
     who = service.get("WhoAmI").json
+    service.switch(dv_organisation=7)
+    other = service.get("WhoAmI").json
+    assert other.pop("OrganizationId") != who["OrganizationId"]
+    assert other == {name: value for name, value in who.items() if name != "OrganizationId"}
+    service.switch(dv_organisation=None)
+    assert service.get("WhoAmI").json == who
     read = (f"systemusers({who['UserId']})/Microsoft.Dynamics.CRM."
             "RetrieveUserPrivilegeByPrivilegeName(PrivilegeName='prvReadAccount')")
     assert service.get(read).json["RolePrivileges"][0]["Depth"] == "Global"

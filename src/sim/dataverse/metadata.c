@@ -247,7 +247,9 @@ void dv_answer_who(struct dv_call *call)
                     call->base);
     add_guid(out, "BusinessUnitId", call->sim->options.seed + 1);
     sim_text_member(out, "UserId", user);
-    add_guid(out, "OrganizationId", call->sim->options.seed + 2);
+    int64_t other = sim_switch_number(sim_switch_view(call->sim, NULL), SW_DV_ORGANISATION);
+    uint64_t organisation = call->sim->options.seed + 2;
+    add_guid(out, "OrganizationId", other ? sim_mix(organisation + (uint64_t)other) : organisation);
     sim_text_char(out, '}');
 }
 

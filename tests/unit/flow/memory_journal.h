@@ -28,6 +28,7 @@ struct memory_entry {
     struct sl_refresh refresh;
     struct sl_overtake overtake;
     int64_t offset;
+    char organisation[SL_ORGANISATION_BYTES];
     char text[SL_ERR_TEXT_BYTES]; /* of a mark: the names of its resets, each in colons */
 };
 
@@ -438,8 +439,34 @@ static inline int memory_mark_raise(struct sl_state *state, const char *source, 
     if (value > entry->value)
         entry->value = value;
     entry->epoch = epoch;
-    if (ret)
-        *ret = (struct sl_mark){.value = entry->value, .offset = entry->offset};
+    if (!ret)
+        return SL_OK;
+    *ret = (struct sl_mark){.value = entry->value, .offset = entry->offset};
+    snprintf(ret->organisation, sizeof ret->organisation, "%s", entry->organisation);
+    return SL_OK;
+}
+
+static inline int memory_mark_organisation(struct sl_state *state, const char *source,
+                                           char ret[SL_ORGANISATION_BYTES], struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    const struct memory_entry *entry = memory_entry(state, 'm', source, false);
+    if (rc == SL_OK)
+        snprintf(ret, SL_ORGANISATION_BYTES, "%s", entry ? entry->organisation : "");
+    return rc;
+}
+
+static inline int memory_mark_sign(struct sl_state *state, const char *source,
+                                   const char *organisation, int64_t epoch, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    struct memory_entry *entry = memory_entry(state, 'm', source, true);
+    if (entry->epoch > epoch)
+        return memory_taken(err, source);
+    entry->epoch = epoch;
+    snprintf(entry->organisation, sizeof entry->organisation, "%s", organisation);
     return SL_OK;
 }
 

@@ -221,6 +221,18 @@ static inline void check_marks(struct sl_state *one, struct sl_state *two)
     EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark == 9007199254740991);
     EXPECT(one->type->mark_get(one, "other", &mark, &err) == SL_NOTFOUND);
 
+    /* Whose versions those are: noted by its owner alone, and kept. */
+    char organisation[SL_ORGANISATION_BYTES] = "?";
+    EXPECT(one->type->mark_organisation(one, "crm", organisation, &err) == SL_OK && !*organisation);
+    EXPECT(one->type->mark_organisation(one, "other", organisation, &err) == SL_OK);
+    EXPECT(!*organisation);
+    EXPECT(one->type->mark_sign(one, "crm", "0a1b", 1, &err) == SL_REJECTED);
+    EXPECT(two->type->mark_sign(two, "crm", "0a1b", 2, &err) == SL_OK);
+    EXPECT(one->type->mark_organisation(one, "crm", organisation, &err) == SL_OK);
+    EXPECT(!strcmp(organisation, "0a1b"));
+    EXPECT(two->type->mark_raise(two, "crm", 1, 2, &left, &err) == SL_OK);
+    EXPECT(left.value == 9007199254740991 && !strcmp(left.organisation, "0a1b"));
+
     /* A feed of the source's name has nothing to do with it. */
     struct sl_checkpoint checkpoint = {.run_number = 4};
     EXPECT(one->type->checkpoint_save(one, "crm", &checkpoint, 1, &err) == SL_OK);
