@@ -29,8 +29,9 @@ struct sl_source_type {
     void (*suspend)(struct sl_source *source);
     void (*resume)(struct sl_source *source);
 
-    /* Nothing more comes from outside: what is open is ended, while the flow still takes it, and its
-     * end made known, as far as that goes until deadline_ms (loop clock). Suspends. Optional. */
+    /* Nothing more comes from outside: what is open is ended, while the flow still takes it, and
+     * its end made known, as far as that goes until deadline_ms (loop clock). Suspends. Optional.
+     */
     void (*finish)(struct sl_source *source, uint64_t deadline_ms);
 
     /* Frees the source. No batch of it is out any more. */

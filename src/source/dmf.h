@@ -40,8 +40,8 @@ bool sl_source_dmf_owns(const struct sl_source *source);
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_dmf_trouble(const struct sl_source *source);
 
-/* How long rows of its run have been confirmed and nobody applies any, once ledger_deadline has gone
- * by with that; 0: not so. */
+/* How long rows of its run have been confirmed and nobody applies any, once ledger_deadline has
+ * gone by with that; 0: not so. */
 uint64_t sl_source_dmf_waiting_ms(const struct sl_source *source);
 
 /* Adds the feed's state as a JSON object: run, state, attempt, full, rows, next run, trouble. */

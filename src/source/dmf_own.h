@@ -49,15 +49,15 @@ struct sl_dmf {
     int64_t epoch;              /* of the lease under which run was read; 0: it was not */
     struct sl_lease *exclusive; /* of its collections, while an export's snapshot is taken */
     size_t exclusive_count;
-    bool unanswered;   /* an export may have started under an id that nobody was told of */
-    unsigned failures; /* failed runs in a row */
-    unsigned broken;   /* attempts of this run that ended in a broken package */
-    unsigned unclosed; /* attempts of this run whose ledger did not close */
-    bool spoilt;       /* rows of a broken package have left in this run */
-    unsigned to_outdo; /* such rows, or others that the next attempt's would not win over yet */
-    bool absent_told;  /* that an entity is not in its packages */
+    bool unanswered;       /* an export may have started under an id that nobody was told of */
+    unsigned failures;     /* failed runs in a row */
+    unsigned broken;       /* attempts of this run that ended in a broken package */
+    unsigned unclosed;     /* attempts of this run whose ledger did not close */
+    bool spoilt;           /* rows of a broken package have left in this run */
+    unsigned to_outdo;     /* such rows, or others that the next attempt's would not win over yet */
+    bool absent_told;      /* that an entity is not in its packages */
     uint64_t unapplied_ms; /* loop clock: nobody applies rows of the run since then; 0: not so */
-    int64_t since_ms;      /* wall clock, when this process took the feed up; what is due after is run */
+    int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */
     bool refresh_told;       /* the state may know of a refresh */
     struct sl_waitlist wake; /* that, or the lease was lost, or is to be given away */

@@ -137,8 +137,8 @@ unsigned sl_journal_unclosed(const struct sl_journal *journal);
  * that. Gives the last one that is used by now. */
 int64_t sl_journal_skip(struct sl_journal *journal, int64_t count);
 
-/* How long the oldest of the confirmed live runs, or of any that is late because nobody applies, has
- * waited for its ledger to agree; 0: none does. Known as of the last look at the ledger. */
+/* How long the oldest of the confirmed live runs, or of any that is late because nobody applies,
+ * has waited for its ledger to agree; 0: none does. Known as of the last look at the ledger. */
 uint64_t sl_journal_waiting_ms(const struct sl_journal *journal);
 
 /* The number of the newest run. */

@@ -222,8 +222,8 @@ static int feed_next(struct sl_source *source, struct sl_batch **ret_batch, stru
     }
 }
 
-/* The events of the last rows were answered: nobody would see that their ledger does not close. What
- * is being read is dropped, and its events are delivered again. */
+/* The events of the last rows were answered: nobody would see that their ledger does not close.
+ * What is being read is dropped, and its events are delivered again. */
 static void feed_finish(struct sl_source *source, uint64_t deadline_ms)
 {
     struct sl_webhook_feed *feed = feed_of(source);
