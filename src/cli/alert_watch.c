@@ -256,7 +256,7 @@ void sl_alert_watch_end(struct sl_gateway *gateway)
     gateway->alert_watch = NULL;
 }
 
-void sl_gateway_end(void)
+void sl_alert_watch_forget(void)
 {
     sl_alert_rows_free(rows);
     rows = NULL;

@@ -326,3 +326,8 @@ void sl_gateway_stop(struct sl_gateway *gateway, uint64_t deadline_ms, bool agai
     free(gateway->feeds);
     free(gateway);
 }
+
+void sl_gateway_end(void)
+{
+    sl_alert_watch_forget();
+}

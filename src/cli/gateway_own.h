@@ -97,6 +97,8 @@ void sl_alert_watch_start(struct sl_gateway *gateway);
 void sl_alert_watch_stop(struct sl_gateway *gateway);
 /* Behind stop, when no row is under way any more: a last look at dead letters. */
 void sl_alert_watch_end(struct sl_gateway *gateway);
+/* What outlives a reload, too. */
+void sl_alert_watch_forget(void);
 
 /* What the looks at rows remember. */
 struct sl_alert_rows;
