@@ -119,6 +119,20 @@ static inline struct memory_entry *memory_entry(struct sl_state *state, char kin
     return memory->entries = one;
 }
 
+/* Makes the entry the epoch's own, as each write does. SL_REJECTED: a newer one has it. */
+static inline int memory_own(struct sl_state *state, char kind, const char *name, int64_t epoch,
+                             struct memory_entry **ret, struct sl_err *err)
+{
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    *ret = memory_entry(state, kind, name, true);
+    if ((*ret)->epoch > epoch)
+        return memory_taken(err, name);
+    (*ret)->epoch = epoch;
+    return SL_OK;
+}
+
 /* --- runs --- */
 
 static inline int memory_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
@@ -386,14 +400,12 @@ static inline int memory_checkpoint_load(struct sl_state *state, const char *fee
 static inline int memory_checkpoint_take(struct sl_state *state, const char *feed, int64_t epoch,
                                          struct sl_checkpoint *ret, struct sl_err *err)
 {
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 'f', feed, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 'f', feed, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, feed);
     *ret = memory_copy(&entry->checkpoint);
-    ret->epoch = entry->epoch = epoch;
+    ret->epoch = epoch;
     return SL_OK;
 }
 
@@ -401,15 +413,12 @@ static inline int memory_checkpoint_save(struct sl_state *state, const char *fee
                                          const struct sl_checkpoint *checkpoint, int64_t epoch,
                                          struct sl_err *err)
 {
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 'f', feed, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 'f', feed, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, feed);
     sl_checkpoint_done(&entry->checkpoint);
     entry->checkpoint = memory_copy(checkpoint);
-    entry->epoch = epoch;
     memory_of(state)->saves++;
     return SL_OK;
 }
@@ -430,15 +439,12 @@ static inline int memory_mark_get(struct sl_state *state, const char *source, in
 static inline int memory_mark_raise(struct sl_state *state, const char *source, int64_t value,
                                     int64_t epoch, struct sl_mark *ret, struct sl_err *err)
 {
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 'm', source, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 'm', source, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, source);
     if (value > entry->value)
         entry->value = value;
-    entry->epoch = epoch;
     if (!ret)
         return SL_OK;
     *ret = (struct sl_mark){.value = entry->value, .offset = entry->offset};
@@ -459,13 +465,10 @@ static inline int memory_mark_organisation(struct sl_state *state, const char *s
 static inline int memory_mark_sign(struct sl_state *state, const char *source,
                                    const char *organisation, int64_t epoch, struct sl_err *err)
 {
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 'm', source, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 'm', source, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, source);
-    entry->epoch = epoch;
     snprintf(entry->organisation, sizeof entry->organisation, "%s", organisation);
     return SL_OK;
 }
@@ -485,15 +488,12 @@ static inline int memory_mark_reset(struct sl_state *state, const char *source, 
                                     struct sl_err *err)
 {
     char wanted[SL_NAME_MAX + 2];
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 'm', source, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 'm', source, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, source);
     if (value > entry->value)
         entry->value = value;
-    entry->epoch = epoch;
     snprintf(wanted, sizeof wanted, ":%s:", name);
     if (!strstr(entry->text, wanted)) {
         size_t used = strlen(entry->text);
@@ -544,14 +544,11 @@ static inline int memory_counter_renew(struct sl_state *state, const char *colle
 static inline int memory_suspect_set(struct sl_state *state, const char *feed, const char *reason,
                                      int64_t epoch, struct sl_err *err)
 {
-    int rc = memory_enter(state, err);
+    struct memory_entry *entry;
+    int rc = memory_own(state, 's', feed, epoch, &entry, err);
     if (rc != SL_OK)
         return rc;
-    struct memory_entry *entry = memory_entry(state, 's', feed, true);
-    if (entry->epoch > epoch)
-        return memory_taken(err, feed);
     snprintf(entry->text, SL_ERR_TEXT_BYTES, "%s", reason ? reason : "");
-    entry->epoch = epoch;
     return SL_OK;
 }
 
