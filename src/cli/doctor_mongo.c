@@ -235,11 +235,13 @@ int sl_doctor_organisation(struct sl_doctor *doctor, const char *source,
         return SL_OK;
     struct sl_mongo *mongo = sl_mongo_new(&doctor->settings->mongo, err);
     struct sl_state *state = mongo ? sl_store_new(mongo, &doctor->settings->mongo, err) : NULL;
-    int rc = state ? state->type->mark_organisation(state, source, ret, err) : (int)err->code;
+    struct sl_mark mark = {0};
+    int rc = state ? state->type->mark_get(state, source, &mark, err) : (int)err->code;
+    memcpy(ret, mark.organisation, sizeof mark.organisation);
     if (state)
         state->type->close(state);
     sl_mongo_free(mongo);
-    return rc;
+    return rc == SL_NOTFOUND ? SL_OK : rc;
 }
 
 void sl_doctor_mongo(struct sl_doctor *doctor)

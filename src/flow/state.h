@@ -92,8 +92,8 @@ struct sl_checkpoint {
     char note[SL_ERR_TEXT_BYTES]; /* for a person, as why a sweep was refused; "": none */
 };
 
-/* How new rows of a source may have been published, what is added to its own version numbers, and
- * whose those are. */
+/* How new rows of a source may have been published, what is added to its own version numbers (0
+ * unless they were reset), and whose those are. */
 enum { SL_ORGANISATION_BYTES = 64 };
 struct sl_mark {
     int64_t value, offset;
@@ -283,8 +283,9 @@ struct sl_state_type {
                        struct sl_err *err);
 
     /* The mark of a source: no row of a greater version may have been published. SL_NOTFOUND when
-     * it was never raised. */
-    int (*mark_get)(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
+     * there is none; ret is not touched then. */
+    int (*mark_get)(struct sl_state *state, const char *source, struct sl_mark *ret,
+                    struct sl_err *err);
     /* Raises it to value; it never falls. Gives it as this write has left it (ret may be NULL): a
      * question afterwards might reach a server that has been outvoted, and does not know yet.
      * SL_REJECTED when a newer epoch has raised it. */
@@ -297,16 +298,11 @@ struct sl_state_type {
     int (*clock_reserve)(struct sl_state *state, int64_t until, int64_t *ret_previous,
                          struct sl_err *err);
 
-    /* The organisation whose version numbers the mark is of; "" when that is not known. */
-    int (*mark_organisation)(struct sl_state *state, const char *source,
-                             char ret[SL_ORGANISATION_BYTES], struct sl_err *err);
-    /* Notes it. SL_REJECTED when a newer epoch has raised the mark. */
+    /* Notes the organisation whose version numbers the mark is of. SL_REJECTED when a newer epoch
+     * has raised the mark. */
     int (*mark_sign)(struct sl_state *state, const char *source, const char *organisation,
                      int64_t epoch, struct sl_err *err);
 
-    /* What is added to the source's own version numbers: 0 unless they were reset. */
-    int (*mark_offset)(struct sl_state *state, const char *source, int64_t *ret,
-                       struct sl_err *err);
     /* Makes every version from now on greater than all before: those up to value may have been
      * published. Once for each name: a second time nothing is changed. SL_REJECTED when a newer
      * epoch has raised the mark. */

@@ -77,7 +77,7 @@ int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, s
     struct sl_mark mark = {0};
     if (!is_used(counter))
         return SL_OK;
-    int rc = state->type->mark_get(state, name, &mark.value, err);
+    int rc = state->type->mark_get(state, name, &mark, err);
     if (rc == SL_NOTFOUND)
         rc = stored_greatest(counter, &mark.value, err);
     if (rc == SL_OK)
@@ -290,19 +290,14 @@ int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, i
                      bool *ret_elsewhere, struct sl_err *err)
 {
     struct sl_state *state = counter->dataverse->env.state;
-    char name[2 * SL_NAME_MAX], organisation[SL_ORGANISATION_BYTES] = "";
-    int64_t above = 0, offset = 0;
-    int rc = *before ? state->type->mark_get(state, before, &above, err) : SL_OK;
-    if (rc == SL_OK && *before)
-        rc = state->type->mark_offset(state, before, &offset, err);
-    if (rc == SL_OK && *before)
-        rc = state->type->mark_organisation(state, before, organisation, err);
+    struct sl_mark theirs = {0};
+    char name[2 * SL_NAME_MAX];
+    int rc = *before ? state->type->mark_get(state, before, &theirs, err) : SL_OK;
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
-    *ret_elsewhere = is_other(organisation, &counter->dataverse->remote);
-    if (stored / 2 > above)
-        above = stored / 2;
-    int64_t least = is_alien(counter, before) || *ret_elsewhere ? above : offset;
+    *ret_elsewhere = is_other(theirs.organisation, &counter->dataverse->remote);
+    int64_t above = stored / 2 > theirs.value ? stored / 2 : theirs.value;
+    int64_t least = is_alien(counter, before) || *ret_elsewhere ? above : theirs.offset;
     if (!least || least <= counter->offset)
         return raise_mark(counter, above, err);
     snprintf(name, sizeof name, "%s %" PRId64, before, least);

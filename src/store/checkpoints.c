@@ -154,7 +154,15 @@ int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
 
 /* --- marks --- */
 
-int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err)
+static void read_mark(const bson_t *document, struct sl_mark *ret)
+{
+    ret->value = sl_field_int64(document, "value", 0);
+    ret->offset = sl_field_int64(document, "offset", 0);
+    sl_field_text(document, "organisation", ret->organisation, sizeof ret->organisation);
+}
+
+int sl_store_mark_get(struct sl_state *state, const char *source, struct sl_mark *ret,
+                      struct sl_err *err)
 {
     char id[ID_BYTES];
     bson_t document;
@@ -162,7 +170,7 @@ int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, 
     int rc = find(sl_store_of(state), id, &document, err);
     if (rc != SL_OK)
         return sl_err_wrap(err, "mark of source '%s'", source);
-    *ret = sl_field_int64(&document, "value", 0);
+    read_mark(&document, ret);
     bson_destroy(&document);
     return SL_OK;
 }
@@ -180,28 +188,8 @@ int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t valu
     bson_destroy(change);
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot raise the mark of source '%s'", source);
-    if (ret) {
-        ret->value = sl_field_int64(&document, "value", 0);
-        ret->offset = sl_field_int64(&document, "offset", 0);
-        sl_field_text(&document, "organisation", ret->organisation, sizeof ret->organisation);
-    }
-    bson_destroy(&document);
-    return SL_OK;
-}
-
-int sl_store_mark_organisation(struct sl_state *state, const char *source,
-                               char ret[SL_ORGANISATION_BYTES], struct sl_err *err)
-{
-    char id[ID_BYTES];
-    bson_t document;
-    snprintf(id, sizeof id, "mark:%s", source);
-    int rc = find(sl_store_of(state), id, &document, err);
-    ret[0] = '\0';
-    if (rc == SL_NOTFOUND)
-        return SL_OK;
-    if (rc != SL_OK)
-        return sl_err_wrap(err, "organisation of source '%s'", source);
-    sl_field_text(&document, "organisation", ret, SL_ORGANISATION_BYTES);
+    if (ret)
+        read_mark(&document, ret);
     bson_destroy(&document);
     return SL_OK;
 }
@@ -216,23 +204,6 @@ int sl_store_mark_sign(struct sl_state *state, const char *source, const char *o
     int rc = sl_store_update_owned(sl_store_of(state), CHECKPOINTS, id, change, epoch, NULL, err);
     bson_destroy(change);
     return rc == SL_OK ? rc : sl_err_wrap(err, "cannot note the organisation of '%s'", source);
-}
-
-int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
-                         struct sl_err *err)
-{
-    char id[ID_BYTES];
-    bson_t document;
-    snprintf(id, sizeof id, "mark:%s", source);
-    int rc = find(sl_store_of(state), id, &document, err);
-    *ret = 0;
-    if (rc == SL_NOTFOUND)
-        return SL_OK;
-    if (rc != SL_OK)
-        return sl_err_wrap(err, "version offset of source '%s'", source);
-    *ret = sl_field_int64(&document, "offset", 0);
-    bson_destroy(&document);
-    return SL_OK;
 }
 
 /* Names of resets are few and short: they are kept, so that one that comes late does nothing. */

@@ -103,15 +103,12 @@ int sl_store_checkpoint_take(struct sl_state *state, const char *feed, int64_t e
 int sl_store_checkpoint_save(struct sl_state *state, const char *feed,
                              const struct sl_checkpoint *checkpoint, int64_t epoch,
                              struct sl_err *err);
-int sl_store_mark_get(struct sl_state *state, const char *source, int64_t *ret, struct sl_err *err);
+int sl_store_mark_get(struct sl_state *state, const char *source, struct sl_mark *ret,
+                      struct sl_err *err);
 int sl_store_mark_raise(struct sl_state *state, const char *source, int64_t value, int64_t epoch,
                         struct sl_mark *ret, struct sl_err *err);
-int sl_store_mark_organisation(struct sl_state *state, const char *source,
-                               char ret[SL_ORGANISATION_BYTES], struct sl_err *err);
 int sl_store_mark_sign(struct sl_state *state, const char *source, const char *organisation,
                        int64_t epoch, struct sl_err *err);
-int sl_store_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
-                         struct sl_err *err);
 int sl_store_mark_reset(struct sl_state *state, const char *source, const char *name, int64_t value,
                         int64_t epoch, int64_t *ret_offset, struct sl_err *err);
 /* refreshes.c */

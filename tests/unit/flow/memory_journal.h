@@ -423,7 +423,14 @@ static inline int memory_checkpoint_save(struct sl_state *state, const char *fee
     return SL_OK;
 }
 
-static inline int memory_mark_get(struct sl_state *state, const char *source, int64_t *ret,
+static inline struct sl_mark memory_mark_of(const struct memory_entry *entry)
+{
+    struct sl_mark mark = {.value = entry->value, .offset = entry->offset};
+    snprintf(mark.organisation, sizeof mark.organisation, "%s", entry->organisation);
+    return mark;
+}
+
+static inline int memory_mark_get(struct sl_state *state, const char *source, struct sl_mark *ret,
                                   struct sl_err *err)
 {
     int rc = memory_enter(state, err);
@@ -432,7 +439,7 @@ static inline int memory_mark_get(struct sl_state *state, const char *source, in
     const struct memory_entry *entry = memory_entry(state, 'm', source, false);
     if (!entry)
         return memory_none(err, source);
-    *ret = entry->value;
+    *ret = memory_mark_of(entry);
     return SL_OK;
 }
 
@@ -445,21 +452,9 @@ static inline int memory_mark_raise(struct sl_state *state, const char *source, 
         return rc;
     if (value > entry->value)
         entry->value = value;
-    if (!ret)
-        return SL_OK;
-    *ret = (struct sl_mark){.value = entry->value, .offset = entry->offset};
-    snprintf(ret->organisation, sizeof ret->organisation, "%s", entry->organisation);
+    if (ret)
+        *ret = memory_mark_of(entry);
     return SL_OK;
-}
-
-static inline int memory_mark_organisation(struct sl_state *state, const char *source,
-                                           char ret[SL_ORGANISATION_BYTES], struct sl_err *err)
-{
-    int rc = memory_enter(state, err);
-    const struct memory_entry *entry = memory_entry(state, 'm', source, false);
-    if (rc == SL_OK)
-        snprintf(ret, SL_ORGANISATION_BYTES, "%s", entry ? entry->organisation : "");
-    return rc;
 }
 
 static inline int memory_mark_sign(struct sl_state *state, const char *source,
@@ -471,16 +466,6 @@ static inline int memory_mark_sign(struct sl_state *state, const char *source,
         return rc;
     snprintf(entry->organisation, sizeof entry->organisation, "%s", organisation);
     return SL_OK;
-}
-
-static inline int memory_mark_offset(struct sl_state *state, const char *source, int64_t *ret,
-                                     struct sl_err *err)
-{
-    int rc = memory_enter(state, err);
-    const struct memory_entry *entry = memory_entry(state, 'm', source, false);
-    if (rc == SL_OK)
-        *ret = entry ? entry->offset : 0;
-    return rc;
 }
 
 static inline int memory_mark_reset(struct sl_state *state, const char *source, const char *name,

@@ -95,13 +95,14 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
 static inline void check_resets(struct sl_state *one, struct sl_state *two)
 {
     struct sl_err err = {0};
-    int64_t offset = -1, mark = -1;
-    EXPECT(one->type->mark_offset(one, "old", &offset, &err) == SL_OK && offset == 0);
+    int64_t offset = -1;
+    struct sl_mark mark = {0};
+    EXPECT(one->type->mark_get(one, "old", &mark, &err) == SL_NOTFOUND && mark.offset == 0);
     EXPECT(one->type->mark_raise(one, "old", 1000, 3, NULL, &err) == SL_OK);
     EXPECT(one->type->mark_reset(one, "old", "a", 1200, 3, &offset, &err) == SL_OK);
     EXPECT(offset == 1201);
-    EXPECT(two->type->mark_offset(two, "old", &offset, &err) == SL_OK && offset == 1201);
-    EXPECT(two->type->mark_get(two, "old", &mark, &err) == SL_OK && mark == 1200);
+    EXPECT(two->type->mark_get(two, "old", &mark, &err) == SL_OK);
+    EXPECT(mark.offset == 1201 && mark.value == 1200);
     struct sl_mark left = {0};
     EXPECT(two->type->mark_raise(two, "old", 1900, 4, &left, &err) == SL_OK);
     EXPECT(left.value == 1900 && left.offset == 1201);
@@ -204,39 +205,36 @@ static inline void check_overtakes(struct sl_state *one, struct sl_state *two)
 static inline void check_marks(struct sl_state *one, struct sl_state *two)
 {
     struct sl_err err = {0};
-    int64_t mark = -1;
+    struct sl_mark mark = {0};
     EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_NOTFOUND);
     EXPECT(one->type->mark_raise(one, "crm", 915244, 1, NULL, &err) == SL_OK);
-    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
+    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark.value == 915244);
     EXPECT(one->type->mark_raise(one, "crm", 915000, 1, NULL, &err) == SL_OK);
-    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
+    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark.value == 915244);
     struct sl_mark left = {0};
     EXPECT(two->type->mark_raise(two, "crm", 1, 2, &left, &err) == SL_OK); /* the new owner: … */
     EXPECT(left.value == 915244 && left.offset == 0);                      /* … not lower */
-    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
+    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark.value == 915244);
     EXPECT(one->type->mark_raise(one, "crm", 9007199254740991, 1, NULL, &err) == SL_REJECTED);
     EXPECT(strstr(err.message, "crm") != NULL);
-    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark == 915244);
+    EXPECT(two->type->mark_get(two, "crm", &mark, &err) == SL_OK && mark.value == 915244);
     EXPECT(two->type->mark_raise(two, "crm", 9007199254740991, 2, NULL, &err) == SL_OK);
-    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark == 9007199254740991);
+    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark.value == 9007199254740991);
     EXPECT(one->type->mark_get(one, "other", &mark, &err) == SL_NOTFOUND);
 
     /* Whose versions those are: noted by its owner alone, and kept. */
-    char organisation[SL_ORGANISATION_BYTES] = "?";
-    EXPECT(one->type->mark_organisation(one, "crm", organisation, &err) == SL_OK && !*organisation);
-    EXPECT(one->type->mark_organisation(one, "other", organisation, &err) == SL_OK);
-    EXPECT(!*organisation);
+    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && !mark.organisation[0]);
     EXPECT(one->type->mark_sign(one, "crm", "0a1b", 1, &err) == SL_REJECTED);
     EXPECT(two->type->mark_sign(two, "crm", "0a1b", 2, &err) == SL_OK);
-    EXPECT(one->type->mark_organisation(one, "crm", organisation, &err) == SL_OK);
-    EXPECT(!strcmp(organisation, "0a1b"));
+    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK);
+    EXPECT(!strcmp(mark.organisation, "0a1b"));
     EXPECT(two->type->mark_raise(two, "crm", 1, 2, &left, &err) == SL_OK);
     EXPECT(left.value == 9007199254740991 && !strcmp(left.organisation, "0a1b"));
 
     /* A feed of the source's name has nothing to do with it. */
     struct sl_checkpoint checkpoint = {.run_number = 4};
     EXPECT(one->type->checkpoint_save(one, "crm", &checkpoint, 1, &err) == SL_OK);
-    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark == 9007199254740991);
+    EXPECT(one->type->mark_get(one, "crm", &mark, &err) == SL_OK && mark.value == 9007199254740991);
 }
 
 static inline void check_clock(struct sl_state *one, struct sl_state *two)

@@ -67,19 +67,11 @@ static void a_renewal_that_came_late(void *arg)
     tear_down(rig);
 }
 
-static int mark_get_of_old(struct sl_state *state, const char *source, int64_t *ret,
-                           struct sl_err *err)
+static int mark_of_old(struct sl_state *state, const char *source, struct sl_mark *ret,
+                       struct sl_err *err)
 {
     (void)state, (void)source, (void)err;
-    *ret = 5;
-    return SL_OK;
-}
-
-static int offset_of_old(struct sl_state *state, const char *source, int64_t *ret,
-                         struct sl_err *err)
-{
-    (void)state, (void)source, (void)err;
-    *ret = 0;
+    *ret = (struct sl_mark){.value = 5, .offset = 0};
     return SL_OK;
 }
 
@@ -94,8 +86,7 @@ static void what_was_read_before_is_told_by_the_write(void *arg)
     struct sl_state_type type = *state->type;
     EXPECT(type.mark_reset(state, "crm", "a restore", 700, 0, &offset, &err) == SL_OK);
     EXPECT(type.mark_raise(state, "crm", 1000, 0, NULL, &err) == SL_OK);
-    type.mark_get = mark_get_of_old;
-    type.mark_offset = offset_of_old;
+    type.mark_get = mark_of_old;
     state->type = &type;
     start(rig);
     const struct sl_dataverse_counter *counter = sl_dv_counter_of(rig->dataverse, "account");

@@ -196,14 +196,14 @@ static void do_crowd(struct sl_mongo *mongo)
     static struct crowd crowd;
     struct sl_err err = {0};
     struct sl_checkpoint back;
-    int64_t mark = 0;
+    struct sl_mark mark = {0};
     crowd = (struct crowd){.state = open_store(mongo)};
     run_crowd(&crowd, run_owner);
     EXPECT_OK(crowd.state->type->checkpoint_load(crowd.state, "crowded", &back, &err), &err);
     EXPECT_INT(back.run_number, CROWD);
     sl_checkpoint_done(&back);
     EXPECT_OK(crowd.state->type->mark_get(crowd.state, "crowded", &mark, &err), &err);
-    EXPECT(mark >= 1000 - CROWD && mark < 1000);
+    EXPECT(mark.value >= 1000 - CROWD && mark.value < 1000);
     run_crowd(&crowd, run_reserver);
     crowd.state->type->close(crowd.state);
 }
@@ -314,6 +314,7 @@ static void try_away(void *arg)
     struct sl_checkpoint checkpoint = {0};
     struct sl_arena arena;
     struct sl_str ids[1];
+    struct sl_mark mark;
     int64_t number;
     uint64_t unseen, live;
     unsigned count = 77;
@@ -322,7 +323,7 @@ static void try_away(void *arg)
     sl_arena_init(&arena, 4096);
     EXPECT(sl_code_transient(type->checkpoint_load(state, "f", &checkpoint, &err)));
     EXPECT(sl_code_transient(type->checkpoint_save(state, "f", &checkpoint, 1, NULL)));
-    EXPECT(sl_code_transient(type->mark_get(state, "s", &number, &err)));
+    EXPECT(sl_code_transient(type->mark_get(state, "s", &mark, &err)));
     EXPECT(sl_code_transient(type->mark_raise(state, "s", 1, 1, NULL, &err)));
     EXPECT(sl_code_transient(type->clock_reserve(state, 1, &number, NULL)));
     EXPECT(sl_code_transient(type->version_max(state, "c", &number, &err)));
