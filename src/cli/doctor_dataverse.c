@@ -20,19 +20,20 @@ struct examining {
 /* Feeds that are followed refuse to go on with another one's rows. */
 static bool is_the_same(struct examining *examining, const char *what)
 {
-    const char *source = examining->source->name, *now = examining->remote.organisation;
+    const char *source = examining->source->name;
     char before[SL_ORGANISATION_BYTES], advice[SL_ERR_TEXT_BYTES];
     struct sl_err err = {0};
     int rc = sl_doctor_organisation(examining->doctor, source, before, &err);
     if (!sl_doctor_works(examining->doctor, rc, &err, what, NULL))
         return false;
-    if (!before[0] || !now || !strncmp(before, now, sizeof before - 1))
+    if (!sl_dataverse_is_another(&examining->remote, before))
         return true;
     snprintf(advice, sizeof advice,
              "correct its url; if that is meant: sluice refresh FEED --reset-versions --confirm %s",
              source);
     sl_doctor_say(examining->doctor, SL_DOCTOR_FAIL, what, advice,
-                  "it is organisation %s, and what is stored came from %s", now, before);
+                  "it is organisation %s, and what is stored came from %s",
+                  examining->remote.organisation, before);
     return false;
 }
 

@@ -93,15 +93,9 @@ int sl_dv_counter_take_up(struct sl_dataverse_counter *counter, int64_t epoch, s
 
 /* --- whose it is --- */
 
-static bool is_other(const char *organisation, const struct sl_dataverse_remote *remote)
-{
-    return *organisation && remote->organisation &&
-           strncmp(organisation, remote->organisation, SL_ORGANISATION_BYTES - 1) != 0;
-}
-
 bool sl_dv_counter_is_anothers(const struct sl_dataverse_counter *counter)
 {
-    return is_other(counter->organisation, &counter->dataverse->remote);
+    return sl_dataverse_is_another(&counter->dataverse->remote, counter->organisation);
 }
 
 int sl_dv_counter_sign(struct sl_dataverse_counter *counter, struct sl_err *err)
@@ -295,7 +289,7 @@ int sl_dv_rise_above(struct sl_dataverse_counter *counter, const char *before, i
     int rc = *before ? state->type->mark_get(state, before, &theirs, err) : SL_OK;
     if (rc != SL_OK && rc != SL_NOTFOUND)
         return rc;
-    *ret_elsewhere = is_other(theirs.organisation, &counter->dataverse->remote);
+    *ret_elsewhere = sl_dataverse_is_another(&counter->dataverse->remote, theirs.organisation);
     int64_t above = stored / 2 > theirs.value ? stored / 2 : theirs.value;
     int64_t least = is_alien(counter, before) || *ret_elsewhere ? above : theirs.offset;
     if (!least || least <= counter->offset)

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "flow/state.h"
 #include "source/dataverse_table.h"
 
 enum { FORBIDDEN = 403 };
@@ -36,6 +37,13 @@ int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err
     }
     sl_json_free(doc);
     return rc;
+}
+
+/* Of ids that are too long the beginning is kept. */
+bool sl_dataverse_is_another(const struct sl_dataverse_remote *remote, const char *organisation)
+{
+    return *organisation && remote->organisation &&
+           strncmp(organisation, remote->organisation, SL_ORGANISATION_BYTES - 1) != 0;
 }
 
 void sl_dataverse_who_again(struct sl_dataverse_remote *remote)

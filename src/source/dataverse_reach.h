@@ -29,6 +29,9 @@ extern const char sl_dataverse_reach_advice[];
  * sl_dataverse_read_json. */
 int sl_dataverse_who_am_i(struct sl_dataverse_remote *remote, struct sl_err *err);
 
+/* Whether it is known to be another organisation than that ("": not known which). */
+bool sl_dataverse_is_another(const struct sl_dataverse_remote *remote, const char *organisation);
+
 /* That is asked again by the next one who must know. Does not suspend. */
 void sl_dataverse_who_again(struct sl_dataverse_remote *remote);
 

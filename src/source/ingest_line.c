@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "source/ingest_own.h"
 
+#define UNKNOWN "it is not known yet whether versions of posts compare with those stored: "
+
 enum { LOOK_AGAIN_MS = 15 * 1000, LOOK_SOON_MS = 1000, LOOK_MS = 10 * 1000 };
 
 /* Whether all that is stored is behind what comes from now on, or there is nothing. */
@@ -71,9 +73,7 @@ static void note_unknown(struct sl_ingest_feed *feed, const struct sl_err *err)
 {
     if (feed->fits || feed->misfit[0])
         return;
-    snprintf(feed->misfit, sizeof feed->misfit,
-             "it is not known yet whether versions of posts compare with those stored: %s",
-             err->message);
+    snprintf(feed->misfit, sizeof feed->misfit, UNKNOWN "%s", err->message);
 }
 
 /* Whether posts came since the last time: else there is nothing to be wrong about. */
@@ -104,9 +104,7 @@ const char *sl_ingest_line_misfit(struct sl_ingest_feed *feed)
         sl_wait(&feed->looked, sl_deadline_in(SL_INGEST_PATIENCE_MS));
     if (feed->fits)
         return NULL;
-    return feed->misfit[0] ? feed->misfit
-                           : "it is not known yet whether versions of posts compare with those "
-                             "stored: MongoDB has not answered";
+    return feed->misfit[0] ? feed->misfit : UNKNOWN "MongoDB has not answered";
 }
 
 void sl_ingest_line_start(struct sl_ingest_feed *feed)
