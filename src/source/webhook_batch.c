@@ -62,8 +62,6 @@ static int open_batch(struct sl_webhook_feed *feed, size_t size, struct sl_batch
 {
     static const struct sl_journal_kind kind = {.lane = SL_LANE_FAST};
     bool open = sl_journal_is_open(feed->journal);
-    if (feed->finished)
-        return sl_err_set(err, SL_CANCELED, "sluice is ending");
     int rc = sl_journal_begin(feed->journal, &kind, err);
     if (rc == SL_OK && !open) {
         feed->due_ms = sl_deadline_in(feed->settings->run_span_ms);
@@ -125,6 +123,8 @@ static int add_locked(const struct sl_hook_job *job, const struct sl_hook_readin
 {
     struct sl_webhook_feed *feed = job->feed;
     struct sl_batch *batch;
+    if (feed->finished)
+        return sl_err_set(err, SL_CANCELED, "sluice is ending");
     int rc = open_batch(feed, reading->doc.length + strlen(job->id), &batch, err);
     if (rc != SL_OK)
         return rc;
