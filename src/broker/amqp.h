@@ -169,6 +169,10 @@ int sl_channel_publish(struct sl_channel *channel, const struct sl_publish *mess
 bool sl_channel_cast(struct sl_channel *channel, const char *exchange, const char *routing_key,
                      struct sl_str body);
 
+/* For on_close of a channel that casts to that exchange: names the right to, where that was refused
+ * (SL_CONFIG). */
+void sl_channel_name_cast(struct sl_err *why, const char *exchange);
+
 /* Publishes and takes it back, on a channel without confirms that serves nothing else: nobody is
  * given anything. Suspends and fails as the calls above that the server answers; SL_TIMEOUT also
  * while an alarm blocks the connection. */
@@ -176,6 +180,12 @@ int sl_channel_try_publish(struct sl_channel *channel, const char *exchange,
                            const char *routing_key, uint64_t deadline_ms, struct sl_err *err);
 
 /* ---- consuming ---- */
+
+/* Asks to consume in a way that is refused for its form, after the right was looked at: nothing is
+ * delivered. The channel is closed by it. Suspends and fails as the calls above; SL_OK also where
+ * there is no such queue. err must be given. */
+int sl_channel_try_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
+                           struct sl_err *err);
 
 /* How many deliveries may be unacknowledged (0: any number). Suspends and fails as the calls above
  * that the server answers. */

@@ -129,6 +129,33 @@ int sl_channel_consume(struct sl_channel *channel, const char *queue, uint64_t d
     return sl_amqp_name_right(rc, err, "read queue '%s'", queue);
 }
 
+/* A priority must be a number. Should a server take it all the same, one message comes, and goes
+ * back with the channel. */
+int sl_channel_try_consume(struct sl_channel *channel, const char *queue, uint64_t deadline_ms,
+                           struct sl_err *err)
+{
+    amqp_table_entry_t entries[1];
+    amqp_basic_consume_t method = {
+        .queue = sl_codec_bytes(queue),
+        .consumer_tag = sl_codec_bytes(consumer_tag),
+        .arguments = {0, entries}
+    };
+    add_text(&method.arguments, "x-priority", "tried only");
+    int rc = sl_channel_qos(channel, 1, deadline_ms, err);
+    if (rc == SL_OK)
+        rc = sl_channel_call(channel, AMQP_BASIC_CONSUME_METHOD, &method,
+                             AMQP_BASIC_CONSUME_OK_METHOD, deadline_ms, NULL, err);
+    bool looked = err->cause == AMQP_PRECONDITION_FAILED || err->cause == AMQP_NOT_FOUND;
+    if (rc == SL_CLOSED && looked)
+        return SL_OK;
+    return sl_amqp_name_right(rc, err, "read queue '%s'", queue);
+}
+
+void sl_channel_name_cast(struct sl_err *why, const char *exchange)
+{
+    sl_amqp_name_right((int)why->code, why, "write to exchange '%s'", sl_exchange_name(exchange));
+}
+
 /* The server looks at the right as the message comes, and at where it goes only with a commit. */
 int sl_channel_try_publish(struct sl_channel *channel, const char *exchange,
                            const char *routing_key, uint64_t deadline_ms, struct sl_err *err)

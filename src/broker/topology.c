@@ -279,6 +279,18 @@ int sl_topology_may_publish(struct sl_amqp *amqp, const char *exchange, const ch
     return rc;
 }
 
+int sl_topology_may_consume(struct sl_amqp *amqp, const char *queue, uint64_t deadline_ms,
+                            struct sl_err *err)
+{
+    struct sl_channel *channel;
+    int rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &channel, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = sl_channel_try_consume(channel, queue, deadline_ms, err);
+    sl_channel_free(channel);
+    return rc;
+}
+
 void sl_topology_set_aside(const struct sl_broker_settings *settings, struct sl_channel *channel,
                            uint64_t tag)
 {

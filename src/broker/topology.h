@@ -48,6 +48,10 @@ int sl_topology_check(const struct sl_broker *broker, uint64_t deadline_ms, stru
 int sl_topology_may_publish(struct sl_amqp *amqp, const char *exchange, const char *routing_key,
                             uint64_t deadline_ms, struct sl_err *err);
 
+/* The same of consuming from a queue. Nothing is taken. err must be given. */
+int sl_topology_may_consume(struct sl_amqp *amqp, const char *queue, uint64_t deadline_ms,
+                            struct sl_err *err);
+
 /* Gives the message to <exchange>.unreadable, never to nobody: when that queue was deleted the
  * server closes the channel, and delivers the message again to who connects and declares anew. Does
  * not suspend. */

@@ -6,6 +6,9 @@
 
 #define WHAT "broker"
 #define PUBLISHING WHAT " publishing"
+#define CONSUMING WHAT " consuming"
+
+enum { NO_EXCHANGE = 404 }; /* not declared yet: the right was looked at before */
 
 /* Nothing stays of it. */
 static bool may_publish(struct sl_doctor *doctor, struct sl_amqp *amqp, const char *exchange,
@@ -15,6 +18,8 @@ static bool may_publish(struct sl_doctor *doctor, struct sl_amqp *amqp, const ch
     int rc = sl_topology_may_publish(amqp, exchange, routing_key, sl_deadline_in(SL_DOCTOR_WAIT_MS),
                                      &err);
     const char *blocked = sl_amqp_blocked(amqp);
+    if (rc == SL_CLOSED && err.cause == NO_EXCHANGE)
+        return true;
     if (rc != SL_TIMEOUT || !blocked)
         return sl_doctor_works(doctor, rc, &err, PUBLISHING, NULL);
     sl_doctor_say(doctor, SL_DOCTOR_WARN, PUBLISHING,
@@ -32,6 +37,15 @@ static bool keeps_events(const struct sl_config *config)
     return false;
 }
 
+/* Bells may go to another process, which owns the source. */
+static bool rings(const struct sl_config *config)
+{
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].type == &sl_webhook_config_type)
+            return true;
+    return false;
+}
+
 static void try_publishing(struct sl_doctor *doctor, struct sl_amqp *amqp,
                            const struct sl_broker_settings *settings)
 {
@@ -39,10 +53,43 @@ static void try_publishing(struct sl_doctor *doctor, struct sl_amqp *amqp,
     bool may = may_publish(doctor, amqp, settings->exchange, "fast.sluice.doctor");
     if (events && !sl_amqp_blocked(amqp))
         may &= may_publish(doctor, amqp, "", "sluice.doctor");
+    if (rings(doctor->config) && !sl_amqp_blocked(amqp)) {
+        char bells[SL_QUEUE_NAME_MAX];
+        sl_topology_queue(settings, "bells", bells);
+        may &= may_publish(doctor, amqp, bells, "");
+    }
     if (may)
         sl_doctor_say(doctor, SL_DOCTOR_OK, PUBLISHING, NULL,
                       "the user may write to exchange '%s'%s", settings->exchange,
                       events ? " and, for events, to 'amq.default'" : "");
+}
+
+static bool may_consume(struct sl_doctor *doctor, struct sl_amqp *amqp, const char *queue)
+{
+    struct sl_err err = {0};
+    int rc = sl_topology_may_consume(amqp, queue, sl_deadline_in(SL_DOCTOR_WAIT_MS), &err);
+    return sl_doctor_works(doctor, rc, &err, CONSUMING, NULL);
+}
+
+/* Where the queues are there already, nothing before a run has needed the right. */
+static void try_consuming(struct sl_doctor *doctor, struct sl_amqp *amqp,
+                          const struct sl_broker_settings *settings)
+{
+    static const char *const lanes[] = {"fast", "bulk"};
+    const struct sl_config *config = doctor->config;
+    char queue[SL_QUEUE_NAME_MAX], later[SL_QUEUE_NAME_MAX];
+    bool may = true;
+    for (unsigned i = 0; i < 2 && config->role != SL_ROLE_INGEST; i++) {
+        sl_topology_queue(settings, lanes[i], queue);
+        may &= may_consume(doctor, amqp, queue);
+    }
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->role != SL_ROLE_APPLY && config->sources[i].type == &sl_webhook_config_type) {
+            sl_topology_events(settings, config->sources[i].name, queue, later);
+            may &= may_consume(doctor, amqp, queue);
+        }
+    if (may)
+        sl_doctor_say(doctor, SL_DOCTOR_OK, CONSUMING, NULL, "the user may read the queues");
 }
 
 static void examine(struct sl_doctor *doctor, const struct sl_broker *broker, struct sl_amqp *amqp)
@@ -63,6 +110,7 @@ static void examine(struct sl_doctor *doctor, const struct sl_broker *broker, st
                       settings->exchange, settings->exchange, settings->exchange,
                       settings->queue_type == SL_QUEUE_CLASSIC ? "classic" : "quorum");
         try_publishing(doctor, amqp, settings);
+        try_consuming(doctor, amqp, settings);
     }
     sl_amqp_close(amqp, deadline_ms);
 }

@@ -38,7 +38,16 @@ static void on_bells_cancel(void *ctx)
     on_out_close(ctx, &why);
 }
 
+static void on_bells_out_close(void *ctx, const struct sl_err *why)
+{
+    struct sl_webhook *webhook = ctx;
+    struct sl_err named = *why;
+    sl_channel_name_cast(&named, webhook->bells_exchange);
+    on_out_close(ctx, &named);
+}
+
 static const struct sl_channel_handler out_handler = {.on_close = on_out_close};
+static const struct sl_channel_handler bells_out_handler = {.on_close = on_bells_out_close};
 static const struct sl_channel_handler bells_handler = {
     .on_delivery = sl_hook_hear_bell, .on_cancel = on_bells_cancel, .on_close = on_out_close};
 
@@ -49,7 +58,8 @@ static int open_bells(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t
     int rc = sl_topology_declare_bells(amqp, webhook->env.broker->settings, webhook->bells_exchange,
                                        queue, deadline_ms, err);
     if (rc == SL_OK)
-        rc = sl_channel_open(amqp, &out_handler, webhook, deadline_ms, &webhook->bells_out, err);
+        rc = sl_channel_open(amqp, &bells_out_handler, webhook, deadline_ms, &webhook->bells_out,
+                             err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &bells_handler, webhook, deadline_ms, &webhook->bells_in, err);
     return rc == SL_OK ? sl_channel_consume(webhook->bells_in, queue, deadline_ms, err) : rc;

@@ -77,8 +77,8 @@ def test_a_healthy_environment_passes(workspace, sim, config):
     assert status == 0, said
     assert {verdict for verdict, _ in lines.values()} == {"ok"}, said
     assert list(lines) == [
-        "configuration", "sandbox", "broker", "broker queues", "broker publishing", "mongo", "mongo writes",
-        *(f"mongo collection '{name}'" for name in ("vendors", "accounts", "contacts", "meters")),
+        "configuration", "sandbox", "broker", "broker queues", "broker publishing", "broker consuming",
+        "mongo", "mongo writes", *(f"mongo collection '{name}'" for name in ("vendors", "accounts", "contacts", "meters")),
         "source 'fno' token", "source 'fno'", "feed 'vendors'", "source 'crm' token", "source 'crm'",
         "feed 'accounts' table 'account'", "feed 'contacts' table 'contact'",
         f"listener '{config['ops']['listen']}'",

@@ -5,10 +5,12 @@ import secrets
 
 import pytest
 
+from feeds import logged
 from hooks import ROW, Hooks, Poster, event
 from mailbox import Hook
-from process import ROOT, wait_until
+from process import ROOT, free_port, wait_until
 from readiness import troubles, wait_trouble
+from tables import owns
 
 DECLARING = "configure and to read queue 'sluice.fast', and to write to exchange 'sluice.unreadable'"
 BINDING = "write to queue 'sluice.fast' and to read exchange 'sluice'"
@@ -163,6 +165,47 @@ def test_the_doctor_tries_the_rights_to_publish_and_publishes_nothing(sim, rabbi
         for line, name in zip(told, lacks):
             assert line.startswith("FAIL  broker publishing: the user in broker.url needs the right to write to "
                                    f"exchange '{name}': RabbitMQ "), line
+
+
+def test_the_doctor_tries_the_rights_to_consume_and_takes_nothing(sim, rabbit, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    scene.sluice().stop()
+    configure, write, read = rights(workspace.exchange)
+    queues = [f"{workspace.exchange}.{kind}" for kind in ("fast", "bulk", "events.hook")]
+
+    def said(given):
+        config = scene.config(broker={"url": user_with(rabbit, configure, write, given)})
+        told = workspace.sluice(config, name="asked", start=False).command("doctor").stdout
+        return [line for line in told.splitlines() if "broker consuming: " in line]
+
+    with rabbit.connect() as connection:
+        channel = connection.channel()
+        channel.basic_publish(workspace.exchange, "fast.x", b"?")
+        wait_until(lambda: workspace.queue_depth("fast") == 1, 10, "a message")
+        assert said(read) == ["ok    broker consuming: the user may read the queues"]
+        got, _, body = channel.basic_get(queues[0], auto_ack=True)
+        assert body == b"?" and not got.redelivered
+    told = said(f"^(?!({'|'.join(map(re.escape, queues))})$)")
+    assert len(told) == len(queues), told
+    for line, queue in zip(told, queues):
+        assert line.startswith(f"FAIL  broker consuming: the user in broker.url needs the right to read queue '{queue}'")
+
+
+def test_a_right_to_ring_other_processes_that_is_missing_is_named(sim, rabbit, workspace):
+    """By the doctor, and when a bell goes to another process, which owns the source."""
+    scene = Hooks(sim, workspace, {"account": 5})
+    owner = scene.sluice("owner", mongo={"lease": "30s"})
+    wait_until(lambda: owns(owner), 10, "an owner")
+    configure, write, read = rights(workspace.exchange)
+    bells = f"{workspace.exchange}.bells"
+    url = user_with(rabbit, configure, write.replace("^", f"^(?!{re.escape(bells)}$)", 1), read)
+    missing = f"needs the right to write to exchange '{bells}'"
+    port = free_port()
+    other = scene.sluice("other", port=port, broker={"url": url}, mongo={"lease": "30s"})
+    assert any(missing in line for line in doctor_says(workspace, other.config))
+    assert Poster(port).send(event("account", ROW))[0] == 200
+    line = wait_until(lambda: logged(other, "connection to RabbitMQ in trouble, will try again"), 20, "the refusal")[0]
+    assert missing in line["error"] and line["level"] == "error"
 
 
 @pytest.mark.rabbit(memory_high_watermark="1MB")
