@@ -1,8 +1,11 @@
 #include "http/server.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/listen.h"
 #include "http/server_own.h"
@@ -15,8 +18,47 @@ enum {
     CONNECTION_BYTES = 32 * 1024, /* the library's buffer a connection: the limit for headers */
     RUNS_A_TURN = 4,              /* a request with its answer takes three */
     COME_IN_MS = 1000,            /* for requests that have begun, or are on their way, at a stop */
+    STARVED_REST_MS = 1000,
+    STARVED_AGAIN_MS = 60 * 1000, /* in the log */
     LAST_WORDS_MS = 200,          /* for answers of cancelled handlers, and refusals */
 };
+
+/* --- no descriptor is left --- */
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+/* Of what the library has to say, this alone is of use: it does not tell otherwise. */
+static void on_library_log(void *ctx, const char *format, va_list args)
+{
+    struct sl_http_server *server = ctx;
+    (void)args;
+    if (strstr(format, "system resource limit"))
+        server->starved = true;
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+    struct sl_http_server *server = timer->data;
+    uv_poll_start(server->poll, UV_READABLE, on_ready);
+}
+
+/* Whoever waits to be let in keeps the descriptor ready. With connections the library itself does
+ * not look until one has gone; without, it would be run again and again. */
+static void starve(struct sl_http_server *server)
+{
+    uint64_t now_ms = sl_loop_now_ms();
+    if (!server->starved_told_ms || now_ms - server->starved_told_ms >= STARVED_AGAIN_MS) {
+        sl_log(SL_ERROR,
+               "nobody can connect, since no more files can be opened: raise the limit (ulimit -n, "
+               "LimitNOFILE)",
+               SL_T("listener", server->name));
+        server->starved_told_ms = now_ms;
+    }
+    if (server->link_count)
+        return;
+    uv_poll_stop(server->poll);
+    uv_timer_start(server->rest, on_rested, STARVED_REST_MS, 0);
+}
 
 /* --- the loop --- */
 
@@ -27,8 +69,10 @@ static bool run(struct sl_http_server *server, bool *still)
      */
     MHD_UNSIGNED_LONG_LONG unused;
     unsigned before = server->link_count;
-    server->moved = false;
+    server->moved = server->starved = false;
     MHD_run(server->daemon);
+    if (server->starved)
+        starve(server);
     /* At its connection limit the library stops to accept, and begins again only in the next run
      * after one has gone, which nothing else would bring about. */
     if (server->link_count < before)
@@ -82,7 +126,9 @@ static void watch(struct sl_http_server *server)
     uv_idle_init(sl_loop(), server->again);
     server->sweep = sl_alloc(sizeof *server->sweep);
     uv_timer_init(sl_loop(), server->sweep);
-    server->poll->data = server->again->data = server->sweep->data = server;
+    server->rest = sl_alloc(sizeof *server->rest);
+    uv_timer_init(sl_loop(), server->rest);
+    server->poll->data = server->again->data = server->sweep->data = server->rest->data = server;
 }
 
 static void unwatch(struct sl_http_server *server)
@@ -91,6 +137,7 @@ static void unwatch(struct sl_http_server *server)
     uv_close((uv_handle_t *)server->poll, sl_handle_free);
     uv_close((uv_handle_t *)server->again, sl_handle_free);
     uv_close((uv_handle_t *)server->sweep, sl_handle_free);
+    uv_close((uv_handle_t *)server->rest, sl_handle_free);
 }
 
 /* --- starting --- */
@@ -98,19 +145,20 @@ static void unwatch(struct sl_http_server *server)
 static int start_daemon(struct sl_http_server *server, int fd, const char *listen,
                         struct sl_err *err)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (server->tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_PRIORITIES,    0, (void *)(uintptr_t)sl_server_tls_priorities},
         {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, sl_server_tls_callback()                   },
         {MHD_OPTION_END,                 0, NULL                                       },
     };
     server->daemon = MHD_start_daemon(
-        flags, 0, sl_link_admit, server, sl_exchange_step, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, server->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, sl_link_notify, server,
-        MHD_OPTION_URI_LOG_CALLBACK, sl_link_requested, server, MHD_OPTION_NOTIFY_COMPLETED,
-        sl_exchange_completed, server, MHD_OPTION_ARRAY, server->tls ? tls : &tls[2],
-        MHD_OPTION_END);
+        flags, 0, sl_link_admit, server, sl_exchange_step, server, MHD_OPTION_EXTERNAL_LOGGER,
+        on_library_log, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        server->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_NOTIFY_CONNECTION, sl_link_notify, server, MHD_OPTION_URI_LOG_CALLBACK,
+        sl_link_requested, server, MHD_OPTION_NOTIFY_COMPLETED, sl_exchange_completed, server,
+        MHD_OPTION_ARRAY, server->tls ? tls : &tls[2], MHD_OPTION_END);
     if (server->daemon)
         return SL_OK;
     close(fd);

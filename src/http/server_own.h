@@ -84,6 +84,7 @@ struct sl_http_server {
     struct MHD_Daemon *daemon;
     uv_poll_t *poll;   /* on the daemon's epoll descriptor */
     uv_idle_t *again;  /* runs while the daemon has more to do; a timer would starve the loop */
+    uv_timer_t *rest;  /* runs while nobody can be let in */
     uv_timer_t *sweep; /* the earliest deadline of a connection */
     uint64_t sweep_ms; /* when; SL_FOREVER: not set */
     char *name, *listen;
@@ -102,6 +103,8 @@ struct sl_http_server {
     bool handed_over;         /* its address, when it stops */
     bool stopping;            /* each answer is the last one of its connection */
     bool over;                /* and says that no request is handled any more */
+    bool starved;             /* the library's last run could let nobody in */
+    uint64_t starved_told_ms; /* loop clock; 0: never */
     bool moved;               /* over TLS: something came of the library's last run */
     struct sl_linger *lingers;
     unsigned linger_count;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -247,6 +248,74 @@ static void test_crowd(void **state)
     with_server(crowd_in);
 }
 
+/* --- no descriptor left --- */
+
+static unsigned turns;
+
+static void count_turn(uv_check_t *check)
+{
+    (void)check;
+    turns++;
+}
+
+/* Everything that is written to stderr meanwhile, in a file. */
+static FILE *divert(int *ret_stderr)
+{
+    FILE *file = tmpfile();
+    *ret_stderr = dup(STDERR_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    return file;
+}
+
+static unsigned take_back(FILE *file, int stderr_was, const char *line)
+{
+    static char text[16 * 1024];
+    unsigned count_of = 0;
+    dup2(stderr_was, STDERR_FILENO);
+    close(stderr_was);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    for (const char *at = text; (at = strstr(at, line)); at++)
+        count_of++;
+    return count_of;
+}
+
+/* Who has connected waits until there is one; nothing spins, and it is told once. */
+static void run_out(void *arg)
+{
+    struct setup *setup = arg;
+    static uv_check_t check;
+    struct rlimit limit, none;
+    int stderr_was;
+    struct raw *raw = raw_connect(setup->server); /* the server has not looked yet */
+    EXPECT(raw_say(raw, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+    FILE *log = divert(&stderr_was);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = (struct rlimit){STDERR_FILENO + 1, limit.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    uv_check_init(sl_loop(), &check);
+    uv_check_start(&check, count_turn);
+    turns = 0;
+    sl_fiber_sleep(1300); /* it tries again after a second */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    unsigned told = take_back(log, stderr_was, "nobody can connect");
+    EXPECT_INT(told, 1);
+    EXPECT(turns < 100);
+    raw_pull(raw);
+    EXPECT_INT(raw->length, 0);
+    EXPECT(raw_await(raw, "GET ctx - -", 1));
+    uv_close((uv_handle_t *)&check, NULL);
+    raw_close(raw);
+    done(setup);
+}
+
+static void test_run_out(void **state)
+{
+    (void)state;
+    with_server(run_out);
+}
+
 /* --- one connection, many requests --- */
 
 static void keep_alive(void *arg)
@@ -393,10 +462,10 @@ static void test_listen_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes),       cmocka_unit_test(test_rude_clients),
-        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_keep_alive),
-        cmocka_unit_test(test_two_servers),  cmocka_unit_test(test_port_taken),
-        cmocka_unit_test(test_listen_parse),
+        cmocka_unit_test(test_routes),     cmocka_unit_test(test_rude_clients),
+        cmocka_unit_test(test_crowd),      cmocka_unit_test(test_run_out),
+        cmocka_unit_test(test_keep_alive), cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_port_taken), cmocka_unit_test(test_listen_parse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
