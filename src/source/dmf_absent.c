@@ -3,9 +3,11 @@
  * does not have them. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 #include "source/feed_names.h"
@@ -62,15 +64,30 @@ int sl_dmf_check_names(struct sl_dmf *dmf, const bool *present, bool listed, con
     return SL_OK;
 }
 
-/* Versions of a counter that is taken so late are too great when another feed fills the collection,
- * too, and has exported since. */
+/* Another feed fills the collection, too: SL_OK. What this one brought under names that it had
+ * before is its own. SL_NOTFOUND: none does. */
+static int find_other(const struct sl_dmf *dmf, const char *collection, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    char other[SL_NAME_MAX];
+    size_t count = 0;
+    while (sl_feed_name(dmf->feed, count))
+        count++;
+    const char **known = sl_calloc(count + 1, sizeof *known);
+    for (size_t i = 0; i < count; i++)
+        known[i] = sl_feed_name(dmf->feed, i);
+    int rc = state->type->stranger_find(state, collection, known, sl_deadline_in(STRANGER_WAIT_MS),
+                                        other, err);
+    free(known);
+    return rc;
+}
+
+/* Versions of a counter that is taken so late are too great when another feed has exported since.
+ */
 static int adopt(struct sl_dmf *dmf, const struct sl_entity_config *config, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
-    const char *known[] = {dmf->feed->name, NULL};
-    char other[SL_NAME_MAX];
-    int rc = state->type->stranger_find(state, config->collection, known,
-                                        sl_deadline_in(STRANGER_WAIT_MS), other, err);
+    int rc = find_other(dmf, config->collection, err);
     if (rc != SL_NOTFOUND)
         return rc;
     struct sl_run_entity *entity = &dmf->run.entities[dmf->run.entity_count];

@@ -17,12 +17,12 @@ def wait_complaint(sluice, *words):
     return sluice.wait_for(lambda: all(word in trouble(sluice) for word in words), 30, " ".join(words))
 
 
-def correct(sluice, workspace, sim, one):
+def correct(sluice, workspace, sim, one, ready=True):
     """The configuration is corrected, and sluice started again."""
-    assert sluice.stop() == 0
+    assert not sluice.running() or sluice.stop() == 0
     sluice.config = {**configure(workspace, sim, {"vendors": one}), "ops": sluice.config["ops"]}
     sluice.write_config()
-    sluice.start(30)
+    sluice.start(30 if ready else None)
 
 
 def test_a_misspelt_entity_stops_the_first_run_and_its_package_is_kept(sim, workspace):
@@ -36,6 +36,23 @@ def test_a_misspelt_entity_stops_the_first_run_and_its_package_is_kept(sim, work
     correct(sluice, workspace, sim, one)
     done = wait_run(sluice, workspace)
     assert check_run(workspace, done)["read"] == 30
+    assert is_right(sim, workspace, VENDORS, "vendors")
+
+
+def test_nor_is_it_lost_where_the_feed_was_called_otherwise_before(sim, workspace):
+    """What it brought under that name is no other feed's."""
+    add_records(sim, 30)
+    make_project(sim)
+    one = feed(sim)
+    sluice = workspace.sluice(configure(workspace, sim, {"suppliers": one}))
+    wait_run(sluice, workspace, feed_name="suppliers")
+    assert sluice.stop() == 0
+    change_records(sim, 7)
+    one["formerly"] = "suppliers"
+    correct(sluice, workspace, sim, {**one, "entities": {"Vendor V3": one["entities"][VENDORS]}}, ready=False)
+    wait_complaint(sluice, "nothing of entity 'Vendor V3'")
+    correct(sluice, workspace, sim, one)
+    assert check_run(workspace, wait_run(sluice, workspace))["read"] == 7
     assert is_right(sim, workspace, VENDORS, "vendors")
 
 
