@@ -45,6 +45,7 @@ struct sl_refresh {
     char database[SL_REFRESH_NAME_BYTES]; /* of the parts; "": not known */
     struct sl_refresh_part parts[SL_REFRESH_PARTS_MAX];
     unsigned part_count;
+    int64_t epoch; /* as stored; refresh_save does not look at it */
 };
 
 /* Whether it has not come to an end. */
@@ -52,5 +53,17 @@ static inline bool sl_refresh_is_open(const struct sl_refresh *refresh)
 {
     return refresh->state < SL_REFRESH_DONE;
 }
+
+/* What the full reads of a table's feed are called: "accounts-full-000003". A run of packages is
+ * "vendors-000003". */
+#define SL_TABLE_READ "%.90s-full-"
+
+/* Whether it is open and was begun as the feed was of the other kind (packages, or a table), under
+ * a greater epoch than the owner of today: theirs do not compare. */
+bool sl_refresh_is_stranded(const struct sl_refresh *refresh, int64_t epoch, bool table);
+
+/* Such a one has failed, whoever began it. Suspends; fails as refresh_save. */
+struct sl_state;
+int sl_refresh_strand(struct sl_state *state, struct sl_refresh *refresh, struct sl_err *err);
 
 #endif

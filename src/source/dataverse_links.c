@@ -214,7 +214,7 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
     at->full_number++;
     at->full_at_ms = sl_wall_ms();
     at->full_after = sl_journal_skip(feed->journal, UNTOLD_RUNS);
-    snprintf(at->reading, sizeof at->reading, "%.90s-full-%06" PRId64, feed->config->name,
+    snprintf(at->reading, sizeof at->reading, SL_TABLE_READ "%06" PRId64, feed->config->name,
              at->full_number);
     at->sweeping[0] = '\0';
     feed->sweep_published = false;

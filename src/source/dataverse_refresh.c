@@ -108,6 +108,7 @@ static int begin(struct sl_dv_feed *feed, struct sl_refresh *refresh, struct sl_
 static bool can_begin(const struct sl_dv_feed *feed, const struct sl_refresh *refresh)
 {
     return sl_refresh_is_open(refresh) && feed->at.refresh != refresh->number &&
+           !sl_refresh_is_stranded(refresh, feed->fence, true) &&
            (is_at_rest(feed) || refresh->reset[0]);
 }
 
@@ -150,7 +151,9 @@ int sl_dv_refresh(struct sl_dv_feed *feed, struct sl_err *err)
     int rc = state->type->refresh_get(state, feed->config->name, refresh, err);
     bool open = rc == SL_OK && sl_refresh_is_open(refresh);
     bool begun = open && feed->at.refresh == refresh->number;
-    if (begun && rested && is_at_rest(feed))
+    if (open && sl_refresh_is_stranded(refresh, feed->fence, true))
+        rc = sl_refresh_strand(state, refresh, err);
+    else if (begun && rested && is_at_rest(feed))
         rc = conclude(feed, refresh, err);
     else if (open && (rested || refresh->reset[0]) && can_begin(feed, refresh))
         rc = begin(feed, refresh, err);

@@ -297,7 +297,9 @@ int sl_dmf_refresh(struct sl_dmf *dmf, bool *ret_full, bool *ret_moved, struct s
     *ret_full = *ret_moved = false;
     dmf->refresh_told = false;
     int rc = state->type->refresh_get(state, dmf->feed->name, refresh, err);
-    if (rc == SL_OK && sl_refresh_is_open(refresh))
+    if (rc == SL_OK && sl_refresh_is_stranded(refresh, dmf->epoch, false))
+        rc = sl_refresh_strand(state, refresh, err);
+    else if (rc == SL_OK && sl_refresh_is_open(refresh))
         rc = take_up(dmf, refresh, ret_full, ret_moved, err);
     free(refresh);
     return rc == SL_NOTFOUND ? SL_OK : rc;

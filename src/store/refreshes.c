@@ -67,6 +67,7 @@ static int from_document(const bson_t *document, struct sl_refresh *ret, struct 
     sl_field_text(document, "reset", ret->reset, sizeof ret->reset);
     sl_field_text(document, "read", ret->read, sizeof ret->read);
     sl_field_text(document, "note", ret->note, sizeof ret->note);
+    ret->epoch = sl_field_int64(document, "epoch", 0);
     ret->asked_ms = sl_field_date_ms(document, "asked_at");
     ret->state_ms = sl_field_date_ms(document, "state_at");
     sl_field_text(document, "database", ret->database, sizeof ret->database);

@@ -103,3 +103,17 @@ def test_a_feed_that_becomes_one_of_another_kind_works(sim, workspace, before, a
     before(sim, workspace).begin()
     kind = after(sim, workspace)
     kind.check(kind.sluice("after"))
+
+
+@pytest.mark.parametrize("kind, read", [(Packages, f"{FEED}-full-000003"), (Table, f"{FEED}-000003")],
+                         ids=["packages", "table"])
+def test_a_refresh_that_the_other_kind_has_begun_is_over(sim, workspace, kind, read):
+    """Epochs of the two do not compare, and while it is open nobody can ask for another one."""
+    refreshes = workspace.state["refreshes"]
+    refreshes.insert_one({"_id": FEED, "number": 1, "state": "reading", "read": read, "epoch": 9, "dry_run": False,
+                          "force": False, "reset": "", "asked_at": LONG_AGO, "state_at": LONG_AGO})
+    scene = kind(sim, workspace)
+    sluice = scene.sluice("after")
+    wait_until(lambda: refreshes.find_one()["state"] == "failed", 20, "its end")
+    assert "of another kind" in refreshes.find_one()["note"]
+    scene.check(sluice)

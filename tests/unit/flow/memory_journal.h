@@ -262,6 +262,7 @@ static inline int memory_refresh_ask(struct sl_state *state, const struct sl_ref
         entry->epoch = 0;
     }
     *ret = entry->refresh;
+    ret->epoch = entry->epoch;
     return SL_OK;
 }
 
@@ -275,6 +276,7 @@ static inline int memory_refresh_get(struct sl_state *state, const char *feed,
     if (!entry)
         return memory_none(err, feed);
     *ret = entry->refresh;
+    ret->epoch = entry->epoch;
     return SL_OK;
 }
 

@@ -162,6 +162,7 @@ static inline void check_refreshes(struct sl_state *one, struct sl_state *two)
     EXPECT(two->type->refresh_save(two, now, 6, &err) == SL_OK);
     EXPECT(one->type->refresh_save(one, now, 5, &err) == SL_REJECTED); /* an owner of old */
     EXPECT(one->type->refresh_get(one, "vendors", back, &err) == SL_OK);
+    EXPECT(back->epoch == 6);
     EXPECT(back->state == SL_REFRESH_DONE && !strcmp(back->read, "vendors-000042"));
     EXPECT(back->part_count == 2 && back->parts[0].floor == INT64_C(1) << 40);
     EXPECT(back->parts[0].partial && !back->parts[1].partial);
