@@ -27,6 +27,10 @@ struct sl_alerter {
                   const char *text);
     /* It is over; nothing happens when it was not raised. */
     void (*clear)(enum sl_alert_kind kind, const char *subject);
+    /* As raise, of what lasts and a process before this one may have told: nothing happens when it
+     * is raised. */
+    void (*remind)(enum sl_alert_kind kind, const char *subject, const char *title,
+                   const char *text);
 };
 
 #endif

@@ -253,7 +253,14 @@ void sl_alert_clear(enum sl_alert_kind kind, const char *subject)
         note_end(kind, subject);
 }
 
-const struct sl_alerter sl_alerter = {sl_alert_raise, sl_alert_clear};
+static void remind(enum sl_alert_kind kind, const char *subject, const char *title,
+                   const char *text)
+{
+    if (!sl_alert_is_raised(kind, subject))
+        sl_alert_raise(kind, subject, title, text);
+}
+
+const struct sl_alerter sl_alerter = {sl_alert_raise, sl_alert_clear, remind};
 
 void sl_alert_observe(const struct sl_alert_condition *condition)
 {

@@ -47,7 +47,7 @@ void sl_alert_raise(enum sl_alert_kind kind, const char *subject, const char *ti
                     const char *text);
 void sl_alert_clear(enum sl_alert_kind kind, const char *subject);
 
-/* The same two, for those who must not know ops/. */
+/* These, for those who must not know ops/. */
 extern const struct sl_alerter sl_alerter;
 
 /* A look at a condition (ops/alert_book.h). Does not suspend. */

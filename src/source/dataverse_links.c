@@ -200,6 +200,9 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     feed->link_saved_ms = sl_loop_now_ms();
     feed->fence = at.fence_base + epoch;
     feed->epoch = epoch;
+    if (at.note[0])
+        feed->dataverse->env.alerter->remind(SL_ALERT_SWEEP_REFUSED, feed->config->name,
+                                             "sweep refused", at.note);
     return SL_OK;
 }
 

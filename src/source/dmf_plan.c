@@ -123,6 +123,17 @@ int sl_dmf_begin_run(struct sl_dmf *dmf, const struct sl_run *run, struct sl_err
     return SL_OK;
 }
 
+/* Without full exports the feed stays suspect until somebody acts. */
+static void remind(const struct sl_dmf *dmf, const char *reason)
+{
+    char told[800];
+    if (dmf->settings->full_definition_group)
+        return;
+    snprintf(told, sizeof told, "Feed %s: %s; %s.", dmf->feed->name, reason,
+             sl_dmf_after_loss(dmf));
+    dmf->env.alerter->remind(SL_ALERT_RUN_FAILED, dmf->feed->name, "changes may be missing", told);
+}
+
 int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -136,7 +147,9 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
     int suspect = state->type->suspect_get(state, dmf->feed->name, reason, err);
     if (suspect != SL_OK && suspect != SL_NOTFOUND)
         return suspect;
-    if (suspect == SL_NOTFOUND && dmf->run.state == SL_RUN_DONE && !dmf->run.error[0])
+    if (suspect == SL_OK)
+        remind(dmf, reason);
+    else if (dmf->run.state == SL_RUN_DONE && !dmf->run.error[0])
         dmf->env.alerter->clear(SL_ALERT_RUN_FAILED, dmf->feed->name);
     bool heal = suspect == SL_OK && dmf->settings->full_definition_group;
     if (!refresh)

@@ -43,6 +43,14 @@ static int conclude(struct sl_dmf *dmf, struct sl_refresh *refresh, enum sl_refr
     return SL_OK;
 }
 
+/* Its documents are there as long as no sweep was allowed since. */
+static void remind(const struct sl_dmf *dmf, const struct sl_refresh *refresh)
+{
+    if (refresh->state == SL_REFRESH_REFUSED)
+        dmf->env.alerter->remind(SL_ALERT_SWEEP_REFUSED, dmf->feed->name, "sweep refused",
+                                 refresh->note);
+}
+
 /* --- the collections of the feed --- */
 
 static struct sl_refresh_part *part_of(struct sl_refresh *refresh, const char *collection)
@@ -301,6 +309,8 @@ int sl_dmf_refresh(struct sl_dmf *dmf, bool *ret_full, bool *ret_moved, struct s
         rc = sl_refresh_strand(state, refresh, err);
     else if (rc == SL_OK && sl_refresh_is_open(refresh))
         rc = take_up(dmf, refresh, ret_full, ret_moved, err);
+    else if (rc == SL_OK)
+        remind(dmf, refresh);
     free(refresh);
     return rc == SL_NOTFOUND ? SL_OK : rc;
 }

@@ -365,6 +365,52 @@ def test_a_reload_tells_nothing_twice_and_an_end_tells_what_waits(sim, workspace
         assert "feed needs an operator (vendors)" in mailbox.mails[1]["Subject"]
 
 
+def told_anew(sluice, hook, kind):
+    """What the next process tells of what was raised and is still wrong."""
+    wait_told(sluice, hook, "raised", kind)
+    assert sluice.stop() == 0
+    hook.posts.clear()
+    sluice.start(ready_timeout_s=30)
+    return wait_told(sluice, hook, "raised", kind)
+
+
+def test_a_restart_tells_anew_that_changes_may_be_missing(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 5, alerts=hook.alerts())
+        wait_run(sluice, workspace)
+        switch(sim, final_status="Failed", fail_next=1)
+        change_records(sim, 2)
+        told = told_anew(sluice, hook, "run_failed")
+        assert told["subject"] == "vendors" and told["title"] == "changes may be missing"
+        assert "the export failed" in told["text"] and "full_definition_group" in told["text"]
+        done = len(runs(workspace, state="done"))
+        sluice.wait_for(lambda: len(runs(workspace, state="done")) > done, 30, "a good run")
+        assert raised_now(sluice) == {("run_failed", "vendors")}
+        assert count(sluice, "run_failed", "suppressed") == 0
+
+
+def test_a_restart_tells_anew_of_a_sweep_that_was_refused(sim, workspace):
+    with Hook() as hook:
+        scene = Refreshed(sim, workspace)
+        sluice = scene.sluice(alerts=hook.alerts())
+        scene.wait_run_done_after(0)
+        scene.delete(21)
+        assert sluice.command("refresh", "vendors").returncode == 1
+        told = told_anew(sluice, hook, "sweep_refused")
+        assert told["subject"] == "vendors" and "21 of 200 documents" in told["text"]
+        sluice.stop()
+    with Hook() as hook:
+        scene = Tables(sim, workspace, {"account": 50}, sweep_limit=0)
+        sluice = scene.sluice("tables", alerts=hook.alerts())
+        scene.wait_followed()
+        scene.documents().insert_one({"_id": "ghost", "_sluice": {"v": 7, "feed": "account"}})
+        assert sluice.command("refresh", "account").returncode == 1
+        told = told_anew(sluice, hook, "sweep_refused")
+        assert told["subject"] == "account" and "1 of 51 documents" in told["text"]
+        assert sluice.command("refresh", "account", "--force").returncode == 0
+        wait_told(sluice, hook, "over", "sweep_refused")
+
+
 def test_an_end_during_a_reload_tells_what_waits(sim, own_mongo, workspace):
     with Mailbox() as mailbox:
         sluice = begin(workspace, sim, 5, alerts=mailbox.alerts(group="10m"))

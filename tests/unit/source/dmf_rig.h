@@ -76,7 +76,7 @@ static void rig_no_clear(enum sl_alert_kind kind, const char *subject)
 static void rig_run(struct sl_state *state, struct sl_dmf_feed_settings *settings,
                     bool (*is_over)(void *ctx), void *ctx)
 {
-    static const struct sl_alerter alerter = {rig_no_alert, rig_no_clear};
+    static const struct sl_alerter alerter = {rig_no_alert, rig_no_clear, rig_no_alert};
     struct sl_entity_config entity = {.name = (char *)"Vendors V3",
                                       .route = (char *)"VendorsV3",
                                       .collection = (char *)"vendors"};

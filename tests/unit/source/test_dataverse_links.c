@@ -235,7 +235,8 @@ static void clear_nothing(enum sl_alert_kind kind, const char *subject)
     (void)kind, (void)subject;
 }
 
-static const struct sl_alerter alerter = {.raise = raise_nothing, .clear = clear_nothing};
+static const struct sl_alerter alerter = {
+    .raise = raise_nothing, .clear = clear_nothing, .remind = raise_nothing};
 
 static void set_up_feed(struct rig *rig)
 {
