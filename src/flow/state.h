@@ -60,8 +60,10 @@ struct sl_run {
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */
     int64_t created_ms, state_ms;            /* wall clock: made, and entered the present state */
     int64_t expires_ms;                      /* wall clock: forgotten then; 0: not yet known */
-    char sweeps[SL_NAME_MAX];                /* it deletes what that full run did not bring; "" */
-    char error[SL_ERR_TEXT_BYTES];           /* why it failed, for a person */
+    int64_t fresh_ms;              /* wall clock: by it, or by an earlier one that is done, all
+                                    * changes before that are stored; 0: not known */
+    char sweeps[SL_NAME_MAX];      /* it deletes what that full run did not bring; "" */
+    char error[SL_ERR_TEXT_BYTES]; /* why it failed, for a person */
     struct sl_run_entity entities[SL_RUN_ENTITIES_MAX];
     unsigned entity_count;
 };

@@ -7,7 +7,6 @@
 #include "base/metric.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
-#include "source/freshness.h"
 
 enum {
     LEDGER_POLL_MIN_MS = 50,
@@ -151,16 +150,18 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
         rc = sl_dmf_mark(dmf, dmf->run.error, err);
     else if (dmf->run.full)
         rc = heal(dmf, err);
-    if (rc == SL_OK)
-        rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
-    if (rc == SL_OK) {
-        bool in_vain = dmf->run.full && dmf->run.error[0];
-        dmf->failures = in_vain ? dmf->failures + 1 : 0;
-        if (!in_vain)
-            sl_fresh_until(&dmf->fresh, dmf->feed->name, dmf->run.created_ms);
-        log_done(dmf, sum);
-    }
-    return rc;
+    if (rc != SL_OK)
+        return rc;
+    bool in_vain = dmf->run.full && dmf->run.error[0];
+    if (!in_vain && !dmf->run.sweeps[0])
+        dmf->run.fresh_ms = dmf->run.created_ms;
+    rc = sl_dmf_enter(dmf, SL_RUN_DONE, err);
+    if (rc != SL_OK)
+        return rc;
+    dmf->failures = in_vain ? dmf->failures + 1 : 0;
+    sl_dmf_tell_fresh(dmf);
+    log_done(dmf, sum);
+    return SL_OK;
 }
 
 static int publish_again(struct sl_dmf *dmf, uint32_t batches, struct sl_err *err)

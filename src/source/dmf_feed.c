@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
+#include "source/freshness.h"
 
 enum { LEASE_RETRY_MS = 200, LEASE_AGAIN_MS = 1000 };
 
@@ -93,6 +94,12 @@ void sl_dmf_forget_troubles(struct sl_dmf *dmf)
     dmf->to_outdo = 0;
 }
 
+void sl_dmf_tell_fresh(struct sl_dmf *dmf)
+{
+    if (dmf->run.fresh_ms)
+        sl_fresh_until(&dmf->fresh, dmf->feed->name, dmf->run.fresh_ms);
+}
+
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
@@ -116,8 +123,10 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK && dmf->run.id[0])
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
         dmf->epoch = epoch;
+        sl_dmf_tell_fresh(dmf);
+    }
     return rc;
 }
 

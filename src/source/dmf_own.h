@@ -66,7 +66,7 @@ struct sl_dmf {
     bool released;      /* one of them came back: the attempt must be repeated */
     struct sl_waitlist committed_changed;
 
-    struct sl_metric *fresh; /* NULL: no export was done yet */
+    struct sl_metric *fresh; /* NULL: no export is known to be done */
     struct sl_fiber *runner;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
 };
@@ -77,6 +77,9 @@ struct sl_dmf {
  * nothing may be done: what is known of an older run is worth nothing. SL_THROTTLED: another
  * process owns it. */
 int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err);
+
+/* Shows until when the feed knows all changes, as far as its journal tells. */
+void sl_dmf_tell_fresh(struct sl_dmf *dmf);
 
 /* Those of the run's attempts, when run becomes another one. */
 void sl_dmf_forget_troubles(struct sl_dmf *dmf);

@@ -89,7 +89,9 @@ int64_t sl_dmf_next_number(const struct sl_dmf *dmf)
 
 struct sl_run sl_dmf_next_run(const struct sl_dmf *dmf)
 {
-    struct sl_run run = {.number = sl_dmf_next_number(dmf), .created_ms = sl_wall_ms()};
+    struct sl_run run = {.number = sl_dmf_next_number(dmf),
+                         .created_ms = sl_wall_ms(),
+                         .fresh_ms = dmf->run.fresh_ms};
     snprintf(run.id, sizeof run.id, "%s-%06" PRId64, dmf->feed->name, run.number);
     snprintf(run.feed, sizeof run.feed, "%s", dmf->feed->name);
     sl_dmf_name_entities(dmf, &run);

@@ -42,6 +42,8 @@ void sl_run_to_document(const struct sl_run *run, int64_t epoch, bson_t *documen
     BSON_APPEND_DATE_TIME(document, "state_at", run->state_ms);
     if (run->expires_ms)
         BSON_APPEND_DATE_TIME(document, "expires_at", run->expires_ms);
+    if (run->fresh_ms)
+        BSON_APPEND_DATE_TIME(document, "fresh_at", run->fresh_ms);
     if (run->sweeps[0])
         BSON_APPEND_UTF8(document, "sweeps", run->sweeps);
     BSON_APPEND_UTF8(document, "error", run->error);
@@ -117,6 +119,7 @@ int sl_run_from_document(const bson_t *document, struct sl_run *ret, struct sl_e
     ret->created_ms = sl_field_date_ms(document, "created_at");
     ret->state_ms = sl_field_date_ms(document, "state_at");
     ret->expires_ms = sl_field_date_ms(document, "expires_at");
+    ret->fresh_ms = sl_field_date_ms(document, "fresh_at");
     sl_field_text(document, "sweeps", ret->sweeps, sizeof ret->sweeps);
     sl_field_text(document, "error", ret->error, sizeof ret->error);
     int rc = read_state(document, ret, err);

@@ -4,16 +4,21 @@ import datetime
 import time
 
 from dataverse_script import Page, Script, failure, row
-from feeds import begin, wait_run
+from feeds import begin, change_records, runs, wait_run
 from process import wait_until
 from readiness import wait_trouble
 from tables import Scripted
+from test_refresh import FULL, Refreshed
 
 GAUGE = "sluice_feed_fresh_timestamp_seconds"
 
 
 def fresh(sluice, feed):
     return sluice.metrics().get(GAUGE, feed=feed)
+
+
+def asked(run):
+    return int(run["created_at"].replace(tzinfo=datetime.UTC).timestamp())
 
 
 def test_a_table_is_fresh_as_of_its_last_poll_that_came_to_its_end(workspace):
@@ -37,6 +42,29 @@ def test_a_feed_of_packages_is_fresh_as_of_the_export_that_was_stored(sim, works
     sluice = begin(workspace, sim, 500)
     wait_run(sluice, workspace)  # MongoDB has it a moment before the process counts it
     sluice.wait_for(lambda: fresh(sluice, "vendors"), 20, "the export being counted")
-    asked = {int(run["created_at"].replace(tzinfo=datetime.UTC).timestamp())
-             for run in workspace.state["runs"].find({"feed": "vendors", "state": "done"})}
-    assert fresh(sluice, "vendors") in asked
+    assert fresh(sluice, "vendors") in {asked(run) for run in runs(workspace, state="done")}
+
+
+def test_after_a_restart_a_feed_of_packages_that_fails_is_as_fresh_as_before(sim, workspace):
+    sluice = begin(workspace, sim, 5)
+    wait_run(sluice, workspace)
+    sim.post("switches", {"final_status": "Failed", "fail_next": 1000})
+    change_records(sim, 2)
+    sluice.wait_for(lambda: len(runs(workspace, state="failed")) > 1, 30, "failed exports")
+    sluice.restart(ready_timeout_s=30)
+    sluice.wait_for(lambda: fresh(sluice, "vendors"), 20, "the feed being taken up")
+    assert fresh(sluice, "vendors") == asked(runs(workspace, state="done")[-1])
+
+
+def test_a_sweep_reads_nothing(sim, workspace):
+    scene = Refreshed(sim, workspace, every="1h")
+    sluice = scene.sluice()
+    scene.wait_run_done_after(0)
+    scene.delete(5)
+    sim.post("switches", {"project": FULL, "export_ms": 1500})
+    assert sluice.command("refresh", "vendors").returncode == 0
+    full, sweep = runs(workspace)[-2:]
+    assert full["full"] and sweep["sweeps"] == full["_id"] and asked(sweep) > asked(full)
+    sluice.wait_for(lambda: sluice.metrics().get("sluice_runs_total", feed="vendors", end="done") == 3,
+                    20, "the sweep being counted")
+    assert fresh(sluice, "vendors") == asked(full)
