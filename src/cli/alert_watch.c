@@ -185,11 +185,12 @@ static bool is_source(const struct sl_gateway *gateway, const char *name)
     return false;
 }
 
-/* "account (waiting)" is about account. */
+/* "account (waiting)" is about account, and is looked at where that is read, alone. */
 static bool is_about_feed(const struct sl_gateway *gateway, const char *subject)
 {
     size_t length = strcspn(subject, " ");
-    for (size_t i = 0; i < gateway->config->feed_count; i++) {
+    size_t count = subject[length] ? gateway->feed_count : gateway->config->feed_count;
+    for (size_t i = 0; i < count; i++) {
         const char *name = gateway->config->feeds[i].name;
         if (strlen(name) == length && !strncmp(name, subject, length))
             return true;

@@ -205,6 +205,20 @@ def test_packages_and_full_reads_that_nobody_applies_are_told(sim, workspace):
         assert next(waiting, None) is None
 
 
+def test_who_does_not_read_any_more_does_not_tell_of_rows_that_wait(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 20, role="ingest",
+                       alerts=hook.alerts(lag="1s", lag_for="1s"),
+                       feeds={"vendors": feeds.feed(sim, ledger_deadline="1s")})
+        wait_told(sluice, hook, "raised", "lag")
+        sluice.config["role"] = "apply"
+        sluice.write_config()
+        sluice.reload()
+        sluice.wait_for(lambda: len(logged(sluice, "running")) == 2, 20, "the reload")
+        sluice.wait_for(lambda: sluice.ops("/status")[0] == 200, 20, "the status")
+        assert ("lag", "vendors (waiting)") not in raised_now(sluice)
+
+
 def test_rows_that_wait_are_told_over_a_reload(sim, workspace):
     with Hook() as hook:
         scene = Tables(sim, workspace, {"account": 50}, ledger_deadline="10m")
