@@ -54,7 +54,8 @@ struct sl_run {
     enum sl_run_state state;
     bool full;
     bool live;      /* its rows go by the fast lane: somebody waits for them */
-    bool unsettled; /* it has ended, and its execution may yet bring something: it is asked for */
+    bool unsettled; /* it has ended, and its execution may yet bring something: it is asked for; or
+                     * its ledger did not close, and only who saw that has told so */
     uint32_t attempt;
     char execution_id[SL_NAME_MAX];          /* chosen by us, journaled before the request */
     char returned_execution_id[SL_NAME_MAX]; /* what the peer answered; used when it differs */

@@ -72,11 +72,15 @@ int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     struct sl_run run = {0};
-    for (unsigned asked = 0; asked < ASKED_MAX; asked++) {
+    for (unsigned asked = 0; asked < ASKED_MAX;) {
         const char *loss = NULL;
         int rc = state->type->run_unsettled(state, dmf->feed->name, run.number, &run, err);
         if (rc != SL_OK)
             return rc == SL_NOTFOUND ? SL_OK : rc;
+        if (!run.returned_execution_id[0]) /* the feed's name was one of posts, or of rows read back
+                                            */
+            continue;
+        asked++;
         rc = run.state == SL_RUN_FAILED ? look_at_given_up(dmf, &run, &loss, err)
                                         : look_at_empty(dmf, &run, &loss, err);
         if (rc == SL_OK)

@@ -158,11 +158,13 @@ static int note_closed(void *ctx, const struct sl_journal_run *run, struct sl_er
 static void note_stuck(void *ctx, const struct sl_journal_run *run)
 {
     struct sl_ingest_feed *feed = ctx;
-    char text[400];
+    char text[SL_NAME_MAX + 520];
     snprintf(text, sizeof text,
              "The ledger of run %s does not close: of its %llu rows, all confirmed by RabbitMQ, "
-             "some were not applied in time. If the appliers are just behind, they still will be; "
-             "if messages were lost (a queue deleted), have these rows posted again.",
+             "some were not applied in time. If the appliers are just behind, they still will be. "
+             "If they lie in the queue of unreadable messages (sluice dead list shows that), mend "
+             "the cause and replay them: what is dropped there is lost. If messages were lost (a "
+             "queue deleted), have these rows posted again.",
              run->id, (unsigned long long)run->read);
     feed->ingest->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
                                      "rows that RabbitMQ confirmed were not applied", text);
@@ -266,7 +268,11 @@ static int take_orphans(struct sl_ingest_feed *feed, uint64_t *wait_ms, struct s
     uint64_t idle_ms = feed->settings->ledger_deadline_ms;
     int rc = SL_OK;
     if (sl_loop_now_ms() >= feed->orphans_ms) {
-        rc = sl_journal_take_orphans(feed->journal, idle_ms, err);
+        if (!feed->told_again)
+            rc = sl_journal_tell_again(feed->journal, err);
+        feed->told_again |= rc == SL_OK;
+        if (rc == SL_OK)
+            rc = sl_journal_take_orphans(feed->journal, idle_ms, err);
         feed->orphans_ms = sl_deadline_in(rc == SL_OK ? idle_ms : END_AGAIN_MS);
     }
     sl_books_sooner(wait_ms, feed->orphans_ms);

@@ -71,6 +71,7 @@ struct sl_ingest_feed {
     struct sl_waitlist looked;  /* for the first time */
     uint64_t run_began_ms;      /* loop clock: the open run */
     uint64_t orphans_ms;        /* loop clock: when to look for runs that others left */
+    bool told_again;            /* of those that others gave up */
 
     struct sl_mutex adding; /* rows to the batcher, or ending the run */
 

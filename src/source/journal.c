@@ -133,8 +133,8 @@ static uint64_t loop_ms_of(int64_t wall_ms)
     return ago_ms > 0 && (uint64_t)ago_ms < now_ms ? now_ms - (uint64_t)ago_ms : now_ms;
 }
 
-/* A run that was journaled as published by somebody else. */
-static struct sl_journal_entry *adopted(const struct sl_journal *journal, const struct sl_run *from)
+struct sl_journal_entry *sl_journal_adopted(const struct sl_journal *journal,
+                                            const struct sl_run *from)
 {
     struct sl_journal_entry *run = new_run(journal, from->number);
     const struct sl_run_entity *entity = &from->entities[0];
@@ -152,10 +152,7 @@ static struct sl_journal_entry *adopted(const struct sl_journal *journal, const 
     return run;
 }
 
-/* Else the feed's name was that of another one when the run was published: of packages, of another
- * table, or owned by greater epochs than there are now. Its ledger would be asked for in vain, and
- * how it ended could not be journaled. */
-static bool is_own(const struct sl_journal *journal, const struct sl_run *run, int64_t epoch)
+bool sl_journal_is_own(const struct sl_journal *journal, const struct sl_run *run, int64_t epoch)
 {
     bool of_packages = run->execution_id[0] || run->sweeps[0];
     return !of_packages && run->attempt <= epoch && run->entity_count &&
@@ -204,9 +201,9 @@ static int read_open(const struct sl_journal *journal, int64_t epoch, struct sl_
                                     err);
         for (unsigned i = 0; i < count; i++) {
             after = runs[i].number;
-            if (!is_own(journal, &runs[i], epoch))
+            if (!sl_journal_is_own(journal, &runs[i], epoch))
                 continue;
-            *end = adopted(journal, &runs[i]);
+            *end = sl_journal_adopted(journal, &runs[i]);
             end = &(*end)->next;
         }
     }
@@ -286,9 +283,10 @@ int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct
     int rc = state->type->runs_open(state, journal->options.feed, 0, runs, READ_MAX, &count, err);
     for (unsigned i = count; i-- > 0 && rc == SL_OK;) {
         bool idle = sl_wall_ms() - runs[i].state_ms >= (int64_t)idle_ms;
-        if (!idle || !is_own(journal, &runs[i], journal->epoch) || knows(journal, runs[i].id))
+        if (!idle || !sl_journal_is_own(journal, &runs[i], journal->epoch) ||
+            knows(journal, runs[i].id))
             continue;
-        struct sl_journal_entry *run = adopted(journal, &runs[i]);
+        struct sl_journal_entry *run = sl_journal_adopted(journal, &runs[i]);
         run->next = journal->first; /* before those that are not published yet */
         journal->first = run;
     }

@@ -98,6 +98,11 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
  * twice does no harm. Only between two calls of sl_journal_keep. Suspends. */
 int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct sl_err *err);
 
+/* With read_once: tells once more of each stuck run that was given up, since who did so may have
+ * ended before anybody heard of it; of none a third time. One whose ledger has closed since is
+ * done. Suspends. */
+int sl_journal_tell_again(struct sl_journal *journal, struct sl_err *err);
+
 /* Makes sure that a run of this kind is open: rows given to the batcher from now on are its. Ends
  * an open one of another kind. Suspends. */
 int sl_journal_begin(struct sl_journal *journal, const struct sl_journal_kind *kind,

@@ -15,6 +15,8 @@ enum {
     HELD_MAX_MS = 24 * 3600 * 1000,
 };
 
+static const char NOT_CLOSED[] = "its ledger did not close";
+
 static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
                 enum sl_run_state state, const char *error, struct sl_err *err)
 {
@@ -26,6 +28,7 @@ static int save(struct sl_journal *journal, const struct sl_journal_entry *run,
     out->state = state;
     out->full = run->full;
     out->live = run->lane == SL_LANE_FAST;
+    out->unsettled = state == SL_RUN_FAILED && run->untold;
     out->attempt = run->attempt;
     out->created_ms = run->created_ms;
     out->state_ms = sl_wall_ms();
@@ -152,12 +155,46 @@ static int give_up_first(struct sl_journal *journal, struct sl_err *err)
 {
     struct sl_journal_entry *run = journal->first;
     struct sl_journal_run told = view(run);
-    int rc = save(journal, run, SL_RUN_FAILED, "its ledger did not close", err);
+    run->untold = true;
+    int rc = save(journal, run, SL_RUN_FAILED, NOT_CLOSED, err);
     if (rc != SL_OK)
         return rc;
     journal->options.handler->stuck(journal->options.ctx, &told);
     sl_journal_drop_first(journal);
     return SL_OK;
+}
+
+/* The appliers may just have been behind. */
+static int tell_again(struct sl_journal *journal, const struct sl_run *from, struct sl_err *err)
+{
+    struct sl_journal_entry *run = sl_journal_adopted(journal, from);
+    struct sl_journal_run told = view(run);
+    int rc = look(journal, run, err);
+    bool closed = run->stage == SL_JOURNAL_AGREED;
+    if (rc == SL_OK && !closed)
+        journal->options.handler->stuck(journal->options.ctx, &told);
+    if (rc == SL_OK)
+        rc =
+            save(journal, run, closed ? SL_RUN_DONE : SL_RUN_FAILED, closed ? "" : NOT_CLOSED, err);
+    free(run);
+    return rc;
+}
+
+int sl_journal_tell_again(struct sl_journal *journal, struct sl_err *err)
+{
+    struct sl_state *state = journal->options.state;
+    struct sl_run *run = SL_NEW(struct sl_run);
+    int64_t after = 0;
+    int rc;
+    while ((rc = state->type->run_unsettled(state, journal->options.feed, after, run, err)) ==
+           SL_OK) {
+        if (!sl_journal_is_own(journal, run, journal->epoch))
+            after = run->number;
+        else if ((rc = tell_again(journal, run, err)) != SL_OK)
+            break;
+    }
+    free(run);
+    return rc == SL_NOTFOUND ? SL_OK : rc;
 }
 
 /* The oldest run waits for too long. */

@@ -28,6 +28,7 @@ struct sl_journal_entry {
     bool full;
     enum sl_journal_stage stage;
     bool begun;    /* journaled as streaming, or as more */
+    bool untold;   /* when its ledger does not close, the next process is to tell that, too */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
     uint32_t batches, committed;
@@ -55,6 +56,15 @@ struct sl_journal {
     bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
     struct sl_waitlist kept;              /* until it has left */
 };
+
+/* A run that was journaled as published by somebody else. Gives it (free). */
+struct sl_journal_entry *sl_journal_adopted(const struct sl_journal *journal,
+                                            const struct sl_run *from);
+
+/* Else the feed's name was that of another one when the run was published: of packages, of another
+ * table, or owned by greater epochs than there are now. Its ledger would be asked for in vain, and
+ * how it ended could not be journaled. */
+bool sl_journal_is_own(const struct sl_journal *journal, const struct sl_run *run, int64_t epoch);
 
 /* Frees the oldest run. */
 void sl_journal_drop_first(struct sl_journal *journal);

@@ -43,12 +43,15 @@ static int on_told(void *ctx, const struct sl_journal_run *run, struct sl_err *e
 static void on_stuck(void *ctx, const struct sl_journal_run *run)
 {
     struct sl_webhook_feed *feed = ctx;
-    char text[SL_ERR_TEXT_BYTES + 160];
-    snprintf(text, sizeof text,
-             "Of run %s, %llu rows were read back and published, and not all of them are in the "
-             "database after ledger_deadline. Their events are gone: compare the table in full, or "
-             "touch its rows, so that events come again.",
-             run->id, (unsigned long long)run->read);
+    char text[SL_NAME_MAX + 560];
+    snprintf(
+        text, sizeof text,
+        "Of run %s, %llu rows were read back and published, and not all of them are in the "
+        "database after ledger_deadline. If the appliers are just behind, they still will be. "
+        "If they lie in the queue of unreadable messages (sluice dead list shows that), mend "
+        "the cause and replay them: what is dropped there is lost. Else their events are gone: "
+        "compare the table in full, or touch its rows, so that events come again.",
+        run->id, (unsigned long long)run->read);
     feed->webhook->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
                                       "rows read back may be lost", text);
 }
@@ -134,6 +137,8 @@ static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err
     if (rc == SL_OK)
         rc = sl_journal_adopt(feed->journal, at.fence_base + epoch, 0, NULL, err);
     sl_checkpoint_done(&at);
+    if (rc == SL_OK)
+        rc = sl_journal_tell_again(feed->journal, err);
     if (rc == SL_OK)
         feed->epoch = epoch;
     return rc;

@@ -546,6 +546,28 @@ def test_the_run_that_an_end_meets_is_not_cut_off(workspace):
     assert books.check_all(workspace) == 1
 
 
+def test_rows_that_were_not_applied_are_told_by_the_next_process_too(workspace):
+    """The one that saw it may have ended before it could tell anybody; but not for ever."""
+    scene = Scene(workspace, {"things": {**FEED, "ledger_deadline": "1s"}}, start=False)
+    scene.sluice.config["role"] = "ingest"
+    scene.sluice.write_config()
+    runs = workspace.state["runs"]
+
+    def told():
+        return [line["text"] for line in logged(scene.sluice, "alert") if line["kind"] == "notice"]
+    scene.sluice.start(30)
+    run = scene.poster().accepted({"id": "a"})["run"]
+    wait_until(lambda: runs.find_one({"_id": run, "state": "published"}), 20, "the run")
+    with workspace.rabbit.connect() as connection:
+        connection.channel().queue_purge(f"{workspace.exchange}.fast")
+    wait_until(told, 30, "the alert")
+    for times in (2, 2):
+        scene.sluice.kill()
+        scene.sluice.start(30)
+        wait_until(lambda: not runs.count_documents({"unsettled": True}), 20, "the next process")
+        assert len(told()) == times and all(run in text and "sluice dead list" in text for text in told())
+
+
 def test_posts_over_tls(workspace, tmp_path):
     authority = Authority(tmp_path)
     certificate = authority.sign("sluice", "/CN=sluice", "IP:127.0.0.1")

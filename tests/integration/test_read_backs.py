@@ -490,6 +490,30 @@ def test_the_run_that_an_end_meets_is_not_cut_off(workspace):
         wait_until(lambda: workspace.state["runs"].find_one({"_id": run["_id"]})["state"] == "done", 20, "the books")
 
 
+def test_rows_that_were_not_applied_are_told_by_the_next_owner_too(workspace):
+    with Script(visit=["name"]) as script:
+        port, runs = free_port(), workspace.state["runs"]
+        config = {**reading_back(workspace, script, port, ledger_deadline="1s"), "role": "ingest"}
+        sluice = workspace.sluice(config, ready_timeout_s=30)
+        sluice.wait_for(lambda: owns(sluice), 20, "the lease")
+
+        def told():
+            return [line["text"] for line in logged(sluice, "alert") if line["kind"] == "notice"]
+        script["visit"].rows[1] = row(1, 500, name="one")
+        assert Poster(port).send(event("visit", guid(1)))[0] == 200
+        run = wait_until(lambda: runs.find_one({"state": "published"}), 20, "the run")["_id"]
+        with workspace.rabbit.connect() as connection:
+            connection.channel().queue_purge(f"{workspace.exchange}.fast")
+        wait_until(told, 30, "the alert")
+        for _ in range(2):
+            assert sluice.stop() == 0
+            sluice.start(ready_timeout_s=30)
+            sluice.wait_for(lambda: owns(sluice) and source_status(sluice)["trouble"] == "", 20, "the next owner")
+        wait_until(lambda: len(told()) == 2, 10, "the second alert")
+        assert all(run in text and "sluice dead list" in text for text in told())
+        assert not runs.count_documents({"unsettled": True})
+
+
 def test_change_tracking_does_not_go_on_in_a_collection_of_rows_read_back(workspace):
     """Its versions are far below, so that nothing it brings would ever be stored."""
     with Script(visit=["name"]) as script:

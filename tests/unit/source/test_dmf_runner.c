@@ -324,6 +324,17 @@ static void asks_for_what_was_given_up_until_its_end_is_known(void *arg)
     }
 }
 
+/* The feed's name was one of posts: nobody knows an export of theirs, and none was lost. */
+static void asks_for_no_export_of_rows_that_were_posted(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_DONE, DAY_MS);
+    rig.open = (struct sl_run){.number = 41, .state = SL_RUN_FAILED, .unsettled = true};
+    rig.open_code = SL_NOTFOUND;
+    const struct sl_run *run = run_to(SL_RUN_PLANNED, 120000);
+    EXPECT(run->number == 43 && !run->full && !rig.suspects && rig.open.unsettled);
+}
+
 /* An address that stays empty means that nothing had changed; one that is only late does not. */
 static void asks_for_the_package_of_an_export_that_had_none(void *arg)
 {
@@ -480,6 +491,7 @@ IN_FIBER(looks_again_at_an_execution_after_a_halt)
 IN_FIBER(never_started)
 IN_FIBER(asks_for_the_address_again_after_a_halt)
 IN_FIBER(asks_for_what_was_given_up_until_its_end_is_known)
+IN_FIBER(asks_for_no_export_of_rows_that_were_posted)
 IN_FIBER(asks_for_the_package_of_an_export_that_had_none)
 IN_FIBER(an_increment_that_was_given_up_stays_unsettled)
 IN_FIBER(may_have_been_forgotten)
@@ -504,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),
         cmocka_unit_test(test_asks_for_what_was_given_up_until_its_end_is_known),
+        cmocka_unit_test(test_asks_for_no_export_of_rows_that_were_posted),
         cmocka_unit_test(test_asks_for_the_package_of_an_export_that_had_none),
         cmocka_unit_test(test_an_increment_that_was_given_up_stays_unsettled),
         cmocka_unit_test(test_may_have_been_forgotten),

@@ -53,9 +53,12 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     rig->abandoned += run->state == SL_RUN_ABANDONED;
     if (run->state == SL_RUN_STREAMING || run->state == SL_RUN_ABANDONED)
         return SL_OK;
-    snprintf(rig->saved[rig->saves++ % SAVES_MAX], sizeof rig->saved[0], "%s %s %llu/%u", run->id,
+    snprintf(rig->saved[rig->saves++ % SAVES_MAX], sizeof rig->saved[0], "%s %s %llu/%u%s", run->id,
              sl_run_state_name(run->state), (unsigned long long)run->entities[0].read,
-             run->entities[0].batches);
+             run->entities[0].batches, run->unsettled ? " unsettled" : "");
+    for (unsigned i = 0; i < rig->earlier_count; i++)
+        if (!strcmp(rig->earlier[i].id, run->id))
+            rig->earlier[i].unsettled = run->unsettled;
     return SL_OK;
 }
 
@@ -84,6 +87,18 @@ static int runs_open(struct sl_state *state, const char *feed, int64_t after, st
             ret[count++] = rig->earlier[i];
     *ret_count = count;
     return after && rig->more_fails ? sl_err_set(err, SL_TIMEOUT, "the store is away") : SL_OK;
+}
+
+static int run_unsettled(struct sl_state *state, const char *feed, int64_t after,
+                         struct sl_run *ret, struct sl_err *err)
+{
+    struct rig *rig = (struct rig *)state;
+    for (unsigned i = 0; i < rig->earlier_count; i++)
+        if (rig->earlier[i].unsettled && rig->earlier[i].number > after) {
+            *ret = rig->earlier[i];
+            return SL_OK;
+        }
+    return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
 }
 
 static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
@@ -122,6 +137,7 @@ static const struct sl_state_type state_type = {.run_newest = run_newest,
                                                 .run_save = run_save,
                                                 .ledger_sum = ledger_sum,
                                                 .runs_open = runs_open,
+                                                .run_unsettled = run_unsettled,
                                                 .runs_abandon = runs_abandon};
 
 /* --- the owner --- */
@@ -650,9 +666,35 @@ static void runs_of_the_dead(void *arg)
     }
     EXPECT(!strcmp(rig->told, "C3:- S4:- "));
     EXPECT(!strcmp(rig->saved[0], "feed-dead-000003 done 1/1"));
-    EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1"));
+    EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1 unsettled"));
     EXPECT(sl_journal_number(rig->journal) == 1 && sl_journal_is_open(rig->journal));
     stop_taking(taker);
+    tear_down(rig);
+}
+
+/* Whoever gave a run up may have been killed before he could tell; and it may have closed since. */
+static void runs_that_were_given_up(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    set_up_as(rig, 100000, 50, true);
+    for (int i = 0; i < 3; i++) {
+        char id[32];
+        struct sl_run *run = &rig->earlier[rig->earlier_count++];
+        snprintf(id, sizeof id, "feed-dead-%06d", 3 + i);
+        *run = earlier_run(id, 3 + i, 1);
+        run->unsettled = true;
+        run->entities[0].read = run->entities[0].batches = 1;
+    }
+    snprintf(rig->earlier[0].execution_id, sizeof rig->earlier[0].execution_id, "a package's");
+    rig->booked[4] = 1, rig->booked_rows[4] = 1;
+    EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_OK);
+    EXPECT(!strcmp(rig->told, "S5:- ") && rig->saves == 2);
+    EXPECT(!strcmp(rig->saved[0], "feed-dead-000004 done 1/1"));
+    EXPECT(!strcmp(rig->saved[1], "feed-dead-000005 failed 1/1"));
+    EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_OK && rig->stuck == 1);
+    rig->earlier[2].unsettled = rig->away = true;
+    EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_TIMEOUT && rig->stuck == 1);
     tear_down(rig);
 }
 
@@ -710,6 +752,7 @@ CASE(many_runs_of_another_owner)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
 CASE(runs_of_the_dead)
+CASE(runs_that_were_given_up)
 CASE(runs_of_another_kind)
 
 static int end_all(void **state)
@@ -731,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_come_once),
         cmocka_unit_test(test_ledgers_that_are_late),
         cmocka_unit_test(test_runs_of_the_dead),
+        cmocka_unit_test(test_runs_that_were_given_up),
         cmocka_unit_test(test_runs_of_another_kind),
         cmocka_unit_test(test_another_owner_while_the_books_are_kept),
         cmocka_unit_test(test_many_runs_of_another_owner),
