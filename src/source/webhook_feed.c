@@ -234,6 +234,7 @@ static void feed_finish(struct sl_source *source, uint64_t deadline_ms)
     struct sl_webhook_feed *feed = feed_of(source);
     struct sl_err err;
     feed->webhook->closing = true;
+    sl_hook_missed_tell(feed);
     if (!sl_hook_feed_is_ours(feed) || feed->broken ||
         sl_mutex_lock(&feed->adding, deadline_ms, NULL) != SL_OK)
         return;
@@ -263,6 +264,7 @@ static void feed_close(struct sl_source *source)
     sl_hook_feed_drop_sheaves(feed);
     sl_journal_free(feed->journal);
     sl_batcher_free(feed->batcher);
+    free(feed->missed.ids);
     free(feed);
 }
 
@@ -287,6 +289,7 @@ static int end_due_run(void *ctx, uint64_t *wait_ms, struct sl_err *err)
 {
     struct sl_webhook_feed *feed = ctx;
     int rc = SL_OK;
+    sl_hook_missed_tell_due(feed, wait_ms);
     if (!sl_hook_feed_is_ours(feed))
         return SL_END;
     if (feed->due_ms && sl_loop_now_ms() >= feed->due_ms)

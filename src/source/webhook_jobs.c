@@ -236,8 +236,7 @@ void sl_hook_jobs_add(struct sl_webhook_feed *feed, const struct sl_hook_pair *p
 {
     struct sl_webhook *webhook = feed->webhook;
     char id[SL_HOOK_ID_BYTES];
-    snprintf(id, sizeof id, "%s%s%s", pair->row.id, pair->related.id[0] ? "|" : "",
-             pair->related.id);
+    sl_hook_pair_id(pair, id);
     struct sl_hook_job **at = slot_of(feed, id), *job = *at;
     if (!job) {
         job = *at = SL_NEW(struct sl_hook_job);

@@ -133,6 +133,12 @@ struct sl_hook_pair sl_hook_pair_of(const struct sl_webhook_feed *feed,
     return (struct sl_hook_pair){.row = rows[0], .related = *related};
 }
 
+void sl_hook_pair_id(const struct sl_hook_pair *pair, char ret[SL_HOOK_ID_BYTES])
+{
+    snprintf(ret, SL_HOOK_ID_BYTES, "%s%s%s", pair->row.id, pair->related.id[0] ? "|" : "",
+             pair->related.id);
+}
+
 /* Names and ids have nothing to escape. */
 static void add_pair(struct sl_buf *body, const struct sl_hook_pair *pair)
 {

@@ -3,6 +3,7 @@
  *   webhook_post.c    the secret, bells, answers
  *   webhook_at_once.c a row read back while its post waits
  *   webhook_letter.c  events into the queue <exchange>.events.NAME, at once or later, and out of it
+ *   webhook_missed.c  events that could not be taken
  *   webhook_bells.c   bells from and to other processes
  *
  * and what they name is read back by the owner of the environment, on its way through
@@ -114,6 +115,14 @@ enum { SL_HOOK_ID_BYTES = 2 * SL_GUID_BYTES, SL_HOOK_BUCKETS = 256 };
 /* What is read back: a row, or the association of two. */
 struct sl_hook_pair {
     struct sl_webhook_row row, related; /* related: empty when it is a row alone */
+};
+
+/* Rows whose events were answered 503, and none was taken since. */
+struct sl_hook_missed {
+    char (*ids)[SL_HOOK_ID_BYTES]; /* NULL: none yet */
+    uint32_t count;
+    uint64_t more;    /* events, when there was no room for their ids */
+    uint64_t tell_ms; /* loop clock: an operator is to be told then; 0: of nothing */
 };
 
 /* Reading one back; one job an id at most. */
@@ -244,6 +253,8 @@ struct sl_webhook_feed {
     struct sl_waitlist taken;
 
     char trouble[SL_ERR_TEXT_BYTES];
+    struct sl_hook_missed missed;
+    uint64_t missed_rows; /* that were told of, by this process */
     uint64_t upserts, deletions, dead;
     struct sl_metric *upserts_metric, *deletions_metric, *dead_metric, *failed_metric;
 };
@@ -306,6 +317,9 @@ uint32_t sl_hook_pair_count(const struct sl_webhook_feed *feed,
 struct sl_hook_pair sl_hook_pair_of(const struct sl_webhook_feed *feed,
                                     const struct sl_webhook_event *event, uint32_t index);
 
+/* The id of its document. */
+void sl_hook_pair_id(const struct sl_hook_pair *pair, char ret[SL_HOOK_ID_BYTES]);
+
 /* Writes what such a message said into its queue once more. Suspends; fails likewise. */
 int sl_hook_publish_again(struct sl_webhook *webhook, struct sl_str body, uint64_t deadline_ms,
                           struct sl_err *err);
@@ -320,6 +334,19 @@ struct sl_hook_letter {
 };
 int sl_hook_letter_read(struct sl_webhook *webhook, struct sl_str body, struct sl_hook_letter *ret,
                         struct sl_err *err);
+
+/* --- webhook_missed.c --- */
+
+/* A feed's event was answered 503, or is taken. Neither suspends. */
+void sl_hook_missed_note(struct sl_webhook_feed *feed, const struct sl_webhook_event *event);
+void sl_hook_missed_taken(struct sl_webhook_feed *feed, const struct sl_webhook_event *event);
+
+/* Tells of the rows of which none was taken for ledger_deadline. *wait_ms may be made earlier: when
+ * to call it again at the latest. */
+void sl_hook_missed_tell_due(struct sl_webhook_feed *feed, uint64_t *wait_ms);
+
+/* The same for all of them: the feed ends. */
+void sl_hook_missed_tell(struct sl_webhook_feed *feed);
 
 /* --- webhook_events.c --- */
 

@@ -221,6 +221,14 @@ static void note_queueing(struct sl_webhook *webhook, int rc, uint64_t began_ms)
         webhook->failing_since_ms = began_ms;
 }
 
+/* Neither the feed nor one behind it has it. */
+static void note_missed(struct sl_webhook_feed *feed, const struct sl_webhook_event *event)
+{
+    for (; feed; feed = feed->next)
+        if (claims(feed, event) && names_rows(feed, event))
+            sl_hook_missed_note(feed, event);
+}
+
 /* SL_NOTFOUND: no feed wants it, or can read it. SL_REJECTED: it lacks what is needed. */
 static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event, bool *queued,
                 struct sl_err *err)
@@ -228,13 +236,16 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
     uint64_t deadline_ms = 0, began_ms = sl_loop_now_ms(),
              soon_ms = sl_deadline_in(SL_HOOK_AT_ONCE_MS);
     int rc = SL_NOTFOUND;
-    for (struct sl_webhook_feed *feed = webhook->feeds; feed; feed = feed->next) {
+    struct sl_webhook_feed *feed = webhook->feeds;
+    for (; feed; feed = feed->next) {
         if (!claims(feed, event) || (event->oversize && !names_rows(feed, event)))
             continue;
         if (!names_rows(feed, event))
             return sl_err_set(err, SL_REJECTED, "no event of Dataverse: it names no row to read");
         note_synchronous(webhook, event);
         rc = sl_hook_read_at_once(webhook, feed, event, soon_ms, err);
+        if (rc == SL_OK)
+            sl_hook_missed_taken(feed, event);
         if (rc == SL_OK)
             continue;
         if (rc == SL_CANCELED)
@@ -246,7 +257,9 @@ static int take(struct sl_webhook *webhook, const struct sl_webhook_event *event
         note_queueing(webhook, rc, began_ms);
         if (rc != SL_OK)
             break;
+        sl_hook_missed_taken(feed, event);
     }
+    note_missed(feed, event);
     return rc;
 }
 

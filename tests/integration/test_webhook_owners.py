@@ -3,8 +3,11 @@
 import datetime
 import time
 
+from dataverse_script import Script, guid
+from feeds import logged
 from gate import Gate
-from hooks import MIX, ROW, Hooks, Poster, event, outcomes, queue_events, read_backs, source_status
+from hooks import (MIX, ROW, Hooks, Poster, event, outcomes, queue_events, read_backs, reading_back,
+                   source_status)
 from process import free_port, wait_until
 from readiness import wait_trouble
 from tables import end_lease, owns
@@ -37,6 +40,27 @@ def test_without_rabbitmq_events_are_put_off_and_the_retry_delivers_them(sim, ra
         counted = outcomes(sluice)
         assert counted.pop("unavailable") == 6 and sum(counted.values()) == 8
         assert sluice.stop() == 0
+    finally:
+        gate.close()
+
+
+def test_events_that_were_put_off_and_did_not_come_again_are_told_to_people(rabbit, workspace):
+    gate = Gate(rabbit.port)
+    try:
+        with Script(visit=["name"]) as script:
+            port = free_port()
+            config = reading_back(workspace, script, port, ledger_deadline="1s")
+            config["broker"]["url"] = f"amqp://guest:guest@127.0.0.1:{gate.port}/"
+            sluice = workspace.sluice(config, ready_timeout_s=30)
+            gate.shut()
+            wait_trouble(sluice, "source hook")
+            assert Poster(port).send(event("visit", guid(1)))[0] == 503
+            text, = wait_until(lambda: [line["text"] for line in logged(sluice, "alert") if line["kind"] == "notice"],
+                               20, "the alert")
+            assert "table visit" in text and guid(1) in text
+            assert Poster(port).send(event("visit", guid(2)))[0] == 503
+            assert sluice.stop() == 0  # nobody else knows of it
+            assert "2 so far" in [line["text"] for line in logged(sluice, "alert") if line["kind"] == "notice"][-1]
     finally:
         gate.close()
 

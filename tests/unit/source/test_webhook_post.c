@@ -88,9 +88,70 @@ static void test_a_row_that_was_read_at_once_is_no_failure_of_rabbitmq(void **st
     free(rig);
 }
 
+static char told[800];
+static unsigned times;
+
+static void on_raise(enum sl_alert_kind kind, const char *subject, const char *title,
+                     const char *text)
+{
+    times += kind == SL_ALERT_NOTICE && !strcmp(subject, "visits") && title[0];
+    snprintf(told, sizeof told, "%s", text);
+}
+
+static void post_refused(struct rig *rig, int number)
+{
+    snprintf(rig->row.id, sizeof rig->row.id, "%08d-0d87-4e11-80e5-00155db19e6d", number);
+    note_missed(&rig->feed, &rig->event);
+}
+
+static void events_that_were_answered_503(void *arg)
+{
+    static const struct sl_alerter alerter = {.raise = on_raise};
+    static const struct sl_feed_config config = {.name = "visits"};
+    struct rig *rig = arg;
+    uint64_t wait_ms = SL_FOREVER;
+    set_up(rig);
+    rig->webhook.env.alerter = &alerter;
+    rig->feed.config = &config;
+    rig->settings.ledger_deadline_ms = 60 * 1000;
+    post_refused(rig, 1);
+    post_refused(rig, 2);
+    post_refused(rig, 2);
+    post_refused(rig, 3);
+    post_refused(rig, 1);
+    sl_hook_missed_taken(&rig->feed, &rig->event); /* the retry of the first one */
+    sl_hook_missed_tell_due(&rig->feed, &wait_ms);
+    EXPECT(!times && wait_ms == rig->feed.missed.tell_ms);
+    rig->feed.missed.tell_ms = sl_loop_now_ms();
+    sl_hook_missed_tell_due(&rig->feed, &wait_ms);
+    EXPECT(times == 1 && strstr(told, "table visit") && strstr(told, "2 so far") &&
+           strstr(told, "0000000"));
+    EXPECT(!rig->feed.missed.tell_ms);
+
+    post_refused(rig, 4); /* and the retry is taken */
+    sl_hook_missed_taken(&rig->feed, &rig->event);
+    sl_hook_missed_tell(&rig->feed);
+    EXPECT(times == 1);
+
+    for (int i = 0; i < 1500; i++)
+        post_refused(rig, i);
+    sl_hook_missed_tell(&rig->feed); /* one for all of them, and none is left */
+    sl_hook_missed_tell(&rig->feed);
+    EXPECT(times == 2 && strstr(told, "1502 so far"));
+}
+
+static void test_events_that_no_retry_brought_are_told_together(void **state)
+{
+    (void)state;
+    struct rig *rig = SL_NEW(struct rig);
+    run_in_fiber(events_that_were_answered_503, rig);
+    free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_row_that_was_read_at_once_is_no_failure_of_rabbitmq)};
+        cmocka_unit_test(test_a_row_that_was_read_at_once_is_no_failure_of_rabbitmq),
+        cmocka_unit_test(test_events_that_no_retry_brought_are_told_together)};
     return cmocka_run_group_tests(tests, NULL, loop_closes);
 }
