@@ -139,9 +139,11 @@ static int adopt(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err
     sl_checkpoint_done(&at);
     if (rc == SL_OK)
         rc = sl_journal_tell_again(feed->journal, err);
-    if (rc == SL_OK)
-        feed->epoch = epoch;
-    return rc;
+    if (rc != SL_OK)
+        return rc;
+    feed->epoch = epoch;
+    on_stir(feed); /* until now the books were not ours to keep */
+    return SL_OK;
 }
 
 int sl_hook_feed_take_up(struct sl_webhook_feed *feed, int64_t epoch, struct sl_err *err)
