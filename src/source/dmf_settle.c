@@ -77,8 +77,7 @@ int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
         int rc = state->type->run_unsettled(state, dmf->feed->name, run.number, &run, err);
         if (rc != SL_OK)
             return rc == SL_NOTFOUND ? SL_OK : rc;
-        if (!run.returned_execution_id[0]) /* the feed's name was one of posts, or of rows read back
-                                            */
+        if (!run.returned_execution_id[0]) /* of posts, or rows read back, when the feed was that */
             continue;
         asked++;
         rc = run.state == SL_RUN_FAILED ? look_at_given_up(dmf, &run, &loss, err)
