@@ -32,8 +32,10 @@ static void on_library_log(void *ctx, const char *format, va_list args)
 {
     struct sl_http_server *server = ctx;
     (void)args;
-    if (strstr(format, "system resource limit"))
-        server->starved = true;
+    if (!strstr(format, "system resource limit"))
+        return;
+    server->starved = true;
+    server->shut_out = server->link_count > 0;
 }
 
 static void on_rested(uv_timer_t *timer)
@@ -43,7 +45,7 @@ static void on_rested(uv_timer_t *timer)
 }
 
 /* Whoever waits to be let in keeps the descriptor ready. With connections the library itself does
- * not look until one has gone; without, it would be run again and again. */
+ * not look until one has gone, so one is made to go; without, it would be run again and again. */
 static void starve(struct sl_http_server *server)
 {
     uint64_t now_ms = sl_loop_now_ms();
@@ -54,6 +56,8 @@ static void starve(struct sl_http_server *server)
                SL_T("listener", server->name));
         server->starved_told_ms = now_ms;
     }
+    if (server->shut_out)
+        sl_link_hurry_idle(server);
     if (server->link_count)
         return;
     uv_poll_stop(server->poll);

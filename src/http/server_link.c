@@ -117,7 +117,8 @@ static void count_phase(struct sl_link *link, enum sl_phase phase)
 
 static unsigned idle_timeout_ms(const struct sl_http_server *server)
 {
-    bool hurried = server->stopping || server->link_count >= server->max_connections;
+    bool hurried =
+        server->stopping || server->shut_out || server->link_count >= server->max_connections;
     return hurried && server->idle_timeout_ms > HURRIED_IDLE_MS ? (unsigned)HURRIED_IDLE_MS
                                                                 : server->idle_timeout_ms;
 }
@@ -202,6 +203,7 @@ static void link_free(struct sl_link *link)
     if (link->next)
         link->next->previous = link->previous;
     server->link_count--;
+    server->shut_out = false;
     sl_tls_pair_drop(link->pair);
     free(link);
     sl_wake_all(&server->quiet);

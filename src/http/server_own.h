@@ -104,6 +104,7 @@ struct sl_http_server {
     bool stopping;            /* each answer is the last one of its connection */
     bool over;                /* and says that no request is handled any more */
     bool starved;             /* the library's last run could let nobody in */
+    bool shut_out;            /* … and lets nobody in until a connection has gone */
     uint64_t starved_told_ms; /* loop clock; 0: never */
     bool moved;               /* over TLS: something came of the library's last run */
     struct sl_linger *lingers;

@@ -62,7 +62,7 @@ enum MHD_Result sl_reply_send(struct sl_link *link, struct sl_http_reply *reply,
         snprintf(text, sizeof text, "%u", reply->retry_after_s);
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
     }
-    if (link->server->stopping)
+    if (link->server->stopping || link->server->shut_out)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     sl_link_enter(link, SL_ANSWERING);
     enum MHD_Result queued = MHD_queue_response(link->connection, status, response);

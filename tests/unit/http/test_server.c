@@ -316,6 +316,62 @@ static void test_run_out(void **state)
     with_server(run_out);
 }
 
+/* As many as there are to be had are open, until the listener has seen one visitor more. */
+static void miss_one(struct raw *visitor)
+{
+    struct rlimit limit, none;
+    int stderr_was;
+    FILE *log = divert(&stderr_was);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = (struct rlimit){STDERR_FILENO + 1, limit.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    EXPECT(raw_say(visitor, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+    sl_fiber_sleep(100);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    EXPECT_INT(take_back(log, stderr_was, "nobody can connect"), 1);
+}
+
+/* The library lets nobody in until a connection has gone: one in use is told that it ends. */
+static void run_out_beside_busy(void *arg)
+{
+    struct setup *setup = arg;
+    struct raw *kept = raw_connect(setup->server);
+    EXPECT(raw_say(kept, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\n"));
+    EXPECT(raw_await(kept, "GET ctx - -", 1));
+    EXPECT_INT(raw_count(kept, "Connection: close"), 0);
+    struct raw *late = raw_connect(setup->server);
+    miss_one(late);
+    EXPECT(raw_say(kept, "Host: a\r\n\r\n") && raw_await(kept, "GET ctx - -", 2));
+    EXPECT_INT(raw_count(kept, "Connection: close"), 1);
+    EXPECT(raw_await(late, "GET ctx - -", 1));
+    EXPECT_INT(raw_count(late, "Connection: close"), 0);
+    raw_close(kept);
+    raw_close(late);
+    done(setup);
+}
+
+/* And one that rests ends by itself, long before its time. */
+static void run_out_beside_idle(void *arg)
+{
+    struct setup *setup = arg;
+    struct raw *kept = raw_connect(setup->server);
+    EXPECT(raw_say(kept, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+    EXPECT(raw_await(kept, "GET ctx - -", 1));
+    struct raw *late = raw_connect(setup->server);
+    miss_one(late);
+    EXPECT(raw_await(late, "GET ctx - -", 1));
+    raw_close(kept);
+    raw_close(late);
+    done(setup);
+}
+
+static void test_run_out_beside_others(void **state)
+{
+    (void)state;
+    with_server(run_out_beside_busy);
+    with_server(run_out_beside_idle);
+}
+
 /* --- one connection, many requests --- */
 
 static void keep_alive(void *arg)
@@ -462,10 +518,15 @@ static void test_listen_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes),     cmocka_unit_test(test_rude_clients),
-        cmocka_unit_test(test_crowd),      cmocka_unit_test(test_run_out),
-        cmocka_unit_test(test_keep_alive), cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_port_taken), cmocka_unit_test(test_listen_parse),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rude_clients),
+        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_run_out),
+        cmocka_unit_test(test_run_out_beside_others),
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_port_taken),
+        cmocka_unit_test(test_listen_parse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
