@@ -46,7 +46,7 @@ struct stamp {
 struct sl_server_tls {
     char *listener, *certificate, *key;
     struct sl_tls_pair *pair;
-    struct stamp stamp;
+    struct stamp loaded, told; /* the files' as the pair was read; as a bad one was last logged */
     uint64_t looked_ms;
     uv_timer_t *timer;
     unsigned begun; /* handshakes in this loop turn */
@@ -196,6 +196,17 @@ static void use(struct sl_server_tls *tls, struct sl_tls_pair *pair)
     gnutls_x509_crt_deinit(leaf);
 }
 
+/* Once for each state of the files, which are read again all the same: it may be no fault of
+ * theirs. */
+static void tell_bad(struct sl_server_tls *tls, const struct stamp *stamp, const struct sl_err *why)
+{
+    if (!memcmp(stamp, &tls->told, sizeof *stamp))
+        return;
+    tls->told = *stamp;
+    sl_log(SL_ERROR, "new certificate not used, the old one stays", SL_T("listener", tls->listener),
+           SL_T("reason", why->message));
+}
+
 static void look(struct sl_server_tls *tls)
 {
     struct stamp stamp;
@@ -203,14 +214,13 @@ static void look(struct sl_server_tls *tls)
     struct sl_err err = {0};
     tls->looked_ms = sl_loop_now_ms();
     take_stamp(tls, &stamp);
-    if (!memcmp(&stamp, &tls->stamp, sizeof stamp))
+    if (!memcmp(&stamp, &tls->loaded, sizeof stamp))
         return;
-    tls->stamp = stamp; /* a bad pair is told once */
     if (load(tls->certificate, tls->key, &pair, &err) != SL_OK) {
-        sl_log(SL_ERROR, "new certificate not used, the old one stays",
-               SL_T("listener", tls->listener), SL_T("reason", err.message));
+        tell_bad(tls, &stamp, &err);
         return;
     }
+    tls->loaded = stamp;
     use(tls, pair);
     sl_log(SL_INFO, "new certificate in use", SL_T("listener", tls->listener),
            SL_T("certificate", tls->certificate));
@@ -304,7 +314,8 @@ struct sl_server_tls *sl_server_tls_new(const char *listener, const char *certif
     tls->listener = sl_strdup(listener);
     tls->certificate = sl_strdup(certificate);
     tls->key = sl_strdup(key);
-    take_stamp(tls, &tls->stamp); /* before the files are read: a change meanwhile is seen */
+    take_stamp(tls, &tls->loaded); /* before the files are read: a change meanwhile is seen */
+    tls->told = tls->loaded;
     tls->looked_ms = sl_loop_now_ms();
     if (load(tls->certificate, tls->key, &pair, err) != SL_OK) {
         sl_server_tls_free(tls);

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "http/client.h"
 #include "http/listen.h"
 #include "http/raw.h"
+#include "http/shortage.h"
 
 static void hello(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
 {
@@ -258,49 +258,20 @@ static void count_turn(uv_check_t *check)
     turns++;
 }
 
-/* Everything that is written to stderr meanwhile, in a file. */
-static FILE *divert(int *ret_stderr)
-{
-    FILE *file = tmpfile();
-    *ret_stderr = dup(STDERR_FILENO);
-    dup2(fileno(file), STDERR_FILENO);
-    return file;
-}
-
-static unsigned take_back(FILE *file, int stderr_was, const char *line)
-{
-    static char text[16 * 1024];
-    unsigned count_of = 0;
-    dup2(stderr_was, STDERR_FILENO);
-    close(stderr_was);
-    rewind(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    for (const char *at = text; (at = strstr(at, line)); at++)
-        count_of++;
-    return count_of;
-}
-
 /* Who has connected waits until there is one; nothing spins, and it is told once. */
 static void run_out(void *arg)
 {
     struct setup *setup = arg;
     static uv_check_t check;
-    struct rlimit limit, none;
-    int stderr_was;
+    struct shortage shortage;
     struct raw *raw = raw_connect(setup->server); /* the server has not looked yet */
     EXPECT(raw_say(raw, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
-    FILE *log = divert(&stderr_was);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    none = (struct rlimit){STDERR_FILENO + 1, limit.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &none);
+    shortage_begin(&shortage);
     uv_check_init(sl_loop(), &check);
     uv_check_start(&check, count_turn);
     turns = 0;
     sl_fiber_sleep(1300); /* it tries again after a second */
-    setrlimit(RLIMIT_NOFILE, &limit);
-    unsigned told = take_back(log, stderr_was, "nobody can connect");
-    EXPECT_INT(told, 1);
+    EXPECT_INT(shortage_end(&shortage, "nobody can connect"), 1);
     EXPECT(turns < 100);
     raw_pull(raw);
     EXPECT_INT(raw->length, 0);
@@ -316,19 +287,14 @@ static void test_run_out(void **state)
     with_server(run_out);
 }
 
-/* As many as there are to be had are open, until the listener has seen one visitor more. */
+/* No descriptor is left until the listener has seen one visitor more. */
 static void miss_one(struct raw *visitor)
 {
-    struct rlimit limit, none;
-    int stderr_was;
-    FILE *log = divert(&stderr_was);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    none = (struct rlimit){STDERR_FILENO + 1, limit.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &none);
+    struct shortage shortage;
+    shortage_begin(&shortage);
     EXPECT(raw_say(visitor, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
     sl_fiber_sleep(100);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    EXPECT_INT(take_back(log, stderr_was, "nobody can connect"), 1);
+    EXPECT_INT(shortage_end(&shortage, "nobody can connect"), 1);
 }
 
 /* The library lets nobody in until a connection has gone: one in use is told that it ends. */

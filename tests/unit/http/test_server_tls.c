@@ -18,6 +18,7 @@
 #include "http/certificate.h"
 #include "http/client.h"
 #include "http/raw.h"
+#include "http/shortage.h"
 
 static void echo(void *ctx, const struct sl_http_call *call, struct sl_http_reply *reply)
 {
@@ -422,8 +423,6 @@ static void test_change_without_visitor(void **state)
     free_pair(pair[1]);
 }
 
-/* --- what it costs --- */
-
 static void say_hello(struct raw *raw)
 {
     static char hello[8 * 1024];
@@ -438,6 +437,38 @@ static void say_hello(struct raw *raw)
     SSL_CTX_free(tls);
     ERR_clear_error();
 }
+
+/* It is looked at when the client says hello, unless that was done a second ago. Without a
+ * descriptor it cannot be read, which the files do not show: it is read later all the same. */
+static void change_unreadable(void *arg)
+{
+    struct pair *pair = arg;
+    struct shortage shortage;
+    struct raw *first = raw_connect(server), *second = raw_connect(server);
+    sl_fiber_sleep(1100);
+    write_pair(pair[1]);
+    shortage_begin(&shortage);
+    say_hello(first);
+    sl_fiber_sleep(1100);
+    say_hello(second);
+    sl_fiber_sleep(100);
+    EXPECT_INT(shortage_end(&shortage, "new certificate not used"), 1);
+    EXPECT(await_certificate(pair[1].certificate));
+    raw_close(first);
+    raw_close(second);
+    sl_http_server_stop(server, 0);
+}
+
+static void test_change_that_cannot_be_read_at_first(void **state)
+{
+    struct pair pair[2] = {make_pair("first", 0), make_pair("second", 0)};
+    (void)state;
+    with_server(pair[0], change_unreadable, pair);
+    free_pair(pair[0]);
+    free_pair(pair[1]);
+}
+
+/* --- what it costs --- */
 
 /* Many hellos at once: the loop goes round between their signatures. And while the server waits for
  * what should follow, which does not come, it rests. */
@@ -544,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_bad_start),
         cmocka_unit_test(test_handshakes_leave_room),
         cmocka_unit_test(test_change_without_visitor),
+        cmocka_unit_test(test_change_that_cannot_be_read_at_first),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
