@@ -8,7 +8,10 @@
 #include "format/json.h"
 #include "source/webhook_own.h"
 
-enum { PAUSE_MS = 50 }; /* between two bells for one table */
+enum {
+    PAUSE_MS = 50,      /* between two bells for one table */
+    TRY_MS = 10 * 1000, /* whether the right to ring is there */
+};
 
 /* --- passing on --- */
 
@@ -52,18 +55,54 @@ void sl_hook_pass_on(struct sl_webhook *webhook, const struct sl_dataverse *data
     sl_wake_all(&webhook->ring);
 }
 
+/* Gives when to call it again. */
+static uint64_t send_due(struct sl_webhook *webhook)
+{
+    uint64_t next_ms = SL_FOREVER, now_ms = sl_loop_now_ms();
+    for (struct sl_hook_bell *bell = webhook->bells; bell; bell = bell->next) {
+        if (bell->due && now_ms >= bell->sent_ms + PAUSE_MS)
+            send_bell(webhook, bell);
+        else if (bell->due && bell->sent_ms + PAUSE_MS < next_ms)
+            next_ms = bell->sent_ms + PAUSE_MS;
+    }
+    return next_ms;
+}
+
+void sl_hook_bells_refused(struct sl_webhook *webhook, const struct sl_err *why)
+{
+    sl_hook_link_trouble(&webhook->out, why);
+    webhook->try_bells_ms = sl_deadline_in(TRY_MS);
+    sl_wake_all(&webhook->ring);
+}
+
+/* The closed channel drops what is rung, until there is a new connection. */
+static bool is_refused(const struct sl_webhook *webhook)
+{
+    return webhook->out.up && !webhook->out.over && !sl_channel_is_open(webhook->bells_out);
+}
+
+/* Has a new connection made once the right is there. Suspends. Gives when to call it again. */
+static uint64_t try_refused(struct sl_webhook *webhook)
+{
+    if (!is_refused(webhook))
+        return SL_FOREVER;
+    if (sl_loop_now_ms() < webhook->try_bells_ms)
+        return webhook->try_bells_ms;
+    uint64_t deadline_ms = sl_deadline_in(webhook->env.broker->settings->connect_timeout_ms);
+    int rc =
+        sl_topology_may_publish(webhook->out.amqp, webhook->bells_exchange, "", deadline_ms, NULL);
+    if (rc == SL_OK && is_refused(webhook))
+        sl_hook_link_end(&webhook->out, &(struct sl_err){.code = SL_OK});
+    return webhook->try_bells_ms = sl_deadline_in(TRY_MS);
+}
+
 void sl_hook_run_bells(void *arg)
 {
     struct sl_webhook *webhook = arg;
     for (;;) {
-        uint64_t next_ms = SL_FOREVER, now_ms = sl_loop_now_ms();
-        for (struct sl_hook_bell *bell = webhook->bells; bell; bell = bell->next) {
-            if (bell->due && now_ms >= bell->sent_ms + PAUSE_MS)
-                send_bell(webhook, bell);
-            else if (bell->due && bell->sent_ms + PAUSE_MS < next_ms)
-                next_ms = bell->sent_ms + PAUSE_MS;
-        }
-        if (sl_wait(&webhook->ring, next_ms) == SL_CANCELED)
+        uint64_t try_ms = try_refused(webhook); /* suspends; from here to the wait nothing does */
+        uint64_t next_ms = send_due(webhook);
+        if (sl_wait(&webhook->ring, try_ms < next_ms ? try_ms : next_ms) == SL_CANCELED)
             return;
     }
 }

@@ -38,12 +38,16 @@ static void on_bells_cancel(void *ctx)
     on_out_close(ctx, &why);
 }
 
+/* Bells may be lost, so a right that only they need does not take the connection of the events. */
 static void on_bells_out_close(void *ctx, const struct sl_err *why)
 {
     struct sl_webhook *webhook = ctx;
     struct sl_err named = *why;
     sl_channel_name_cast(&named, webhook->bells_exchange);
-    on_out_close(ctx, &named);
+    if (named.code == SL_CONFIG)
+        sl_hook_bells_refused(webhook, &named);
+    else
+        on_out_close(ctx, &named);
 }
 
 static const struct sl_channel_handler out_handler = {.on_close = on_out_close};
@@ -57,9 +61,6 @@ static int open_bells(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t
     char queue[SL_QUEUE_NAME_MAX];
     int rc = sl_topology_declare_bells(amqp, webhook->env.broker->settings, webhook->bells_exchange,
                                        queue, deadline_ms, err);
-    if (rc == SL_OK)
-        rc = sl_channel_open(amqp, &bells_out_handler, webhook, deadline_ms, &webhook->bells_out,
-                             err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &bells_handler, webhook, deadline_ms, &webhook->bells_in, err);
     return rc == SL_OK ? sl_channel_consume(webhook->bells_in, queue, deadline_ms, err) : rc;
@@ -85,13 +86,16 @@ static int open_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_
     return rc == SL_OK ? try_events(webhook, amqp, deadline_ms, err) : rc;
 }
 
+/* Bells are rung last: what RabbitMQ says to one must find the link up. */
 static int open_out(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err)
 {
     struct sl_webhook *webhook = ctx;
     int rc = open_bells(webhook, amqp, deadline_ms, err);
     if (rc == SL_OK && webhook->feeds)
         rc = open_events(webhook, amqp, deadline_ms, err);
-    return rc;
+    return rc == SL_OK ? sl_channel_open(amqp, &bells_out_handler, webhook, deadline_ms,
+                                         &webhook->bells_out, err)
+                       : rc;
 }
 
 static void shut_out(void *ctx)

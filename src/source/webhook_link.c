@@ -20,7 +20,7 @@ static bool is_wanted(const struct sl_hook_link *link)
     return !link->type->wanted || link->type->wanted(link->ctx);
 }
 
-static void note_trouble(struct sl_hook_link *link, const struct sl_err *err)
+void sl_hook_link_trouble(struct sl_hook_link *link, const struct sl_err *err)
 {
     if (strcmp(link->trouble, err->message) != 0)
         sl_log(err->code == SL_CONFIG ? SL_ERROR : SL_WARN,
@@ -74,7 +74,7 @@ static int live(struct sl_hook_link *link, unsigned *failures)
     }
     close_link(link);
     if (rc != SL_OK && rc != SL_CANCELED)
-        note_trouble(link, &err);
+        sl_hook_link_trouble(link, &err);
     return rc;
 }
 

@@ -69,8 +69,11 @@ void sl_hook_link_start(struct sl_hook_link *link, const struct sl_hook_link_typ
 /* Closes the connection and ends the fiber. Suspends. A link that was stopped, or never started, is
  * fine. */
 void sl_hook_link_stop(struct sl_hook_link *link);
-/* The connection ends and is made anew. Does not suspend. */
+/* The connection ends and is made anew: after a pause, or, when why is SL_OK, at once. Does not
+ * suspend. */
 void sl_hook_link_end(struct sl_hook_link *link, const struct sl_err *why);
+/* Logs what is wrong, and shows it until the next connection is up. Does not suspend. */
+void sl_hook_link_trouble(struct sl_hook_link *link, const struct sl_err *err);
 /* Waits until the link is up. Suspends. SL_TIMEOUT with what is wrong, SL_CANCELED. */
 int sl_hook_link_wait(struct sl_hook_link *link, uint64_t deadline_ms, struct sl_err *err);
 
@@ -202,6 +205,7 @@ struct sl_webhook {
     uint64_t at_once_after_ms; /* loop clock: until then rows take their time */
     struct sl_hook_bell *bells;
     uint64_t bells_heard;
+    uint64_t try_bells_ms; /* loop clock: when to see whether they may be rung, after a refusal */
     struct sl_waitlist ring;
     struct sl_fiber *ringer;
 
@@ -294,6 +298,9 @@ int sl_hook_read_at_once(struct sl_webhook *webhook, struct sl_webhook_feed *fee
 /* Has the process ring that owns the environment. Does not suspend. */
 void sl_hook_pass_on(struct sl_webhook *webhook, const struct sl_dataverse *dataverse,
                      const char *table);
+/* The user may not ring: the link is in trouble, and none is passed on until he may. Does not
+ * suspend. */
+void sl_hook_bells_refused(struct sl_webhook *webhook, const struct sl_err *why);
 /* A fiber: passes on what came too soon after the last bell. */
 void sl_hook_run_bells(void *webhook);
 /* Of the channel that hears bells: a delivery. */

@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from feeds import logged
-from hooks import ROW, Hooks, Poster, event
+from hooks import ROW, Hooks, Poster, event, source_status
 from mailbox import Hook
 from process import ROOT, free_port, wait_until
 from readiness import troubles, wait_trouble
@@ -206,6 +206,34 @@ def test_a_right_to_ring_other_processes_that_is_missing_is_named(sim, rabbit, w
     assert Poster(port).send(event("account", ROW))[0] == 200
     line = wait_until(lambda: logged(other, "connection to RabbitMQ in trouble, will try again"), 20, "the refusal")[0]
     assert missing in line["error"] and line["level"] == "error"
+
+
+def test_a_right_to_ring_that_is_missing_leaves_the_events_alone(sim, rabbit, workspace):
+    """They have the same connection. A bell may be lost, so it waits for no more than the right."""
+    scene = Hooks(sim, workspace, {"account": 5}, read_back={"new_visit": 0})
+    owner = scene.sluice("owner", mongo={"lease": "30s"})
+    configure, write, read = rights(workspace.exchange)
+    bells = f"{workspace.exchange}.bells"
+    url = user_with(rabbit, configure, write.replace("^", f"^(?!{re.escape(bells)}$)", 1), read)
+    port = free_port()
+    other = scene.sluice("other", port=port, broker={"url": url}, mongo={"lease": "30s"})
+    poster = Poster(port)
+    missing = f"needs the right to write to exchange '{bells}'"
+
+    assert poster.send(event("account", ROW))[0] == 200
+    wait_trouble(other, "source hook", missing)
+    for _ in range(20):
+        assert poster.send(event("account", ROW))[0] == 200
+        assert poster.send(event("new_visit", ROW, Mode=None))[0] == 200
+        assert missing in troubles(other)["source hook"]
+    assert len(logged(other, "connected to RabbitMQ", connection="sluice webhook")) == 1
+    assert refusals(rabbit, url) <= 2  # it is tried again, seldom
+
+    permit(rabbit, user_of(url), configure, write, read)
+    other.wait_ready(30)
+    heard = source_status(owner)["bells_heard"]
+    assert poster.send(event("account", ROW))[0] == 200
+    wait_until(lambda: source_status(owner)["bells_heard"] > heard, 10, "a bell")
 
 
 @pytest.mark.rabbit(memory_high_watermark="1MB")
