@@ -12,7 +12,6 @@
 #include "source/dmf_settings.h"
 #include "source/ingest_settings.h"
 #include "source/webhook_settings.h"
-#include "store/store.h"
 
 static const struct sl_config_section SECTIONS[] = {
     {.name = "broker",
@@ -136,7 +135,7 @@ static void check_own_collections(const struct sl_config *config, struct sl_prob
     for (size_t i = 0; i < config->feed_count; i++)
         for (size_t j = 0; j < config->feeds[i].entity_count; j++) {
             const struct sl_entity_config *entity = &config->feeds[i].entities[j];
-            if (entity->collection && sl_store_has_collection(entity->collection))
+            if (entity->collection && sl_mongo_state_has(entity->collection))
                 sl_problem_error(problems, entity->line, entity->column,
                                  "the collection \"%s\" is one of sluice's own in "
                                  "mongo.state_database, which is mongo.database here: choose "

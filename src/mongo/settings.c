@@ -83,3 +83,14 @@ const char *sl_mongo_database_wrong(const char *name)
             return "is a database of the server's own";
     return NULL;
 }
+
+bool sl_mongo_state_has(const char *collection)
+{
+    static const char *const names[] = {"runs",   "checkpoints", "refreshes", "overtaken",
+                                        "feeds",  "counters",    "leases",    "members",
+                                        "ledger", "dead"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(collection, names[i]))
+            return true;
+    return false;
+}

@@ -23,6 +23,9 @@ extern const struct sl_setting sl_mongo_table[];
  * "Naming Restrictions" of the MongoDB manual; Unix. */
 const char *sl_mongo_database_wrong(const char *name);
 
+/* Whether the state keeps a collection of that name in state_database (docs/STATE.md). */
+bool sl_mongo_state_has(const char *collection);
+
 /* The file with the key that a connection string names, for who must judge it; NULL: none. The
  * caller frees it. */
 char *sl_mongo_key_file(const char *url);

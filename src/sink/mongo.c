@@ -33,8 +33,12 @@ const char *sl_sink_mongo_place_wrong(const struct sl_mongo_settings *settings,
     const char *database = origin->database;
     if (sl_mongo_database_wrong(database))
         return "its database has a name that MongoDB does not take, or keeps for itself";
-    if (!strcmp(database, settings->state_database) && strcmp(database, settings->database) != 0)
-        return "its database is mongo.state_database, which is not for rows";
+    if (!strcmp(database, settings->state_database)) {
+        if (strcmp(database, settings->database) != 0)
+            return "its database is mongo.state_database, which is not for rows";
+        if (sl_mongo_state_has(origin->collection))
+            return "its collection is one of sluice's own in mongo.state_database";
+    }
     return sl_collection_wrong(origin->collection) ? "its collection has no name for one" : NULL;
 }
 

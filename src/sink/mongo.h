@@ -9,10 +9,11 @@
 #include "mongo/client.h"
 
 /* A sink that writes through mongo where each batch says, but never into the databases of the
- * server or of the state; what says nothing goes into settings->database, by route. Borrows mongo,
- * context and overtaken (NULL: nothing ever is), which must outlive it, and copies what it needs of
- * settings. Its write fails, besides what flow/sink.h says, with SL_CONFIG when MongoDB refuses for
- * a reason that only an operator can remove: the batch must then be held and tried again. */
+ * server or among what the state keeps; what says nothing goes into settings->database, by route.
+ * Borrows mongo, context and overtaken (NULL: nothing ever is), which must outlive it, and copies
+ * what it needs of settings. Its write fails, besides what flow/sink.h says, with SL_CONFIG when
+ * MongoDB refuses for a reason that only an operator can remove: the batch must then be held and
+ * tried again. */
 struct sl_sink *sl_sink_mongo_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
                                   sl_route_fn *route, const void *context,
                                   struct sl_overtaken *overtaken);

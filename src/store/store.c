@@ -328,17 +328,6 @@ struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_sett
     return &store->state;
 }
 
-bool sl_store_has_collection(const char *name)
-{
-    static const char *const names[] = {"runs",   "checkpoints", "refreshes", "overtaken",
-                                        "feeds",  "counters",    "leases",    "members",
-                                        "ledger", "dead"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(name, names[i]))
-            return true;
-    return false;
-}
-
 const char *sl_store_owner(const struct sl_state *state)
 {
     return ((const struct sl_store *)state)->owner;

@@ -13,9 +13,6 @@
 struct sl_state *sl_store_new(struct sl_mongo *mongo, const struct sl_mongo_settings *settings,
                               struct sl_err *err);
 
-/* Whether the state has a collection of that name. */
-bool sl_store_has_collection(const char *name);
-
 /* The name under which this process holds leases. */
 const char *sl_store_owner(const struct sl_state *state);
 

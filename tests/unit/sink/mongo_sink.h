@@ -58,6 +58,16 @@ static inline void add_json(struct sl_batch *batch, const char *id, int64_t vers
     bson_destroy(doc);
 }
 
+/* A batch of one row, whose reader says where it goes. */
+static inline struct sl_batch *batch_into(const char *collection)
+{
+    struct sl_batch *batch = new_batch("r-1", false);
+    batch->origin.database = live_data;
+    batch->origin.collection = collection;
+    add_json(batch, "k", 1, "{\"a\": 1}");
+    return batch;
+}
+
 static inline int write_batch(struct sl_sink *sink, struct sl_batch *batch, struct sl_result *ret,
                               struct sl_err *err)
 {

@@ -479,6 +479,37 @@ static void test_refused(void **state)
     live(do_refused);
 }
 
+/* --- rows beside the state --- */
+
+static void do_shared(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    struct sl_mongo_settings settings = live_settings();
+    settings.state_database = settings.database;
+    struct sl_sink *sink = sl_sink_mongo_new(mongo, &settings, route, "unused", NULL);
+    static const char *const own[] = {"runs",     "checkpoints", "refreshes", "overtaken", "feeds",
+                                      "counters", "leases",      "members",   "ledger",    "dead"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        struct sl_batch *batch = batch_into(own[i]);
+        EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
+        EXPECT(strstr(err.message, "one of sluice's own") != NULL);
+        EXPECT_INT(live_count(mongo, live_data, own[i]), 0);
+        sl_batch_free(batch);
+    }
+    struct sl_batch *batch = batch_into("things");
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied, 1);
+    sl_batch_free(batch);
+    sink->type->close(sink);
+}
+
+static void test_shared(void **state)
+{
+    (void)state;
+    live(do_shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_large),   cmocka_unit_test(test_race),
         cmocka_unit_test(test_dropped), cmocka_unit_test(test_limit),
         cmocka_unit_test(test_whole),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
