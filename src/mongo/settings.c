@@ -43,7 +43,8 @@ const struct sl_setting sl_mongo_table[] = {
      .fallback = "30s",
      .minimum = SL_SECOND_MS,
      .maximum = 3600 * (int64_t)SL_SECOND_MS,
-     .help = "how long one command may take, its wait for a majority of members included"},
+     .help = "how long one command may take, its wait for a majority of members included; the same "
+             "in all processes: a sweep waits twice its own for late writes of the others"},
     {.name = "lease",
      .kind = SL_SET_DURATION,
      .offset = FIELD(lease_ms),
