@@ -21,9 +21,10 @@ const struct sl_dead_code sl_dead_codes[] = {
      .by = "source",
      .advice = "turn on the text qualifier in the data project; look at the row"},
     {.code = "too_large",
-     .meaning = "the row is larger than limits.max_row (4 MiB)",
-     .by = "source",
-     .advice = "raise the limit, or leave the column out; then read again"},
+     .meaning = "the row is larger than limits.max_row (4 MiB), or than a document of MongoDB's "
+                "can be (16 MiB); the reason tells", .by = "source, sink",
+     .advice = "leave the column out, or raise limits.max_row where that was the limit; then read "
+               "again"},
     {.code = "unclosed_quote",
      .meaning = "the file ends inside the quotes that this row opened",
      .by = "source",

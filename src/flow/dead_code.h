@@ -6,7 +6,7 @@
 struct sl_dead_code {
     const char *code;
     const char *meaning; /* what is wrong */
-    const char *by;      /* who found it: "source", "sink", "queue" */
+    const char *by;      /* who found it: "source", "sink", "queue"; some of them */
     const char *advice;  /* what to do */
 };
 
