@@ -10,7 +10,10 @@
 #include "mongo/error.h"
 #include "sink/mongo_write.h"
 
-enum { REFUSED_FOR_MS = 15 * 1000 }; /* then the others go on without it */
+enum {
+    REFUSED_FOR_MS = 15 * 1000,  /* then the others go on without it */
+    REFUSED_ANEW_MS = 60 * 1000, /* without a refusal: the next one has nothing to do with it */
+};
 
 struct mongo_sink {
     struct sl_sink sink;
@@ -22,7 +25,6 @@ struct mongo_sink {
     struct sl_overtaken *overtaken;
     struct sl_metric *inserted, *refused;
     struct sl_mongo_collection *collections;
-    uint64_t written_ms; /* loop clock: the newest write that was taken; 0: none was */
 };
 
 /* --- collections --- */
@@ -132,24 +134,38 @@ static bool is_of_collection(int cause)
            cause == IS_VIEW;
 }
 
+/* Whether another one was written by a write that began after this one had been refused, and has
+ * not been refused since. */
+static bool is_alone(const struct mongo_sink *sink, const struct sl_mongo_collection *collection)
+{
+    for (const struct sl_mongo_collection *one = sink->collections; one; one = one->next)
+        if (one != collection && one->taken_ms > collection->refused_ms)
+            return true;
+    return false;
+}
+
 /* Batches of one collection that the server itself refuses (cause is 0 where it did not let us in)
  * would fill the lane, and no other feed went on: after a while they have no destination. What may
  * be the login's or the database's fault, such as a right that is missing, has to be refused while
- * others are written (docs/adr/0009-set-aside.md). */
-static int judge(struct mongo_sink *sink, struct sl_mongo_collection *collection, int rc,
-                 struct sl_err *err)
+ * others are written (docs/adr/0009-set-aside.md). begun_ms: when the write began, loop clock. */
+static int judge(const struct mongo_sink *sink, struct sl_mongo_collection *collection,
+                 uint64_t begun_ms, int rc, struct sl_err *err)
 {
     uint64_t now_ms = sl_loop_now_ms();
     if (rc == SL_OK) {
         collection->refused_ms = 0;
-        sink->written_ms = now_ms;
+        collection->taken_ms = begun_ms;
     }
-    if (rc != SL_CONFIG || !err->cause)
+    if (rc != SL_CONFIG)
         return rc;
-    if (!collection->refused_ms)
+    collection->taken_ms = 0;
+    if (!err->cause)
+        return rc;
+    if (!collection->refused_ms || now_ms - collection->refused_last_ms >= REFUSED_ANEW_MS)
         collection->refused_ms = now_ms;
-    bool alone = is_of_collection(err->cause) || sink->written_ms > collection->refused_ms;
-    if (alone && now_ms - collection->refused_ms >= REFUSED_FOR_MS)
+    collection->refused_last_ms = now_ms;
+    bool concerns_it = is_of_collection(err->cause) || is_alone(sink, collection);
+    if (concerns_it && now_ms - collection->refused_ms >= REFUSED_FOR_MS)
         rc = err->code = SL_NOTFOUND;
     return rc;
 }
@@ -160,6 +176,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     struct mongo_sink *sink = (struct mongo_sink *)base;
     struct sl_err local = {0}; /* causes are read here, so there must be one */
     struct sl_err *fault = err ? err : &local;
+    uint64_t begun_ms = sl_loop_now_ms();
 
     if (!batch->count) {
         *ret = (struct sl_result){0};
@@ -170,7 +187,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
         return SL_NOTFOUND;
     int rc = prepare_collection(sink, collection, batch, deadline_ms, fault);
     if (rc != SL_OK)
-        return judge(sink, collection, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
+        return judge(sink, collection, begun_ms, rc == SL_REJECTED ? SL_CONFIG : rc, fault);
 
     const struct sl_mongo_target target = {
         .mongo = sink->mongo,
@@ -183,7 +200,7 @@ static int mongo_write(struct sl_sink *base, struct sl_batch *batch, uint64_t de
     rc = sl_mongo_write_batch(&target, batch, deadline_ms, ret, fault);
     if (rc != SL_OK)
         sl_err_wrap(fault, "cannot write to '%s.%s'", collection->database, collection->name);
-    return judge(sink, collection, rc, fault);
+    return judge(sink, collection, begun_ms, rc, fault);
 }
 
 static int mongo_ping(struct sl_sink *base, uint64_t deadline_ms, struct sl_err *err)

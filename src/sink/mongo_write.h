@@ -10,8 +10,11 @@
 /* A collection that was written to, or is about to be. */
 struct sl_mongo_collection {
     struct sl_mongo_collection *next;
-    bool ready;          /* its tombstones expire, unless it was dropped since */
-    uint64_t refused_ms; /* loop clock: the server refuses it since then; 0: it does not */
+    bool ready; /* its tombstones expire, unless it was dropped since */
+    /* Loop clock, all of them. */
+    uint64_t refused_ms;      /* the server refuses it since then; 0: it does not */
+    uint64_t refused_last_ms; /* and did so last */
+    uint64_t taken_ms;   /* when the last write began that was taken; 0: none, or refused since */
     unsigned new_seen;   /* batches in a row of which no row was there before */
     unsigned new_wanted; /* so many, and the next one is taken for new; 1 to begin with */
     char *database, *name;

@@ -427,58 +427,6 @@ static void test_whole(void **state)
     live(do_whole);
 }
 
-/* --- a collection that is refused --- */
-
-enum { LONG_ENOUGH_MS = 15 * 1000 }; /* for the others to go on without it */
-
-static uint64_t ahead_ms;
-
-/* In place of libuv's: the loop's clock, some time ahead. */
-uint64_t uv_now(const uv_loop_t *loop)
-{
-    return loop->time + ahead_ms;
-}
-
-static void make_mirror(struct sl_mongo *mongo)
-{
-    live_run(mongo, live_data, "{\"create\": \"mirror\", \"viewOn\": \"glass\", \"pipeline\": []}",
-             NULL);
-}
-
-static void drop_mirror(struct sl_mongo *mongo)
-{
-    live_run(mongo, live_data, "{\"drop\": \"mirror\"}", NULL);
-}
-
-/* That it was refused before it took a batch does not count. */
-static void do_refused(struct sl_mongo *mongo)
-{
-    struct sl_err err = {0};
-    struct sl_result result = {0};
-    struct sl_sink *sink = open_sink(mongo, "mirror");
-    struct sl_batch *batch = new_batch("r-1", false);
-    add_json(batch, "k", 1, "{\"a\": 1}");
-    make_mirror(mongo);
-    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_CONFIG);
-    drop_mirror(mongo);
-    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
-    drop_mirror(mongo);
-    make_mirror(mongo);
-    ahead_ms += LONG_ENOUGH_MS;
-    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_CONFIG);
-    ahead_ms += LONG_ENOUGH_MS;
-    EXPECT_INT(write_batch(sink, batch, &result, &err), SL_NOTFOUND);
-    ahead_ms = 0;
-    sl_batch_free(batch);
-    sink->type->close(sink);
-}
-
-static void test_refused(void **state)
-{
-    (void)state;
-    live(do_refused);
-}
-
 /* --- rows beside the state --- */
 
 static void do_shared(struct sl_mongo *mongo)
@@ -517,7 +465,8 @@ int main(void)
         cmocka_unit_test(test_huge),    cmocka_unit_test(test_deep),
         cmocka_unit_test(test_large),   cmocka_unit_test(test_race),
         cmocka_unit_test(test_dropped), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_whole),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_whole),
+
         cmocka_unit_test(test_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
