@@ -13,6 +13,8 @@
 enum {
     REFUSED_FOR_MS = 15 * 1000,  /* then the others go on without it */
     REFUSED_ANEW_MS = 60 * 1000, /* without a refusal: the next one has nothing to do with it */
+    INDEX_WAIT_MS = 2 * 1000,    /* of a batch; of a large collection it takes hours */
+    INDEX_AGAIN_MS = 30 * 1000,
 };
 
 struct mongo_sink {
@@ -92,17 +94,18 @@ static bool has_deletions(const struct sl_batch *batch)
     return false;
 }
 
-/* Makes the index by which the server removes expired tombstones: before the first batch, and
- * before each that brings some, since the collection may have been dropped meanwhile, and any
- * upsert made it anew without. Suspends. */
-static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_collection *collection,
-                              const struct sl_batch *batch, uint64_t deadline_ms,
-                              struct sl_err *err)
+/* Before the first batch, and before each that brings tombstones, since the collection may have
+ * been dropped meanwhile, and any upsert made it anew without. */
+static bool wants_index(const struct sl_mongo_collection *collection, const struct sl_batch *batch)
 {
-    enum { OTHER_OPTIONS = 85, OTHER_KEYS = 86 }; /* an index of that name or key is there */
+    return sl_loop_now_ms() >= collection->index_after_ms &&
+           (!collection->ready || has_deletions(batch));
+}
 
-    if (collection->ready && !has_deletions(batch))
-        return SL_OK;
+/* Makes the index by which the server removes expired tombstones. Suspends. */
+static int make_index(const struct mongo_sink *sink, const struct sl_mongo_collection *collection,
+                      uint64_t deadline_ms, struct sl_err *err)
+{
     bson_t reply;
     bson_t *command =
         BCON_NEW("createIndexes", BCON_UTF8(collection->name), "indexes", "[", "{", "key", "{",
@@ -110,6 +113,43 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
                  "expireAfterSeconds", BCON_INT32(0), "sparse", BCON_BOOL(true), "}", "]");
     sl_mongo_append_durable(command, deadline_ms);
     int rc = sl_mongo_write(sink->mongo, collection->database, command, &reply, deadline_ms, err);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return rc;
+}
+
+/* The rows need no index: where it takes long they go before it. The server goes on with it, and
+ * only now and then one of them looks whether it is there. */
+static void leave_index(struct sl_mongo_collection *collection, const struct sl_err *err)
+{
+    if (!collection->index_after_ms)
+        sl_log(SL_WARN,
+               "the index sluice_tombstones takes long; rows are written meanwhile, and their "
+               "tombstones expire once it is there",
+               SL_T("database", collection->database), SL_T("collection", collection->name),
+               SL_T("error", err->message));
+    collection->index_after_ms = sl_deadline_in(INDEX_AGAIN_MS);
+}
+
+/* Suspends. */
+static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_collection *collection,
+                              const struct sl_batch *batch, uint64_t deadline_ms,
+                              struct sl_err *err)
+{
+    enum { OTHER_OPTIONS = 85, OTHER_KEYS = 86 }; /* an index of that name or key is there */
+
+    if (!wants_index(collection, batch))
+        return SL_OK;
+    if (collection->index_after_ms) /* this one asks, the others go past it */
+        collection->index_after_ms = sl_deadline_in(INDEX_AGAIN_MS);
+    uint64_t soon_ms = sl_deadline_in(INDEX_WAIT_MS);
+    int rc = make_index(sink, collection, soon_ms < deadline_ms ? soon_ms : deadline_ms, err);
+    if (rc == SL_TIMEOUT) {
+        collection->ready = false;
+        leave_index(collection, err);
+        return SL_OK;
+    }
+    collection->index_after_ms = 0;
     if (rc != SL_OK && (err->cause == OTHER_OPTIONS || err->cause == OTHER_KEYS)) {
         if (!collection->ready)
             sl_log(SL_WARN,
@@ -118,8 +158,6 @@ static int prepare_collection(const struct mongo_sink *sink, struct sl_mongo_col
         rc = SL_OK;
     }
     collection->ready = rc == SL_OK;
-    bson_destroy(&reply);
-    bson_destroy(command);
     return rc == SL_OK ? SL_OK : sl_err_wrap(err, "cannot prepare '%s'", collection->name);
 }
 

@@ -12,7 +12,8 @@ struct sl_mongo_collection {
     struct sl_mongo_collection *next;
     bool ready; /* its tombstones expire, unless it was dropped since */
     /* Loop clock, all of them. */
-    uint64_t refused_ms;      /* the server refuses it since then; 0: it does not */
+    uint64_t index_after_ms; /* its index takes long, and is not asked for before; 0: it does not */
+    uint64_t refused_ms;     /* the server refuses it since then; 0: it does not */
     uint64_t refused_last_ms; /* and did so last */
     uint64_t taken_ms;   /* when the last write began that was taken; 0: none, or refused since */
     unsigned new_seen;   /* batches in a row of which no row was there before */

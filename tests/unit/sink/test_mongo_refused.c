@@ -9,6 +9,75 @@ uint64_t uv_now(const uv_loop_t *loop)
     return loop->time + ahead_ms;
 }
 
+/* --- an index that takes long --- */
+
+enum { ASKED_AGAIN_MS = 30 * 1000 };
+
+static void hold_indexes(struct sl_mongo *mongo, bool hold)
+{
+    char json[128];
+    snprintf(json, sizeof json,
+             "{\"configureFailPoint\": \"hangAfterStartingIndexBuild\", \"mode\": \"%s\"}",
+             hold ? "alwaysOn" : "off");
+    live_run(mongo, "admin", json, NULL);
+}
+
+static int64_t indexes_asked_for(struct sl_mongo *mongo)
+{
+    bson_t reply;
+    live_run(mongo, "admin", "{\"serverStatus\": 1}", &reply);
+    int64_t count = sl_field_int64(&reply, "metrics.commands.createIndexes.total", -1);
+    bson_destroy(&reply);
+    return count;
+}
+
+static void expect_taken(struct sl_sink *sink, struct sl_batch *batch)
+{
+    struct sl_err err = {0};
+    struct sl_result result = {0};
+    EXPECT_OK(write_batch(sink, batch, &result, &err), &err);
+    EXPECT_INT(result.applied + result.stale, batch->count);
+}
+
+/* Rows do not wait for it, and few of them ask. */
+static void do_slow_index(struct sl_mongo *mongo)
+{
+    struct sl_sink *sink = open_sink(mongo, "grown");
+    struct sl_batch *row = new_batch("r-1", false), *deletion = new_batch("r-2", false);
+    add_json(row, "k", 1, "{\"a\": 1}");
+    add_json(deletion, "k", 2, NULL);
+    live_run(mongo, live_data, "{\"insert\": \"grown\", \"documents\": [{\"_id\": \"old\"}]}",
+             NULL);
+    hold_indexes(mongo, true);
+    int64_t before = indexes_asked_for(mongo);
+    expect_taken(sink, row);
+    expect_taken(sink, row);
+    expect_taken(sink, deletion);
+    EXPECT_INT(indexes_asked_for(mongo) - before, 1);
+    ahead_ms += ASKED_AGAIN_MS;
+    expect_taken(sink, row);
+    expect_taken(sink, row);
+    EXPECT_INT(indexes_asked_for(mongo) - before, 2);
+
+    hold_indexes(mongo, false);
+    ahead_ms += ASKED_AGAIN_MS;
+    expect_taken(sink, row);
+    expect_taken(sink, row);
+    EXPECT_INT(indexes_asked_for(mongo) - before, 3);
+    expect_taken(sink, deletion);
+    EXPECT_INT(indexes_asked_for(mongo) - before, 4);
+    ahead_ms = 0;
+    sl_batch_free(row);
+    sl_batch_free(deletion);
+    sink->type->close(sink);
+}
+
+static void test_slow_index(void **state)
+{
+    (void)state;
+    live(do_slow_index);
+}
+
 /* --- a collection that is refused --- */
 
 enum {
@@ -145,6 +214,7 @@ static void test_refused_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slow_index),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_refused_alone),
     };
