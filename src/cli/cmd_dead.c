@@ -53,6 +53,18 @@ static int check(const struct sl_options *options, struct sl_err *err)
     return SL_OK;
 }
 
+bool sl_dead_tell_left(const struct sl_dead_command *command, uint64_t left, uint64_t found,
+                       const char *advice)
+{
+    if (!left || (command->choice.hash && found))
+        return false;
+    fprintf(stderr,
+            "sluice: %" PRIu64 " message%s of the queue \"unreadable\" %s not looked at, which is "
+            "too much at once: %s\n",
+            left, sl_dead_plural(left), left == 1 ? "was" : "were", advice);
+    return true;
+}
+
 /* --- a feed that nobody knows --- */
 
 struct looking {

@@ -19,6 +19,11 @@ int sl_dead_show(struct sl_dead_command *command);   /* dead_list.c */
 int sl_dead_drop(struct sl_dead_command *command);   /* dead_drop.c */
 int sl_dead_replay(struct sl_dead_command *command); /* dead_replay.c */
 
+/* Tells on stderr of messages that nobody has looked at, and what to do. found: messages that were
+ * meant; one that is named by its id is all. Gives whether there was something to tell. */
+bool sl_dead_tell_left(const struct sl_dead_command *command, uint64_t left, uint64_t found,
+                       const char *advice); /* cmd_dead.c */
+
 /* "letter" or "letters", "message" or "messages". */
 static inline const char *sl_dead_plural(uint64_t count)
 {

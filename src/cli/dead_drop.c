@@ -90,7 +90,11 @@ static int drop_messages(struct dropping *dropping)
     int rc = sl_unreadable_walk(broker, judge, dropping, &result, &err);
     if (!dropping->dry_run)
         dropping->messages = result.dropped;
-    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+    if (rc != SL_OK)
+        return sl_session_fail(&err);
+    bool left = room(dropping) &&
+                sl_dead_tell_left(dropping->command, result.left, dropping->messages, "drop again");
+    return left ? SL_EXIT_FAILED : SL_EXIT_OK;
 }
 
 int sl_dead_drop(struct sl_dead_command *command)

@@ -7,6 +7,8 @@
 
 enum { ARENA_BYTES = 64 * 1024 };
 
+#define LEFT_ADVICE "replay or drop those before them first"
+
 struct listing {
     struct sl_dead_command *command;
     uint64_t limit;
@@ -104,7 +106,7 @@ static int list_queue(struct listing *listing)
     int rc = sl_unreadable_walk(broker, list_message, listing, &result, &err);
     if (rc != SL_OK)
         return sl_session_fail(&err);
-    listing->messages += result.left;
+    sl_dead_tell_left(listing->command, result.left, listing->messages, LEFT_ADVICE);
     return SL_EXIT_OK;
 }
 
@@ -189,6 +191,7 @@ int sl_dead_show(struct sl_dead_command *command)
             return SL_EXIT_FAILED;
         int rc = sl_unreadable_walk(broker, show_message, &listing, &result, &err);
         status = rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+        sl_dead_tell_left(command, result.left, listing.shown, LEFT_ADVICE);
     }
     if (status != SL_EXIT_OK || listing.shown)
         return status;

@@ -22,6 +22,7 @@ struct replaying {
     bool dry_run;
     struct sl_replay_result letters;
     uint64_t messages, messages_left; /* published again; that cannot be */
+    bool too_much;                    /* messages that nobody looked at */
     uint64_t told;
 };
 
@@ -170,6 +171,9 @@ static const char *why_not(const struct replaying *replaying, const struct sl_un
 {
     struct sl_session *session = replaying->command->session;
     int64_t life_ms = (int64_t)session->settings->mongo.tombstone_ttl_ms;
+    if (sl_unreadable_is_large(message))
+        return "it is larger than broker.max_message: raise that, for the appliers too, and replay "
+               "again; or drop it";
     if (!sl_unreadable_can_publish(session->broker, message))
         return "it could not be read again either: drop it, or mend its producer";
     if (!message->batch) /* an event: its row will be read as it is now */
@@ -187,12 +191,18 @@ static const char *why_not(const struct replaying *replaying, const struct sl_un
     return NULL;
 }
 
+static bool is_enough(const struct replaying *replaying)
+{
+    uint64_t limit = replaying->command->choice.limit;
+    return limit &&
+           replaying->letters.found + replaying->messages + replaying->messages_left >= limit;
+}
+
 static enum sl_unreadable_fate judge(void *ctx, const struct sl_unreadable *message)
 {
     struct replaying *replaying = ctx;
     const struct sl_letter_choice *choice = &replaying->command->choice;
-    uint64_t done = replaying->letters.found + replaying->messages + replaying->messages_left;
-    if (!sl_letter_chosen(choice, message) || (choice->limit && done >= choice->limit))
+    if (!sl_letter_chosen(choice, message) || is_enough(replaying))
         return SL_UNREADABLE_LEAVE;
     const char *why = why_not(replaying, message);
     if (why) {
@@ -215,10 +225,17 @@ static int replay_messages(struct replaying *replaying)
         return SL_EXIT_FAILED;
     int rc = sl_unreadable_walk(broker, judge, replaying, &result, &err);
     if (!replaying->dry_run) {
-        replaying->messages_left += replaying->messages - result.published;
+        if (rc == SL_OK)
+            replaying->messages_left += replaying->messages - result.published;
         replaying->messages = result.published;
     }
-    return rc == SL_OK ? SL_EXIT_OK : sl_session_fail(&err);
+    if (rc != SL_OK)
+        return sl_session_fail(&err);
+    replaying->too_much =
+        !is_enough(replaying) &&
+        sl_dead_tell_left(replaying->command, result.left,
+                          replaying->messages + replaying->messages_left, "replay again");
+    return SL_EXIT_OK;
 }
 
 int sl_dead_replay(struct sl_dead_command *command)
@@ -228,12 +245,13 @@ int sl_dead_replay(struct sl_dead_command *command)
     int status = command->choice.letters ? replay_letters(&replaying) : SL_EXIT_OK;
     if (status == SL_EXIT_OK && command->choice.messages)
         status = replay_messages(&replaying);
-    if (status != SL_EXIT_OK && !replaying.letters.found && !replaying.told)
+    if (status != SL_EXIT_OK && !replaying.letters.found && !replaying.messages && !replaying.told)
         return status; /* nobody looked: that none was found would be no news */
     if (command->json)
         print_json(&replaying);
     else
         print_text(&replaying);
-    bool left = replaying.letters.refused || replaying.letters.again || replaying.messages_left;
+    bool left = replaying.letters.refused || replaying.letters.again || replaying.messages_left ||
+                replaying.too_much;
     return status == SL_EXIT_OK && left ? SL_EXIT_FAILED : status;
 }

@@ -310,7 +310,11 @@ void sl_letter_show_message(const struct sl_unreadable *message, bool publishabl
         free(body);
     }
     if (!publishable)
-        show_text("note", "it cannot be replayed: sluice could not read it again either", out);
+        show_text("note",
+                  sl_unreadable_is_large(message)
+                      ? "it cannot be replayed before broker.max_message is raised"
+                      : "it cannot be replayed: sluice could not read it again either",
+                  out);
 }
 
 void sl_letter_codes(bool json, FILE *out)

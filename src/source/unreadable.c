@@ -16,7 +16,8 @@ enum {
     RETURN_POLL_MS = 20,
     PUBLISH_MS = 30 * 1000,
     QUIET_MS = 3000,                    /* no delivery for so long: somebody else has the rest */
-    HELD_BYTES_MAX = 256 * 1024 * 1024, /* not looked at yet */
+    HELD_BYTES_MAX = 256 * 1024 * 1024, /* not looked at yet, and */
+    HELD_MESSAGES = 4,                  /* not more than so many of the largest */
     WINDOW = 16,
     WINDOW_BYTES = 16 * 1024 * 1024,
     RETURNS_MAX = 5, /* of a message, then it is made anew; a queue may drop it at the 20th */
@@ -26,7 +27,7 @@ struct arrived {
     struct arrived *next;
     uint64_t tag;
     char *routing_key, *content_type, *message_id;
-    char *body; /* NULL: not kept */
+    char *body; /* NULL: larger than broker.max_message */
     size_t size;
     uint64_t returns;
 };
@@ -38,6 +39,7 @@ struct walk {
     struct sl_channel *channel, *publisher;
     struct arrived *first, **last;
     size_t held_bytes;
+    bool full;      /* more came than may be held: the walk ends there */
     uint32_t ready; /* messages in the queue, before any was taken */
     bool over;
     bool stale; /* what came back often cannot be made anew */
@@ -52,9 +54,24 @@ static char *copy(struct sl_str text)
     return sl_strndup(text.length ? text.at : "", text.length);
 }
 
+/* RabbitMQ sends faster than is looked at, and faster still than is published. */
+static bool has_room(const struct walk *walk, const struct sl_amqp_delivery *delivery)
+{
+    uint64_t max_bytes = HELD_MESSAGES * walk->broker->settings->max_message_bytes;
+    if (max_bytes > HELD_BYTES_MAX)
+        max_bytes = HELD_BYTES_MAX;
+    return !delivery->body || !walk->held_bytes || walk->held_bytes + delivery->size <= max_bytes;
+}
+
 static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
 {
     struct walk *walk = ctx;
+    if (walk->full || !has_room(walk, delivery)) {
+        walk->full = true;
+        free(delivery->body);
+        sl_wake_all(&walk->changed);
+        return;
+    }
     struct arrived *one = SL_NEW(struct arrived);
     one->tag = delivery->tag;
     one->routing_key = copy(delivery->routing_key);
@@ -63,10 +80,6 @@ static void on_delivery(void *ctx, const struct sl_amqp_delivery *delivery)
     one->size = delivery->size;
     one->returns = delivery->returns;
     one->body = delivery->body;
-    if (one->body && walk->held_bytes + one->size > HELD_BYTES_MAX) {
-        free(one->body);
-        one->body = NULL;
-    }
     walk->held_bytes += one->body ? one->size : 0;
     *walk->last = one;
     walk->last = &one->next;
@@ -98,22 +111,28 @@ static void free_arrived(struct walk *walk, struct arrived *one)
     free(one);
 }
 
+/* What was taken is in the queue again. */
+static int fail_lost(const struct walk *walk, struct sl_err *err)
+{
+    *err = walk->why;
+    return sl_err_wrap(err, "lost RabbitMQ on the way, do it again");
+}
+
 /* NULL: *ret_code is SL_END when no more come, else a failure. */
 static struct arrived *take(struct walk *walk, int *ret_code, struct sl_err *err)
 {
     uint64_t deadline_ms = sl_deadline_in(QUIET_MS);
     int rc = SL_OK;
-    while (!walk->first && !walk->over && rc == SL_OK)
+    while (!walk->first && !walk->over && !walk->full && rc == SL_OK)
         rc = sl_wait(&walk->changed, deadline_ms);
-    struct arrived *one = walk->first;
+    struct arrived *one = walk->over ? NULL : walk->first;
     if (one) {
         walk->first = one->next;
         if (!walk->first)
             walk->last = &walk->first;
         return one;
     }
-    *err = walk->why;
-    *ret_code = rc == SL_TIMEOUT ? SL_END : SL_CLOSED;
+    *ret_code = walk->over ? fail_lost(walk, err) : SL_END;
     if (rc == SL_CANCELED)
         *ret_code = sl_err_set(err, rc, "cancelled");
     return NULL;
@@ -145,14 +164,14 @@ static struct sl_batch *decode(const struct arrived *one, struct sl_err *err)
 {
     struct sl_batch *batch = sl_batch_new(NULL, 0);
     if (!one->body)
-        sl_err_set(err, SL_REJECTED, "too large to be looked at");
+        sl_err_set(err, SL_REJECTED, "larger than broker.max_message: not looked at");
     else if (sl_message_decode(batch, one->content_type, one->body, one->size, err) == SL_OK)
         return batch;
     sl_batch_free(batch);
     return NULL;
 }
 
-/* One that was too large to be kept is told apart by its id and size. */
+/* One that is too large to be looked at is told apart by its id and size. */
 static uint64_t hash_of(const struct arrived *one)
 {
     uint64_t body = one->body ? sl_hash(one->body, one->size)
@@ -276,6 +295,8 @@ static int treat(struct walk *walk, const struct arrived *one, sl_unreadable_fn 
     }
     if (rc != SL_OK)
         return sl_err_wrap(err, "cannot publish a message again");
+    if (walk->over)
+        return fail_lost(walk, err);
     if (fate != SL_UNREADABLE_LEAVE || renew(walk, one))
         sl_channel_ack(walk->channel, one->tag);
     walk->result->published += fate == SL_UNREADABLE_PUBLISH;
@@ -320,7 +341,28 @@ static int go_through(struct walk *walk, uint32_t count, sl_unreadable_fn *visit
         rc = treat(walk, one, visit, ctx, err);
         free_arrived(walk, one);
     }
+    if (walk->full)
+        walk->result->left += count - walk->result->looked_at;
     return rc == SL_END ? SL_OK : rc;
+}
+
+/* An answer tells that RabbitMQ has had the acknowledgements. Without them it gives everything
+ * back, so that nothing is surely dropped. */
+static int settle(struct walk *walk, int rc, struct sl_err *err)
+{
+    struct sl_queue_state queue;
+    char name[SL_QUEUE_NAME_MAX];
+    sl_topology_queue(walk->broker->settings, "unreadable", name);
+    if (!walk->result->dropped)
+        return rc;
+    if (rc == SL_OK) /* which may have a long way behind large deliveries */
+        rc = sl_channel_queue_state(walk->channel, name, sl_deadline_in(PUBLISH_MS), &queue, err);
+    if (rc == SL_OK)
+        return rc;
+    sl_err_wrap(err, "%llu messages were to be dropped and may be there still, look again",
+                (unsigned long long)walk->result->dropped);
+    walk->result->dropped = 0;
+    return rc;
 }
 
 /* RabbitMQ puts back what was taken some time after the channel is closed: whoever walks next must
@@ -362,7 +404,7 @@ int sl_unreadable_walk(const struct sl_broker *broker, sl_unreadable_fn *visit, 
     walk.in = sl_broker_amqp(broker, "sluice dead");
     int rc = open_queue(&walk, &count, err);
     if (rc == SL_OK && count)
-        rc = go_through(&walk, count, visit, ctx, err);
+        rc = settle(&walk, go_through(&walk, count, visit, ctx, err), err);
     if (walk.ready && !walk.over)
         give_back(&walk);
     close_connection(walk.out, walk.publisher);
