@@ -167,6 +167,23 @@ static int replay_letters(struct replaying *replaying)
 
 /* --- messages --- */
 
+/* Its rows must not bring back what was deleted after they were read. */
+static const char *why_too_old(const struct sl_batch *batch, int64_t life_ms)
+{
+    int64_t at_ms = batch->origin.read_at_ms;
+    if (!at_ms)
+        at_ms = batch->published_at_us / 1000;
+    if (!at_ms)
+        return "it does not say when its rows were read (read_at) nor when it was published "
+               "(published_at), so that it might bring a deleted document back: publish it again "
+               "from its producer, with one of them";
+    return at_ms > sl_wall_ms() - life_ms
+               ? NULL
+               : "it is older than deletions are remembered (mongo.tombstone_ttl), so that it "
+                 "might bring a deleted document back: drop it, and read the source again "
+                 "(sluice refresh FEED)";
+}
+
 static const char *why_not(const struct replaying *replaying, const struct sl_unreadable *message)
 {
     struct sl_session *session = replaying->command->session;
@@ -178,10 +195,9 @@ static const char *why_not(const struct replaying *replaying, const struct sl_un
         return "it could not be read again either: drop it, or mend its producer";
     if (!message->batch) /* an event: its row will be read as it is now */
         return NULL;
-    if (!message->published_at_ms || message->published_at_ms <= sl_wall_ms() - life_ms)
-        return "it is older than deletions are remembered (mongo.tombstone_ttl), so that it might "
-               "bring a deleted document back: drop it, and read the source again "
-               "(sluice refresh FEED)";
+    const char *too_old = why_too_old(message->batch, life_ms);
+    if (too_old)
+        return too_old;
     const struct sl_origin *origin = &message->batch->origin;
     if (origin->collection)
         return sl_sink_mongo_place_wrong(&session->settings->mongo, origin);

@@ -1,6 +1,8 @@
-"""sluice dead over the queue of unreadable messages: more than may be held at once, and a connection that is
-lost on the way."""
+"""sluice dead over the queue of unreadable messages: more than may be held at once, a connection that is lost
+on the way, and messages that tell little of themselves."""
 
+import datetime
+import json
 import socket
 
 import pika
@@ -130,3 +132,22 @@ def test_a_replay_ends_when_what_it_took_was_given_back(aside, workspace):
     gate.close()
     assert answer.status == 1 and answer.out == "" and "lost RabbitMQ on the way" in answer.err
     assert workspace.queue_depth(EVENTS) <= 1 and workspace.queue_depth("unreadable") == 5
+
+
+def test_how_old_a_message_is_goes_by_when_it_was_read_or_published(aside, workspace):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    old = now - datetime.timedelta(days=31)
+    times = {"read": {"read_at": now}, "read-long-ago": {"read_at": old, "published_at": now},
+             "published": {"published_at": now}, "published-long-ago": {"published_at": old}, "silent": {}}
+    sluice = aside([json.dumps({
+        "sluice": 1, "feed": "later", "entity": "Later", "database": workspace.database, "collection": "later",
+        "run": run, "attempt": 1, "batch": 0, "count": 1, **{name: at.isoformat() for name, at in said.items()},
+        "rows": [{"op": "upsert", "id": run, "v": 5, "doc": {"a": 1}}]}) for run, said in times.items()],
+        key="bulk.later.Later")
+    ids = dict(zip(times, (one["id"] for one in dead_list(sluice, code="unreadable"))))
+    sums, refused = replay(sluice, status=1, code="unreadable")
+    why = {one["id"]: one["refused"] for one in refused}
+    assert sums["messages"] == workspace.queue_depth("bulk") == 2
+    assert set(why) == {ids["read-long-ago"], ids["published-long-ago"], ids["silent"]}
+    assert "does not say when" in why[ids["silent"]] and "from its producer" in why[ids["silent"]]
+    assert all("mongo.tombstone_ttl" in why[ids[run]] for run in ("read-long-ago", "published-long-ago"))
