@@ -132,8 +132,9 @@ static int wait_for_ledger(struct replay *replay, const struct sl_run_entity *en
         if (sl_loop_now_ms() >= deadline_ms)
             return sl_err_set(err, SL_TIMEOUT,
                               "%u rows are on their way, but nobody has applied them yet: is a "
-                              "sluice of role apply at work, or is the queue long (--wait)? Their "
-                              "letters stay; replaying them again is harmless",
+                              "sluice of role apply at work, is the queue long (--wait), or were "
+                              "they set aside (sluice dead list --code unreadable)? Their letters "
+                              "stay; replaying them again is harmless",
                               replay->sheaf.batch->count);
         if (sl_fiber_sleep(pause_ms) != SL_OK)
             return sl_err_set(err, SL_CANCELED, "cancelled");
@@ -443,11 +444,46 @@ static int replay_feed(const struct sl_replay_options *options,
     struct sl_err own = {0};
     if (rc == SL_OK)
         rc = save_run(replay, SL_RUN_DONE, "", err);
-    else if (save_run(replay, SL_RUN_FAILED, err ? err->message : "", &own) != SL_OK)
+    else if (save_run(replay, SL_RUN_FAILED, err->message, &own) != SL_OK)
         sl_log(SL_WARN, "cannot journal the end of a replay", SL_T("run", replay->run.id),
                SL_T("error", own.message));
     free(replay);
     return rc;
+}
+
+/* Then no feed's rows get anywhere. */
+static bool nobody_applies(const struct sl_replay_options *options)
+{
+    struct sl_waiting waiting = {.takers = 1};
+    struct sl_sink *sink = options->sink;
+    sink->type->waiting(sink, SL_LANE_BULK, &waiting, sl_deadline_in(PUBLISH_MS), NULL);
+    return !waiting.takers;
+}
+
+/* One whose rows do not arrive (its collection is refused, say) does not hold up the others. */
+static int replay_feeds(const struct sl_replay_options *options,
+                        const struct sl_letter_filter *filter, const char *const *feeds,
+                        unsigned count, struct sl_replay_result *result, struct sl_err *err)
+{
+    struct sl_err first = {0};
+    unsigned failed = 0;
+    int rc = SL_OK;
+    for (unsigned i = 0; rc == SL_OK && i < count; i++) {
+        rc = replay_feed(options, filter, feeds[i], result, err);
+        if (rc == SL_OK)
+            continue;
+        sl_err_wrap(err, "feed '%s'", feeds[i]);
+        if (!failed++)
+            first = *err;
+        if (rc == SL_TIMEOUT && !nobody_applies(options))
+            rc = SL_OK;
+    }
+    if (!failed)
+        return SL_OK;
+    *err = first;
+    if (failed > 1)
+        sl_err_wrap(err, "%u feeds have failed, the first was", failed);
+    return err->code;
 }
 
 int sl_replay(const struct sl_replay_options *options, const struct sl_letter_filter *filter,
@@ -460,8 +496,8 @@ int sl_replay(const struct sl_replay_options *options, const struct sl_letter_fi
     *ret = (struct sl_replay_result){0};
     sl_arena_init(&arena, ARENA_BYTES);
     int rc = state->type->letters_feeds(state, filter, FEEDS_MAX, &arena, feeds, &count, err);
-    for (unsigned i = 0; rc == SL_OK && i < count; i++)
-        rc = replay_feed(options, filter, feeds[i], ret, err);
+    if (rc == SL_OK)
+        rc = replay_feeds(options, filter, feeds, count, ret, err);
     sl_arena_done(&arena);
     free(feeds);
     return rc;

@@ -22,7 +22,7 @@ struct sl_replay_options {
     uint64_t tombstone_ttl_ms;
     uint64_t rate;           /* rows a second, at least 1 */
     uint64_t limit;          /* letters at most; 0: all */
-    uint64_t ledger_wait_ms; /* a ledger that stands still for so long ends the replay */
+    uint64_t ledger_wait_ms; /* a ledger that stands still for so long ends the feed's replay */
     bool dry_run;            /* nothing is published, written or removed */
     /* A letter that cannot be replayed and stays as it is: why, and what to do instead. Must not
      * suspend. */
@@ -43,8 +43,9 @@ struct sl_replay_result {
 };
 
 /* Replays what the filter lets through, each letter once. Suspends for as long as it
- * takes. ret is filled on a failure too. Fails with a transient code when a peer went away or the
- * ledger stands still, SL_CANCELED. */
+ * takes. ret is filled on a failure too; err must be given. Fails with a transient code when a peer
+ * went away, the sink is full, or (SL_TIMEOUT, after the other feeds) a ledger stood still;
+ * SL_CANCELED. */
 int sl_replay(const struct sl_replay_options *options, const struct sl_letter_filter *filter,
               struct sl_replay_result *ret, struct sl_err *err);
 

@@ -4,7 +4,8 @@ come back by a replay."""
 
 import pytest
 
-from cli import replay
+import books
+from cli import dead, replay
 from feeds import logged
 from process import free_port, wait_until
 from readiness import wait_trouble
@@ -48,6 +49,26 @@ def test_batches_for_a_collection_that_is_refused_do_not_hold_up_the_others(work
     replay(sluice)
     wait_until(lambda: workspace.db["mirror"].count_documents({}) == 6, 30, "the rows brought back")
     wait_until(lambda: sluice.ready(), 20, "no trouble")
+
+
+def test_a_feed_whose_rows_do_not_arrive_does_not_hold_up_the_replay_of_another(workspace):
+    for name in ("things", "mirror"):
+        workspace.db.create_collection(name, validator={"amount": {"$exists": True}})
+    port = free_port()
+    sluice = workspace.sluice(workspace.config(
+        feeds={"things": FEED, "mirror": {**FEED, "collection": "mirror"}},
+        sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{port}", "token": TOKEN}}), ready_timeout_s=30)
+    Poster(port, "mirror").accepted([{"id": "m0"}, {"id": "m1"}])  # the feed with most letters is the first
+    Poster(port).accepted({"id": "t0"})
+    wait_until(lambda: len(books.letters(workspace)) == 3, 30, "the letters")
+    workspace.db.drop_collection("mirror")
+    workspace.db.create_collection("mirror", viewOn="things", pipeline=[])
+    workspace.db.command("collMod", "things", validator={})
+    answer = dead(sluice, "replay", all=True, wait="4s", json=True)
+    assert answer.status == 1 and answer.objects[-1]["removed"] == 1, answer.out
+    assert "feed 'mirror'" in answer.err and "were they set aside" in answer.err
+    assert [row["_id"] for row in workspace.db["things"].find()] == ["t0"]
+    assert {letter["id"] for letter in books.letters(workspace)} == {"m0", "m1"}
 
 
 @REFUSED
