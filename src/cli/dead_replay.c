@@ -142,6 +142,7 @@ static int replay_letters(struct replaying *replaying)
         return SL_EXIT_FAILED;
     struct sl_sink *sink = sl_sink_amqp_new(broker, session->settings->mongo.database,
                                             sl_config_collection, session->config);
+    uint64_t wait_ms = choice->wait_ms ? choice->wait_ms : LEDGER_WAIT_MS;
     const struct sl_replay_options options = {
         .config = session->config,
         .state = state,
@@ -149,12 +150,13 @@ static int replay_letters(struct replaying *replaying)
         .tombstone_ttl_ms = session->settings->mongo.tombstone_ttl_ms,
         .rate = choice->rate ? choice->rate : SL_REPLAY_RATE,
         .limit = choice->limit,
-        .ledger_wait_ms = choice->wait_ms ? choice->wait_ms : LEDGER_WAIT_MS,
+        .ledger_wait_ms = wait_ms,
         .dry_run = replaying->dry_run,
         .refused = on_refused,
         .again = on_again,
         .ctx = replaying,
     };
+    sl_sink_amqp_limit_wait(sink, wait_ms);
     struct sl_fiber *watcher = sl_fiber_spawn_joinable("replay.watch", watch, sink);
     int rc = replaying->dry_run ? SL_OK : sink->type->ping(sink, sl_deadline_in(CONNECT_MS), &err);
     if (rc == SL_OK)

@@ -24,6 +24,7 @@ struct amqp_sink {
     const char *database;
     sl_route_fn *route;
     const void *context;
+    uint64_t wait_ms; /* for room in a full queue */
     struct sl_metric *messages, *bytes, *confirm;
     unsigned refusals;    /* publishes in a row that the broker refused or left unanswered */
     enum sl_lane refused; /* where the last of them should have gone */
@@ -94,12 +95,13 @@ static void make_labels(const struct sl_batch *batch, struct labels *ret)
 static int wait_turn(struct amqp_sink *self, enum sl_lane lane, uint64_t budget_ms,
                      struct sl_err *err)
 {
+    uint64_t room_ms = sl_deadline_in(self->wait_ms);
     int rc;
     do {
         rc = sl_amqp_link_open(&self->link, sl_deadline_in(budget_ms), err);
         if (rc != SL_OK)
             return rc;
-        rc = sl_amqp_link_wait_turn(&self->link, lane, err);
+        rc = sl_amqp_link_wait_turn(&self->link, lane, room_ms, err);
     } while (rc == SL_CLOSED);
     return rc;
 }
@@ -279,6 +281,7 @@ struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker, const char *dat
     self->database = database;
     self->route = route;
     self->context = context;
+    self->wait_ms = SL_FOREVER;
     self->sink = (struct sl_sink){.type = &type, .name = broker->settings->exchange};
     sl_amqp_link_init(&self->link, broker);
     self->messages = sl_counter("published_messages_total", "Messages RabbitMQ confirmed.", "");
@@ -286,6 +289,12 @@ struct sl_sink *sl_sink_amqp_new(const struct sl_broker *broker, const char *dat
     self->confirm = sl_histogram_metric("broker_confirm_seconds",
                                         "Time from publishing a message to its confirm.", "");
     return &self->sink;
+}
+
+void sl_sink_amqp_limit_wait(struct sl_sink *sink, uint64_t wait_ms)
+{
+    struct amqp_sink *self = (struct amqp_sink *)sink;
+    self->wait_ms = wait_ms;
 }
 
 const char *sl_sink_amqp_trouble(const struct sl_sink *sink)

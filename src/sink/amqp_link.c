@@ -198,7 +198,8 @@ static int wait_unblocked(struct sl_amqp_link *link, struct sl_err *err)
     return rc == SL_OK ? rc : sl_err_set(err, rc, "cancelled while RabbitMQ blocks publishing");
 }
 
-int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct sl_err *err)
+int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, uint64_t deadline_ms,
+                           struct sl_err *err)
 {
     struct sl_backlog *lane = &link->lanes[which];
     for (;;) {
@@ -222,7 +223,10 @@ int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane which, struct
             lane->unconfirmed++;
             return SL_OK;
         }
-        rc = sl_wait(&lane->changed, asking ? SL_FOREVER : due_ms);
+        if (sl_loop_now_ms() >= deadline_ms)
+            return sl_err_set(err, SL_THROTTLED, "queue '%s' is full: %u messages are in it",
+                              lane->queue, lane->messages);
+        rc = sl_wait(&lane->changed, asking || due_ms > deadline_ms ? deadline_ms : due_ms);
         if (rc == SL_CANCELED)
             return sl_err_set(err, rc, "cancelled while queue '%s' is full", lane->queue);
     }

@@ -53,8 +53,9 @@ int sl_amqp_link_open(struct sl_amqp_link *link, uint64_t deadline_ms, struct sl
 
 /* Waits while the broker blocks publishing or the lane's queue is full; then the caller publishes
  * one message to it and says sl_amqp_link_end_turn. Suspends. Fails with SL_CLOSED when the link
- * was lost meanwhile, SL_CANCELED. */
-int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane lane, struct sl_err *err);
+ * was lost meanwhile, SL_THROTTLED when the queue is still full at deadline_ms, SL_CANCELED. */
+int sl_amqp_link_wait_turn(struct sl_amqp_link *link, enum sl_lane lane, uint64_t deadline_ms,
+                           struct sl_err *err);
 
 /* The message is confirmed, or will not be. */
 void sl_amqp_link_end_turn(struct sl_amqp_link *link, enum sl_lane lane);

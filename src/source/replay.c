@@ -188,6 +188,12 @@ static int publish(struct replay *replay, struct sl_run_entity *entity, struct s
         rc = keep_pace(replay, batch->count, err);
     if (rc == SL_OK)
         rc = sink->type->write(sink, batch, sl_deadline_in(PUBLISH_MS), &result, err);
+    if (rc == SL_THROTTLED)
+        return sl_err_wrap(err,
+                           "%u rows are not on their way, since nobody has applied those before "
+                           "them: is a sluice of role apply at work, or is the queue long "
+                           "(--wait)? Their letters stay",
+                           batch->count);
     if (rc == SL_OK)
         rc = wait_for_ledger(replay, entity, &before, &after, err);
     if (rc == SL_OK) /* a letter that was written again on the way is another one, and stays */

@@ -392,6 +392,22 @@ def test_rows_that_nobody_applies_keep_their_letters_and_arrive_later(notes, wor
     assert audit(sluice)
 
 
+def test_a_full_queue_that_nobody_empties_ends_a_replay_in_time(notes, workspace):
+    sluice = notes(ROWS, ONLY_SMALL, broker={"max_backlog": 10})
+    allow(workspace)
+    assert sluice.stop() == 0
+    with workspace.rabbit.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in range(10):
+            channel.basic_publish("", f"{workspace.exchange}.bulk", b"%d" % number,
+                                  pika.BasicProperties(delivery_mode=2))
+    answer = dead(sluice, "replay", all=True, wait="1s", timeout_s=30)
+    assert answer.status == 1 and f"'{workspace.exchange}.bulk' is full" in answer.err
+    assert "nobody has applied" in answer.err and "--wait" in answer.err
+    assert len(letters(workspace)) == 3 and workspace.queue_depth("bulk") == 10
+
+
 def test_filters_limit_and_dry_run_say_which_letters_are_replayed(notes, workspace):
     sluice = notes(ROWS, ONLY_SMALL)
     allow(workspace)
