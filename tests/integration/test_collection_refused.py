@@ -64,6 +64,11 @@ def test_a_feed_whose_rows_do_not_arrive_does_not_hold_up_the_replay_of_another(
     workspace.db.drop_collection("mirror")
     workspace.db.create_collection("mirror", viewOn="things", pipeline=[])
     workspace.db.command("collMod", "things", validator={})
+    assert sluice.stop() == 0
+    alone = dead(sluice, "replay", all=True, wait="1s")  # nobody applies: the next feed is not tried
+    assert alone.status == 1 and alone.err.startswith("sluice: feed 'mirror'"), alone.err
+    sluice.start()
+    wait_until(lambda: workspace.queue_depth("bulk") == 0, 30, "somebody who applies")
     answer = dead(sluice, "replay", all=True, wait="4s", json=True)
     assert answer.status == 1 and answer.objects[-1]["removed"] == 1, answer.out
     assert "feed 'mirror'" in answer.err and "were they set aside" in answer.err
