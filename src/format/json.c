@@ -186,14 +186,7 @@ static int on_number(void *ctx, const char *text, size_t length)
 
 static int on_text(void *ctx, const unsigned char *text, size_t length)
 {
-    struct parse *p = ctx;
-    if (!p->skipping)
-        return set_text(p, add_node(p, SL_JSON_TEXT), text, length);
-    if (!sl_utf8_valid((const char *)text, length)) {
-        fail_utf8(p, next_token(p), "text", text, length);
-        return 0;
-    }
-    return skips(p);
+    return skips(ctx) || set_text(ctx, add_node(ctx, SL_JSON_TEXT), text, length);
 }
 
 static int too_deep(struct parse *p, struct sl_json_place at)
@@ -230,12 +223,12 @@ static int on_key(void *ctx, const unsigned char *text, size_t length)
 {
     struct parse *p = ctx;
     struct sl_json_place at = next_token(p);
+    if (p->skipping)
+        return 1;
     if (!sl_utf8_valid((const char *)text, length)) {
         fail_utf8(p, at, "key", text, length);
         return 0;
     }
-    if (p->skipping)
-        return 1;
     p->skipping = sl_json_skipped(p->skip, (struct sl_str){(const char *)text, length});
     if (p->skipping)
         return 1;

@@ -44,8 +44,8 @@ struct sl_json_options {
     const char *name; /* put before "line:column" in messages: "sluice.jsonc"; may be NULL */
     bool comments;    /* allow // and block comments */
     size_t max_bytes; /* refuse longer texts; 0: 64 MiB */
-    /* Members of objects that nobody will ask for: checked, but not kept, nor whether there are two
-     * of a name. Ended by NULL; may be NULL. */
+    /* Members of objects that nobody will ask for: they must be JSON, but are not kept, nor is it
+     * checked whether texts are UTF-8 and names differ. Ended by NULL; may be NULL. */
     const char *const *skip;
 };
 

@@ -123,6 +123,12 @@ static const struct {
     {"another message",
      "{'MessageName':'new_Custom.Action','PrimaryEntityName':'none','PrimaryEntityId':null}",
      "new_Custom.Action - - 0:"},
+    {"half a surrogate pair in a column",
+     "{'MessageName':'Update','PrimaryEntityName':'account','PrimaryEntityId':'" A
+     "','InputParameters':[" PARAMETER(
+         "Target", "{'Attributes':[{'key':'name','value':'abc\\ud83d'}],'Id':'" A
+                   "','LogicalName':'account'}") "]}",
+     "Update account - 0: account " A},
     {"newer: parameters as an object",
      "{'MessageName':'Update','PrimaryEntityName':'account',"
      "'InputParameters':{'Target':" REFERENCE("account", A) "},'Unknown':{'deep':[[[]]]}}",
