@@ -21,7 +21,9 @@ enum sl_alert_kind {
 const char *sl_alert_kind_name(enum sl_alert_kind kind);
 
 /* How sources tell. subject is the name of the feed, title a few words ("run failed"), text what
- * happened and what to do; all are copied. Neither call suspends or fails. */
+ * happened and what to do; all are copied. A later text takes the place of one that is not told
+ * yet: of notices, that of the same title, so it should say all there is. No call suspends or
+ * fails. */
 struct sl_alerter {
     void (*raise)(enum sl_alert_kind kind, const char *subject, const char *title,
                   const char *text);

@@ -231,9 +231,9 @@ void sl_alert_end(void)
 void sl_alert_raise(enum sl_alert_kind kind, const char *subject, const char *title,
                     const char *text)
 {
-    bool was = sl_alert_book_is_raised(book(), kind, subject);
+    unsigned before = sl_alert_book_count(book(), kind);
     bool fresh = sl_alert_book_raise(book(), kind, subject, title, text, now());
-    count(kind, was ? "suppressed" : "raised", 1);
+    count(kind, sl_alert_book_count(book(), kind) > before ? "raised" : "suppressed", 1);
     if (fresh)
         sl_log(SL_ERROR, "alert", SL_T("kind", sl_alert_kind_name(kind)), SL_T("subject", subject),
                SL_T("title", title), SL_T("text", text));

@@ -37,19 +37,28 @@ void sl_alert_book_rule(struct sl_alert_book *book, const struct sl_alert_rules 
     book->rules = *rules;
 }
 
+/* Each title of a notice is another loss, which must not be forgotten over the next one. */
+static bool is_same(const struct sl_alert *alert, enum sl_alert_kind kind, const char *subject,
+                    const char *title)
+{
+    if (alert->kind != kind || strcmp(alert->subject, subject) != 0)
+        return false;
+    return !title || !sl_alert_never_ends(alert) || !strcmp(alert->title, title);
+}
+
 struct sl_alert *sl_alert_find(const struct sl_alert_book *book, enum sl_alert_kind kind,
-                               const char *subject)
+                               const char *subject, const char *title)
 {
     struct sl_alert *alert = book->first;
-    while (alert && (alert->kind != kind || strcmp(alert->subject, subject) != 0))
+    while (alert && !is_same(alert, kind, subject, title))
         alert = alert->next;
     return alert;
 }
 
 struct sl_alert *sl_alert_find_or_make(struct sl_alert_book *book, enum sl_alert_kind kind,
-                                       const char *subject)
+                                       const char *subject, const char *title)
 {
-    struct sl_alert *alert = sl_alert_find(book, kind, subject);
+    struct sl_alert *alert = sl_alert_find(book, kind, subject, title);
     if (alert)
         return alert;
     struct sl_alert **end = &book->first;
@@ -58,7 +67,7 @@ struct sl_alert *sl_alert_find_or_make(struct sl_alert_book *book, enum sl_alert
     *end = alert = SL_NEW(struct sl_alert);
     alert->kind = kind;
     alert->subject = sl_strdup(subject);
-    alert->title = sl_strdup("");
+    alert->title = sl_strdup(title);
     alert->text = sl_strdup("");
     alert->tell_ms = alert->tell_over_ms = UINT64_MAX;
     return alert;
@@ -114,7 +123,7 @@ static void end(struct sl_alert *alert, struct sl_alert_time now)
 bool sl_alert_book_raise(struct sl_alert_book *book, enum sl_alert_kind kind, const char *subject,
                          const char *title, const char *text, struct sl_alert_time now)
 {
-    struct sl_alert *alert = sl_alert_find_or_make(book, kind, subject);
+    struct sl_alert *alert = sl_alert_find_or_make(book, kind, subject, title);
     bool fresh = sl_alert_put_words(alert, title, text);
     if (sl_alert_is_up(alert) && !(fresh && alert->told && sl_alert_never_ends(alert))) {
         alert->phase = RAISED;
@@ -128,7 +137,7 @@ bool sl_alert_book_raise(struct sl_alert_book *book, enum sl_alert_kind kind, co
 bool sl_alert_book_clear(struct sl_alert_book *book, enum sl_alert_kind kind, const char *subject,
                          struct sl_alert_time now)
 {
-    struct sl_alert *alert = sl_alert_find(book, kind, subject);
+    struct sl_alert *alert = sl_alert_find(book, kind, subject, NULL);
     bool raised = alert && sl_alert_is_up(alert);
     if (raised)
         end(alert, now);
@@ -141,7 +150,8 @@ static enum sl_alert_look observe_bad(struct sl_alert_book *book,
                                       const struct sl_alert_condition *condition,
                                       struct sl_alert_time now)
 {
-    struct sl_alert *alert = sl_alert_find_or_make(book, condition->kind, condition->subject);
+    struct sl_alert *alert =
+        sl_alert_find_or_make(book, condition->kind, condition->subject, condition->title);
     if (alert->phase == CALM) {
         alert->phase = PENDING;
         alert->since_ms = now.ms;
@@ -178,7 +188,7 @@ enum sl_alert_look sl_alert_book_observe(struct sl_alert_book *book,
 {
     if (condition->look == SL_ALERT_BAD)
         return observe_bad(book, condition, now);
-    struct sl_alert *alert = sl_alert_find(book, condition->kind, condition->subject);
+    struct sl_alert *alert = sl_alert_find(book, condition->kind, condition->subject, NULL);
     if (!alert || condition->look == SL_ALERT_UNKNOWN)
         return SL_ALERT_UNKNOWN;
     return observe_good(alert, condition->clear_ms, now);
@@ -206,7 +216,7 @@ bool sl_alert_book_keep(struct sl_alert_book *book, sl_alert_keep *keep, void *c
 bool sl_alert_book_is_raised(const struct sl_alert_book *book, enum sl_alert_kind kind,
                              const char *subject)
 {
-    const struct sl_alert *alert = sl_alert_find(book, kind, subject);
+    const struct sl_alert *alert = sl_alert_find(book, kind, subject, NULL);
     return alert && sl_alert_is_up(alert);
 }
 

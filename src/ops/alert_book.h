@@ -6,8 +6,9 @@
  *
  * An event is raised and cleared at once. What is raised is told after a grouping window, together
  * with all else that is to be told then; while it lasts it is told again every repeat_ms; and its
- * end is told if its beginning was. Of one kind and subject no beginning is told sooner than
- * repeat_ms after the last one, and no more than max_per_hour messages are sent in all. */
+ * end is told if its beginning was. Of one kind and subject (of notices, one title, too) no
+ * beginning is told sooner than repeat_ms after the last one, and no more than max_per_hour
+ * messages are sent in all. */
 #ifndef SL_OPS_ALERT_BOOK_H
 #define SL_OPS_ALERT_BOOK_H
 

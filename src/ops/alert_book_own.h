@@ -33,11 +33,12 @@ struct sl_alert_book {
     uint64_t sent_count;
 };
 
-/* The alert of that kind and subject; find gives NULL when there is none. */
+/* The alert of that kind and subject, a notice of that title, too (NULL: the first of any); find
+ * gives NULL when there is none. */
 struct sl_alert *sl_alert_find(const struct sl_alert_book *book, enum sl_alert_kind kind,
-                               const char *subject);
+                               const char *subject, const char *title);
 struct sl_alert *sl_alert_find_or_make(struct sl_alert_book *book, enum sl_alert_kind kind,
-                                       const char *subject);
+                                       const char *subject, const char *title);
 void sl_alert_free(struct sl_alert *alert);
 
 /* Copies title and text; true when they differ from those before. */

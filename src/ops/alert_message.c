@@ -118,11 +118,11 @@ void sl_alert_book_take(struct sl_alert_book *book, struct sl_alert_message *ret
 /* Puts back what a line said, unless something newer is known. */
 static void put_back(struct sl_alert_book *book, const struct sl_alert_line *line, uint64_t at_ms)
 {
-    struct sl_alert *alert = sl_alert_find(book, line->kind, line->subject);
+    struct sl_alert *alert = sl_alert_find(book, line->kind, line->subject, line->title);
     if (!alert && !line->over_wall_ms)
         return; /* forgotten: nobody would tell of its end */
     if (!alert)
-        alert = sl_alert_find_or_make(book, line->kind, line->subject);
+        alert = sl_alert_find_or_make(book, line->kind, line->subject, line->title);
     if (alert->raised_wall_ms && alert->raised_wall_ms != line->raised_wall_ms)
         return; /* raised anew */
     if (line->change != SL_ALERT_IS_OVER && (sl_alert_is_up(alert) || line->news)) {

@@ -155,17 +155,18 @@ static int note_closed(void *ctx, const struct sl_journal_run *run, struct sl_er
     return SL_OK;
 }
 
-static void note_stuck(void *ctx, const struct sl_journal_run *run)
+static void note_lost(void *ctx, const struct sl_journal_lost *lost)
 {
     struct sl_ingest_feed *feed = ctx;
-    char text[SL_NAME_MAX + 520];
+    char runs[SL_JOURNAL_LOST_BYTES], text[SL_JOURNAL_LOST_BYTES + 520];
+    sl_journal_lost_words(lost, runs);
     snprintf(text, sizeof text,
-             "The ledger of run %s does not close: of its %llu rows, all confirmed by RabbitMQ, "
+             "The ledger does not close of %s: of these rows, all confirmed by RabbitMQ, "
              "some were not applied in time. If the appliers are just behind, they still will be. "
              "If they lie in the queue of unreadable messages (sluice dead list shows that), mend "
              "the cause and replay them: what is dropped there is lost. If messages were lost (a "
              "queue deleted), have these rows posted again.",
-             run->id, (unsigned long long)run->read);
+             runs);
     feed->ingest->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
                                      "rows that RabbitMQ confirmed were not applied", text);
 }
@@ -183,7 +184,7 @@ static void note_stir(void *ctx)
 static const struct sl_journal_handler journal_handler = {
     .published = note_published,
     .closed = note_closed,
-    .stuck = note_stuck,
+    .lost = note_lost,
     .broken = note_broken,
     .stir = note_stir,
 };

@@ -233,6 +233,7 @@ static void begin_anew(struct sl_journal *journal, int64_t epoch, int64_t number
         while (journal->abandoned)
             sl_journal_drop_abandoned(journal);
     journal->epoch = epoch;
+    journal->lost = (struct sl_journal_lost){0}; /* those that are unsettled are told again */
     journal->first = published;
     /* Under the same epoch as before the numbers go on: runs that nobody was told of have ledgers,
      * too. */

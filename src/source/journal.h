@@ -39,6 +39,12 @@ struct sl_journal_run {
     uint64_t read, dead;
 };
 
+/* Runs that are given up since their ledgers did not close, with read_once: all so far. */
+struct sl_journal_lost {
+    uint64_t runs, rows;
+    char first[SL_NAME_MAX], last[SL_NAME_MAX]; /* names of runs */
+};
+
 struct sl_journal_handler {
     /* Everything up to this run is confirmed by the broker. Suspends. A failure is tried again:
      * once told, a run is not given up by sl_journal_abandon, since its rows may be read no more.
@@ -50,10 +56,12 @@ struct sl_journal_handler {
      * again from, so that a successor does too. Suspends. A failure is tried again. NULL: the
      * owner keeps nothing. */
     int (*rewind)(void *ctx, const struct sl_journal_run *run, struct sl_err *err);
-    /* The ledger of this run stands still for too long: what it holds may be lost. All runs (with
-     * read_once: this one) are given up; the owner reads again from where the last closed run
-     * ended. Must not suspend. */
+    /* The ledger of this run stands still for too long: what it holds may be lost. All runs are
+     * given up; the owner reads again from where the last closed run ended. Must not suspend. */
     void (*stuck)(void *ctx, const struct sl_journal_run *run);
+    /* The same with read_once, when the run alone is given up: there are more lost ones now. Must
+     * not suspend. */
+    void (*lost)(void *ctx, const struct sl_journal_lost *lost);
     /* A batch came back undelivered: the open runs that nobody was told of are given up. */
     void (*broken)(void *ctx);
     /* Something for sl_journal_keep to do. Must not suspend. */
@@ -98,10 +106,15 @@ int sl_journal_adopt(struct sl_journal *journal, int64_t epoch, int64_t number, 
  * twice does no harm. Only between two calls of sl_journal_keep. Suspends. */
 int sl_journal_take_orphans(struct sl_journal *journal, uint64_t idle_ms, struct sl_err *err);
 
-/* With read_once: tells once more of each stuck run that was given up, since who did so may have
- * ended before anybody heard of it; of none a third time. One whose ledger has closed since is
- * done. Suspends. */
+/* With read_once: tells once more of the stuck runs that were given up, of all together, since who
+ * did so may have ended before anybody heard of it; of none a third time. One whose ledger has
+ * closed since is done. Suspends. */
 int sl_journal_tell_again(struct sl_journal *journal, struct sl_err *err);
+
+/* What is lost, for a person: "run vendors-000007 (12 rows)", or how many runs from which to which.
+ */
+enum { SL_JOURNAL_LOST_BYTES = 2 * SL_NAME_MAX + 120 };
+void sl_journal_lost_words(const struct sl_journal_lost *lost, char ret[SL_JOURNAL_LOST_BYTES]);
 
 /* Makes sure that a run of this kind is open: rows given to the batcher from now on are its. Ends
  * an open one of another kind. Suspends. */

@@ -150,32 +150,51 @@ static int give_up_stuck(struct sl_journal *journal, struct sl_err *err)
     return SL_OK;
 }
 
+void sl_journal_lost_words(const struct sl_journal_lost *lost, char ret[SL_JOURNAL_LOST_BYTES])
+{
+    unsigned long long runs = lost->runs, rows = lost->rows;
+    if (runs == 1)
+        snprintf(ret, SL_JOURNAL_LOST_BYTES, "run %s (%llu rows)", lost->first, rows);
+    else
+        snprintf(ret, SL_JOURNAL_LOST_BYTES,
+                 "%llu runs so far (%llu rows; the first was %s, the last %s)", runs, rows,
+                 lost->first, lost->last);
+}
+
+static void note_lost(struct sl_journal *journal, const struct sl_journal_entry *run)
+{
+    struct sl_journal_lost *lost = &journal->lost;
+    if (!lost->runs++)
+        snprintf(lost->first, sizeof lost->first, "%s", run->id);
+    snprintf(lost->last, sizeof lost->last, "%s", run->id);
+    lost->rows += run->read;
+}
+
 /* The same for rows that nobody can read again. */
 static int give_up_first(struct sl_journal *journal, struct sl_err *err)
 {
     struct sl_journal_entry *run = journal->first;
-    struct sl_journal_run told = view(run);
     run->untold = true;
     int rc = save(journal, run, SL_RUN_FAILED, NOT_CLOSED, err);
     if (rc != SL_OK)
         return rc;
-    journal->options.handler->stuck(journal->options.ctx, &told);
+    note_lost(journal, run);
+    journal->options.handler->lost(journal->options.ctx, &journal->lost);
     sl_journal_drop_first(journal);
     return SL_OK;
 }
 
 /* The appliers may just have been behind. */
-static int tell_again(struct sl_journal *journal, const struct sl_run *from, struct sl_err *err)
+static int settle(struct sl_journal *journal, const struct sl_run *from, struct sl_err *err)
 {
     struct sl_journal_entry *run = sl_journal_adopted(journal, from);
-    struct sl_journal_run told = view(run);
     int rc = look(journal, run, err);
     bool closed = run->stage == SL_JOURNAL_AGREED;
-    if (rc == SL_OK && !closed)
-        journal->options.handler->stuck(journal->options.ctx, &told);
     if (rc == SL_OK)
         rc =
             save(journal, run, closed ? SL_RUN_DONE : SL_RUN_FAILED, closed ? "" : NOT_CLOSED, err);
+    if (rc == SL_OK && !closed)
+        note_lost(journal, run);
     free(run);
     return rc;
 }
@@ -184,16 +203,19 @@ int sl_journal_tell_again(struct sl_journal *journal, struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
     struct sl_run *run = SL_NEW(struct sl_run);
+    uint64_t before = journal->lost.runs;
     int64_t after = 0;
     int rc;
     while ((rc = state->type->run_unsettled(state, journal->options.feed, after, run, err)) ==
            SL_OK) {
         if (!sl_journal_is_own(journal, run, journal->epoch))
             after = run->number;
-        else if ((rc = tell_again(journal, run, err)) != SL_OK)
+        else if ((rc = settle(journal, run, err)) != SL_OK)
             break;
     }
     free(run);
+    if (journal->lost.runs > before) /* once: a second text might be held back, and dropped */
+        journal->options.handler->lost(journal->options.ctx, &journal->lost);
     return rc == SL_NOTFOUND ? SL_OK : rc;
 }
 

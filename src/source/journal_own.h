@@ -52,6 +52,7 @@ struct sl_journal {
     struct sl_journal_entry *abandoned;   /* given up, and still to be journaled so */
     uint64_t orphans_ms;                  /* loop clock: when to look for them next */
     char begun[SL_NAME_MAX], *begun_seen; /* name and full read of the run begun last */
+    struct sl_journal_lost lost;          /* since it was made, or adopted */
     unsigned rewinds;                     /* since a run was done: each waits twice as long */
     bool keeping;                         /* a fiber is inside sl_journal_keep, perhaps suspended */
     struct sl_waitlist kept;              /* until it has left */

@@ -40,18 +40,20 @@ static int on_told(void *ctx, const struct sl_journal_run *run, struct sl_err *e
 }
 
 /* The events of those rows were answered long ago. */
-static void on_stuck(void *ctx, const struct sl_journal_run *run)
+static void on_lost(void *ctx, const struct sl_journal_lost *lost)
 {
     struct sl_webhook_feed *feed = ctx;
-    char text[SL_NAME_MAX + 560];
+    char runs[SL_JOURNAL_LOST_BYTES], text[SL_JOURNAL_LOST_BYTES + 560];
+    sl_journal_lost_words(lost, runs);
     snprintf(
         text, sizeof text,
-        "Of run %s, %llu rows were read back and published, and not all of them are in the "
-        "database after ledger_deadline. If the appliers are just behind, they still will be. "
+        "The ledger does not close of %s: these rows were read back and published, and not all of "
+        "them are in the database after ledger_deadline. If the appliers are just behind, they "
+        "still will be. "
         "If they lie in the queue of unreadable messages (sluice dead list shows that), mend "
         "the cause and replay them: what is dropped there is lost. Else their events are gone: "
         "compare the table in full, or touch its rows, so that events come again.",
-        run->id, (unsigned long long)run->read);
+        runs);
     feed->webhook->env.alerter->raise(SL_ALERT_NOTICE, feed->config->name,
                                       "rows read back may be lost", text);
 }
@@ -82,7 +84,7 @@ static void on_stir(void *ctx)
 static const struct sl_journal_handler journal_handler = {
     .published = on_told,
     .closed = on_told,
-    .stuck = on_stuck,
+    .lost = on_lost,
     .broken = on_broken,
     .stir = on_stir,
 };

@@ -547,8 +547,9 @@ def test_the_run_that_an_end_meets_is_not_cut_off(workspace):
 
 
 def test_rows_that_were_not_applied_are_told_by_the_next_process_too(workspace):
-    """The one that saw it may have ended before it could tell anybody; but not for ever."""
-    scene = Scene(workspace, {"things": {**FEED, "ledger_deadline": "1s"}}, start=False)
+    """The one that saw it may have ended before it could tell anybody; but not for ever. And of all runs:
+    only one text of a notice waits to be told."""
+    scene = Scene(workspace, {"things": {**FEED, "run_span": "100ms", "ledger_deadline": "2s"}}, start=False)
     scene.sluice.config["role"] = "ingest"
     scene.sluice.write_config()
     runs = workspace.state["runs"]
@@ -556,16 +557,21 @@ def test_rows_that_were_not_applied_are_told_by_the_next_process_too(workspace):
     def told():
         return [line["text"] for line in logged(scene.sluice, "alert") if line["kind"] == "notice"]
     scene.sluice.start(30)
-    run = scene.poster().accepted({"id": "a"})["run"]
-    wait_until(lambda: runs.find_one({"_id": run, "state": "published"}), 20, "the run")
+    poster, names = scene.poster(), []
+    for number in range(3):
+        names.append(poster.accepted({"id": f"{number}"})["run"])
+        wait_until(lambda: runs.count_documents({"state": "published"}) == number + 1, 20, "the run")
     with workspace.rabbit.connect() as connection:
         connection.channel().queue_purge(f"{workspace.exchange}.fast")
-    wait_until(told, 30, "the alert")
-    for times in (2, 2):
+    wait_until(lambda: len(told()) == 3, 30, "the alerts")
+    for _ in range(2):
         scene.sluice.kill()
         scene.sluice.start(30)
         wait_until(lambda: not runs.count_documents({"unsettled": True}), 20, "the next process")
-        assert len(told()) == times and all(run in text and "sluice dead list" in text for text in told())
+        wait_until(lambda: len(told()) == 4, 10, "one more for all of them")
+    assert names[0] in told()[0] and all("sluice dead list" in text for text in told())
+    for text in told()[2:]:
+        assert "3 runs so far (3 rows" in text and names[0] in text and names[2] in text
 
 
 def test_posts_over_tls(workspace, tmp_path):

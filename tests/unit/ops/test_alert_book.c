@@ -37,9 +37,15 @@ static int finish(void **state)
     return 0;
 }
 
+static bool raise_titled(enum sl_alert_kind kind, const char *subject, const char *title,
+                         const char *text)
+{
+    return sl_alert_book_raise(book, kind, subject, title, text, now());
+}
+
 static bool raise_as(enum sl_alert_kind kind, const char *subject, const char *text)
 {
-    return sl_alert_book_raise(book, kind, subject, "title", text, now());
+    return raise_titled(kind, subject, "title", text);
 }
 
 static bool raise_run(const char *subject, const char *text)
@@ -208,6 +214,31 @@ static void test_a_notice_ends_by_itself(void **state)
     assert_false(sl_alert_book_is_raised(book, SL_ALERT_NOTICE, "vendors"));
 }
 
+/* They are about other rows: none takes another's place, or waits for it. */
+static void test_notices_of_one_feed_are_told_each(void **state)
+{
+    struct sl_alert_message message;
+    (void)state;
+    raise_titled(SL_ALERT_NOTICE, "visits", "rows read back may be lost", "one");
+    raise_titled(SL_ALERT_NOTICE, "visits", "events may be lost", "two");
+    raise_titled(SL_ALERT_NOTICE, "visits", "events may be lost", "three");
+    assert_int_equal(sl_alert_book_count(book, SL_ALERT_NOTICE), 2);
+    clock_ms += 30 * SECOND;
+    sl_alert_book_take(book, &message, now());
+    assert_int_equal(message.count, 2);
+    assert_string_equal(message.lines[0].text, "one");
+    assert_string_equal(message.lines[1].text, "three");
+    sl_alert_book_failed(book, &message, 10 * MINUTE, now()); /* and nobody took them */
+    sl_alert_message_done(&message);
+    expect_due(10 * MINUTE / SECOND + 30, "visits+ visits+");
+    raise_titled(SL_ALERT_NOTICE, "visits", "associations may be missing", "four");
+    expect_due(30, "visits+");
+    raise_titled(SL_ALERT_RUN_FAILED, "visits", "run failed",
+                 "one"); /* the others: one a subject */
+    raise_titled(SL_ALERT_RUN_FAILED, "visits", "run is late", "two");
+    expect_due(30, "visits+");
+}
+
 static void test_a_condition_must_last(void **state)
 {
     (void)state;
@@ -364,6 +395,7 @@ int main(void)
         CASE(test_what_comes_back_within_the_window_has_not_ended),
         CASE(test_no_more_messages_than_the_rate_allows),
         CASE(test_a_notice_ends_by_itself),
+        CASE(test_notices_of_one_feed_are_told_each),
         CASE(test_a_condition_must_last),
         CASE(test_a_condition_does_not_flap),
         CASE(test_what_nobody_took_is_told_again),

@@ -1,7 +1,7 @@
 /* Runs of a feed without end: when they are published and done, in which order their marks are
  * told, and what becomes of them when a batch comes back, a ledger stands still, or the owner
  * changes. */
-#include "source/journal.h"
+#include "source/journal_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +181,17 @@ static void on_stuck(void *ctx, const struct sl_journal_run *run)
     rig->stuck++;
 }
 
+/* "L2:2-4/7 ": two runs of seven rows, from number 2 to 4. */
+static void on_lost(void *ctx, const struct sl_journal_lost *lost)
+{
+    struct rig *rig = ctx;
+    size_t used = strlen(rig->told);
+    snprintf(rig->told + used, sizeof rig->told - used, "L%d:%d-%d/%d ", (int)lost->runs,
+             (int)strtol(strrchr(lost->first, '-') + 1, NULL, 10),
+             (int)strtol(strrchr(lost->last, '-') + 1, NULL, 10), (int)lost->rows);
+    rig->stuck++;
+}
+
 static void on_broken(void *ctx)
 {
     ((struct rig *)ctx)->broken++;
@@ -196,6 +207,7 @@ static const struct sl_journal_handler handler = {
     .closed = on_closed,
     .rewind = on_rewind,
     .stuck = on_stuck,
+    .lost = on_lost,
     .broken = on_broken,
     .stir = on_stir,
 };
@@ -629,7 +641,7 @@ static void rows_that_come_once(void *arg)
         sl_fiber_sleep(20);
         EXPECT(keep(rig) == SL_OK);
     }
-    EXPECT(rig->stuck == 1 && !strcmp(rig->told, "P1:- P2:- S1:- C2:- "));
+    EXPECT(rig->stuck == 1 && !strcmp(rig->told, "P1:- P2:- L1:1-1/3 C2:- "));
     EXPECT(sl_journal_is_open(rig->journal) && sl_journal_end(rig->journal, NULL, NULL) == SL_OK);
     UNTIL(rig->taken_count == 2);
     EXPECT(rig->taken[0]->count == 1);
@@ -664,7 +676,7 @@ static void runs_of_the_dead(void *arg)
         EXPECT(keep(rig) == SL_OK);
         sl_fiber_sleep(20);
     }
-    EXPECT(!strcmp(rig->told, "C3:- S4:- "));
+    EXPECT(!strcmp(rig->told, "C3:- L1:4-4/1 "));
     EXPECT(!strcmp(rig->saved[0], "feed-dead-000003 done 1/1"));
     EXPECT(!strcmp(rig->saved[1], "feed-dead-000004 failed 1/1 unsettled"));
     EXPECT(sl_journal_number(rig->journal) == 1 && sl_journal_is_open(rig->journal));
@@ -672,29 +684,35 @@ static void runs_of_the_dead(void *arg)
     tear_down(rig);
 }
 
-/* Whoever gave a run up may have been killed before he could tell; and it may have closed since. */
+/* Whoever gave runs up may have been killed before he could tell; and some may have closed since.
+ * One word is said of all: of several, the last alone would be told in time. */
 static void runs_that_were_given_up(void *arg)
 {
     struct rig *rig = arg;
     struct sl_err err;
     set_up_as(rig, 100000, 50, true);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
         char id[32];
         struct sl_run *run = &rig->earlier[rig->earlier_count++];
-        snprintf(id, sizeof id, "feed-dead-%06d", 3 + i);
-        *run = earlier_run(id, 3 + i, 1);
+        int number = i < 5 ? 3 + i : 6; /* two of the same number: of two processes */
+        snprintf(id, sizeof id, "feed-%s-%06d", i < 5 ? "dead" : "gone", number);
+        *run = earlier_run(id, number, 1);
         run->unsettled = true;
         run->entities[0].read = run->entities[0].batches = 1;
     }
     snprintf(rig->earlier[0].execution_id, sizeof rig->earlier[0].execution_id, "a package's");
     rig->booked[4] = 1, rig->booked_rows[4] = 1;
     EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_OK);
-    EXPECT(!strcmp(rig->told, "S5:- ") && rig->saves == 2);
+    EXPECT(!strcmp(rig->told, "L4:5-6/4 ") && rig->saves == 5);
     EXPECT(!strcmp(rig->saved[0], "feed-dead-000004 done 1/1"));
     EXPECT(!strcmp(rig->saved[1], "feed-dead-000005 failed 1/1"));
     EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_OK && rig->stuck == 1);
     rig->earlier[2].unsettled = rig->away = true;
     EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_TIMEOUT && rig->stuck == 1);
+    char words[SL_JOURNAL_LOST_BYTES];
+    sl_journal_lost_words(&rig->journal->lost, words);
+    EXPECT(!strcmp(words, "4 runs so far (4 rows; the first was feed-dead-000005, the last "
+                          "feed-gone-000006)"));
     tear_down(rig);
 }
 
