@@ -124,8 +124,9 @@ struct sl_hook_pair {
 struct sl_hook_missed {
     char (*ids)[SL_HOOK_ID_BYTES]; /* NULL: none yet */
     uint32_t count;
-    uint64_t more;    /* events, when there was no room for their ids */
+    bool more;        /* there was no room for further ids: whether those came again nobody knows */
     uint64_t tell_ms; /* loop clock: an operator is to be told then; 0: of nothing */
+    uint64_t latest_ms; /* tell_ms is put off until then at most */
 };
 
 /* Reading one back; one job an id at most. */
@@ -258,7 +259,8 @@ struct sl_webhook_feed {
 
     char trouble[SL_ERR_TEXT_BYTES];
     struct sl_hook_missed missed;
-    uint64_t missed_rows; /* that were told of, by this process */
+    uint64_t missed_rows; /* that were told of, by this process … */
+    bool missed_more;     /* … and that there may be more */
     uint64_t upserts, deletions, dead;
     struct sl_metric *upserts_metric, *deletions_metric, *dead_metric, *failed_metric;
 };
@@ -348,8 +350,8 @@ int sl_hook_letter_read(struct sl_webhook *webhook, struct sl_str body, struct s
 void sl_hook_missed_note(struct sl_webhook_feed *feed, const struct sl_webhook_event *event);
 void sl_hook_missed_taken(struct sl_webhook_feed *feed, const struct sl_webhook_event *event);
 
-/* Tells of the rows of which none was taken for ledger_deadline. *wait_ms may be made earlier: when
- * to call it again at the latest. */
+/* Tells of the rows of which none was taken, when no other was missed for ledger_deadline, or for
+ * four times that. *wait_ms may be made earlier: when to call it again at the latest. */
 void sl_hook_missed_tell_due(struct sl_webhook_feed *feed, uint64_t *wait_ms);
 
 /* The same for all of them: the feed ends. */

@@ -7,7 +7,7 @@
 #include "loop/in_fiber.h"
 #include "source/dataverse_own.h"
 
-enum { EPOCH = 3, CONCURRENCY = 8 };
+enum { EPOCH = 3, CONCURRENCY = 8, DEADLINE_MS = 60 * 1000 };
 
 struct rig {
     struct sl_dataverse_source_settings reader;
@@ -104,22 +104,33 @@ static void post_refused(struct rig *rig, int number)
     note_missed(&rig->feed, &rig->event);
 }
 
-static void events_that_were_answered_503(void *arg)
+static void post_again(struct rig *rig, int number)
+{
+    snprintf(rig->row.id, sizeof rig->row.id, "%08d-0d87-4e11-80e5-00155db19e6d", number);
+    sl_hook_missed_taken(&rig->feed, &rig->event);
+}
+
+static void begin_missing(struct rig *rig)
 {
     static const struct sl_alerter alerter = {.raise = on_raise};
     static const struct sl_feed_config config = {.name = "visits"};
-    struct rig *rig = arg;
-    uint64_t wait_ms = SL_FOREVER;
     set_up(rig);
     rig->webhook.env.alerter = &alerter;
     rig->feed.config = &config;
-    rig->settings.ledger_deadline_ms = 60 * 1000;
+    rig->settings.ledger_deadline_ms = DEADLINE_MS;
+    times = 0;
+}
+
+static void events_that_were_answered_503(void *arg)
+{
+    struct rig *rig = arg;
+    uint64_t wait_ms = SL_FOREVER;
+    begin_missing(rig);
     post_refused(rig, 1);
     post_refused(rig, 2);
     post_refused(rig, 2);
     post_refused(rig, 3);
-    post_refused(rig, 1);
-    sl_hook_missed_taken(&rig->feed, &rig->event); /* the retry of the first one */
+    post_again(rig, 1); /* the retry of the first one */
     sl_hook_missed_tell_due(&rig->feed, &wait_ms);
     EXPECT(!times && wait_ms == rig->feed.missed.tell_ms);
     rig->feed.missed.tell_ms = sl_loop_now_ms();
@@ -129,15 +140,61 @@ static void events_that_were_answered_503(void *arg)
     EXPECT(!rig->feed.missed.tell_ms);
 
     post_refused(rig, 4); /* and the retry is taken */
-    sl_hook_missed_taken(&rig->feed, &rig->event);
+    post_again(rig, 4);
     sl_hook_missed_tell(&rig->feed);
     EXPECT(times == 1);
 
-    for (int i = 0; i < 1500; i++)
+    for (int i = 0; i < 1000; i++)
         post_refused(rig, i);
     sl_hook_missed_tell(&rig->feed); /* one for all of them, and none is left */
     sl_hook_missed_tell(&rig->feed);
-    EXPECT(times == 2 && strstr(told, "1502 so far"));
+    EXPECT(times == 2 && strstr(told, "(1002 so far, one is "));
+}
+
+/* With so many, retries of the last ones cannot be told from others: nothing is made of their
+ * number, and they are told all the same. */
+static void too_many_that_were_answered_503(void *arg)
+{
+    struct rig *rig = arg;
+    begin_missing(rig);
+    for (int i = 0; i < 1500; i++)
+        post_refused(rig, i);
+    for (int i = 0; i < 1000; i++)
+        post_again(rig, i);
+    sl_hook_missed_tell(&rig->feed);
+    EXPECT(times == 1 && strstr(told, "(unknown how many; of more than 1000 at a time"));
+
+    for (int i = 0; i < 1500; i++)
+        post_refused(rig, i);
+    for (int i = 0; i < 1500; i++)
+        if (i != 7)
+            post_again(rig, i);
+    sl_hook_missed_tell(&rig->feed);
+    EXPECT(times == 2 && strstr(told, "(at least 1 so far, one is 00000007-"));
+}
+
+/* A retry has its time after each of them, but people are told some day. */
+static void events_that_are_answered_503_for_long(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_hook_missed *missed = &rig->feed.missed;
+    uint64_t wait_ms = SL_FOREVER;
+    begin_missing(rig);
+    post_refused(rig, 1);
+    uint64_t latest_ms = missed->latest_ms;
+    EXPECT(latest_ms == missed->tell_ms + 3 * DEADLINE_MS);
+    missed->tell_ms = sl_loop_now_ms();
+    post_refused(rig, 2);
+    EXPECT(missed->tell_ms >= sl_loop_now_ms() + DEADLINE_MS && missed->latest_ms == latest_ms);
+    missed->latest_ms = sl_loop_now_ms();
+    post_refused(rig, 3);
+    sl_hook_missed_tell_due(&rig->feed, &wait_ms);
+    EXPECT(times == 1 && strstr(told, "(3 so far"));
+
+    post_refused(rig, 4);
+    post_again(rig, 4); /* counted anew from the next one */
+    EXPECT(!missed->tell_ms);
+    sl_hook_missed_tell(&rig->feed);
 }
 
 static void test_events_that_no_retry_brought_are_told_together(void **state)
@@ -148,10 +205,28 @@ static void test_events_that_no_retry_brought_are_told_together(void **state)
     free(rig);
 }
 
+static void test_too_many_events_that_no_retry_brought_are_told(void **state)
+{
+    (void)state;
+    struct rig *rig = SL_NEW(struct rig);
+    run_in_fiber(too_many_that_were_answered_503, rig);
+    free(rig);
+}
+
+static void test_events_that_no_retry_brought_have_time_and_are_told_some_day(void **state)
+{
+    (void)state;
+    struct rig *rig = SL_NEW(struct rig);
+    run_in_fiber(events_that_are_answered_503_for_long, rig);
+    free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_row_that_was_read_at_once_is_no_failure_of_rabbitmq),
-        cmocka_unit_test(test_events_that_no_retry_brought_are_told_together)};
+        cmocka_unit_test(test_events_that_no_retry_brought_are_told_together),
+        cmocka_unit_test(test_too_many_events_that_no_retry_brought_are_told),
+        cmocka_unit_test(test_events_that_no_retry_brought_have_time_and_are_told_some_day)};
     return cmocka_run_group_tests(tests, NULL, loop_closes);
 }
