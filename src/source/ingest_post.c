@@ -12,6 +12,7 @@
  *       ▼
  *      202 */
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
@@ -28,7 +29,7 @@ struct posting {
     uint64_t rows;   /* in the body */
     int64_t version; /* of the next row, when versions come by arrival */
     int64_t changed_at_ms;
-    char run[SL_NAME_MAX];
+    char run[SL_NAME_MAX], first_run[SL_NAME_MAX]; /* of the last row, and of the first */
 };
 
 /* --- answers --- */
@@ -93,16 +94,18 @@ static void put_off(struct sl_ingest_feed *feed, struct sl_http_reply *reply, bo
     answer_error(reply, 503, text);
 }
 
-static void answer_accepted(struct sl_ingest_feed *feed, struct sl_http_reply *reply, uint64_t rows,
-                            const char *run)
+static void answer_accepted(const struct posting *posting, struct sl_http_reply *reply)
 {
+    struct sl_ingest_feed *feed = posting->feed;
     sl_kill_point("post answered", feed->config->name);
     count(feed, SL_INGEST_ACCEPTED);
-    sl_metric_add(feed->rows, (int64_t)rows);
+    sl_metric_add(feed->rows, (int64_t)posting->rows);
     reply->status = 202;
-    sl_buf_printf(&reply->body, "{\"accepted\":%llu", (unsigned long long)rows);
-    if (rows)
-        sl_buf_printf(&reply->body, ",\"run\":\"%s\"", run);
+    sl_buf_printf(&reply->body, "{\"accepted\":%llu", (unsigned long long)posting->rows);
+    if (strcmp(posting->first_run, posting->run) != 0) /* one ended between two pieces */
+        sl_buf_printf(&reply->body, ",\"first_run\":\"%s\"", posting->first_run);
+    if (posting->rows)
+        sl_buf_printf(&reply->body, ",\"run\":\"%s\"", posting->run);
     sl_buf_add_text(&reply->body, "}\n");
 }
 
@@ -142,7 +145,10 @@ static int add_row(void *ctx, const struct sl_ingest_row *row, struct sl_err *er
         .doc = row->doc,
         .line = row->line,
     };
-    return sl_ingest_add(posting->feed, &posting->post, &record, posting->run, err);
+    int rc = sl_ingest_add(posting->feed, &posting->post, &record, posting->run, err);
+    if (!posting->first_run[0])
+        snprintf(posting->first_run, sizeof posting->first_run, "%s", posting->run);
+    return rc;
 }
 
 /* Others may add theirs between two pieces of a long one. */
@@ -203,7 +209,7 @@ static void take_rows(struct posting *posting, enum sl_ingest_form form, struct 
     int rc = deliver(posting, form, body, &err);
     sl_ingest_end(feed, &posting->post);
     if (rc == SL_OK)
-        answer_accepted(feed, reply, posting->rows, posting->run);
+        answer_accepted(posting, reply);
     else
         put_off(feed, reply, posting->post.first != 0, err.message);
 }
@@ -244,7 +250,7 @@ void sl_ingest_take(void *ctx, const struct sl_http_call *call, struct sl_http_r
     else if (rc != SL_OK)
         put_off(feed, reply, false, err.message);
     else if (!posting.rows)
-        answer_accepted(feed, reply, 0, "");
+        answer_accepted(&posting, reply);
     else
         take_rows(&posting, form, call->body, reply);
 }

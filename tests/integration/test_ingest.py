@@ -378,6 +378,17 @@ def test_a_post_larger_than_many_batches_is_one(workspace):
     assert scene.things.count_documents({}) == 5_020
 
 
+def test_a_post_that_takes_longer_than_a_run_is_told_all_of_its_runs(workspace):
+    scene = Scene(workspace, {"things": {**FEED, "run_span": "100ms"}})
+    answer = scene.poster().accepted("".join(f'{{"id":"{number}","count":{number}}}\n' for number in range(60_000)), NDJSON)
+    first, last = answer["first_run"], answer["run"]
+    assert first < last and first[:-6] == last[:-6]
+    read = {run["_id"]: run["entities"][0]["read"] for run in scene.wait_runs_done(40)}
+    assert sorted(read) == [f"{first[:-6]}{number:06}" for number in range(int(first[-6:]), int(last[-6:]) + 1)]
+    assert sum(read.values()) == 60_000
+    assert "first_run" not in scene.poster().accepted({"id": "one"})
+
+
 def test_eight_clients_at_once(workspace):
     scene = Scene(workspace)
     failures = []
