@@ -275,10 +275,10 @@ struct sl_state_type {
                      unsigned max, unsigned *ret_count, struct sl_err *err);
 
     /* The runs of the feed that are streaming are abandoned: those of an earlier epoch (and nobody
-     * of that epoch writes them any more), or, with epoch 0, those that were begun before that
+     * of that epoch writes them any more), or, with epoch 0, those that were last saved before that
      * moment (wall clock). why: for a person. */
     int (*runs_abandon)(struct sl_state *state, const char *feed, int64_t epoch,
-                        int64_t begun_before_ms, const char *why, struct sl_err *err);
+                        int64_t saved_before_ms, const char *why, struct sl_err *err);
 
     /* The runs of the feed with a number below before are forgotten when their ledger is, but for
      * those that are unsettled, or of which it was said before. */

@@ -9,7 +9,7 @@
 #include "source/ingest_own.h"
 
 enum {
-    ORPHAN_MS = 3600 * 1000, /* a run of another process that began so long ago was cut off */
+    ORPHAN_MS = 3600 * 1000, /* a run that no process has journaled for so long was cut off */
     END_PATIENCE_MS = 100,   /* for ending a run: posts wait behind it */
     END_AGAIN_MS = 500,
 };

@@ -78,8 +78,8 @@ struct sl_journal_options {
     struct sl_sink *sink; /* that the batches go to; NULL: it is not asked about late ones */
     uint64_t span_ms, ledger_deadline_ms;
     int64_t epoch;      /* until sl_journal_adopt: for a journal without lease and successors */
-    uint64_t orphan_ms; /* without adoption: a run that began so long ago and did not end is
-                         * abandoned; 0: adoption tells */
+    uint64_t orphan_ms; /* without adoption: a run that is streaming, and which nobody has journaled
+                         * for so long, is abandoned; 0: adoption tells */
     bool read_once;     /* what is stuck cannot be read again: that run alone is given up */
     const struct sl_journal_handler *handler;
     void *ctx;

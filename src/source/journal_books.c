@@ -13,6 +13,7 @@ enum {
     LOOK_MAX_MS = 5000,
     REWINDS_MAX = 5, /* ledger_deadline grows to 32 times itself while no ledger closes */
     HELD_MAX_MS = 24 * 3600 * 1000,
+    SIGNS_OF_LIFE = 4, /* of a streaming run, within the time after which it is an orphan */
 };
 
 static const char NOT_CLOSED[] = "its ledger did not close";
@@ -289,21 +290,35 @@ static int write_abandoned(struct sl_journal *journal, struct sl_err *err)
     return SL_OK;
 }
 
-/* Once each, and not at all when it is over already. */
-static int write_begun(struct sl_journal *journal, struct sl_err *err)
+/* When it is to be journaled as streaming: once, and again where it would look like an orphan. */
+static uint64_t begin_ms(const struct sl_journal *journal, const struct sl_journal_entry *run)
+{
+    uint64_t orphan_ms = journal->options.orphan_ms;
+    if (!run->begun)
+        return 0;
+    return orphan_ms ? run->begun_ms + orphan_ms / SIGNS_OF_LIFE : SL_FOREVER;
+}
+
+/* Not at all when it is over already. */
+static int write_begun(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     for (struct sl_journal_entry *run = journal->first; run; run = run->next) {
-        if (run->begun || run->stage >= SL_JOURNAL_PUBLISHED || run->given_up || is_confirmed(run))
+        if (run->stage >= SL_JOURNAL_PUBLISHED || run->given_up || is_confirmed(run))
             continue;
-        int rc = save(journal, run, SL_RUN_STREAMING, "", err);
-        if (rc != SL_OK)
-            return rc;
-        run->begun = true;
+        if (sl_loop_now_ms() >= begin_ms(journal, run)) {
+            int rc = save(journal, run, SL_RUN_STREAMING, "", err);
+            if (rc != SL_OK)
+                return rc;
+            run->begun = true;
+            run->begun_ms = sl_loop_now_ms();
+        }
+        if (begin_ms(journal, run) < *ret_wait_ms)
+            *ret_wait_ms = begin_ms(journal, run);
     }
     return SL_OK;
 }
 
-/* Of processes that fed the same feed and are gone. */
+/* Of processes that fed the same feed and are gone; its own have just shown that they are not. */
 static int abandon_orphans(struct sl_journal *journal, struct sl_err *err)
 {
     struct sl_state *state = journal->options.state;
@@ -321,11 +336,11 @@ static int abandon_orphans(struct sl_journal *journal, struct sl_err *err)
 static int keep(struct sl_journal *journal, uint64_t *ret_wait_ms, struct sl_err *err)
 {
     struct sl_journal_entry *run;
-    int begun = abandon_orphans(journal, err);
+    int begun = write_abandoned(journal, err);
     if (begun == SL_OK)
-        begun = write_abandoned(journal, err);
+        begun = write_begun(journal, ret_wait_ms, err);
     if (begun == SL_OK)
-        begun = write_begun(journal, err);
+        begun = abandon_orphans(journal, err);
     if (begun != SL_OK)
         return begun;
     while ((run = confirmed(journal))) {

@@ -35,6 +35,7 @@ struct sl_journal_entry {
     uint64_t read, dead, superseded;
     int64_t created_ms; /* wall clock */
     uint64_t began_ms;  /* loop clock, as those below */
+    uint64_t begun_ms;  /* when it was last journaled as streaming */
     uint64_t published_ms;
     uint64_t look_ms;  /* the ledger is looked at then */
     uint64_t pause_ms; /* until the look after that */

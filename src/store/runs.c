@@ -117,14 +117,14 @@ int sl_store_runs_open(struct sl_state *state, const char *feed, int64_t after, 
     return rc;
 }
 
-static bson_t *begun_filter(const char *feed, int64_t epoch, int64_t begun_before_ms)
+static bson_t *begun_filter(const char *feed, int64_t epoch, int64_t saved_before_ms)
 {
     bson_t *filter =
         BCON_NEW("feed", BCON_UTF8(feed), "state", BCON_UTF8(sl_run_state_name(SL_RUN_STREAMING)));
     if (epoch)
         BCON_APPEND(filter, "epoch", "{", "$lt", BCON_INT64(epoch), "}");
     else
-        BCON_APPEND(filter, "created_at", "{", "$lt", BCON_DATE_TIME(begun_before_ms), "}");
+        BCON_APPEND(filter, "state_at", "{", "$lt", BCON_DATE_TIME(saved_before_ms), "}");
     return filter;
 }
 
@@ -155,9 +155,9 @@ static int change_runs(struct sl_store *store, bson_t *filter, bson_t *change, c
 }
 
 int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                          int64_t begun_before_ms, const char *why, struct sl_err *err)
+                          int64_t saved_before_ms, const char *why, struct sl_err *err)
 {
-    bson_t *filter = begun_filter(feed, epoch, begun_before_ms);
+    bson_t *filter = begun_filter(feed, epoch, saved_before_ms);
     bson_t *change = BCON_NEW("state", BCON_UTF8(sl_run_state_name(SL_RUN_ABANDONED)), "state_at",
                               BCON_DATE_TIME(sl_wall_ms()), "error", BCON_UTF8(why));
     if (epoch)

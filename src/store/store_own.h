@@ -94,7 +94,7 @@ int sl_store_runs_open(struct sl_state *state, const char *feed, int64_t after, 
 int sl_store_runs_expire(struct sl_state *state, const char *feed, int64_t before,
                          struct sl_err *err);
 int sl_store_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                          int64_t begun_before_ms, const char *why, struct sl_err *err);
+                          int64_t saved_before_ms, const char *why, struct sl_err *err);
 /* checkpoints.c */
 int sl_store_checkpoint_load(struct sl_state *state, const char *feed, struct sl_checkpoint *ret,
                              struct sl_err *err);

@@ -213,13 +213,13 @@ static inline int memory_runs_open(struct sl_state *state, const char *feed, int
 }
 
 static inline int memory_runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                                      int64_t begun_before_ms, const char *why, struct sl_err *err)
+                                      int64_t saved_before_ms, const char *why, struct sl_err *err)
 {
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;
     for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next) {
-        bool old = epoch ? one->epoch < epoch : one->run.created_ms < begun_before_ms;
+        bool old = epoch ? one->epoch < epoch : one->run.state_ms < saved_before_ms;
         if (!old || one->run.state != SL_RUN_STREAMING || strcmp(one->run.feed, feed) != 0)
             continue;
         one->run.state = SL_RUN_ABANDONED;

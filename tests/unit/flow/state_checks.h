@@ -370,7 +370,12 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     EXPECT(two->type->runs_abandon(two, "others", 0, -1, "old", &err) == SL_OK);
     EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
     EXPECT(runs[0].state == SL_RUN_STREAMING);
-    EXPECT(two->type->runs_abandon(two, "others", 0, 1, "old", &err) == SL_OK);
+    runs[0].state_ms = 5; /* it was begun long ago, and is alive */
+    EXPECT(one->type->run_save(one, &runs[0], 5, &err) == SL_OK);
+    EXPECT(two->type->runs_abandon(two, "others", 0, 5, "old", &err) == SL_OK);
+    EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
+    EXPECT(runs[0].state == SL_RUN_STREAMING);
+    EXPECT(two->type->runs_abandon(two, "others", 0, 6, "old", &err) == SL_OK);
     EXPECT(one->type->run_newest(one, "others", runs, &err) == SL_OK);
     EXPECT(runs[0].state == SL_RUN_ABANDONED);
     free(runs);

@@ -123,9 +123,9 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
 }
 
 static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                        int64_t begun_before_ms, const char *why, struct sl_err *err)
+                        int64_t saved_before_ms, const char *why, struct sl_err *err)
 {
-    (void)state, (void)feed, (void)epoch, (void)begun_before_ms, (void)why, (void)err;
+    (void)state, (void)feed, (void)epoch, (void)saved_before_ms, (void)why, (void)err;
     return SL_OK;
 }
 

@@ -23,6 +23,8 @@ struct rig {
 
     char saved[SAVES_MAX][80]; /* "feed-000001 published 3/1" */
     unsigned saves, begun, abandoned;
+    unsigned begun_when_abandoning;
+    uint64_t orphan_ms;
     int64_t newest;    /* number of a run that was cut off */
     int64_t overtaken; /* by a full read: runs up to this number */
     bool save_refused, save_slow, rewind_fails, told_slow, told_fails;
@@ -102,10 +104,11 @@ static int run_unsettled(struct sl_state *state, const char *feed, int64_t after
 }
 
 static int runs_abandon(struct sl_state *state, const char *feed, int64_t epoch,
-                        int64_t begun_before_ms, const char *why, struct sl_err *err)
+                        int64_t saved_before_ms, const char *why, struct sl_err *err)
 {
     struct rig *rig = (struct rig *)state;
-    (void)feed, (void)epoch, (void)begun_before_ms, (void)why, (void)err;
+    (void)feed, (void)epoch, (void)saved_before_ms, (void)why, (void)err;
+    rig->begun_when_abandoning = rig->begun;
     rig->earlier_count += rig->late;
     rig->late = 0;
     return SL_OK;
@@ -231,6 +234,7 @@ static void set_up_as(struct rig *rig, uint64_t span_ms, uint64_t ledger_deadlin
                                                .span_ms = span_ms,
                                                .ledger_deadline_ms = ledger_deadline_ms,
                                                .epoch = 1,
+                                               .orphan_ms = rig->orphan_ms,
                                                .read_once = read_once,
                                                .handler = &handler,
                                                .ctx = rig};
@@ -651,6 +655,34 @@ static void rows_that_come_once(void *arg)
     tear_down(rig);
 }
 
+/* Such a run must not look as if its process were dead, to others or to itself. */
+static void a_run_that_stays_open_for_long(void *arg)
+{
+    struct rig *rig = arg;
+    struct sl_err err;
+    uint64_t wait_ms;
+    rig->orphan_ms = 400;
+    set_up_as(rig, 1, 100000, true);
+    struct sl_fiber *taker = taker_of(rig);
+    add_row(rig, 1);
+    EXPECT(keep(rig) == SL_OK && rig->begun == 1 && rig->begun_when_abandoning == 1);
+    EXPECT(sl_journal_keep(rig->journal, &wait_ms, &err) == SL_OK && rig->begun == 1);
+    EXPECT(wait_ms <= sl_deadline_in(100));
+    sl_fiber_sleep(110);
+    EXPECT(keep(rig) == SL_OK && rig->begun == 2);
+    EXPECT(sl_journal_end(rig->journal, NULL, NULL) == SL_OK);
+    UNTIL(rig->taken_count == 2);
+    sl_fiber_sleep(110); /* RabbitMQ confirms nothing */
+    EXPECT(keep(rig) == SL_OK && rig->begun == 3);
+    commit_taken(rig);
+    sl_fiber_sleep(110);
+    EXPECT(keep(rig) == SL_OK && rig->begun == 3 && !strcmp(rig->told, "P1:- "));
+    sl_fiber_sleep(110);
+    EXPECT(keep(rig) == SL_OK && rig->begun == 3);
+    stop_taking(taker);
+    tear_down(rig);
+}
+
 /* Runs of a process that was killed: those that nobody finished for a while, and no others. */
 static void runs_of_the_dead(void *arg)
 {
@@ -769,6 +801,7 @@ CASE(another_owner_while_the_books_are_kept)
 CASE(many_runs_of_another_owner)
 CASE(spans_and_kinds)
 CASE(rows_that_come_once)
+CASE(a_run_that_stays_open_for_long)
 CASE(runs_of_the_dead)
 CASE(runs_that_were_given_up)
 CASE(runs_of_another_kind)
@@ -791,6 +824,7 @@ int main(void)
         cmocka_unit_test(test_spans_and_kinds),
         cmocka_unit_test(test_rows_that_come_once),
         cmocka_unit_test(test_ledgers_that_are_late),
+        cmocka_unit_test(test_a_run_that_stays_open_for_long),
         cmocka_unit_test(test_runs_of_the_dead),
         cmocka_unit_test(test_runs_that_were_given_up),
         cmocka_unit_test(test_runs_of_another_kind),
