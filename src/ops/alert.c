@@ -157,9 +157,13 @@ static void tell(void)
 /* Tells what is to be told, when it is due. */
 static void run(void *arg)
 {
+    bool hurried = false; /* once: what fails then is over */
     (void)arg;
     while (!sl_fiber_cancelled()) {
         bool hurry = alerts.stopping && alerts.hurry;
+        if (hurry && !hurried)
+            sl_alert_book_hurry(book(), now());
+        hurried |= hurry;
         /* With nobody to be told all stays untold, until a reload says who is. */
         uint64_t due_ms = has_targets() ? sl_alert_book_due(book(), hurry, now()) : UINT64_MAX;
         if (alerts.stopping && !hurry)

@@ -101,6 +101,10 @@ unsigned sl_alert_book_count(const struct sl_alert_book *book, enum sl_alert_kin
  * rate count: 0 when there is news. */
 uint64_t sl_alert_book_due(const struct sl_alert_book *book, bool hurry, struct sl_alert_time now);
 
+/* The process ends: notices that are held back are to be told now, since nobody will know of them
+ * later. */
+void sl_alert_book_hurry(struct sl_alert_book *book, struct sl_alert_time now);
+
 /* Gives the message that is due: all that is to be told by now. It counts as told, until
  * sl_alert_book_failed. */
 void sl_alert_book_take(struct sl_alert_book *book, struct sl_alert_message *ret,

@@ -39,6 +39,13 @@ uint64_t sl_alert_book_due(const struct sl_alert_book *book, bool hurry, struct 
     return due_ms > allowed ? due_ms : allowed;
 }
 
+void sl_alert_book_hurry(struct sl_alert_book *book, struct sl_alert_time now)
+{
+    for (struct sl_alert *alert = book->first; alert; alert = alert->next)
+        if (sl_alert_never_ends(alert) && alert->tell_ms != UINT64_MAX)
+            alert->tell_ms = now.ms;
+}
+
 static void add_line(struct sl_alert_message *message, const struct sl_alert *alert,
                      enum sl_alert_change change, bool news)
 {

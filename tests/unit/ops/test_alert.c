@@ -138,6 +138,29 @@ static void test_reload(void **state)
     with_server(&setup, kept_over_a_reload);
 }
 
+/* The next life of the process would not know of it. */
+static void held_back_at_the_end(void *arg)
+{
+    struct setup *setup = arg;
+    sl_alert_raise(SL_ALERT_NOTICE, "visits", "events may be lost", "1 so far");
+    run_fails("vendors", "one");
+    expect_mails(setup, 1);
+    sl_alert_raise(SL_ALERT_NOTICE, "visits", "events may be lost", "3 so far");
+    run_fails("vendors", "two");
+    sl_alert_hurry();
+    sl_alert_stop(sl_deadline_in(5000));
+    EXPECT_INT(atomic_load(&setup->smtp.mails), 2);
+    EXPECT(strstr(setup->smtp.message, "3 so far") && !strstr(setup->smtp.message, "vendors"));
+    sl_http_free(setup->http);
+}
+
+static void test_a_notice_that_is_held_back_is_told_at_the_end(void **state)
+{
+    static struct setup setup;
+    (void)state;
+    with_server(&setup, held_back_at_the_end);
+}
+
 static bool has_failed(void *arg)
 {
     (void)arg;
@@ -198,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_raised_and_over),
         cmocka_unit_test(test_grouped),
         cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_a_notice_that_is_held_back_is_told_at_the_end),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stop),
     };

@@ -233,8 +233,8 @@ static void test_notices_of_one_feed_are_told_each(void **state)
     expect_due(10 * MINUTE / SECOND + 30, "visits+ visits+");
     raise_titled(SL_ALERT_NOTICE, "visits", "associations may be missing", "four");
     expect_due(30, "visits+");
-    raise_titled(SL_ALERT_RUN_FAILED, "visits", "run failed",
-                 "one"); /* the others: one a subject */
+    /* Of another kind there is one a subject. */
+    raise_titled(SL_ALERT_RUN_FAILED, "visits", "run failed", "one");
     raise_titled(SL_ALERT_RUN_FAILED, "visits", "run is late", "two");
     expect_due(30, "visits+");
 }
