@@ -60,6 +60,8 @@ static const char *take_digits(struct sl_json_scan *s, const char *at)
     if (!read_hex(at, s->end, &c))
         return NULL;
     at += 4;
+    if (s->mute)
+        return at;
     if (c >= 0xd800 && c < 0xe000) {
         if (c >= 0xdc00 || s->end - at < 6 || at[0] != '\\' || at[1] != 'u' ||
             !read_hex(at + 2, s->end, &low) || low < 0xdc00 || low >= 0xe000)
@@ -67,8 +69,7 @@ static const char *take_digits(struct sl_json_scan *s, const char *at)
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         at += 6;
     }
-    if (!s->mute)
-        add_utf8(&s->decoded, c);
+    add_utf8(&s->decoded, c);
     return at;
 }
 
@@ -121,7 +122,7 @@ static const char *take_text(struct sl_json_scan *s, const char *begin)
     if (!at || at == s->end || *at != '"')
         return NULL;
     /* What \u stands for is valid, and cannot make anything valid that is not. */
-    if ((seen & SL_JSON_TOPS) && !sl_utf8_valid(begin, (size_t)(at - begin)))
+    if (!s->mute && (seen & SL_JSON_TOPS) && !sl_utf8_valid(begin, (size_t)(at - begin)))
         return NULL;
     return at + 1;
 }

@@ -25,7 +25,7 @@ struct sl_json_scan {
     int expects;
     unsigned depth;
     uint64_t lists;        /* bit d: the one at depth d + 1 is an array */
-    bool mute;             /* texts need not be decoded */
+    bool mute;             /* texts are passed over, whatever characters they have */
     struct sl_buf decoded; /* a text that held a backslash */
 };
 
@@ -37,7 +37,8 @@ void sl_json_scan_done(struct sl_json_scan *scan);
  * the scan is of no more use. Never suspends. */
 int sl_json_scan_next(struct sl_json_scan *scan);
 
-/* Behind a key: passes over its value, which is checked all the same. SL_OK or SL_REJECTED. */
+/* Behind a key: passes over its value, of which all is checked but whether texts are UTF-8. SL_OK
+ * or SL_REJECTED. */
 int sl_json_scan_skip(struct sl_json_scan *scan);
 
 #endif

@@ -17,7 +17,7 @@ static struct sl_str exactly(const char *text, size_t size)
     return (struct sl_str){copy, size};
 }
 
-/* As a value that is passed over is checked. */
+/* As a value that is passed over is checked: it may have texts that are no UTF-8. */
 static bool is_valid(struct sl_str text)
 {
     struct sl_json_scan scan;
@@ -48,7 +48,7 @@ static void write_tokens(struct sl_str text, struct sl_buf *out)
         assert_int_equal(rc, SL_REJECTED);
         assert_int_equal(sl_json_scan_next(&scan), SL_REJECTED);
     }
-    assert_int_equal(is_valid(text), rc == SL_END);
+    assert_true(is_valid(text) || rc != SL_END);
     sl_json_scan_done(&scan);
 }
 
@@ -190,7 +190,9 @@ static void test_skipping(void **state)
         {"{\"a\":[1,{\"b\":[]}],\"c\":{}}", SL_OK      },
         {"[]",                              SL_OK      },
         {"{\"a\":[1,}",                     SL_REJECTED},
-        {"\"\xff\"",                        SL_REJECTED},
+        {"\"\xff\"",                        SL_OK      },
+        {"{\"\xff\":\"\\ud83d\"}",          SL_OK      },
+        {"\"\\ud83\"",                      SL_REJECTED},
         {"",                                SL_REJECTED},
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
