@@ -173,6 +173,10 @@ struct sl_state_type {
     /* The newest run of the feed, finished or not: SL_OK or SL_NOTFOUND. */
     int (*run_newest)(struct sl_state *state, const char *feed, struct sl_run *ret,
                       struct sl_err *err);
+    /* The one that began last by the clock, whose numbers need not be the greatest: runs of posts
+     * are numbered by each process for itself. */
+    int (*run_latest)(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err);
     /* Writes the run. Refused with SL_REJECTED when the lease was lost (a newer epoch wrote it). */
     int (*run_save)(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                     struct sl_err *err);

@@ -192,8 +192,10 @@ int sl_dv_take_up(struct sl_dv_feed *feed, int64_t epoch, struct sl_err *err)
     feed->lost = feed->untouched = false;
     feed->refresh_told = at.refresh != 0;
     feed->earlier = at.full_after;
-    if (feed->elsewhere)
-        set_text(&feed->at.newest, NULL); /* its links lead nowhere here */
+    if (feed->elsewhere) { /* its links lead nowhere here */
+        set_text(&feed->at.newest, NULL);
+        set_text(&feed->at.kept, NULL);
+    }
     sl_dv_go_back(feed);
     if (!sl_journal_unclosed(feed->journal))
         set_text(&feed->at.safe, feed->at.newest); /* it stands for closed runs alone */

@@ -123,10 +123,11 @@ struct sl_dv_feed {
     struct sl_err sweep_err;
     uint64_t sweep_again_ms; /* loop clock: not before, after a failure; 0: at once */
     struct sl_mutex adding;  /* rows to the batcher: a poll, or the sweep beside it */
-    bool elsewhere;          /* what `at` tells was read from another environment */
-    bool lost;               /* batches came back or runs are stuck: read again from at.newest */
-    uint64_t reading_rows;   /* rows of the full read under way */
-    bool untouched;          /* … of which no row was given yet */
+    bool elsewhere; /* what `at` tells was read from another environment, or is older than what a
+                     * feed of another kind has written */
+    bool lost;      /* batches came back or runs are stuck: read again from at.newest */
+    uint64_t reading_rows; /* rows of the full read under way */
+    bool untouched;        /* … of which no row was given yet */
     int64_t earlier;     /* runs up to this number are not of the newest full read, nor after it */
     uint64_t nameless;   /* dead rows without an id so far */
     unsigned voided;     /* void links since the last poll that worked */
@@ -268,6 +269,10 @@ void sl_dv_works(struct sl_dv_feed *feed);
 /* Makes what is known of the feed this source's own. Suspends. SL_CONFIG: what is stored is not of
  * Dataverse. */
 int sl_dv_claim(struct sl_dv_feed *feed, struct sl_checkpoint *at, struct sl_err *err);
+
+/* " into d365.accounts": how the query of a checkpoint ends, since links of rows that went
+ * elsewhere lead to those that come next alone. free() it. */
+char *sl_dv_into(const struct sl_dv_feed *feed);
 
 /* --- dataverse_identity.c --- */
 

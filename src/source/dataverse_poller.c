@@ -72,8 +72,9 @@ static void write_request(struct sl_dv_feed *feed)
     sl_buf_add_text(&shape, feed->query);
     if (feed->settings->formatted_values) /* "@": their names once had dots */
         sl_buf_add_text(&shape, " with formatted values @");
-    sl_buf_printf(&shape, " into %s.%s", feed->dataverse->env.database,
-                  feed->config->entities[0].collection);
+    char *into = sl_dv_into(feed);
+    sl_buf_add_text(&shape, into);
+    free(into);
     feed->shape = sl_buf_take(&shape);
 }
 

@@ -8,7 +8,8 @@
 static const char RUNS[] = "runs";
 
 /* By feed, the newest first; the few that are open, of feeds that have a run every ten seconds; the
- * one that lets the server remove those whose time is over; and the few that are unsettled. */
+ * one that lets the server remove those whose time is over; the few that are unsettled; and by
+ * feed, the latest first. */
 static int make_index(struct sl_store *store, struct sl_err *err)
 {
     // clang-format off
@@ -26,19 +27,21 @@ static int make_index(struct sl_store *store, struct sl_err *err)
         "4", "{", "name", "feed_unsettled",
             "key", "{", "feed", BCON_INT32(1), "unsettled", BCON_INT32(1),
                         "number", BCON_INT32(1), "}",
-            "partialFilterExpression", "{", "unsettled", BCON_BOOL(true), "}", "}");
+            "partialFilterExpression", "{", "unsettled", BCON_BOOL(true), "}", "}",
+        "5", "{", "name", "feed_latest",
+            "key", "{", "feed", BCON_INT32(1), "created_at", BCON_INT32(-1), "}", "}");
     // clang-format on
     int rc = sl_store_index(store, &store->runs_ready, RUNS, indexes, err);
     bson_destroy(indexes);
     return rc;
 }
 
-/* The first one that the query finds, by number: 1 the oldest, -1 the newest. Takes query. */
-static int find_run(struct sl_store *store, bson_t *query, int order, struct sl_run *ret,
-                    struct sl_err *err)
+/* The first one that the query finds, by that field: 1 the lowest, -1 the greatest. Takes query. */
+static int find_run(struct sl_store *store, bson_t *query, const char *by, int order,
+                    struct sl_run *ret, struct sl_err *err)
 {
     bson_t document;
-    bson_t *sort = BCON_NEW("number", BCON_INT32(order));
+    bson_t *sort = BCON_NEW(by, BCON_INT32(order));
     int rc = make_index(store, err);
     if (rc == SL_OK)
         rc = sl_store_find(store, RUNS, query, sort, &document, err);
@@ -55,8 +58,16 @@ int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run 
                         struct sl_err *err)
 {
     bson_t *query = BCON_NEW("feed", BCON_UTF8(feed));
-    int rc = find_run(sl_store_of(state), query, -1, ret, err);
+    int rc = find_run(sl_store_of(state), query, "number", -1, ret, err);
     return rc == SL_OK ? rc : sl_err_wrap(err, "newest run of feed '%s'", feed);
+}
+
+int sl_store_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                        struct sl_err *err)
+{
+    bson_t *query = BCON_NEW("feed", BCON_UTF8(feed));
+    int rc = find_run(sl_store_of(state), query, "created_at", -1, ret, err);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "latest run of feed '%s'", feed);
 }
 
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
@@ -78,7 +89,7 @@ int sl_store_run_unsettled(struct sl_state *state, const char *feed, int64_t aft
 {
     bson_t *query = BCON_NEW("feed", BCON_UTF8(feed), "unsettled", BCON_BOOL(true), "number", "{",
                              "$gt", BCON_INT64(after), "}");
-    int rc = find_run(sl_store_of(state), query, 1, ret, err);
+    int rc = find_run(sl_store_of(state), query, "number", 1, ret, err);
     return rc == SL_OK ? rc : sl_err_wrap(err, "unsettled runs of feed '%s'", feed);
 }
 

@@ -85,6 +85,8 @@ int sl_store_aggregate(struct sl_store *store, const char *database, const char 
 /* runs.c */
 int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
                         struct sl_err *err);
+int sl_store_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                        struct sl_err *err);
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                       struct sl_err *err);
 int sl_store_run_unsettled(struct sl_state *state, const char *feed, int64_t after,

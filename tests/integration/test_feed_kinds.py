@@ -8,6 +8,7 @@ import pytest
 
 import feeds
 from process import free_port, wait_until
+from readiness import wait_trouble
 from tables import Tables
 from test_ingest import TOKEN, Poster
 
@@ -46,8 +47,8 @@ class Table:
         self.tables = Tables(sim, workspace, {FEED: 80}, ledger_deadline="2s")
         self.runs = workspace.state["runs"]
 
-    def sluice(self, name, **changes):
-        return self.tables.sluice(name, **changes)
+    def sluice(self, name, start=True, **changes):
+        return self.tables.sluice(name, start, **changes)
 
     def begin(self):
         sluice = self.sluice("before", role="ingest")
@@ -63,12 +64,14 @@ class Table:
 
 
 class Posts:
+    collection = "posted"
+
     def __init__(self, _, workspace):
         self.workspace, self.port = workspace, free_port()
 
     def sluice(self, name, **changes):
         source = {"type": "ingest", "listen": f"127.0.0.1:{self.port}", "token": TOKEN}
-        feed = {"source": "in", "collection": "posted", "key": ["id"], "run_span": "300ms",
+        feed = {"source": "in", "collection": self.collection, "key": ["id"], "run_span": "300ms",
                 "ledger_deadline": "1s"}
         config = self.workspace.config(sources={"in": source}, feeds={FEED: feed},
                                        log={"form": "json"}, **changes)
@@ -103,6 +106,45 @@ def test_a_feed_that_becomes_one_of_another_kind_works(sim, workspace, before, a
     before(sim, workspace).begin()
     kind = after(sim, workspace)
     kind.check(kind.sluice("after"))
+
+
+@pytest.mark.parametrize("between", [Packages, Posts])
+def test_a_table_that_was_something_else_meanwhile_is_read_in_full(sim, workspace, between):
+    """Its link would bring the changes alone, and nobody looks at what the others have left."""
+    table = Table(sim, workspace)
+    sluice = table.sluice("before")
+    table.check(sluice)
+    table.tables.wait_books_closed()
+    sluice.stop()
+    kind = between(sim, workspace)
+    sluice = kind.sluice("between")
+    kind.check(sluice)
+    sluice.stop()
+    sluice = table.sluice("after")
+    table.check(sluice)
+    table.tables.wait_books_closed()
+    sluice.restart(ready_timeout_s=30)  # its log goes on
+    table.check(sluice)
+
+
+def test_a_table_does_not_go_on_among_what_was_posted_under_its_name(sim, workspace):
+    table = Table(sim, workspace)
+    sluice = table.sluice("before")
+    table.check(sluice)
+    sluice.stop()
+    posts = Posts(sim, workspace)
+    posts.collection = FEED
+    sluice = posts.sluice("between")
+    posts.post()
+    wait_until(lambda: workspace.db[FEED].find_one({"_id": "a"}), 20, "what was posted")
+    sluice.stop()
+    sluice = table.sluice("after", start=False)
+    sluice.start()
+    wait_trouble(sluice, f"feed {FEED}", "holds versions that are not of Dataverse")
+
+    workspace.db.drop_collection(FEED)
+    sluice.restart(ready_timeout_s=30)
+    table.check(sluice)
 
 
 @pytest.mark.parametrize("kind, read", [(Packages, f"{FEED}-full-000003"), (Table, f"{FEED}-000003")],

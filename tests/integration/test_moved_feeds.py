@@ -1,10 +1,13 @@
 """A feed that goes to another collection: what is stored, on its way or a dead letter of the old time
-stays older than what comes then, however often the counter of each collection was taken."""
+stays older than what comes then, however often the counter of each collection was taken. What a table
+finds there is looked at as by a new feed."""
 
 import pytest
 
 from environment import Environment, csv_text, package
-from feeds import runs, wait_run
+from feeds import logged, runs, wait_run
+from readiness import wait_trouble
+from tables import Tables
 from test_dead_letters import COLUMNS, LABEL, note_feed
 
 IDS = ("n-0", "n-1", "n-2")
@@ -87,3 +90,37 @@ def test_letters_from_before_the_move_are_older(workspace, environment):
     done = sluice.command("dead", "replay", "--feed", "moving")
     assert "applied 0" in done.stdout, done.stdout + done.stderr
     assert texts(workspace) == dict.fromkeys(IDS, "moved")
+
+
+def move_table(sim, workspace, stored):
+    """A table that was followed and goes to a collection that holds a row of it, with a version and a
+    feed's name."""
+    scene = Tables(sim, workspace, {"account": 20})
+    sluice = scene.sluice()
+    scene.wait_followed()
+    scene.wait_books_closed()
+    sluice.stop()
+    one = next(row["id"] for row in scene.rows(fields=0))
+    workspace.db["there"].insert_one({"_id": one, "_sluice": stored})
+    sluice.config["feeds"]["account"]["collection"] = "there"
+    sluice.write_config()
+    sluice.start()
+    return scene, sluice, one
+
+
+def test_a_table_does_not_go_where_versions_are_of_another_kind(sim, workspace):
+    _, sluice, _ = move_table(sim, workspace, {"v": 1 << 52, "feed": "posted"})
+    wait_trouble(sluice, "feed account", "'there' holds versions that are not of Dataverse")
+    assert workspace.db["there"].count_documents({}) == 1
+
+
+def test_a_table_that_moves_passes_what_is_stored_there(sim, workspace):
+    """Its deletions are younger, and what nobody would sweep is told."""
+    stored = 1 << 40
+    scene, sluice, one = move_table(sim, workspace, {"v": stored, "feed": "before"})
+    there = workspace.db["there"]
+    sluice.wait_for(lambda: there.count_documents({}) == 20, 30, "its rows there")
+    assert [line for line in sluice.log_lines() if "a feed 'before'" in line.get("msg", "")]
+    scene.delete(ids=[one])
+    gone = sluice.wait_for(lambda: there.find_one({"_id": one, "_sluice.deleted": True}), 20, "the tombstone")
+    assert gone["_sluice"]["v"] > stored

@@ -173,6 +173,23 @@ static inline int memory_run_newest(struct sl_state *state, const char *feed, st
     return SL_OK;
 }
 
+static inline int memory_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                    struct sl_err *err)
+{
+    const struct memory_run *latest = NULL;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+        if (!strcmp(one->run.feed, feed) &&
+            (!latest || one->run.created_ms > latest->run.created_ms))
+            latest = one;
+    if (!latest)
+        return memory_none(err, feed);
+    *ret = latest->run;
+    return SL_OK;
+}
+
 static inline int memory_run_unsettled(struct sl_state *state, const char *feed, int64_t after,
                                        struct sl_run *ret, struct sl_err *err)
 {

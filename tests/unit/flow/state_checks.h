@@ -352,6 +352,12 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     EXPECT(runs[0].number == 5 && runs[1].number == 6);
     EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
     EXPECT(runs[0].number == RUNS + 3);
+    runs[0].created_ms = 1000;
+    runs[0].number = 7;
+    snprintf(runs[0].id, sizeof runs[0].id, "polls-0123456789ab-000007"); /* of posts */
+    EXPECT(one->type->run_latest(one, "nobody", runs + 1, &err) == SL_NOTFOUND);
+    EXPECT(one->type->run_save(one, &runs[0], 5, &err) == SL_OK);
+    EXPECT(two->type->run_latest(two, "polls", runs + 1, &err) == SL_OK && runs[1].number == 7);
 
     /* By epoch, as the next owner does, … */
     EXPECT(two->type->runs_abandon(two, "polls", 5, 0, "too early", &err) == SL_OK);

@@ -15,6 +15,7 @@ enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5, DEADLINE_MS = 300 };
 
 static const char READ[] = "accounts-full-000007", NEXT_READ[] = "accounts-full-000008";
 static const char NEWEST[] = "delta https://crm/new", KEPT[] = "delta https://crm/kept";
+static const char SHAPE[] = "accounts into d365.accounts";
 static const char SAFE[] = "delta https://crm/safe", PAGE[] = "page https://crm/2";
 
 struct saved {
@@ -80,7 +81,8 @@ static int checkpoint_load(struct sl_state *state, const char *feed, struct sl_c
     const struct saved *saved = &rig->saved[(rig->arrived - 1) % SAVES_MAX];
     if (!rig->arrived)
         return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
-    *ret = (struct sl_checkpoint){.newest = text_of(saved->newest), .safe = text_of(saved->safe)};
+    *ret = (struct sl_checkpoint){
+        .newest = text_of(saved->newest), .safe = text_of(saved->safe), .query = sl_strdup(SHAPE)};
     snprintf(ret->source, sizeof ret->source, "%s", rig->dataverse.counters[SL_DV_OWN].name);
     snprintf(ret->sweeping, sizeof ret->sweeping, "%s", saved->sweeping);
     return SL_OK;
@@ -112,6 +114,12 @@ static int run_newest(struct sl_state *state, const char *feed, struct sl_run *r
 {
     (void)state, (void)ret;
     return sl_err_set(err, SL_NOTFOUND, "none of '%s'", feed);
+}
+
+static int run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                      struct sl_err *err)
+{
+    return run_newest(state, feed, ret, err);
 }
 
 static int run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
@@ -212,6 +220,7 @@ static const struct sl_state_type state_type = {.checkpoint_load = checkpoint_lo
                                                 .checkpoint_save = checkpoint_save,
                                                 .overtake_get = overtake_get,
                                                 .run_newest = run_newest,
+                                                .run_latest = run_latest,
                                                 .run_save = run_save,
                                                 .runs_abandon = runs_abandon,
                                                 .runs_open = runs_open,
@@ -257,7 +266,7 @@ static void set_up_feed(struct rig *rig)
     feed->counter = &rig->dataverse.counters[SL_DV_OWN];
     feed->batcher = rig->batcher;
     feed->journal = sl_journal_new(&options);
-    feed->shape = sl_strdup("accounts");
+    feed->shape = sl_strdup(SHAPE);
     feed->at.newest = sl_strdup(NEWEST);
     feed->at.full_number = 7;
     feed->at.floor = 201;
@@ -283,6 +292,7 @@ static void set_up(struct rig *rig)
     rig->settings.sweep_limit_percent = 10;
     rig->dataverse.settings = &rig->source_settings;
     rig->dataverse.env.state = &rig->state;
+    rig->dataverse.env.database = "d365";
     rig->dataverse.env.alerter = &alerter;
     rig->dataverse.counters[SL_DV_OWN].greatest = 900; /* much was read since */
     set_up_feed(rig);
