@@ -82,6 +82,35 @@ static void collect(struct refreshing *refreshing, const struct sl_feed_config *
 
 /* --- asking --- */
 
+/* SL_REJECTED: an open one that is not what is asked for now. */
+static int check(const struct refreshing *refreshing, const struct sl_refresh *now,
+                 struct sl_err *err)
+{
+    const struct sl_options *options = refreshing->options;
+    if (!sl_refresh_is_open(now) ||
+        (now->dry_run == options->dry_run && now->force == options->refresh.force &&
+         (now->reset[0] != '\0') == options->refresh.reset_versions))
+        return SL_OK;
+    return sl_err_set(err, SL_REJECTED,
+                      "a refresh of '%s' with other options is under way (number %" PRId64
+                      ", %s); ask again when it has ended",
+                      now->feed, now->number, sl_refresh_state_name(now->state));
+}
+
+/* Before anything is written: a reset of some feeds hides what the others read. */
+static int check_all(struct refreshing *refreshing, struct sl_err *err)
+{
+    struct sl_state *state = refreshing->state;
+    struct sl_refresh *now = SL_NEW(struct sl_refresh);
+    int rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && i < refreshing->feed_count; i++) {
+        rc = state->type->refresh_get(state, refreshing->feeds[i]->name, now, err);
+        rc = rc == SL_OK ? check(refreshing, now, err) : rc == SL_NOTFOUND ? SL_OK : rc;
+    }
+    free(now);
+    return rc;
+}
+
 static int ask_one(struct refreshing *refreshing, const char *feed, const char *reset,
                    struct sl_err *err)
 {
@@ -93,14 +122,9 @@ static int ask_one(struct refreshing *refreshing, const char *feed, const char *
     wanted->dry_run = options->dry_run;
     wanted->force = options->refresh.force;
     int rc = refreshing->state->type->refresh_ask(refreshing->state, wanted, now, &joined, err);
-    bool same = now->dry_run == wanted->dry_run && now->force == wanted->force &&
-                !now->reset[0] == !wanted->reset[0];
-    if (rc == SL_OK && joined && !same)
-        rc = sl_err_set(err, SL_REJECTED,
-                        "a refresh of '%s' with other options is under way (number %" PRId64
-                        ", %s); ask again when it has ended",
-                        feed, now->number, sl_refresh_state_name(now->state));
-    else if (rc == SL_OK)
+    if (rc == SL_OK && joined) /* perhaps since they were checked */
+        rc = check(refreshing, now, err);
+    if (rc == SL_OK)
         fprintf(refreshing->talk, "%s: refresh %" PRId64 " %s\n", feed, now->number,
                 joined ? "is under way already" : "was asked for");
     free(wanted);
@@ -113,12 +137,19 @@ static int ask_all(struct refreshing *refreshing, struct sl_err *err)
 {
     char reset[SL_REFRESH_NAME_BYTES] = "";
     uint64_t chance;
+    size_t asked = 0;
     int rc = SL_OK;
     arc4random_buf(&chance, sizeof chance);
     if (refreshing->options->refresh.reset_versions)
         snprintf(reset, sizeof reset, "%016" PRIx64, chance);
-    for (size_t i = 0; rc == SL_OK && i < refreshing->feed_count; i++)
-        rc = ask_one(refreshing, refreshing->feeds[i]->name, reset, err);
+    while (asked < refreshing->feed_count &&
+           (rc = ask_one(refreshing, refreshing->feeds[asked]->name, reset, err)) == SL_OK)
+        asked++;
+    if (asked && asked < refreshing->feed_count)
+        fprintf(stderr,
+                "sluice: %zu of %zu feeds were asked for; the versions of '%s' do begin anew: ask "
+                "again\n",
+                asked, refreshing->feed_count, refreshing->feeds[0]->source->name);
     return rc;
 }
 
@@ -171,7 +202,9 @@ static int refresh(struct refreshing *refreshing, struct sl_session *session)
     refreshing->state = sl_session_state(session);
     if (!refreshing->state)
         return SL_EXIT_FAILED;
-    int rc = ask_all(refreshing, &err);
+    int rc = check_all(refreshing, &err);
+    if (rc == SL_OK)
+        rc = ask_all(refreshing, &err);
     refreshing->status = SL_EXIT_OK;
     if (rc == SL_OK && !refreshing->options->refresh.no_wait)
         wait_for_all(refreshing, &err, &rc);

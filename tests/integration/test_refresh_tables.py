@@ -1,6 +1,7 @@
 """sluice refresh, of Dataverse tables: a full read and a sweep that somebody asked for, and an environment
 that was restored from a backup."""
 
+import datetime
 import json
 
 from dataverse_script import Page, Script, expired, failure, row
@@ -8,6 +9,8 @@ from feeds import logged
 from process import wait_until
 from readiness import troubles, wait_trouble
 from tables import Scripted, Tables, end_lease, owns, status
+
+LONG_AGO = datetime.datetime(2000, 1, 1)
 
 
 def wait_swept(scene):
@@ -178,6 +181,34 @@ def check_restored(scene, offset):
     for table in scene.tables:
         wait_until(lambda: scene.live(table) == wanted(table), 30, f"{table} as it was restored")
         assert scene.differences(table) == []
+
+
+def open_refresh(feed, **changes):
+    return {"_id": feed, "number": 1, "state": "asked", "epoch": 0, "dry_run": False, "force": False, "reset": "",
+            "asked_at": LONG_AGO, "state_at": LONG_AGO, **changes}
+
+
+def test_versions_are_not_reset_while_a_feed_of_the_source_has_another_refresh(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 10, "contact": 10})
+    sluice = scene.sluice(start=False)
+    refreshes = workspace.state["refreshes"]
+    refreshes.insert_one(open_refresh("contact"))
+    words = ("refresh", "account", "--reset-versions", "--confirm", "crm", "--no-wait")
+    refused = sluice.command(*words)
+    assert refused.returncode == 1 and "'contact' with other options is under way" in refused.stderr
+    assert [one["_id"] for one in refreshes.find()] == ["contact"]
+
+    refreshes.update_one({}, {"$set": {"state": "done"}})
+    assert sluice.command(*words).returncode == 0
+    assert len({one["reset"] for one in refreshes.find()} - {""}) == 1 and refreshes.count_documents({}) == 2
+
+
+def test_a_reset_that_not_all_feeds_were_asked_for_says_so(sim, workspace):
+    scene = Tables(sim, workspace, {"account": 10, "contact": 10})
+    sluice = scene.sluice(start=False)
+    workspace.state.create_collection("refreshes", validator={"_id": {"$ne": "contact"}})
+    half = sluice.command("refresh", "account", "--reset-versions", "--confirm", "crm", "--no-wait")
+    assert half.returncode == 1 and "1 of 2 feeds were asked for; the versions of 'crm' do begin anew: ask again" in half.stderr
 
 
 def test_an_owner_of_old_cannot_end_a_refresh(sim, workspace):
