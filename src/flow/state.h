@@ -356,9 +356,9 @@ struct sl_state_type {
      * was asked for. */
     int (*refresh_save)(struct sl_state *state, const struct sl_refresh *refresh, int64_t epoch,
                         struct sl_err *err);
-    /* The feeds that have an open one, in the order of their names; at most max of them. */
-    int (*refreshes_open)(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX], unsigned max,
-                          unsigned *ret_count, struct sl_err *err);
+    /* Which of these feeds (count of them) have an open one. */
+    int (*refreshes_open)(struct sl_state *state, const char *const *feeds, size_t count,
+                          bool *ret_open, struct sl_err *err);
 
     /* A full read of the feed has overtaken what was read before. Numbers never fall. */
     int (*overtake)(struct sl_state *state, const struct sl_overtake *overtake, struct sl_err *err);

@@ -163,33 +163,51 @@ int sl_store_refresh_save(struct sl_state *state, const struct sl_refresh *refre
                        : sl_err_wrap(err, "cannot note the refresh of feed '%s'", refresh->feed);
 }
 
-int sl_store_refreshes_open(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX], unsigned max,
-                            unsigned *ret_count, struct sl_err *err)
+static bson_t *open_ones(const char *const *feeds, size_t count)
+{
+    bson_t names, *filter = bson_new(), in = BSON_INITIALIZER;
+    SL_ARRAY_BEGIN(&in, "$in", &names);
+    for (size_t i = 0; i < count; i++) {
+        const char *key;
+        char buffer[16];
+        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
+        bson_append_utf8(&names, key, -1, feeds[i], -1);
+    }
+    bson_append_array_end(&in, &names);
+    BSON_APPEND_DOCUMENT(filter, "_id", &in);
+    bson_destroy(&in);
+    BCON_APPEND(filter, "state", "{", "$in", "[",
+                BCON_UTF8(sl_refresh_state_name(SL_REFRESH_ASKED)),
+                BCON_UTF8(sl_refresh_state_name(SL_REFRESH_READING)),
+                BCON_UTF8(sl_refresh_state_name(SL_REFRESH_SWEEPING)), "]", "}");
+    return filter;
+}
+
+/* Others of no feed here may be open for ever: they must not be in the way of ours. */
+int sl_store_refreshes_open(struct sl_state *state, const char *const *feeds, size_t count,
+                            bool *ret_open, struct sl_err *err)
 {
     struct sl_store *store = sl_store_of(state);
     struct sl_store_rows rows;
-    // clang-format off
-    bson_t *filter = BCON_NEW("state", "{", "$in", "[",
-                              BCON_UTF8(sl_refresh_state_name(SL_REFRESH_ASKED)),
-                              BCON_UTF8(sl_refresh_state_name(SL_REFRESH_READING)),
-                              BCON_UTF8(sl_refresh_state_name(SL_REFRESH_SWEEPING)), "]", "}");
-    // clang-format on
-    bson_t *by_id = BCON_NEW("_id", BCON_INT32(1)), document;
+    bson_t *filter = open_ones(feeds, count);
+    bson_t *fields = BCON_NEW("_id", BCON_INT32(1)), document;
     const struct sl_store_query query = {.database = store->database,
                                          .collection = REFRESHES,
                                          .filter = filter,
-                                         .sort = by_id,
-                                         .fields = by_id,
-                                         .limit = max};
+                                         .fields = fields,
+                                         .limit = (unsigned)count};
     int rc = sl_store_find_many(store, &query, &rows, err);
     bson_destroy(filter);
-    bson_destroy(by_id);
+    bson_destroy(fields);
     if (rc != SL_OK)
         return sl_err_wrap(err, "refreshes that were asked for");
-    unsigned count = 0;
-    while (count < max && sl_store_rows_next(&rows, &document))
-        sl_field_text(&document, "_id", ret_feeds[count++], SL_NAME_MAX);
+    memset(ret_open, 0, count * sizeof *ret_open);
+    while (sl_store_rows_next(&rows, &document)) {
+        char name[SL_NAME_MAX];
+        sl_field_text(&document, "_id", name, sizeof name);
+        for (size_t i = 0; i < count; i++)
+            ret_open[i] |= !strcmp(feeds[i], name);
+    }
     sl_store_rows_done(&rows);
-    *ret_count = count;
     return SL_OK;
 }

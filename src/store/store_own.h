@@ -120,8 +120,8 @@ int sl_store_refresh_get(struct sl_state *state, const char *feed, struct sl_ref
                          struct sl_err *err);
 int sl_store_refresh_save(struct sl_state *state, const struct sl_refresh *refresh, int64_t epoch,
                           struct sl_err *err);
-int sl_store_refreshes_open(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX], unsigned max,
-                            unsigned *ret_count, struct sl_err *err);
+int sl_store_refreshes_open(struct sl_state *state, const char *const *feeds, size_t count,
+                            bool *ret_open, struct sl_err *err);
 /* overtaken.c */
 int sl_store_overtake(struct sl_state *state, const struct sl_overtake *overtake,
                       struct sl_err *err);

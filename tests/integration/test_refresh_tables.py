@@ -211,6 +211,15 @@ def test_a_reset_that_not_all_feeds_were_asked_for_says_so(sim, workspace):
     assert half.returncode == 1 and "1 of 2 feeds were asked for; the versions of 'crm' do begin anew: ask again" in half.stderr
 
 
+def test_refreshes_of_feeds_that_are_not_here_are_in_nobodys_way(sim, workspace):
+    workspace.state["refreshes"].insert_many([open_refresh(f"a-{i:03}") for i in range(70)])
+    scene = Tables(sim, workspace, {"account": 20})
+    sluice = scene.sluice()
+    wait_swept(scene)
+    assert sluice.command("refresh", "account", "--no-wait").returncode == 0
+    wait_until(lambda: refresh_of(workspace)["state"] == "done", 30, "the refresh")
+
+
 def test_an_owner_of_old_cannot_end_a_refresh(sim, workspace):
     scene = Tables(sim, workspace, {"account": 300}, source={"page_size": 20}, run_span="100ms")
     one = scene.sluice("one", role="ingest")

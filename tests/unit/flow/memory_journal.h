@@ -311,23 +311,16 @@ static inline int memory_refresh_save(struct sl_state *state, const struct sl_re
     return SL_OK;
 }
 
-static inline int memory_by_name(const void *a, const void *b)
+static inline int memory_refreshes_open(struct sl_state *state, const char *const *feeds,
+                                        size_t count, bool *ret_open, struct sl_err *err)
 {
-    return strcmp(a, b);
-}
-
-static inline int memory_refreshes_open(struct sl_state *state, char (*ret_feeds)[SL_NAME_MAX],
-                                        unsigned max, unsigned *ret_count, struct sl_err *err)
-{
-    unsigned count = 0;
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;
-    for (struct memory_entry *one = memory_of(state)->memory->entries; one; one = one->next)
-        if (one->kind == 'r' && sl_refresh_is_open(&one->refresh) && count < max)
-            snprintf(ret_feeds[count++], SL_NAME_MAX, "%s", one->name);
-    qsort(ret_feeds, count, SL_NAME_MAX, memory_by_name);
-    *ret_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct memory_entry *one = memory_entry(state, 'r', feeds[i], false);
+        ret_open[i] = one && sl_refresh_is_open(&one->refresh);
+    }
     return SL_OK;
 }
 
