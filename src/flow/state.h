@@ -82,7 +82,7 @@ struct sl_checkpoint {
     int64_t full_at_ms;         /* wall clock, when it began; 0: not known */
     int64_t full_after;         /* runs up to this number came before it; 0: not known */
     int64_t page_rows;          /* rows that it asks for in a page; 0: not known */
-    int64_t full_dead;          /* rows of that full read that are dead letters, so far */
+    bool full_dead;             /* rows of that full read are dead letters */
     bool behind;                /* a change since that full read has a version below floor */
     bool partial;               /* the source was seen to give part of the rows; not all since */
     char source[SL_NAME_MAX];   /* whose epochs it was written under; "": nobody's yet */

@@ -225,7 +225,7 @@ int sl_dv_begin_full(struct sl_dv_feed *feed, const char *why, struct sl_err *er
     feed->sweep_published = false;
     at->page_rows = feed->dataverse->settings->page_size;
     at->floor = sl_dv_deletion_version(sl_dv_greatest(feed->counter));
-    at->full_dead = 0;
+    at->full_dead = false;
     at->behind = false;
     if (at->query && strcmp(at->query, feed->shape) != 0)
         set_text(&at->kept, NULL); /* it asks for other columns */
@@ -308,10 +308,8 @@ static int on_closed(void *ctx, const struct sl_journal_run *run, struct sl_err 
     struct sl_dv_feed *feed = ctx;
     int rc = SL_OK;
     if (run->full && run->dead && run->number > feed->earlier) { /* the sweep must know */
-        feed->at.full_dead += (int64_t)run->dead;
+        feed->at.full_dead = true;
         rc = sl_dv_save(feed, err);
-        if (rc != SL_OK && run->number > feed->earlier) /* no other one has begun meanwhile */
-            feed->at.full_dead -= (int64_t)run->dead;
     }
     /* A sweep is over only now: were its rows lost, it is done again. */
     if (rc == SL_OK && begins(run->mark, SWEEP))

@@ -163,7 +163,7 @@ static int count_and_delete(struct sl_dv_feed *feed, struct sl_refresh *refresh,
         .state = feed->dataverse->env.state,
         .feed = feed->config,
         .read = feed->sweeps,
-        .dead = (uint64_t)feed->at.full_dead,
+        .dead = feed->at.full_dead,
         .limit_percent = feed->settings->sweep_limit_percent,
         .force = refresh && refresh->force,
     };

@@ -146,14 +146,14 @@ static bool find_floors(struct sl_dmf *dmf, struct sl_refresh *refresh, char *wh
     return true;
 }
 
-static int count_dead(struct sl_dmf *dmf, uint64_t *ret, struct sl_err *err)
+static int look_for_dead(struct sl_dmf *dmf, bool *ret, struct sl_err *err)
 {
     struct sl_ledger_sum sum;
     bool closed;
     int rc = sl_dmf_read_ledger(dmf, &sum, &closed, err);
     *ret = sum.dead;
     for (unsigned i = 0; i < dmf->run.entity_count; i++)
-        *ret += dmf->run.entities[i].dead;
+        *ret |= dmf->run.entities[i].dead != 0;
     return rc;
 }
 
@@ -178,7 +178,7 @@ static int count_parts(struct sl_dmf *dmf, struct sl_refresh *refresh, uint64_t 
     struct sl_sweep sweep = sweep_of(dmf, refresh);
     *ret_unseen = 0;
     why[0] = '\0';
-    int rc = count_dead(dmf, &sweep.dead, err);
+    int rc = look_for_dead(dmf, &sweep.dead, err);
     for (unsigned i = 0; i < refresh->part_count && rc == SL_OK; i++) {
         struct sl_refresh_part *part = &refresh->parts[i];
         rc = sl_sweep_count(&sweep, part, err);
@@ -212,9 +212,9 @@ static int overtake(struct sl_dmf *dmf, struct sl_refresh *refresh, uint64_t *re
 {
     struct sl_state *state = dmf->env.state;
     struct sl_overtake by = {.run = dmf->run.number - 1};
-    uint64_t dead = 0;
+    bool dead = false;
     snprintf(by.feed, sizeof by.feed, "%s", dmf->feed->name);
-    int rc = count_dead(dmf, &dead, err);
+    int rc = look_for_dead(dmf, &dead, err);
     /* Not brought or not stored whole: an older row may be the only one there is. */
     if (rc != SL_OK || dead || is_partial(dmf, refresh))
         return rc;

@@ -37,10 +37,9 @@ bool sl_sweep_is_allowed(const struct sl_sweep *sweep, const struct sl_refresh_p
         return true;
     if (sweep->dead) {
         snprintf(ret_why, SL_ERR_TEXT_BYTES,
-                 "%s: %llu rows of the full read are dead letters, so %llu documents in '%s' that "
+                 "%s: rows of the full read are dead letters, so %llu documents in '%s' that "
                  "it did not bring may be alive; mend the rows and refresh again",
-                 sweep->read, (unsigned long long)sweep->dead, (unsigned long long)part->unseen,
-                 part->collection);
+                 sweep->read, (unsigned long long)part->unseen, part->collection);
         return false;
     }
     if (sweep->doubt && !sweep->force) {

@@ -11,7 +11,7 @@ struct sl_sweep {
     struct sl_state *state;
     const struct sl_feed_config *feed; /* documents under the names that it had before are its */
     const char *read;                  /* name of the full read, whose ledger has closed */
-    uint64_t dead;                     /* rows of it that are dead letters */
+    bool dead;                         /* rows of it are dead letters */
     const char *doubt;                 /* why it may lack rows that there are; NULL: it does not */
     int64_t limit_percent;             /* of the feed's documents in a collection */
     bool force;                        /* neither that nor the limit counts */

@@ -43,7 +43,7 @@ static void read_checkpoint(const bson_t *document, struct sl_checkpoint *ret)
         .full_at_ms = sl_field_date_ms(document, "full_at"),
         .full_after = sl_field_int64(document, "full_after", 0),
         .page_rows = sl_field_int64(document, "page_rows", 0),
-        .full_dead = sl_field_int64(document, "full_dead", 0),
+        .full_dead = sl_field_bool(document, "full_dead"), /* a number: it once was */
         .behind = sl_field_bool(document, "behind"),
         .partial = sl_field_bool(document, "partial"),
         .query = text_of(document, "query"),

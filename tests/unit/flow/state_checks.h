@@ -45,7 +45,7 @@ static inline void check_checkpoints(struct sl_state *one, struct sl_state *two)
                                 .floor = 1838085,
                                 .full_number = 7,
                                 .full_at_ms = 1764412800123,
-                                .full_dead = 3,
+                                .full_dead = true,
                                 .behind = true,
                                 .partial = true,
                                 .query = (char *)(uintptr_t) "accounts?$select=name",
