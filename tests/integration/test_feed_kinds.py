@@ -121,6 +121,7 @@ def test_a_table_that_was_something_else_meanwhile_is_read_in_full(sim, workspac
     kind.check(sluice)
     sluice.stop()
     sluice = table.sluice("after")
+    sluice.wait_for(lambda: feeds.logged(sluice, "full read begins"), 20, "a full read")
     table.check(sluice)
     table.tables.wait_books_closed()
     sluice.restart(ready_timeout_s=30)  # its log goes on
