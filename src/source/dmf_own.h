@@ -51,6 +51,9 @@ struct sl_dmf {
     size_t exclusive_count;
     bool unanswered;       /* an export may have started under an id that nobody was told of */
     unsigned failures;     /* failed runs in a row */
+    unsigned healings;     /* full exports since the feed is suspect */
+    int64_t full_ms;       /* wall clock, when the newest full export ended; 0: not known */
+    int64_t turn_ms;       /* wall clock, the newest turn of the schedule; 0: there was none yet */
     unsigned broken;       /* attempts of this run that ended in a broken package */
     unsigned unclosed;     /* attempts of this run whose ledger did not close */
     bool spoilt;           /* rows of a broken package have left in this run */

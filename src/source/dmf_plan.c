@@ -1,5 +1,6 @@
 /* When the next run of a feed is due, and what it is: an increment, or a full export because the
- * feed is suspect (an increment was lost) or a refresh was asked for. */
+ * feed is suspect (an increment was lost) or a refresh was asked for. While full exports heal
+ * nothing, increments go on at their times. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +27,45 @@ static int64_t past(int64_t wall_ms)
     return wall_ms < now_ms ? wall_ms : now_ms;
 }
 
-static int64_t due(const struct sl_dmf *dmf, bool heal)
+/* From the run that has ended: what the next ones are counted from. A full export that was in
+ * vain is no turn of the schedule: increments go on between such. */
+static void note_end(struct sl_dmf *dmf)
+{
+    const struct sl_run *run = &dmf->run;
+    if (run->full)
+        dmf->full_ms = run->state_ms;
+    if (!run->full || (run->state == SL_RUN_DONE && !run->error[0]))
+        dmf->turn_ms = run->created_ms;
+    else if (!dmf->turn_ms)
+        dmf->turn_ms = run->fresh_ms;
+    dmf->full_ms = past(dmf->full_ms);
+    dmf->turn_ms = past(dmf->turn_ms);
+}
+
+static int64_t increment_due(const struct sl_dmf *dmf, bool heal)
 {
     const struct sl_schedule *schedule = &dmf->feed->schedule;
-    bool in_vain = dmf->run.full && dmf->run.error[0]; /* a full export with rows missing */
-    if (dmf->run.number && (dmf->run.state == SL_RUN_FAILED || (heal && in_vain)))
+    if (dmf->run.number && dmf->run.state == SL_RUN_FAILED && !(heal && dmf->run.full))
         return due_after_failure(dmf);
-    if (heal)
-        return sl_wall_ms();
-    if (dmf->run.created_ms) /* else it is the feed's first */
-        return sl_schedule_next(schedule, past(dmf->run.created_ms));
+    if (dmf->turn_ms) /* else it is the feed's first */
+        return sl_schedule_next(schedule, dmf->turn_ms);
     return schedule->every_ms ? sl_wall_ms() : sl_schedule_next(schedule, past(dmf->since_ms));
+}
+
+/* Of a feed that is suspect: soon, and after those in vain longer each time. */
+static int64_t full_due(const struct sl_dmf *dmf)
+{
+    if (!dmf->healings)
+        return dmf->run.state == SL_RUN_FAILED ? due_after_failure(dmf) : sl_wall_ms();
+    return dmf->full_ms + (int64_t)sl_backoff_after(dmf->healings, AGAIN_MIN_MS, AGAIN_MAX_MS);
+}
+
+/* The one that is due earlier: neither keeps the other waiting for ever. */
+static int64_t due(const struct sl_dmf *dmf, bool heal, bool *ret_full)
+{
+    int64_t full_ms = full_due(dmf), increment_ms = increment_due(dmf, heal);
+    *ret_full = heal && (!dmf->healings || full_ms <= increment_ms);
+    return *ret_full ? full_ms : increment_ms;
 }
 
 /* In pieces, since the wall clock may be set meanwhile. They end for all feeds in the same turn of
@@ -140,7 +169,7 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     char reason[SL_ERR_TEXT_BYTES];
-    bool refresh, moved, lost = false;
+    bool refresh, moved, full, lost = false;
     if (sl_dmf_must_give(dmf))
         return sl_dmf_give_away(dmf, err);
     int rc = sl_dmf_refresh(dmf, &refresh, &moved, err);
@@ -153,9 +182,12 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
         remind(dmf, reason);
     else if (dmf->run.state == SL_RUN_DONE && !dmf->run.error[0])
         dmf->env.alerter->clear(SL_ALERT_RUN_FAILED, dmf->feed->name);
-    bool heal = suspect == SL_OK && dmf->settings->full_definition_group;
+    if (suspect == SL_NOTFOUND)
+        dmf->healings = 0;
+    note_end(dmf);
+    int64_t due_ms = due(dmf, suspect == SL_OK && dmf->settings->full_definition_group, &full);
     if (!refresh)
-        rc = wait_until(dmf, due(dmf, heal), err);
+        rc = wait_until(dmf, due_ms, err);
     if (rc == SL_END) /* something else comes first */
         return SL_OK;
     if (rc == SL_OK)
@@ -164,9 +196,11 @@ int sl_dmf_plan(struct sl_dmf *dmf, struct sl_err *err)
         return rc;
 
     struct sl_run run = sl_dmf_next_run(dmf);
-    run.full = heal || refresh || (lost && dmf->settings->full_definition_group);
+    run.full = full || refresh || (lost && dmf->settings->full_definition_group);
     name_execution(dmf, &run);
     rc = sl_dmf_begin_run(dmf, &run, err);
+    if (rc == SL_OK && run.full)
+        dmf->healings++;
     if (rc == SL_OK)
         sl_log(SL_INFO, "run planned", SL_T("feed", dmf->feed->name), SL_T("run", run.id),
                SL_T("execution", run.execution_id), SL_T("kind", run.full ? "full" : "increment"));

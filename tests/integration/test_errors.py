@@ -297,10 +297,24 @@ def test_a_full_export_with_rows_missing_heals_nothing(sim, workspace):
         change_records(sim, 30)
         full = sluice.wait_for(lambda: (runs(workspace, state="done", full=True) + [None, None])[1],
                                30, "a second full run")
-        first = runs(workspace, number=full["number"] - 1)[0]
-        assert first["full"] and "partly successful" in first["error"]
+        first = runs(workspace, full=True)[0]
+        assert first["number"] < full["number"] and "partly successful" in first["error"]
         assert arrived(sim, workspace)
     sluice.wait_for(lambda: not suspect(workspace), 10, "no suspicion")
+
+
+@pytest.mark.parametrize("status", ["Failed", "PartiallySucceeded"])
+def test_increments_go_on_while_full_exports_heal_nothing(sim, workspace, status):
+    sluice = begin_healing(sim, workspace)
+    switch(sim, project="VendorsFull", final_status=status, fail_next=-1)
+    switch(sim, project="Vendors", final_status="Failed", fail_next=1)
+    sluice.wait_for(lambda: runs(workspace, full=True), 30, "a full run")
+    change_records(sim, 30)
+    sluice.wait_for(lambda: arrived(sim, workspace), 30, "the changes, by an increment")
+    assert suspect(workspace)
+    sluice.wait_for(lambda: len(runs(workspace, full=True)) > 2, 30, "one full run after the other")
+    switch(sim, project="VendorsFull", final_status="Succeeded")
+    sluice.wait_for(lambda: not suspect(workspace), 60, "healing")
 
 
 def test_an_execution_that_never_ends_is_given_up_and_healed(sim, workspace):
