@@ -27,15 +27,15 @@ static int64_t past(int64_t wall_ms)
     return wall_ms < now_ms ? wall_ms : now_ms;
 }
 
-/* From the run that has ended: what the next ones are counted from. A full export that was in
- * vain is no turn of the schedule: increments go on between such. */
+/* From the run that has ended: what the next ones are counted from. A sweep belongs to its full
+ * export. One that was in vain is no turn of the schedule: increments go on between such. */
 static void note_end(struct sl_dmf *dmf)
 {
     const struct sl_run *run = &dmf->run;
     if (run->full)
         dmf->full_ms = run->state_ms;
     if (!run->full || (run->state == SL_RUN_DONE && !run->error[0]))
-        dmf->turn_ms = run->created_ms;
+        dmf->turn_ms = run->sweeps[0] && run->fresh_ms ? run->fresh_ms : run->created_ms;
     else if (!dmf->turn_ms)
         dmf->turn_ms = run->fresh_ms;
     dmf->full_ms = past(dmf->full_ms);

@@ -369,6 +369,16 @@ static void asks_for_the_package_of_an_export_that_had_none(void *arg)
     }
 }
 
+/* Its full export may have taken longer than the pause between two runs. */
+static void counts_from_the_full_export_of_a_sweep(void *arg)
+{
+    (void)arg;
+    journal(SL_RUN_DONE, 0);
+    snprintf(rig.journal.sweeps, sizeof rig.journal.sweeps, "vendors-000041");
+    rig.journal.fresh_ms = sl_wall_ms() - 61000;
+    EXPECT(run_to(SL_RUN_PLANNED, 120000)->number == 43);
+}
+
 /* Of a full export nothing depends on when it ends. */
 static void an_increment_that_was_given_up_stays_unsettled(void *arg)
 {
@@ -493,6 +503,7 @@ IN_FIBER(asks_for_the_address_again_after_a_halt)
 IN_FIBER(asks_for_what_was_given_up_until_its_end_is_known)
 IN_FIBER(asks_for_no_export_of_rows_that_were_posted)
 IN_FIBER(asks_for_the_package_of_an_export_that_had_none)
+IN_FIBER(counts_from_the_full_export_of_a_sweep)
 IN_FIBER(an_increment_that_was_given_up_stays_unsettled)
 IN_FIBER(may_have_been_forgotten)
 IN_FIBER(takes_the_status_unknown_for_no_start)
@@ -518,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_asks_for_what_was_given_up_until_its_end_is_known),
         cmocka_unit_test(test_asks_for_no_export_of_rows_that_were_posted),
         cmocka_unit_test(test_asks_for_the_package_of_an_export_that_had_none),
+        cmocka_unit_test(test_counts_from_the_full_export_of_a_sweep),
         cmocka_unit_test(test_an_increment_that_was_given_up_stays_unsettled),
         cmocka_unit_test(test_may_have_been_forgotten),
         cmocka_unit_test(test_takes_the_status_unknown_for_no_start),
