@@ -59,6 +59,7 @@ struct sl_dmf {
     bool spoilt;           /* rows of a broken package have left in this run */
     unsigned to_outdo;     /* such rows, or others that the next attempt's would not win over yet */
     bool absent_told;      /* that an entity is not in its packages */
+    int64_t settled_to;    /* the unsettled run that was asked for last; 0: begin with the oldest */
     uint64_t unapplied_ms; /* loop clock: nobody applies rows of the run since then; 0: not so */
     int64_t since_ms; /* wall clock, when this process took the feed up; what is due after is run */
     int64_t next_run_ms;     /* wall clock, when the next run is due; 0: one is under way */

@@ -9,7 +9,7 @@
 
 enum {
     EMPTY_MS = 3600 * 1000, /* an address that is empty for longer stays so: no changes */
-    ASKED_MAX = 3, /* before one run, the oldest first: a hasty feed that is quiet has many */
+    ASKED_MAX = 3,          /* before one run: a hasty feed that is quiet has many */
 };
 
 /* An answer that tells nothing. Once the environment may have forgotten the execution, none will.
@@ -68,18 +68,31 @@ static int settle(struct sl_dmf *dmf, struct sl_run *run, const char *loss, stru
     return sl_dmf_refused(dmf, state->type->run_save(state, run, dmf->epoch, err));
 }
 
-int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
+/* The next one by number after that which was asked for last, so that those that never end keep no
+ * other from its turn. SL_NOTFOUND: none is left, and the next is the oldest again. */
+static int next_unsettled(struct sl_dmf *dmf, struct sl_run *ret, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
+    do {
+        int rc = state->type->run_unsettled(state, dmf->feed->name, dmf->settled_to, ret, err);
+        dmf->settled_to = rc == SL_OK ? ret->number : 0;
+        if (rc != SL_OK)
+            return rc;
+    } while (!ret->returned_execution_id[0]); /* of posts, or rows read back: it was that */
+    return SL_OK;
+}
+
+int sl_dmf_settle(struct sl_dmf *dmf, bool *ret_lost, struct sl_err *err)
+{
     struct sl_run run = {0};
-    for (unsigned asked = 0; asked < ASKED_MAX;) {
+    bool from_start = !dmf->settled_to;
+    for (unsigned asked = 0; asked < ASKED_MAX; asked++) {
         const char *loss = NULL;
-        int rc = state->type->run_unsettled(state, dmf->feed->name, run.number, &run, err);
+        int rc = next_unsettled(dmf, &run, err);
+        if (rc == SL_NOTFOUND && !asked && !from_start)
+            rc = next_unsettled(dmf, &run, err);
         if (rc != SL_OK)
             return rc == SL_NOTFOUND ? SL_OK : rc;
-        if (!run.returned_execution_id[0]) /* of posts, or rows read back, when the feed was that */
-            continue;
-        asked++;
         rc = run.state == SL_RUN_FAILED ? look_at_given_up(dmf, &run, &loss, err)
                                         : look_at_empty(dmf, &run, &loss, err);
         if (rc == SL_OK)

@@ -19,6 +19,7 @@ static struct {
     struct sl_state state;
     struct sl_run journal; /* the newest run, as it was saved */
     struct sl_run open;    /* one that ended unsettled, as it was saved; number 0: none */
+    int64_t endless;       /* so many before that, from number 1 on, execute for ever */
     int open_code;         /* how the environment answers for that one, and … */
     enum sl_dmf_status open_status;
     const char *open_url;
@@ -62,6 +63,10 @@ int sl_dmf_status(struct sl_dmf_remote *remote, const char *execution_id, enum s
     if (!strcmp(execution_id, rig.open.returned_execution_id)) {
         *ret = rig.open_status;
         return rig.open_code == SL_OK ? SL_OK : sl_err_set(err, rig.open_code, "no answer");
+    }
+    if (!strcmp(execution_id, "endless")) {
+        *ret = SL_DMF_EXECUTING;
+        return SL_OK;
     }
     bool known = rig.looks++ >= rig.unknown_looks;
     if (rig.looks == 1 && rig.slow_look_ms)
@@ -120,6 +125,14 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
 static int run_unsettled(struct sl_state *state, const char *feed, int64_t after,
                          struct sl_run *ret, struct sl_err *err)
 {
+    if (after < rig.endless) {
+        *ret = (struct sl_run){.number = after + 1,
+                               .state = SL_RUN_FAILED,
+                               .state_ms = sl_wall_ms(),
+                               .unsettled = true,
+                               .returned_execution_id = "endless"};
+        return SL_OK;
+    }
     if (!rig.open.unsettled || rig.open.number <= after)
         return rig_run_unsettled(state, feed, after, ret, err);
     *ret = rig.open;
@@ -324,6 +337,30 @@ static void asks_for_what_was_given_up_until_its_end_is_known(void *arg)
     }
 }
 
+static bool is_settled(void *ctx)
+{
+    (void)ctx;
+    return !rig.open.unsettled;
+}
+
+static void asks_for_all_in_turn_when_some_never_end(void *arg)
+{
+    struct sl_dmf_feed_settings settings = {.execution_deadline_ms = 3600 * 1000,
+                                            .start_grace_ms = 120000};
+    (void)arg;
+    journal(SL_RUN_DONE, DAY_MS);
+    rig.status = SL_DMF_FAILED; /* of each run: the next one is planned soon */
+    rig.endless = 3;
+    rig.open = (struct sl_run){.number = 41,
+                               .state = SL_RUN_FAILED,
+                               .unsettled = true,
+                               .returned_execution_id = "sluice-vendors-000041-a"};
+    rig.open_status = SL_DMF_SUCCEEDED;
+    rig.until = SL_RUN_ABANDONED; /* never */
+    rig_run(&rig.state, &settings, is_settled, NULL);
+    EXPECT(is_settled(NULL));
+}
+
 /* The feed's name was one of posts: nobody knows an export of theirs, and none was lost. */
 static void asks_for_no_export_of_rows_that_were_posted(void *arg)
 {
@@ -501,6 +538,7 @@ IN_FIBER(looks_again_at_an_execution_after_a_halt)
 IN_FIBER(never_started)
 IN_FIBER(asks_for_the_address_again_after_a_halt)
 IN_FIBER(asks_for_what_was_given_up_until_its_end_is_known)
+IN_FIBER(asks_for_all_in_turn_when_some_never_end)
 IN_FIBER(asks_for_no_export_of_rows_that_were_posted)
 IN_FIBER(asks_for_the_package_of_an_export_that_had_none)
 IN_FIBER(counts_from_the_full_export_of_a_sweep)
@@ -527,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_asks_for_the_address_again_after_a_halt),
         cmocka_unit_test(test_asks_for_what_was_given_up_until_its_end_is_known),
+        cmocka_unit_test(test_asks_for_all_in_turn_when_some_never_end),
         cmocka_unit_test(test_asks_for_no_export_of_rows_that_were_posted),
         cmocka_unit_test(test_asks_for_the_package_of_an_export_that_had_none),
         cmocka_unit_test(test_counts_from_the_full_export_of_a_sweep),
