@@ -82,12 +82,15 @@ static int find_other(const struct sl_dmf *dmf, const char *collection, struct s
     return rc;
 }
 
-/* Versions of a counter that is taken so late are too great when another feed has exported since.
- */
+/* Versions of a counter that is taken so late are too great when another feed has exported since. A
+ * collection that takes too long to look through is left: a full export brings the rows, too. That
+ * of the first run is small as a rule, and it is MongoDB that is slow. */
 static int adopt(struct sl_dmf *dmf, const struct sl_entity_config *config, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     int rc = find_other(dmf, config->collection, err);
+    if (rc == SL_TIMEOUT && dmf->run.number != 1)
+        return SL_OK;
     if (rc != SL_NOTFOUND)
         return rc;
     struct sl_run_entity *entity = &dmf->run.entities[dmf->run.entity_count];
@@ -105,13 +108,27 @@ static int adopt(struct sl_dmf *dmf, const struct sl_entity_config *config, stru
 int sl_dmf_adopt_entities(struct sl_dmf *dmf, struct sl_err *err)
 {
     int rc = SL_OK;
-    if (dmf->run.number != 1)
-        return SL_OK;
     for (size_t i = 0; rc == SL_OK && i < dmf->feed->entity_count; i++)
         if (!sl_dmf_entity(dmf, &dmf->feed->entities[i]) &&
             dmf->run.entity_count < SL_RUN_ENTITIES_MAX)
             rc = adopt(dmf, &dmf->feed->entities[i], err);
     return rc;
+}
+
+void sl_dmf_note_missed(struct sl_dmf *dmf, const struct sl_entity_config *entity)
+{
+    char told[800];
+    snprintf(dmf->run.error, sizeof dmf->run.error,
+             "its file of entity '%s' was passed over: the entity was configured after the export "
+             "had begun, and another feed may fill '%s', too",
+             entity->name, entity->collection);
+    sl_log(SL_ERROR, "rows of an entity were passed over", SL_T("feed", dmf->feed->name),
+           SL_T("run", dmf->run.id), SL_T("error", dmf->run.error),
+           SL_T("next", sl_dmf_after_loss(dmf)));
+    snprintf(told, sizeof told, "Run %s of feed %s: %s; %s.", dmf->run.id, dmf->feed->name,
+             dmf->run.error, sl_dmf_after_loss(dmf));
+    dmf->env.alerter->raise(SL_ALERT_RUN_FAILED, dmf->feed->name,
+                            "rows of an entity were passed over", told);
 }
 
 /* What is stored of it cannot be told from the other one's documents. */

@@ -191,9 +191,14 @@ void sl_dmf_spoil(struct sl_dmf *dmf, bool broken);
  * keep those that they have, and the feed is suspect if the earlier package was broken. */
 int sl_dmf_outdo(struct sl_dmf *dmf, struct sl_err *err);
 
-/* dmf_absent.c: the feed's first run takes entities that were configured since its export, whose
- * package waits for a name that was corrected. */
+/* dmf_absent.c: the run takes entities that were configured since its export began: added to the
+ * feed meanwhile, or with a name that was corrected, for which its package waits. But for those
+ * whose collection another feed fills. */
 int sl_dmf_adopt_entities(struct sl_dmf *dmf, struct sl_err *err);
+
+/* dmf_absent.c: the package has a file of one that the run did not take: as the run ends the feed
+ * is suspect (dmf_end.c), since no increment brings its rows again. */
+void sl_dmf_note_missed(struct sl_dmf *dmf, const struct sl_entity_config *entity);
 
 /* dmf_absent.c: whether the package of the full export that was read says so. */
 bool sl_dmf_brings_changes_only(const struct sl_dmf *dmf);

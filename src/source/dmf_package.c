@@ -279,10 +279,13 @@ static int take_file(struct package *package, struct sl_unzip *unzip, const char
 static const char *why_passed_over(struct sl_dmf *dmf, int index,
                                    const struct sl_unzip_entry *entry)
 {
-    const struct sl_run_entity *total = sl_dmf_entity(dmf, &dmf->feed->entities[index]);
-    if (!total) /* it has no version counter here */
-        return "its entity was configured after the export had begun";
-    return entry->size_bytes == 0 ? "it is empty" : NULL;
+    const struct sl_entity_config *entity = &dmf->feed->entities[index];
+    if (entry->size_bytes == 0)
+        return "it is empty";
+    if (sl_dmf_entity(dmf, entity))
+        return NULL;
+    sl_dmf_note_missed(dmf, entity); /* it has no version counter here */
+    return "its entity was configured after the export had begun";
 }
 
 /* A second one would begin its batches and rows by the same numbers. */

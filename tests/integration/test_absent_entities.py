@@ -4,7 +4,7 @@ does not have them, a package that is larger than it may be. Nothing of it may p
 from books import check_run
 from feeds import (CUSTOMERS, VENDORS, add_records, change_records, configure, entity, feed, logged,
                    make_project, runs, trouble, wait_run)
-from mailbox import Mailbox
+from mailbox import Hook, Mailbox
 from process import wait_until
 from truth import differences, documents
 
@@ -124,6 +124,52 @@ def test_a_full_export_without_an_entity_heals_nothing(sim, workspace):
         sluice.wait_for(lambda: "suspect" not in workspace.state["feeds"].find_one({"_id": "vendors"}), 60,
                         "no suspicion")
     assert is_right(sim, workspace, CUSTOMERS, "customers")
+
+
+def add_customers_midway(sim, workspace, sluice):
+    """Customers are added to the project, exported, and configured while that export is under way."""
+    sim.post("switches", {"project": "Vendors", "export_ms": 5000})
+    change_records(sim, 2)
+    make_project(sim, labels=(VENDORS, CUSTOMERS))
+    number = runs(workspace)[-1]["number"]
+    sluice.wait_for(lambda: runs(workspace, state="executing", number={"$gt": number}), 30, "an export")
+    sluice.config["feeds"]["vendors"]["entities"][CUSTOMERS] = entity(sim, CUSTOMERS, "customers")
+    sluice.write_config()
+    sluice.reload()
+    sim.post("switches", {"project": "Vendors", "export_ms": 50})
+
+
+def test_an_entity_added_while_a_run_is_under_way_is_read_with_it(sim, workspace):
+    for label in (VENDORS, CUSTOMERS):
+        add_records(sim, 30, label)
+    make_project(sim)
+    sluice = workspace.sluice(configure(workspace, sim))
+    wait_run(sluice, workspace)
+    add_customers_midway(sim, workspace, sluice)
+    sluice.wait_for(lambda: is_right(sim, workspace, CUSTOMERS, "customers"), 30, "the customers")
+    assert logged(sluice, "entity configured since the export", entity=CUSTOMERS)
+
+
+def test_one_whose_collection_another_feed_fills_comes_with_a_full_export(sim, workspace):
+    """Its export may be newer than the one under way."""
+    for label, company in ((VENDORS, "USMF"), (CUSTOMERS, "USMF"), (CUSTOMERS, "DEMF")):
+        add_records(sim, 30, label, company)
+    make_project(sim)
+    make_project(sim, "Other", labels=(CUSTOMERS,), company="DEMF")
+    make_project(sim, "VendorsFull", labels=(VENDORS, CUSTOMERS), mode="full")
+    other = feed(sim, "Other", CUSTOMERS, "customers", "DEMF")
+    with Hook() as hook:
+        sluice = workspace.sluice(configure(workspace, sim, {
+            "vendors": feed(sim, full_definition_group="VendorsFull"), "other": other}, alerts=hook.alerts()))
+        wait_run(sluice, workspace)
+        wait_run(sluice, workspace, feed_name="other")
+        add_customers_midway(sim, workspace, sluice)
+        ours = {one["key"] for one in sim.truth(CUSTOMERS, "USMF")}
+        sluice.wait_for(lambda: ours <= set(workspace.db["customers"].distinct("_id")), 30, "the customers")
+        told = sluice.wait_for(lambda: hook.told("raised", "run_failed"), 20, "an alert")[0]
+        assert "file of entity 'Customers V3' was passed over" in told["text"]
+        assert "another feed may fill 'customers', too; a full export follows" in told["text"]
+        sluice.wait_for(lambda: hook.told("over", "run_failed"), 30, "its end")
 
 
 def test_a_package_larger_than_allowed_is_kept_until_it_is_allowed(sim, workspace):
