@@ -1,6 +1,6 @@
-/* The manifest: expat finds the elements; the texts of EntityName, InputFilePath and
- * DefaultRefreshType that are direct children of a DataManagementPackageEntityData are kept,
- * everything else passes. */
+/* The manifest: expat finds the elements; the texts of EntityName, InputFilePath,
+ * DefaultRefreshType and Disable that are direct children of a DataManagementPackageEntityData are
+ * kept, everything else passes. */
 #include "format/manifest.h"
 
 #include <expat.h>
@@ -65,7 +65,7 @@ static void add_entity(struct reader *r)
                                            capacity * sizeof *manifest->entities);
         r->capacity = capacity;
     }
-    manifest->entities[manifest->count++] = (struct sl_manifest_entity){"", "", ""};
+    manifest->entities[manifest->count++] = (struct sl_manifest_entity){"", "", "", ""};
     r->entity_depth = r->depth;
 }
 
@@ -94,6 +94,8 @@ static void on_start(void *ctx, const XML_Char *name, const XML_Char **attribute
         r->target = &entity->input_file_path;
     else if (!strcmp(local, "DefaultRefreshType"))
         r->target = &entity->refresh_type;
+    else if (!strcmp(local, "Disable"))
+        r->target = &entity->disable;
     sl_buf_clear(&r->text);
 }
 

@@ -24,6 +24,7 @@ struct sl_manifest_entity {
     const char *entity_name;     /* "Vendors V3" */
     const char *input_file_path; /* "Vendors V3.csv"; "" when the manifest names none */
     const char *refresh_type;    /* "FullPush"; "" where it is left out, as older ones do */
+    const char *disable;         /* "Yes": the project leaves it out; "" as above */
 };
 
 struct sl_manifest {

@@ -196,6 +196,17 @@ static bool may_be_unlisted(const struct package *package, uint32_t listed)
            package->manifest.entities[listed].input_file_path[0];
 }
 
+/* The entity was exported, and had no rows: it has no file, which some environments do. */
+static void note_without_rows(struct package *package, const struct sl_manifest_entity *named,
+                              size_t index)
+{
+    const struct sl_entity_config *config = &package->dmf->feed->entities[index];
+    struct sl_run_entity *entity = sl_dmf_entity(package->dmf, config);
+    package->present[index] = true;
+    if (entity && strcasecmp(named->disable, "Yes") != 0)
+        entity->finished = true;
+}
+
 /* What is in the manifest was exported, whether it has a file or not. */
 static void note_named(struct package *package)
 {
@@ -208,8 +219,8 @@ static void note_named(struct package *package)
                 continue;
             if (may_be_unlisted(package, i))
                 memcpy(package->stranger, package->unlisted, sizeof package->stranger);
-            else
-                package->present[k] = true;
+            else if (!package->present[k])
+                note_without_rows(package, named, k);
             if (dmf->run.full &&
                 !strncasecmp(named->refresh_type, INCREMENTAL, strlen(INCREMENTAL)))
                 note_increment(dmf, &feed->entities[k]);

@@ -101,6 +101,32 @@ def test_an_entity_without_rows_that_shares_a_collection_does_not_keep_a_feed_fr
     assert is_right(sim, workspace, VENDORS, "vendors")
 
 
+def test_an_entity_that_has_lost_all_rows_and_has_no_file_heals_and_is_swept(sim, workspace):
+    """The manifest names it: it was exported, and is empty."""
+    for label in (VENDORS, CUSTOMERS):
+        add_records(sim, 30, label)
+    make_project(sim, labels=(VENDORS, CUSTOMERS))
+    make_project(sim, "VendorsFull", labels=(VENDORS, CUSTOMERS), mode="full")
+    one = feed(sim, full_definition_group="VendorsFull")
+    one["entities"][CUSTOMERS] = entity(sim, CUSTOMERS, "customers")
+    sluice = workspace.sluice(configure(workspace, sim, {"vendors": one}))
+    wait_run(sluice, workspace)
+    sim.post("switches", {"zero_rows": "no_file"})
+    sim.post("delete", {"entity": CUSTOMERS, "company": "USMF", "count": 30})
+    sim.post("switches", {"project": "Vendors", "final_status": "Failed", "fail_next": 1,
+                          "failed_moves_watermark": True})
+    change_records(sim, 10)
+    full = sluice.wait_for(lambda: runs(workspace, state="done", full=True), 30, "a full export")[0]
+    assert not full.get("error")
+    sluice.wait_for(lambda: "suspect" not in workspace.state["feeds"].find_one({"_id": "vendors"}), 30,
+                    "no suspicion")
+    refused = sluice.command("refresh", "vendors")
+    assert "30 of 30 documents in 'customers' would be deleted" in refused.stdout, refused.stdout
+    forced = sluice.command("refresh", "vendors", "--force")
+    assert forced.returncode == 0, forced.stdout
+    assert not workspace.db["customers"].count_documents({"_sluice.deleted": {"$exists": False}})
+
+
 def test_a_full_export_without_an_entity_heals_nothing(sim, workspace):
     for label in (VENDORS, CUSTOMERS):
         add_records(sim, 30, label)

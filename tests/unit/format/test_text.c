@@ -145,6 +145,10 @@ static const struct {
      OPEN "<DataManagementPackageEntityData><DefaultRefreshType>FullPush</DefaultRefreshType>"
           "<EntityName>A</EntityName></DataManagementPackageEntityData>" CLOSE,
      "A=/FullPush;"                                                                                                                              },
+    {"disabled",
+     OPEN "<DataManagementPackageEntityData><Disable>Yes</Disable>"
+          "<EntityName>A</EntityName></DataManagementPackageEntityData>" CLOSE,
+     "A=-Yes;"                                                                                                                                   },
     {"no entities",             OPEN CLOSE,                                                        ""                                            },
     {"no namespace",            "<DataManagementPackageManifest/>",                                ""                                            },
     {"another document",        "<html><body/></html>",                                            NULL                                          },
@@ -171,8 +175,9 @@ static void check_manifest(const char *name, const char *bytes, size_t size, con
     sl_buf_add(&out, "", 0);
     for (uint32_t i = 0; i < manifest.count; i++) {
         const struct sl_manifest_entity *entity = &manifest.entities[i];
-        sl_buf_printf(&out, "%s=%s%s%s;", entity->entity_name, entity->input_file_path,
-                      *entity->refresh_type ? "/" : "", entity->refresh_type);
+        sl_buf_printf(&out, "%s=%s%s%s%s%s;", entity->entity_name, entity->input_file_path,
+                      *entity->refresh_type ? "/" : "", entity->refresh_type,
+                      *entity->disable ? "-" : "", entity->disable);
     }
     assert_string_equal(out.data, list);
     sl_buf_done(&out);
