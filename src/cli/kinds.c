@@ -200,6 +200,7 @@ static const struct sl_kind KINDS[] = {
      .open_feed = open_dmf_feed,
      .owns = owns_dmf,
      .feed_waiting_ms = sl_source_dmf_waiting_ms,
+     .feed_failure = sl_source_dmf_failure,
      .feed_trouble = sl_source_dmf_trouble,
      .feed_status = sl_source_dmf_status,
      .refresh = sl_source_dmf_refresh},
@@ -236,7 +237,7 @@ static const struct sl_kind KINDS[] = {
      .feed_waiting_ms = sl_source_ingest_waiting_ms,
      .feed_trouble = sl_source_ingest_trouble,
      .feed_status = sl_source_ingest_status,
-     .no_refresh = "its rows are posted by others: have them posted again"                               },
+     .no_refresh = "its rows are posted by others: have them posted again"                },
 };
 
 const struct sl_kind *sl_kind_of(const struct sl_config_type *type)

@@ -33,6 +33,8 @@ struct sl_kind {
     uint64_t (*feed_waiting_ms)(const struct sl_source *feed); /* confirmed, not stored */
     const char *(*trouble)(const void *environment);
     void (*status)(const void *environment, struct sl_buf *buf);
+    /* What was wrong with what the feed has done, while its source may be well. */
+    const char *(*feed_failure)(const struct sl_source *feed);
     const char *(*feed_trouble)(const struct sl_source *feed);
     void (*feed_status)(const struct sl_source *feed, struct sl_buf *buf);
 

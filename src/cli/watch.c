@@ -108,7 +108,9 @@ const char *sl_feed_trouble(const struct sl_feed *feed)
 
 static const char *feed_trouble(void *ctx)
 {
-    return sl_feed_trouble(ctx);
+    const struct sl_feed *feed = ctx;
+    const char *trouble = sl_feed_trouble(feed);
+    return trouble || !feed->kind->feed_failure ? trouble : feed->kind->feed_failure(feed->source);
 }
 
 static const char *environment_trouble(void *ctx)

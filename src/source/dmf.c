@@ -182,6 +182,12 @@ const char *sl_source_dmf_trouble(const struct sl_source *source)
     return dmf->trouble[0] ? dmf->trouble : NULL;
 }
 
+const char *sl_source_dmf_failure(const struct sl_source *source)
+{
+    const struct sl_dmf *dmf = (const struct sl_dmf *)source;
+    return dmf->lease.held && dmf->failure[0] ? dmf->failure : NULL; /* a standby has none */
+}
+
 uint64_t sl_source_dmf_waiting_ms(const struct sl_source *source)
 {
     const struct sl_dmf *dmf = (const struct sl_dmf *)source;
@@ -209,6 +215,7 @@ void sl_source_dmf_status(const struct sl_source *source, struct sl_buf *buf)
                   run->number ? sl_run_state_name(run->state) : "waiting", run->attempt,
                   run->full ? "true" : "false", (unsigned long long)read, (unsigned long long)dead,
                   (unsigned long long)superseded, next);
-    sl_buf_add_json_text(buf, dmf->trouble);
+    const char *trouble = sl_source_dmf_trouble(source), *failure = sl_source_dmf_failure(source);
+    sl_buf_add_json_text(buf, trouble ? trouble : failure ? failure : "");
     sl_buf_add_char(buf, '}');
 }

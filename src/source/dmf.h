@@ -40,6 +40,9 @@ bool sl_source_dmf_owns(const struct sl_source *source);
 /* NULL when all is well, else what is wrong, for /readyz. Valid until the fiber suspends. */
 const char *sl_source_dmf_trouble(const struct sl_source *source);
 
+/* The same of the newest run that has ended: that it failed, or did not bring all. */
+const char *sl_source_dmf_failure(const struct sl_source *source);
+
 /* How long rows of its run have been confirmed and nobody applies any, once ledger_deadline has
  * gone by with that; 0: not so. */
 uint64_t sl_source_dmf_waiting_ms(const struct sl_source *source);

@@ -64,6 +64,7 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
     if (rc != SL_OK)
         return rc;
     sl_dmf_drop_collections(dmf);
+    sl_dmf_tell_end(dmf);
 
     dmf->failures++;
     count_end(dmf, "failed", 1);
@@ -159,6 +160,7 @@ static int finish(struct sl_dmf *dmf, const struct sl_ledger_sum *sum, struct sl
     if (rc != SL_OK)
         return rc;
     dmf->failures = in_vain ? dmf->failures + 1 : 0;
+    sl_dmf_tell_end(dmf);
     sl_dmf_tell_fresh(dmf);
     log_done(dmf, sum);
     return SL_OK;

@@ -38,6 +38,22 @@ bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
     return news;
 }
 
+void sl_dmf_tell_end(struct sl_dmf *dmf)
+{
+    const struct sl_run *run = &dmf->run;
+    bool failed = run->state == SL_RUN_FAILED;
+    if (!failed && run->state != SL_RUN_DONE)
+        return;
+    if (failed || run->error[0]) {
+        snprintf(dmf->failure, sizeof dmf->failure, "run %s %s: %s", run->id,
+                 failed ? "failed" : "did not bring all", run->error);
+        dmf->trouble[0] = 0; /* it has come to its end with the run */
+    } else if (dmf->failure[0]) {
+        dmf->failure[0] = 0;
+        sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
+    }
+}
+
 /* --- leases --- */
 
 bool sl_dmf_owns(const struct sl_dmf *dmf)
@@ -114,8 +130,10 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     int64_t epoch = dmf->lease.epoch, before = dmf->run.number;
     sl_dmf_drop_collections(dmf);
     rc = find_newest(dmf, err);
-    if (dmf->run.number != before)
+    if (dmf->run.number != before) {
         sl_dmf_forget_troubles(dmf);
+        dmf->failure[0] = 0;
+    }
     if (rc == SL_OK) /* it was asked for, by a process that is gone */
         dmf->unanswered = dmf->run.state == SL_RUN_REQUESTED || sl_dmf_asked_before(dmf);
     if (rc == SL_OK && dmf->run.state == SL_RUN_STREAMING && dmf->run.attempt)
@@ -125,6 +143,7 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
                SL_T("state", sl_run_state_name(dmf->run.state)));
     if (rc == SL_OK) {
         dmf->epoch = epoch;
+        sl_dmf_tell_end(dmf);
         sl_dmf_tell_fresh(dmf);
     }
     return rc;

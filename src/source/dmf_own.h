@@ -73,6 +73,7 @@ struct sl_dmf {
     struct sl_metric *fresh; /* NULL: no export is known to be done */
     struct sl_fiber *runner;
     char trouble[SL_ERR_TEXT_BYTES]; /* "" when all is well */
+    char failure[800];               /* of the newest run that has ended; "": none is known */
 };
 
 /* --- dmf_feed.c --- */
@@ -136,6 +137,9 @@ struct sl_run_entity *sl_dmf_entity(struct sl_dmf *dmf, const struct sl_entity_c
 
 /* The feed is in trouble, or no longer (""). Logged, and true, when the words are new. */
 bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text);
+
+/* If the run has ended: what was wrong with it is the feed's failure, until a later one is done. */
+void sl_dmf_tell_end(struct sl_dmf *dmf);
 
 /* --- the life of a run, by file --- */
 

@@ -1,0 +1,44 @@
+"""Feeds of packages whose runs fail: what /readyz, the status, the audit and the alerts say of them."""
+
+from feeds import begin, logged, runs, trouble, wait_run
+from mailbox import Hook
+from readiness import wait_trouble
+
+
+def fail(sim, count, project="Vendors"):
+    """The next exports of the project fail, and have moved the watermark; -1: all of them, 0: none."""
+    sim.post("switches", {"project": project, "final_status": "Failed", "fail_next": count,
+                          "failed_moves_watermark": True})
+
+
+def wait_failed(sluice, workspace, number):
+    """Waits until that run, or a later one, has failed; gives its number."""
+    query = {"state": "failed", "number": {"$gte": number}}
+    return sluice.wait_for(lambda: workspace.state["runs"].find_one(query), 40, "a failed run")["number"]
+
+
+def test_a_feed_is_in_trouble_from_a_failed_run_until_one_is_done(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 30, alerts=hook.alerts())
+        wait_run(sluice, workspace)
+        fail(sim, -1)
+        number = wait_failed(sluice, workspace, 2)
+        assert "the export failed" in wait_trouble(sluice, "feed vendors", "run vendors-0", "failed")
+        reasons = []
+        sluice.wait_for(lambda: reasons.append(trouble(sluice)) or runs(workspace, state="failed")[-1]["number"]
+                        >= number + 2, 30, "two more failed runs")
+        assert all("failed" in reason for reason in reasons), reasons
+        assert "failed: the export failed" in sluice.command("status").stdout
+        assert not logged(sluice, "feed works again")
+        assert not hook.told("raised", "peer_down")  # the environment answers
+
+        # Also when another process takes the feed up, whose next run has not come to its end.
+        sluice.stop()
+        sim.post("switches", {"export_ms": 5000})
+        workspace.state["runs"].delete_many({"number": {"$gt": number}})
+        sluice.start()
+        wait_trouble(sluice, "feed vendors", f"run vendors-{number:06} failed")
+        sim.post("switches", {"export_ms": 50})
+        fail(sim, 0)
+        sluice.wait_for(lambda: not trouble(sluice), 40, "a run that is done")
+        assert runs(workspace)[-1]["number"] > number and logged(sluice, "feed works again")
