@@ -34,13 +34,15 @@ static void run_feed(void *arg)
     uint64_t pause_ms = PAUSE_MIN_MS;
     for (;;) {
         struct sl_err err = {0};
+        bool owned = sl_dmf_owns(dmf);
         int rc = advance(dmf, &err);
         if (rc == SL_CANCELED)
             return;
         if (rc == SL_OK) {
             pause_ms = PAUSE_MIN_MS;
             sl_dmf_trouble(dmf, "");
-            dmf->env.alerter->clear(SL_ALERT_OPERATOR, dmf->feed->name);
+            if (owned || is_over(dmf->run.state)) /* else what stands in its way may stand there */
+                dmf->env.alerter->clear(SL_ALERT_OPERATOR, dmf->feed->name);
             continue;
         }
         if (!dmf->lease.held && rc == SL_THROTTLED) {

@@ -1,6 +1,6 @@
 """Feeds of packages whose runs fail: what /readyz, the status, the audit and the alerts say of them."""
 
-from feeds import begin, logged, runs, trouble, wait_run
+from feeds import begin, feed, logged, runs, trouble, wait_run
 from mailbox import Hook
 from readiness import wait_trouble
 
@@ -42,3 +42,21 @@ def test_a_feed_is_in_trouble_from_a_failed_run_until_one_is_done(sim, workspace
         fail(sim, 0)
         sluice.wait_for(lambda: not trouble(sluice), 40, "a run that is done")
         assert runs(workspace)[-1]["number"] > number and logged(sluice, "feed works again")
+
+
+def test_an_operator_is_not_told_by_a_reload_that_it_is_over(sim, workspace):
+    with Hook() as hook:
+        sluice = begin(workspace, sim, 3000, feeds={"vendors": feed(sim, max_package="64KiB")},
+                       alerts=hook.alerts(repeat="4h"))
+        sluice.wait_for(lambda: hook.told("raised", "operator"), 30, "the alert")
+        sluice.reload()
+        sluice.wait_for(lambda: logged(sluice, "feed taken up"), 30, "the feed being taken up again")
+        wait_trouble(sluice, "feed vendors", "max_package")
+        recovered = {"kind": "operator", "outcome": "recovered"}
+        assert sluice.metrics().get("sluice_alerts_total", **recovered) == 0
+
+        sluice.config["feeds"]["vendors"]["max_package"] = "64MiB"
+        sluice.write_config()
+        sluice.reload()
+        wait_run(sluice, workspace)
+        sluice.wait_for(lambda: hook.told("over", "operator"), 30, "its end")
