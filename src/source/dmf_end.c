@@ -48,19 +48,39 @@ int sl_dmf_lose(struct sl_dmf *dmf, const struct sl_run *run, const char *reason
     return SL_OK;
 }
 
+/* What follows the failed run, for a person. A full export of a feed that is not suspect was for a
+ * refresh, which ends with it. */
+static int find_next(struct sl_dmf *dmf, bool marked, const char **ret_next, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    char reason[SL_ERR_TEXT_BYTES];
+    int suspect = SL_OK;
+    if (dmf->run.full && !marked)
+        suspect = state->type->suspect_get(state, dmf->feed->name, reason, err);
+    if (suspect != SL_OK && suspect != SL_NOTFOUND)
+        return suspect;
+    if (suspect == SL_NOTFOUND || dmf->run.sweeps[0])
+        *ret_next = "refresh the feed again";
+    else
+        *ret_next = marked || dmf->run.full ? sl_dmf_after_loss(dmf) : "it will be started anew";
+    return SL_OK;
+}
+
 int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, struct sl_err *err)
 {
     char text[SL_ERR_TEXT_BYTES];
-    bool lost_changes = loss != SL_DMF_LOST_NOTHING;
+    const char *next;
     snprintf(text, sizeof text, "%s", why); /* why may lie in err */
-    if (lost_changes && (!dmf->run.full || dmf->spoilt || dmf->run.error[0])) {
-        int rc = sl_dmf_mark(dmf, text, err);
-        if (rc != SL_OK)
-            return rc;
-    }
-    int rc = loss == SL_DMF_GIVEN_UP && !dmf->run.full /* which would move no watermark */
-                 ? sl_dmf_enter_unsettled(dmf, SL_RUN_FAILED, text, err)
-                 : sl_dmf_enter_with(dmf, SL_RUN_FAILED, text, err);
+    bool marks =
+        loss != SL_DMF_LOST_NOTHING && (!dmf->run.full || dmf->spoilt || dmf->run.error[0]);
+    int rc = marks ? sl_dmf_mark(dmf, text, err) : SL_OK;
+    if (rc == SL_OK)
+        rc = find_next(dmf, marks, &next, err);
+    if (rc != SL_OK)
+        return rc;
+    rc = loss == SL_DMF_GIVEN_UP && !dmf->run.full /* which would move no watermark */
+             ? sl_dmf_enter_unsettled(dmf, SL_RUN_FAILED, text, err)
+             : sl_dmf_enter_with(dmf, SL_RUN_FAILED, text, err);
     if (rc != SL_OK)
         return rc;
     sl_dmf_drop_collections(dmf);
@@ -68,9 +88,6 @@ int sl_dmf_fail(struct sl_dmf *dmf, enum sl_dmf_loss loss, const char *why, stru
 
     dmf->failures++;
     count_end(dmf, "failed", 1);
-    const char *next = lost_changes         ? sl_dmf_after_loss(dmf)
-                       : dmf->run.sweeps[0] ? "refresh the feed again"
-                                            : "it will be started anew";
     sl_log(SL_ERROR, "run failed", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
            SL_T("error", text), SL_T("next", next));
     char told[800];

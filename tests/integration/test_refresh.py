@@ -352,6 +352,7 @@ def test_a_full_export_that_fails_is_the_end_of_the_refresh_with_its_reason(sim,
     answer = sluice.command("refresh", "vendors")
     assert answer.returncode == 1
     assert "failed" in answer.stdout and "the export failed in the environment" in answer.stdout
+    assert [line["next"] for line in feeds.logged(sluice, "run failed")] == ["refresh the feed again"]
     assert len(scene.live()) == 200
     assert sluice.command("refresh", "vendors").returncode == 0
 
