@@ -26,24 +26,41 @@ static struct sl_audit_feed *find(const struct sl_audit_feeds *feeds, const char
     return NULL;
 }
 
+static struct sl_audit_feed *find_or_add(struct sl_audit_feeds *feeds, const char *name)
+{
+    struct sl_audit_feed *feed = find(feeds, name);
+    if (feed)
+        return feed;
+    if (feeds->count == feeds->capacity) {
+        feeds->capacity = feeds->capacity ? 2 * feeds->capacity : 16;
+        feeds->feeds = sl_realloc(feeds->feeds, feeds->capacity * sizeof *feeds->feeds);
+    }
+    feed = &feeds->feeds[feeds->count++];
+    *feed = (struct sl_audit_feed){.done = -1, .done_full = -1, .ended = -1};
+    snprintf(feed->name, sizeof feed->name, "%s", name);
+    return feed;
+}
+
 void sl_audit_feeds_note(struct sl_audit_feeds *feeds, const struct sl_audit_run *run)
 {
-    if (!run->latest || run->state != SL_RUN_DONE)
+    bool done = run->state == SL_RUN_DONE;
+    if (!run->latest || (!done && run->state != SL_RUN_FAILED))
         return;
-    struct sl_audit_feed *feed = find(feeds, run->feed);
-    if (!feed) {
-        if (feeds->count == feeds->capacity) {
-            feeds->capacity = feeds->capacity ? 2 * feeds->capacity : 16;
-            feeds->feeds = sl_realloc(feeds->feeds, feeds->capacity * sizeof *feeds->feeds);
-        }
-        feed = &feeds->feeds[feeds->count++];
-        *feed = (struct sl_audit_feed){.done = -1, .done_full = -1};
-        snprintf(feed->name, sizeof feed->name, "%s", run->feed);
+    struct sl_audit_feed *feed = find_or_add(feeds, run->feed);
+    if (run->number > feed->ended) {
+        feed->ended = run->number;
+        snprintf(feed->error, sizeof feed->error, "%s", run->error);
     }
-    if (run->number > feed->done)
+    if (done && run->number > feed->done)
         feed->done = run->number;
-    if (run->full && run->number > feed->done_full)
+    if (done && run->full && !run->error[0] && run->number > feed->done_full)
         feed->done_full = run->number;
+}
+
+const char *sl_audit_failure(const struct sl_audit_feeds *feeds, const char *name)
+{
+    const struct sl_audit_feed *feed = find(feeds, name);
+    return feed ? feed->error : "";
 }
 
 void sl_audit_feeds_done(struct sl_audit_feeds *feeds)

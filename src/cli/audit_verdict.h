@@ -19,16 +19,22 @@ enum sl_audit_verdict {
     SL_AUDIT_LATE,        /* its ledger stands still for longer than ledger_deadline: a failure */
 };
 
-/* Of every feed: how far runs that are done have come. Zeroed at first. */
+/* Of every feed: how far its runs have come. Zeroed at first. */
 struct sl_audit_feeds {
     struct sl_audit_feed {
         char name[SL_NAME_MAX];
-        int64_t done, done_full; /* greatest number of a run that is done, of a full one */
+        int64_t done;                  /* greatest number of a run that is done; -1: of none … */
+        int64_t done_full;             /* … of a full one that brought all */
+        int64_t ended;                 /* … of one that is done or has failed … */
+        char error[SL_ERR_TEXT_BYTES]; /* … and what was wrong with that; "": nothing */
     } * feeds;
     size_t count, capacity;
 };
 void sl_audit_feeds_note(struct sl_audit_feeds *feeds, const struct sl_audit_run *run);
 void sl_audit_feeds_done(struct sl_audit_feeds *feeds);
+
+/* What the newest run of the feed that has ended did not bring, and why; "": it brought all. */
+const char *sl_audit_failure(const struct sl_audit_feeds *feeds, const char *feed);
 
 /* The verdict; now_ms is wall clock. feeds must have been told of every run before a failed one
  * can be judged. */

@@ -26,6 +26,7 @@ struct audit {
     size_t count, capacity;
     uint64_t runs, hidden, failures;
     struct sl_audit_run total;
+    struct sl_buf unread; /* a line for each feed that may lack what no run has read */
 };
 
 /* --- taking runs --- */
@@ -182,9 +183,12 @@ static void print_text(struct audit *audit)
         printf("%" PRIu64 " older runs that are done are in the total and not shown; --all shows "
                "them.\n",
                audit->hidden);
+    printf("%s", audit->unread.length ? audit->unread.data : "");
     if (audit->failures)
         printf("\n%" PRIu64 " run%s with rows that are not accounted for.\n", audit->failures,
                audit->failures == 1 ? "" : "s");
+    else if (audit->unread.length)
+        printf("\nEvery row that was read is accounted for; not all was read, as told above.\n");
     else
         printf("\nEvery row of every run that has ended is accounted for.\n");
 }
@@ -258,6 +262,37 @@ static void judge_failed(struct audit *audit)
     }
 }
 
+/* A feed whose newest run brought nothing, or not all, and one that is suspect. */
+static int look_at_feed(struct audit *audit, const char *feed, struct sl_err *err)
+{
+    struct sl_state *state = audit->session->state;
+    char reason[SL_ERR_TEXT_BYTES];
+    int rc = state->type->suspect_get(state, feed, reason, err);
+    if (rc != SL_OK && rc != SL_NOTFOUND)
+        return rc;
+    const char *what = "changes may be missing until a full export is done";
+    if (rc == SL_NOTFOUND) {
+        what = "its newest run failed";
+        snprintf(reason, sizeof reason, "%s", sl_audit_failure(&audit->feeds, feed));
+    }
+    sl_text_clean(reason);
+    if (reason[0])
+        sl_buf_printf(&audit->unread, "%s: %s (%s)\n", feed, what, reason);
+    return SL_OK;
+}
+
+static int look_at_feeds(struct audit *audit, const char *only, struct sl_err *err)
+{
+    const struct sl_config *config = audit->session->config;
+    int rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && i < config->feed_count; i++) {
+        const struct sl_feed_config *feed = &config->feeds[i];
+        if (!strcmp(feed->source->type->name, "dmf") && (!only || !strcmp(only, feed->name)))
+            rc = look_at_feed(audit, feed->name, err);
+    }
+    return rc;
+}
+
 static int nothing(const struct sl_options *options)
 {
     if (options->run || options->topic) {
@@ -280,9 +315,12 @@ static int work(struct sl_session *session)
     struct audit audit = {
         .session = session, .all = options->all, .json = options->json, .now_ms = sl_wall_ms()};
     int status = SL_EXIT_OK;
+    sl_buf_init(&audit.unread);
     int rc = state->type->audit(state, options->topic, options->run, take, &audit, &err);
     if (rc == SL_OK && options->run)
         rc = note_later_runs(&audit, &err);
+    else if (rc == SL_OK && !options->json)
+        rc = look_at_feeds(&audit, options->topic, &err);
     if (rc == SL_OK && audit.runs) {
         judge_failed(&audit);
         if (!audit.json)
@@ -292,6 +330,7 @@ static int work(struct sl_session *session)
         status = rc == SL_OK ? nothing(options) : sl_session_fail(&err);
     }
     sl_audit_feeds_done(&audit.feeds);
+    sl_buf_done(&audit.unread);
     free(audit.lines);
     return status;
 }

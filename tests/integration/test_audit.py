@@ -154,6 +154,10 @@ def test_a_run_that_failed_counts_until_a_full_one_has_read_its_rows_again(sim, 
     run = workspace.state["runs"].find_one()
     run.update(_id="vendors-000002", number=2, state="done", full=True, entities=[])
     workspace.state["runs"].insert_one(run)
+    # Done with an error: it did not bring all.
+    workspace.state["runs"].update_one({"number": 2}, {"$set": {"error": "changes only"}})
+    assert not audit(sluice, status=1)["vendors-000001"]["ok"]
+    workspace.state["runs"].update_one({"number": 2}, {"$set": {"error": ""}})
     for options in ({}, {"run": "vendors-000001"}):
         line = audit(sluice, **options)["vendors-000001"]
         assert line["ok"] and "read its rows again" in line["note"]

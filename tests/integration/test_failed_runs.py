@@ -1,6 +1,7 @@
 """Feeds of packages whose runs fail: what /readyz, the status, the audit and the alerts say of them."""
 
-from feeds import begin, feed, logged, runs, trouble, wait_run
+from cli import command
+from feeds import begin, feed, logged, runs, trouble, wait_fresh_run, wait_run
 from mailbox import Hook
 from readiness import wait_trouble
 
@@ -42,6 +43,28 @@ def test_a_feed_is_in_trouble_from_a_failed_run_until_one_is_done(sim, workspace
         fail(sim, 0)
         sluice.wait_for(lambda: not trouble(sluice), 40, "a run that is done")
         assert runs(workspace)[-1]["number"] > number and logged(sluice, "feed works again")
+
+
+def test_the_audit_tells_of_feeds_that_did_not_read_all(sim, workspace):
+    sluice = begin(workspace, sim, 30, feeds={"vendors": feed(sim)})
+    wait_run(sluice, workspace)
+    fail(sim, 1)
+    wait_failed(sluice, workspace, 2)
+    wait_fresh_run(sluice, workspace)
+    assert sluice.stop() == 0
+    plain = "Every row of every run that has ended is accounted for."
+    told = command(sluice.config_path, "audit")
+    assert told.status == 0 and plain not in told.out
+    assert "vendors: changes may be missing until a full export is done (the export failed" in told.out
+    assert "not all was read" in told.out and told.out == command(sluice.config_path, "audit", "vendors").out
+
+    workspace.state["feeds"].update_one({"_id": "vendors"}, {"$unset": {"suspect": 1, "suspect_at": 1}})
+    workspace.state["runs"].delete_many({"number": {"$gt": 3}})
+    workspace.state["runs"].update_one({"number": 3}, {"$set": {"state": "done"}})
+    assert plain in command(sluice.config_path, "audit").out
+    workspace.state["runs"].update_one({"number": 3}, {"$set": {"state": "failed", "error": "it was refused"}})
+    told = command(sluice.config_path, "audit").out
+    assert plain not in told and "vendors: its newest run failed (it was refused)" in told
 
 
 def test_an_operator_is_not_told_by_a_reload_that_it_is_over(sim, workspace):
