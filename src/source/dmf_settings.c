@@ -111,7 +111,8 @@ const struct sl_setting sl_dmf_feed_table[] = {
      .fallback = "10m",
      .minimum = SL_SECOND_MS,
      .maximum = SL_DAY_MS,
-     .help = "how long the package's address may stay empty after the export succeeded"},
+     .help = "how long the package's address may stay empty after the export succeeded; where it "
+             "stays so when nothing has changed, a quiet run takes that long"},
     {.name = "ledger_deadline",
      .kind = SL_SET_DURATION,
      .offset = FEED(ledger_deadline_ms),
