@@ -51,7 +51,8 @@ def test_after_a_restart_a_feed_of_packages_that_fails_is_as_fresh_as_before(sim
     sim.post("switches", {"final_status": "Failed", "fail_next": 1000})
     change_records(sim, 2)
     sluice.wait_for(lambda: len(runs(workspace, state="failed")) > 1, 30, "failed exports")
-    sluice.restart(ready_timeout_s=30)
+    sluice.restart()
+    wait_trouble(sluice, "feed vendors", "failed")
     sluice.wait_for(lambda: fresh(sluice, "vendors"), 20, "the feed being taken up")
     assert fresh(sluice, "vendors") == asked(runs(workspace, state="done")[-1])
 
