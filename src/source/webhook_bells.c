@@ -38,7 +38,7 @@ static void send_bell(struct sl_webhook *webhook, struct sl_hook_bell *bell)
                         sl_dataverse_name(bell->dataverse), bell->table);
     bell->due = false;
     bell->sent_ms = sl_loop_now_ms();
-    if (webhook->bells_out)
+    if (webhook->out.up) /* else its refusal would be forgotten as it comes up */
         sl_channel_cast(webhook->bells_out, webhook->bells_exchange, "",
                         (struct sl_str){body, (size_t)size});
 }

@@ -81,21 +81,22 @@ static int open_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_
                                         deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &out_handler, webhook, deadline_ms, &webhook->publish, err);
-    if (rc == SL_OK)
-        rc = sl_channel_confirm(webhook->publish, WINDOW, WINDOW_BYTES, deadline_ms, err);
-    return rc == SL_OK ? try_events(webhook, amqp, deadline_ms, err) : rc;
+    return rc == SL_OK
+               ? sl_channel_confirm(webhook->publish, WINDOW, WINDOW_BYTES, deadline_ms, err)
+               : rc;
 }
 
-/* Bells are rung last: what RabbitMQ says to one must find the link up. */
+/* What publishes is last: during an alarm RabbitMQ answers nothing after it. */
 static int open_out(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct sl_err *err)
 {
     struct sl_webhook *webhook = ctx;
     int rc = open_bells(webhook, amqp, deadline_ms, err);
     if (rc == SL_OK && webhook->feeds)
         rc = open_events(webhook, amqp, deadline_ms, err);
-    return rc == SL_OK ? sl_channel_open(amqp, &bells_out_handler, webhook, deadline_ms,
-                                         &webhook->bells_out, err)
-                       : rc;
+    if (rc == SL_OK)
+        rc = sl_channel_open(amqp, &bells_out_handler, webhook, deadline_ms, &webhook->bells_out,
+                             err);
+    return rc == SL_OK && webhook->feeds ? try_events(webhook, amqp, deadline_ms, err) : rc;
 }
 
 static void shut_out(void *ctx)
