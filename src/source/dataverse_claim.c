@@ -47,8 +47,9 @@ char *sl_dv_into(const struct sl_dv_feed *feed)
 static bool went_here(const struct sl_dv_feed *feed, const struct sl_checkpoint *at)
 {
     char *into = sl_dv_into(feed);
-    size_t length = at->query ? strlen(at->query) : 0, end = strlen(into);
-    bool here = length >= end && !strcmp(at->query + length - end, into);
+    const char *query = at->query ? at->query : "";
+    size_t length = strlen(query), end = strlen(into);
+    bool here = length >= end && !strcmp(query + length - end, into);
     free(into);
     return here;
 }
