@@ -173,8 +173,7 @@ def event(table, row, message="Update", **more):
 
 def queue_events(workspace, feed, table, *rows):
     """Puts an event of each row (or of a list of rows) into the queue, as if another process had taken them."""
-    with workspace.rabbit.connect() as connection:
-        channel = connection.channel()
+    with workspace.rabbit.publishing() as channel:
         for row in rows:
             body = {"event": 1, "feed": feed, "at": 0, "rows": [[table, one] for one in
                                                                       ([row] if isinstance(row, str) else row)]}

@@ -5,6 +5,7 @@
 Sim and Sluice, the project's own programs, are here too, so that one import serves all.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -175,6 +176,15 @@ class Rabbit:
             return pika.BlockingConnection(parameters)
         except (AMQPConnectorException, OSError) as error:  # pika lets some through as they are
             raise pika.exceptions.AMQPConnectionError(repr(error)) from error
+
+    @contextlib.contextmanager
+    def publishing(self):
+        """A channel of its own connection. What basic_publish returned from is RabbitMQ's: of a channel
+        without confirms the last ones are lost, here and there, when it is closed."""
+        with self.connect() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            yield channel
 
     def settle(self, *queues, timeout_s=20):
         """Waits until quorum queues declared a moment ago would survive kill().

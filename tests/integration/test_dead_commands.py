@@ -31,8 +31,8 @@ def bad_rows(sim, workspace):
 
 def publish(workspace, body, key="bulk.vendors.VendorsV3", content_type="application/json"):
     """A message straight to the queues, as somebody else's producer might."""
-    with workspace.rabbit.connect() as connection:
-        connection.channel().basic_publish(workspace.exchange, key, body, pika.BasicProperties(
+    with workspace.rabbit.publishing() as channel:
+        channel.basic_publish(workspace.exchange, key, body, pika.BasicProperties(
             content_type=content_type, message_id="from-a-test", delivery_mode=2))
 
 
@@ -252,9 +252,7 @@ def test_a_batch_that_had_no_place_is_published_again_when_it_has_one(sim, bad_r
 
 def test_an_event_whose_queue_is_gone_does_not_hold_up_those_behind_it(bad_rows, workspace):
     """A webhook source was taken away, and another one is still there."""
-    with workspace.rabbit.connect() as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+    with workspace.rabbit.publishing() as channel:
         channel.queue_declare(f"{workspace.exchange}.events.there", durable=True)
         for name in ("gone", "there"):
             channel.basic_publish(

@@ -26,10 +26,8 @@ def aside(workspace):
             sources={"in": {"type": "ingest", "listen": f"127.0.0.1:{free_port()}", "token": TOKEN}}), start=False)
         sluice.write_config()
         assert dead_list(sluice, code="unreadable") == []  # makes the queues
-        with workspace.rabbit.connect() as connection:
-            channel = connection.channel()
+        with workspace.rabbit.publishing() as channel:
             channel.queue_declare(f"{workspace.exchange}.{EVENTS}", durable=True)
-            channel.confirm_delivery()
             for number, body in enumerate(bodies):
                 channel.basic_publish(
                     f"{workspace.exchange}.unreadable", key or f"{workspace.exchange}.{EVENTS}", body,

@@ -238,8 +238,8 @@ def test_a_replayed_row_that_arrives_too_late_is_not_written(notes, workspace):
             "attempt": 1, "batch": 0, "last": False, "count": 1, "rows": [
                 {"op": "upsert", "id": letter["id"], "v": letter["v"], "doc": {"Code": "late"},
                  "letter_run": letter["_id"]["run"], "letter_read_at": old}]}
-    with workspace.rabbit.connect() as connection:
-        connection.channel().basic_publish(
+    with workspace.rabbit.publishing() as channel:
+        channel.basic_publish(
             workspace.exchange, f"bulk.notes.{letter['entity']}", json.dumps(body).encode(),
             pika.BasicProperties(content_type="application/json", delivery_mode=2))
     sluice.wait_for(lambda: letters(workspace, code="too_old"), 20, "the letter")
@@ -396,9 +396,7 @@ def test_a_full_queue_that_nobody_empties_ends_a_replay_in_time(notes, workspace
     sluice = notes(ROWS, ONLY_SMALL, broker={"max_backlog": 10})
     allow(workspace)
     assert sluice.stop() == 0
-    with workspace.rabbit.connect() as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+    with workspace.rabbit.publishing() as channel:
         for number in range(10):
             channel.basic_publish("", f"{workspace.exchange}.bulk", b"%d" % number,
                                   pika.BasicProperties(delivery_mode=2))

@@ -191,8 +191,7 @@ def test_a_message_that_cannot_be_read_is_set_aside(sim, workspace):
     bad = {"not JSON": b"{", "wrong envelope": b'{"sluice":1}', "empty": b"",
            "a newer version": b'{"sluice":2,"feed":"vendors","entity":"VendorsV3","run":"r",'
                               b'"attempt":1,"batch":0,"count":0,"rows":[]}'}
-    with workspace.rabbit.connect() as connection:
-        channel = connection.channel()
+    with workspace.rabbit.publishing() as channel:
         for body in bad.values():
             channel.basic_publish(workspace.exchange, "bulk.vendors.VendorsV3", body,
                                   pika.BasicProperties(content_type="application/json"))
@@ -200,7 +199,6 @@ def test_a_message_that_cannot_be_read_is_set_aside(sim, workspace):
                               pika.BasicProperties(content_type="application/bson"))
         sluice.wait_for(lambda: workspace.queue_depth("unreadable") == 5, 20, "five set aside")
         kept = [channel.basic_get(f"{workspace.exchange}.unreadable")[2] for _ in range(5)]
-        connection.close()
     assert set(kept) == {*bad.values(), b"\x05\0\0\0"}
     assert sluice.metrics().value("sluice_unreadable_messages_total") == 5
     wait_until(sluice.ready, 10, "no trouble")
@@ -211,9 +209,7 @@ def test_what_is_set_aside_after_its_queue_was_deleted_is_kept(sim, workspace):
     wait_run(sluice, workspace)
     stranger = b'{"sluice":1,"feed":"stranger","entity":"E","run":"r","attempt":1,"batch":0,"count":1,' \
                b'"rows":[{"op":"upsert","id":"a","v":5,"doc":{"a":1}}]}'
-    with workspace.rabbit.connect() as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+    with workspace.rabbit.publishing() as channel:
         for count, lane in enumerate(("bulk", "fast", "bulk"), 1):
             channel.queue_delete(f"{workspace.exchange}.unreadable")
             channel.basic_publish(workspace.exchange, f"{lane}.vendors.VendorsV3", b"{", pika.BasicProperties(

@@ -178,8 +178,7 @@ def test_the_doctor_tries_the_rights_to_consume_and_takes_nothing(sim, rabbit, w
         told = workspace.sluice(config, name="asked", start=False).command("doctor").stdout
         return [line for line in told.splitlines() if "broker consuming: " in line]
 
-    with rabbit.connect() as connection:
-        channel = connection.channel()
+    with rabbit.publishing() as channel:
         channel.basic_publish(workspace.exchange, "fast.x", b"?")
         wait_until(lambda: workspace.queue_depth("fast") == 1, 10, "a message")
         assert said(read) == ["ok    broker consuming: the user may read the queues"]

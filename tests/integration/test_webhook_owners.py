@@ -78,10 +78,10 @@ def test_a_queue_of_events_that_was_deleted_is_made_again(sim, workspace):
     assert len(rows) == 5
     sluice.wait_ready(20)
     # What is no event of sluice is set aside, though somebody deleted the queue for that.
-    with workspace.rabbit.connect() as connection:
-        connection.channel().queue_delete(f"{workspace.exchange}.unreadable")
+    with workspace.rabbit.publishing() as channel:
+        channel.queue_delete(f"{workspace.exchange}.unreadable")
         for body in (b"hello", b'{"event":1,"feed":"gone","rows":[["a","%s"]]}' % ROW.encode()):
-            connection.channel().basic_publish("", f"{workspace.exchange}.events.hook", body)
+            channel.basic_publish("", f"{workspace.exchange}.events.hook", body)
     wait_until(lambda: workspace.queue_depth("unreadable") == 2, 10, "the unreadable ones")
     scene.check_nothing_lost()
 
