@@ -58,6 +58,22 @@ bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_vie
     return bson_init_static(ret_view, data, length);
 }
 
+void sl_array_append_text(bson_t *array, size_t index, const char *text)
+{
+    char buffer[16];
+    const char *key;
+    size_t length = bson_uint32_to_string((uint32_t)index, &key, buffer, sizeof buffer);
+    bson_append_utf8(array, key, (int)length, text, -1);
+}
+
+void sl_array_begin_document(bson_t *array, size_t index, bson_t *ret)
+{
+    char buffer[16];
+    const char *key;
+    size_t length = bson_uint32_to_string((uint32_t)index, &key, buffer, sizeof buffer);
+    bson_append_document_begin(array, key, (int)length, ret);
+}
+
 const char *sl_command_name(const bson_t *command)
 {
     bson_iter_t at;

@@ -28,6 +28,11 @@ bool sl_field_document(const bson_t *document, const char *path, bson_t *ret_vie
 #define SL_ARRAY_BEGIN BSON_APPEND_ARRAY_BEGIN
 #endif
 
+/* Elements of such an array; index is their number, from 0. bson_append_document_end ends a
+ * document that was begun. */
+void sl_array_append_text(bson_t *array, size_t index, const char *text);
+void sl_array_begin_document(bson_t *array, size_t index, bson_t *ret);
+
 /* The command's name, its first field; "" when it has none. Lives as long as command. */
 const char *sl_command_name(const bson_t *command);
 

@@ -41,11 +41,8 @@ static void append_unless_newer(bson_t *update, const bson_t *letter, int64_t ve
 static void append_update(bson_t *updates, uint32_t index, const struct sl_origin *origin,
                           const struct sl_dead *dead, const bson_t *letter)
 {
-    const char *key;
-    char buffer[16];
     bson_t update, query;
-    bson_uint32_to_string(index, &key, buffer, sizeof buffer);
-    bson_append_document_begin(updates, key, -1, &update);
+    sl_array_begin_document(updates, index, &update);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
     sl_dead_append_id(&query, "_id", origin, dead);
     bson_append_document_end(&update, &query);

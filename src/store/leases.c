@@ -158,12 +158,10 @@ static void append_renewals(const struct sl_store *store, const struct sl_lease 
     // clang-format on
     SL_ARRAY_BEGIN(command, "updates", &updates);
     for (size_t i = 0; i < count; i++) {
-        char me[OWNER_BYTES], buffer[16];
-        const char *key;
+        char me[OWNER_BYTES];
         bson_t update, query, expires;
         name_owner(store, &leases[i], me);
-        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-        BSON_APPEND_DOCUMENT_BEGIN(&updates, key, &update);
+        sl_array_begin_document(&updates, i, &update);
         BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
         BSON_APPEND_UTF8(&query, "_id", leases[i].name);
         BSON_APPEND_UTF8(&query, "owner", me);
@@ -201,12 +199,8 @@ static bson_t *named(const struct sl_lease *leases, size_t count)
     bson_t *filter = bson_new(), id, names;
     BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &id);
     SL_ARRAY_BEGIN(&id, "$in", &names);
-    for (size_t i = 0; i < count; i++) {
-        char buffer[16];
-        const char *key;
-        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-        BSON_APPEND_UTF8(&names, key, leases[i].name);
-    }
+    for (size_t i = 0; i < count; i++)
+        sl_array_append_text(&names, i, leases[i].name);
     bson_append_array_end(&id, &names);
     bson_append_document_end(filter, &id);
     return filter;

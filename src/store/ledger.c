@@ -21,11 +21,8 @@ static void append_entry(bson_t *updates, size_t index, const struct sl_booking 
 {
     const struct sl_batch *batch = booking->batch;
     const struct sl_origin *origin = &batch->origin;
-    const char *key;
-    char buffer[16];
     bson_t update;
-    bson_uint32_to_string((uint32_t)index, &key, buffer, sizeof buffer);
-    bson_append_document_begin(updates, key, -1, &update);
+    sl_array_begin_document(updates, index, &update);
     BCON_APPEND(&update, "q", "{", "_id", "{", "run", BCON_UTF8(origin->run), "attempt",
                 BCON_INT64(origin->attempt), "entity", BCON_UTF8(origin->entity), "batch",
                 BCON_INT64(origin->number), "}", "}");

@@ -181,11 +181,8 @@ int sl_store_letters_feeds(struct sl_state *state, const struct sl_letter_filter
 /* A letter that was written again meanwhile is another one, and stays. */
 static void append_remove(bson_t *deletes, uint32_t index, const struct sl_letter *letter)
 {
-    const char *key;
-    char buffer[16];
     bson_t one, query, id;
-    bson_uint32_to_string(index, &key, buffer, sizeof buffer);
-    bson_append_document_begin(deletes, key, -1, &one);
+    sl_array_begin_document(deletes, index, &one);
     BSON_APPEND_DOCUMENT_BEGIN(&one, "q", &query);
     if (bson_init_static(&id, (const uint8_t *)letter->id.at, letter->id.length))
         BSON_APPEND_DOCUMENT(&query, "_id", &id);

@@ -35,12 +35,8 @@ static bson_t *beat_pipeline(const struct sl_store *store, const char *const *wa
                              int64_t ttl_ms)
 {
     bson_t list = BSON_INITIALIZER;
-    for (size_t i = 0; i < count; i++) {
-        const char *key;
-        char buffer[16];
-        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-        bson_append_utf8(&list, key, -1, wants[i], -1);
-    }
+    for (size_t i = 0; i < count; i++)
+        sl_array_append_text(&list, i, wants[i]);
     // clang-format off
     bson_t *pipeline = BCON_NEW(
         "0", "{", "$set", "{",

@@ -16,10 +16,7 @@ static void append_parts(bson_t *document, const struct sl_refresh *refresh)
     SL_ARRAY_BEGIN(document, "parts", &parts);
     for (unsigned i = 0; i < refresh->part_count; i++) {
         const struct sl_refresh_part *part = &refresh->parts[i];
-        const char *key;
-        char buffer[16];
-        bson_uint32_to_string(i, &key, buffer, sizeof buffer);
-        bson_append_document_begin(&parts, key, -1, &one);
+        sl_array_begin_document(&parts, i, &one);
         BSON_APPEND_UTF8(&one, "collection", part->collection);
         BSON_APPEND_INT64(&one, "floor", part->floor);
         BSON_APPEND_INT64(&one, "live", (int64_t)part->live);
@@ -165,17 +162,13 @@ int sl_store_refresh_save(struct sl_state *state, const struct sl_refresh *refre
 
 static bson_t *open_ones(const char *const *feeds, size_t count)
 {
-    bson_t names, *filter = bson_new(), in = BSON_INITIALIZER;
-    SL_ARRAY_BEGIN(&in, "$in", &names);
-    for (size_t i = 0; i < count; i++) {
-        const char *key;
-        char buffer[16];
-        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-        bson_append_utf8(&names, key, -1, feeds[i], -1);
-    }
-    bson_append_array_end(&in, &names);
-    BSON_APPEND_DOCUMENT(filter, "_id", &in);
-    bson_destroy(&in);
+    bson_t *filter = bson_new(), id, names;
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &id);
+    SL_ARRAY_BEGIN(&id, "$in", &names);
+    for (size_t i = 0; i < count; i++)
+        sl_array_append_text(&names, i, feeds[i]);
+    bson_append_array_end(&id, &names);
+    bson_append_document_end(filter, &id);
     BCON_APPEND(filter, "state", "{", "$in", "[",
                 BCON_UTF8(sl_refresh_state_name(SL_REFRESH_ASKED)),
                 BCON_UTF8(sl_refresh_state_name(SL_REFRESH_READING)),

@@ -6,11 +6,8 @@
 
 static void append_entity(bson_t *entities, uint32_t index, const struct sl_run_entity *entity)
 {
-    const char *key;
-    char buffer[16];
     bson_t one;
-    bson_uint32_to_string(index, &key, buffer, sizeof buffer);
-    bson_append_document_begin(entities, key, -1, &one);
+    sl_array_begin_document(entities, index, &one);
     BSON_APPEND_UTF8(&one, "name", entity->name);
     BSON_APPEND_INT64(&one, "counter", entity->counter);
     BSON_APPEND_INT64(&one, "read", (int64_t)entity->read);

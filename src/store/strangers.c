@@ -7,12 +7,8 @@ int sl_store_stranger_find(struct sl_state *state, const char *collection, const
 {
     struct sl_store *store = sl_store_of(state);
     bson_t names = BSON_INITIALIZER, document;
-    for (uint32_t i = 0; known[i]; i++) {
-        const char *key;
-        char buffer[16];
-        size_t length = bson_uint32_to_string(i, &key, buffer, sizeof buffer);
-        bson_append_utf8(&names, key, (int)length, known[i], -1);
-    }
+    for (uint32_t i = 0; known[i]; i++)
+        sl_array_append_text(&names, i, known[i]);
     bson_t *command =
         BCON_NEW("find", BCON_UTF8(collection), "filter", "{", "_sluice.feed", "{", "$type",
                  "string", "$nin", BCON_ARRAY(&names), "}", "_sluice.deleted", "{", "$exists",
