@@ -14,20 +14,22 @@ const struct sl_command sl_commands[] = {
          "a second one ends at once, and the next start goes on where this one was."},
     {.name = "check",
      .summary = "read the configuration and say what is wrong with it, and where",
-     .options = SL_OPT_CONFIG,
+     .options = SL_OPT_CONFIG | SL_OPT_ROLE,
      .run = sl_cmd_check,
      .details =
          "Contacts nobody. Environment variables and files that the configuration names must\n"
          "be there. Status 0: it can be used; 1: it cannot."},
     {.name = "doctor",
      .summary = "try once everything that a run needs, and say what to do about what fails",
-     .options = SL_OPT_CONFIG,
+     .options = SL_OPT_CONFIG | SL_OPT_ROLE,
      .run = sl_cmd_doctor,
-     .details = "Contacts RabbitMQ, MongoDB, every source, and the mail server and webhook of "
-                "alerts, reads\n"
-                "and writes a little, changes nothing but that the exchange and queues are "
-                "declared. A line\n"
-                "each: ok, warn or FAIL. Status 0: nothing fails; 1: something does."},
+     .details =
+         "Contacts RabbitMQ, MongoDB, every source, and the mail server and webhook of "
+         "alerts, reads\n"
+         "and writes a little, changes nothing but that the exchange and queues are "
+         "declared. A line\n"
+         "each: ok, warn or FAIL. With role apply no source is asked, as in a run. Status 0:\n"
+         "nothing fails; 1: something does."},
     {.name = "status",
      .summary = "ask the running sluice how it is",
      .options = SL_OPT_CONFIG | SL_OPT_JSON | SL_OPT_LATENCY,
@@ -95,7 +97,7 @@ const struct sl_command sl_commands[] = {
      .topic = "[config|COMMAND]",
      .run = sl_cmd_help,
      .details = "sluice help config lists every setting with its default."},
-    {0                            },
+    {0                           },
 };
 
 const struct sl_command *sl_command_find(const char *name)

@@ -286,7 +286,9 @@ def test_a_process_that_only_applies_needs_no_certificate_of_listeners(workspace
         sources={"in": {"type": "ingest", "listen": "127.0.0.1:1", "token": "t",
                         "tls": {"certificate": "/nowhere.pem", "key": "/nowhere.key"}}},
         feeds={"things": {"source": "in", "collection": "things", "key": "id"}}, role="apply")
-    workspace.sluice(config, ready_timeout_s=30)
+    sluice = workspace.sluice(config, ready_timeout_s=30)
+    assert command("check", "-c", sluice.config_path).returncode == 0
+    assert command("check", "-c", sluice.config_path, "--role", "ingest").returncode == 1
 
 
 def test_a_reload_onto_a_taken_port_changes_nothing(sim, workspace):

@@ -19,11 +19,11 @@ from servers import build_dir
 HOOK_SECRET, POST_TOKEN = "the-hook-shows-this", "who-posts-shows-this"
 
 
-def doctor(workspace, config, timeout_s=60):
+def doctor(workspace, config, *options, timeout_s=60):
     """(status, {what: (verdict, text)}, all that was said) of `sluice doctor` with this configuration."""
     path = workspace.dir / "doctor.jsonc"
     path.write_text(json.dumps(config))
-    done = subprocess.run([build_dir() / "src/sluice", "doctor", "-c", path], text=True,
+    done = subprocess.run([build_dir() / "src/sluice", "doctor", "-c", path, *options], text=True,
                           env={**os.environ, **SANITIZER_ENV}, stdin=subprocess.DEVNULL,
                           capture_output=True, timeout=timeout_s)
     assert not re.search("ERROR: .*Sanitizer|runtime error", done.stderr), done.stderr
@@ -261,6 +261,18 @@ def test_listeners_that_cannot_be_used(workspace, config, tmp_path):
     status, lines, said = doctor(workspace, config)
     assert status == 1
     assert lines["configuration"][0] == "FAIL" and f"sources.hook.tls: cannot use the key '{one.key}'" in said
+
+
+@pytest.mark.parametrize("role, options", [("apply", ()), ("all", ("--role", "apply"))])
+def test_who_only_applies_needs_no_source_and_no_listener_for_them(workspace, sim, config, role, options):
+    sim.stop()
+    config["role"] = role
+    config["sources"]["hook"]["tls"] = {"certificate": "/nowhere.pem", "key": "/nowhere.key"}
+    status, lines, said = doctor(workspace, config, *options)
+    assert status == 0 and said.endswith("all is well\n"), said
+    assert "role apply" in lines["configuration"][1]
+    assert not [what for what in lines if what.startswith("source") or config["sources"]["hook"]["listen"] in what]
+    assert lines[f"listener '{config['ops']['listen']}'"][0] == "ok"
 
 
 def test_a_configuration_with_mistakes_is_not_tried(workspace, config):
