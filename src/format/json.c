@@ -306,6 +306,18 @@ static size_t error_offset(struct parse *p, bool premature)
     return at > p->size ? p->size : at;
 }
 
+/* A closing bracket behind a comma: what editors let pass in JSON with comments. *offset moves to
+ * the comma. */
+static bool is_last_comma(const struct parse *p, size_t *offset)
+{
+    size_t comma = token_start(p, p->end, false);
+    bool is = comma < *offset && p->text[comma] == ',' && *offset < p->size &&
+              strchr("}]", p->text[*offset]) && token_start(p, comma + 1, false) == *offset;
+    if (is)
+        *offset = comma;
+    return is;
+}
+
 static int fail_yajl(struct parse *p)
 {
     if (p->failed)
@@ -324,7 +336,10 @@ static int fail_yajl(struct parse *p)
     if (premature)
         ours = p->depth || open_text ? "the text ends inside an object, an array or a text"
                                      : "no value here";
-    int rc = fail_at(p, locate(p, error_offset(p, premature)), ours);
+    size_t offset = error_offset(p, premature);
+    if (!premature && is_last_comma(p, &offset))
+        ours = "nothing follows this comma: take it away";
+    int rc = fail_at(p, locate(p, offset), ours);
     if (theirs)
         yajl_free_error(p->yajl, theirs);
     return rc;

@@ -277,6 +277,9 @@ def test_several_problems_are_told_at_once(tmp_path):
     ('{"role": "all",\n "role": "all"}', "sluice.jsonc:2:2: "),
     ("", "sluice.jsonc:1:1: "),
     ("/* never ends", "sluice.jsonc:1:"),
+    ('{"log": {"level": "info", // the last one\n }}', "sluice.jsonc:1:25: nothing follows this comma: take it away"),
+    ('{"feeds": [1, 2,\n]}', "sluice.jsonc:1:16: nothing follows this comma: take it away"),
+    ('{"log": {"level": "info",\n ,}}', "sluice.jsonc:2:2: expected a key"),
 ])
 def test_broken_json_is_shown_with_its_place(tmp_path, text, message):
     write(tmp_path, text)
