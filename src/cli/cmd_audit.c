@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/audit_verdict.h"
 #include "cli/commands.h"
+#include "cli/feed_named.h"
 #include "cli/session.h"
 
 enum { SHOWN_RUNS = 20 }; /* that are plainly done, unless all are asked for */
@@ -293,9 +294,13 @@ static int look_at_feeds(struct audit *audit, const char *only, struct sl_err *e
     return rc;
 }
 
-static int nothing(const struct sl_options *options)
+/* Of a feed that is configured it is no news: it may be a new one. */
+static int nothing(const struct sl_session *session)
 {
-    if (options->run || options->topic) {
+    const struct sl_options *options = session->options;
+    struct sl_err unknown;
+    if (options->run ||
+        (options->topic && !sl_feed_named(session->config, options->topic, &unknown))) {
         fprintf(stderr, "sluice: nothing is known of %s '%s'\n", options->run ? "run" : "feed",
                 options->run ? options->run : options->topic);
         return SL_EXIT_FAILED;
@@ -327,7 +332,7 @@ static int work(struct sl_session *session)
             print_text(&audit);
         status = audit.failures ? SL_EXIT_FAILED : SL_EXIT_OK;
     } else {
-        status = rc == SL_OK ? nothing(options) : sl_session_fail(&err);
+        status = rc == SL_OK ? nothing(session) : sl_session_fail(&err);
     }
     sl_audit_feeds_done(&audit.feeds);
     sl_buf_done(&audit.unread);

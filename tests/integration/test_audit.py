@@ -66,6 +66,13 @@ def test_a_feed_or_a_run_is_chosen_and_an_unknown_one_is_told(sim, workspace):
         assert answer.status == 1 and "nothing is known" in answer.err
 
 
+def test_a_feed_that_had_no_run_yet_is_in_order(sim, workspace):
+    sluice = workspace.sluice(configure(workspace, sim), start=False)
+    for words in ([], ["vendors"]):
+        answer = command(sluice.config_path, "audit", *words)
+        assert (answer.status, answer.out, answer.err) == (0, "There was no run yet.\n", "")
+
+
 def test_rows_that_no_ledger_tells_of_are_unaccounted(sim, workspace):
     sluice = packages(sim, workspace, bad=7)
     workspace.state["ledger"].update_one({}, {"$inc": {"applied": -5}})
