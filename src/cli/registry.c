@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "config/check.h"
+#include "config/names.h"
 #include "http/listen.h"
 #include "source/auth_check.h"
 #include "source/dataverse_settings.h"
@@ -103,6 +104,22 @@ static void check_message(const struct sl_config *config, struct sl_problems *pr
                            by_row ? "max_row" : "batch_bytes");
 }
 
+/* Without a name it would be RabbitMQ's own one; queues, of sources too, have its name in theirs.
+ */
+static void check_exchange(const struct sl_config *config, struct sl_problems *problems)
+{
+    const struct sl_settings *settings = config->settings;
+    const char *name = settings->broker.exchange;
+    const char *wrong = !*name                              ? "must not be empty"
+                        : strlen(name) > SL_CONFIG_NAME_MAX ? "is longer than 120 bytes"
+                        : !strncmp(name, "amq.", 4)
+                            ? "must not begin with \"amq.\": RabbitMQ keeps that for itself"
+                            : NULL;
+    struct sl_json_place at = sl_config_place(config->json, "broker.exchange", 0);
+    if (wrong)
+        sl_problem_error(problems, at.line, at.column, "broker.exchange %s", wrong);
+}
+
 static void check_database(const struct sl_config *config, const char *path, const char *name,
                            struct sl_problems *problems)
 {
@@ -150,6 +167,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
     check_alerts(config, &settings->alerts, problems);
     check_pages(config, problems);
     check_message(config, problems);
+    check_exchange(config, problems);
     check_databases(config, problems);
     check_own_collections(config, problems);
     sl_auth_check(config, problems);

@@ -186,6 +186,18 @@ static void check_pair(const struct sl_feed_config *feed, const struct sl_feed_c
             other->name, feed->name);
 }
 
+/* As a browser shows it: "…/?cmp=USMF&mi=DefaultDashboard". */
+static void check_url(const struct sl_source_config *source, struct sl_problems *problems)
+{
+    const struct sl_dmf_source_settings *settings = source->settings;
+    const char *wrong = settings->url ? strpbrk(settings->url, "?#") : NULL;
+    struct sl_json_place at = sl_config_place(source->json, "url", 0);
+    if (wrong)
+        sl_problem_error(problems, at.line, at.column,
+                         "sources.%s.url must be the environment's address, without \"%.60s\"",
+                         source->name, wrong);
+}
+
 static void check_own(const struct sl_feed_config *feed, struct sl_problems *problems)
 {
     const struct sl_dmf_feed_settings *settings = feed->settings;
@@ -199,6 +211,9 @@ static void check_own(const struct sl_feed_config *feed, struct sl_problems *pro
 
 static void check(const struct sl_config *config, struct sl_problems *problems)
 {
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].settings && config->sources[i].type == &sl_dmf_config_type)
+            check_url(&config->sources[i], problems);
     for (size_t i = 0; i < config->feed_count; i++) {
         const struct sl_feed_config *feed = &config->feeds[i];
         if (!feed->settings || feed->source->type != &sl_dmf_config_type)

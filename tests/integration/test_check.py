@@ -225,6 +225,31 @@ def test_databases_that_differ_by_case_alone_are_refused(tmp_path):
     assert "mongo.database and mongo.state_database are the same but for case" in result.stderr
 
 
+@pytest.mark.parametrize("name, wrong", [
+    ("", "must not be empty"),
+    ("${NO_NAME}", "must not be empty"),
+    ("e" * 121, "is longer than 120 bytes"),
+    ("amq.sluice", 'must not begin with "amq.": RabbitMQ keeps that for itself'),
+    ("e" * 120, None)])
+def test_an_exchange_that_rabbitmq_does_not_take_is_refused_with_its_place(tmp_path, name, wrong):
+    text = json.dumps({**EXAMPLE, "broker": {**EXAMPLE["broker"], "exchange": name}}, indent=2)
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s", NO_NAME="")
+    line = text[:text.index('"exchange":')].count("\n") + 1
+    assert (result.returncode, f"sluice.jsonc:{line}:17: broker.exchange {wrong}\n" in result.stderr) == \
+        ((1, True) if wrong else (0, False)), result.stderr
+
+
+@pytest.mark.parametrize("behind", ["/?cmp=USMF&mi=DefaultDashboard", "#home"])
+def test_an_environments_address_is_not_what_a_browser_shows(tmp_path, behind):
+    text = json.dumps(EXAMPLE, indent=2).replace("operations.dynamics.com", f"operations.dynamics.com{behind}")
+    write(tmp_path, text)
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert result.returncode == 1
+    assert re.search(r"^sluice\.jsonc:\d+:\d+: sources\.fno\.url must be the environment's address, without ",
+                     result.stderr, re.M), result.stderr
+
+
 def test_a_choice_is_named_as_it_is_to_be_written(tmp_path):
     write(tmp_path, json.dumps(EXAMPLE).replace('"definition_group"', '"delimiter": "x", "definition_group"'))
     result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
