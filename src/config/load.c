@@ -101,6 +101,13 @@ static void name_file(struct sl_problems *problems, const char *file)
     problems->file = sl_strdup(sl_config_shown_path(file));
 }
 
+/* As some editors and shells of Windows write it. */
+static bool is_utf16(const char *text, size_t length)
+{
+    return length >= 2 &&
+           (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2) || !text[0] != !text[1]);
+}
+
 /* Parses text; NULL after a complaint. */
 static struct sl_json_doc *parse_json(const char *file, const char *text, size_t length,
                                       struct sl_problems *problems)
@@ -109,6 +116,10 @@ static struct sl_json_doc *parse_json(const char *file, const char *text, size_t
     struct sl_json_doc *doc;
     struct sl_err err;
     name_file(problems, file);
+    if (is_utf16(text, length)) {
+        sl_problem_error(problems, 0, 0, "the file is in UTF-16: save it as UTF-8");
+        return NULL;
+    }
     if (sl_json_parse(text, length, &options, &doc, &err) == SL_OK)
         return doc;
     add_parse_error(problems, err.message);

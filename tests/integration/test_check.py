@@ -314,6 +314,13 @@ def test_broken_json_is_shown_with_its_place(tmp_path, text, message):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_told(tmp_path, encoding):
+    (tmp_path / "sluice.jsonc").write_bytes(json.dumps(EXAMPLE).encode(encoding))
+    result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+    assert (result.returncode, result.stderr) == (1, "sluice.jsonc: the file is in UTF-16: save it as UTF-8\n")
+
+
 def test_an_unset_variable_is_named_and_no_secret_is_shown(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "FNO_SECRET"}
     write(tmp_path, EXAMPLE)
