@@ -75,7 +75,11 @@ static void check_pages(const struct sl_config *config, struct sl_problems *prob
     sl_listen_check_apart(config, "ops.listen", listen, problems);
     /* Among the errors may be one about the token: then there is one. */
     bool open = !settings->ops.token && !problems->errors;
-    if (listen && *listen && open && !sl_listen_is_local(listen))
+    const struct sl_json *said = sl_config_said(config->json, "ops.token");
+    if (open && said) /* whoever names one does not want to do without */
+        sl_problem_error(problems, said->at.line, said->at.column,
+                         "ops.token is empty: everybody might read; give one, or leave it out");
+    else if (listen && *listen && open && !sl_listen_is_local(listen))
         sl_problem_warning(problems, at.line, at.column,
                            "ops.listen: everybody who reaches \"%.60s\" may read /status and "
                            "/metrics; ops.token makes them show a token",

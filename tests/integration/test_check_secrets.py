@@ -129,6 +129,19 @@ def test_pages_on_the_network_without_a_token_are_a_warning(tmp_path):
     assert sluice("check", cwd=tmp_path, FNO_SECRET="s").stderr == "", "the default is loopback"
 
 
+def test_a_token_that_is_empty_is_not_none(tmp_path):
+    """From a file that somebody has emptied, say: the pages would be open to all."""
+    (tmp_path / "token").write_text("\n")
+    (tmp_path / "token").chmod(0o600)
+    config = json.loads(json.dumps(EXAMPLE))
+    for listen in ("127.0.0.1:9464", "0.0.0.0:9464"):
+        config["ops"] = {"listen": listen, "token": f"${{file:{tmp_path}/token}}"}
+        write(tmp_path, config)
+        result = sluice("check", cwd=tmp_path, FNO_SECRET="s")
+        assert result.returncode == 1
+        assert re.search(r"^sluice\.jsonc:\d+:\d+: ops\.token is empty: ", result.stderr, re.M), result.stderr
+
+
 def test_a_listener_on_the_network_without_tls_is_a_warning(tmp_path):
     one = Authority(tmp_path).sign("me", "/O=a/CN=me", "IP:127.0.0.1")
     one.key.chmod(0o600)
