@@ -62,13 +62,25 @@ static enum sl_unreadable_fate list_message(void *ctx, const struct sl_unreadabl
     return SL_UNREADABLE_LEAVE;
 }
 
-/* "17 letters: untypable 12, refused 5". */
-static void print_totals(const struct listing *listing, const struct sl_letter_count *counts,
-                         unsigned count)
+static const char *advice_for_more(const struct listing *listing)
+{
+    return listing->limit < SL_DEAD_LIST_MAX ? "--limit shows more" : "--until shows older ones";
+}
+
+static uint64_t count_all(const struct listing *listing, const struct sl_letter_count *counts,
+                          unsigned count)
 {
     uint64_t all = listing->messages;
     for (unsigned i = 0; i < count; i++)
         all += counts[i].letters;
+    return all;
+}
+
+/* "17 letters: untypable 12, refused 5". */
+static void print_totals(const struct listing *listing, const struct sl_letter_count *counts,
+                         unsigned count)
+{
+    uint64_t all = count_all(listing, counts, count);
     printf("%s%" PRIu64 " dead letter%s", listing->shown ? "\n" : "", all, sl_dead_plural(all));
     const char *before = ": ";
     for (unsigned i = 0; i < count; i++, before = ", ")
@@ -76,11 +88,19 @@ static void print_totals(const struct listing *listing, const struct sl_letter_c
     if (listing->messages)
         printf("%s%s %" PRIu64, before, SL_UNREADABLE_CODE, listing->messages);
     if (listing->shown < all)
-        printf("; the newest %" PRIu64 " are shown, --limit shows more", listing->shown);
+        printf("; the newest %" PRIu64 " are shown, %s", listing->shown, advice_for_more(listing));
     fputs(".\n", stdout);
     if (all)
         fputs("sluice dead show ID tells all of one; sluice dead list --codes what to do.\n",
               stdout);
+}
+
+/* Whoever reads JSON must not take the newest ones for all. */
+static void tell_more(const struct listing *listing, uint64_t all)
+{
+    if (listing->shown < all)
+        fprintf(stderr, "sluice: the newest %" PRIu64 " of %" PRIu64 " letters are shown, %s\n",
+                listing->shown, all, advice_for_more(listing));
 }
 
 static int list_state(struct listing *listing, struct sl_letter_count *counts, unsigned *ret_count)
@@ -118,20 +138,25 @@ int sl_dead_list(struct sl_dead_command *command)
     int of_state = SL_EXIT_OK, of_queue = SL_EXIT_OK;
     if (command->choice.limit)
         listing.limit = command->choice.limit;
-    if (listing.limit > SL_DEAD_LIST_MAX)
-        listing.limit = SL_DEAD_LIST_MAX;
+    if (listing.limit > SL_DEAD_LIST_MAX) {
+        fprintf(stderr, "sluice: dead list shows %d letters at most; --until shows older ones\n",
+                SL_DEAD_LIST_MAX);
+        return SL_EXIT_USAGE;
+    }
     listing.lines = sl_calloc((size_t)listing.limit, sizeof *listing.lines);
     if (command->choice.letters)
         of_state = list_state(&listing, counts, &count);
     if (command->choice.messages)
         of_queue = list_queue(&listing);
-    if (!command->json) {
+    bool whole = of_state == SL_EXIT_OK && of_queue == SL_EXIT_OK;
+    if (!command->json)
         sl_letter_lines_print(listing.lines, (size_t)listing.shown, stdout);
-        for (uint64_t i = 0; i < listing.shown; i++)
-            sl_letter_line_done(&listing.lines[i]);
-        if (of_state == SL_EXIT_OK && of_queue == SL_EXIT_OK)
-            print_totals(&listing, counts, count);
-    }
+    for (uint64_t i = 0; !command->json && i < listing.shown; i++)
+        sl_letter_line_done(&listing.lines[i]);
+    if (whole && command->json)
+        tell_more(&listing, count_all(&listing, counts, count));
+    else if (whole)
+        print_totals(&listing, counts, count);
     free(listing.lines);
     return of_state == SL_EXIT_OK ? of_queue : of_state;
 }

@@ -29,7 +29,7 @@ const struct sl_option sl_option_table[] = {
     {"--since", NULL, "TIME", SL_OPT_LETTERS,
      "written then or later: 2026-11-22T03:10:00Z, or so long ago: 2h", AT(letters.since)},
     {"--until", NULL, "TIME", SL_OPT_LETTERS, "written before", AT(letters.until)},
-    {"--limit", NULL, "N", SL_OPT_LETTERS, "at most so many; the list shows 100 else",
+    {"--limit", NULL, "N", SL_OPT_LETTERS, "at most so many; the list shows 100 else, and never more than 10000",
      AT(letters.limit)},
     {"--all", NULL, NULL, SL_OPT_ALL, "every one", AT(all)},
     {"--dry-run", NULL, NULL, SL_OPT_DRY_RUN, "change nothing, say what would be", AT(dry_run)},

@@ -70,7 +70,9 @@ def test_filters_choose_by_code_feed_entity_run_time_id_and_limit(bad_rows):
     assert count(since="2020-01-01", until="2100-01-01T00:00:00Z") == 15
     assert count(until=one["at"]) < 15
     assert (count(id=one["id"]), count(limit=4)) == (1, 4)
-    assert "the newest 4 are shown" in dead(bad_rows, "list", limit=4).out
+    assert "the newest 4 are shown, --limit shows more" in dead(bad_rows, "list", limit=4).out
+    assert "the newest 4 of 15 letters are shown, --limit shows more" in dead(bad_rows, "list", limit=4, json=True).err
+    assert dead(bad_rows, "list", limit=10000, json=True).err == ""
 
 
 def test_values_of_rows_are_masked_unless_revealed(bad_rows, workspace):
@@ -275,6 +277,7 @@ def test_an_event_whose_queue_is_gone_does_not_hold_up_those_behind_it(bad_rows,
     (["list", "--code", "untypeable"], 'did you mean "untypable"'),
     (["list", "--since", "yesterday"], "2026-11-22T03:10:00Z"),
     (["list", "--limit", "0"], "a number from 1 on"),
+    (["list", "--limit", "10001"], "dead list shows 10000 letters at most"),
     (["list", "--reveal"], "does not take --reveal"),
     (["drop", "--all", "--wait", "1m"], "does not take --wait"),
     (["show"], "needs the id"),
