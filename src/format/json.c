@@ -311,8 +311,9 @@ static size_t error_offset(struct parse *p, bool premature)
 static bool is_last_comma(const struct parse *p, size_t *offset)
 {
     size_t comma = token_start(p, p->end, false);
-    bool is = comma < *offset && p->text[comma] == ',' && *offset < p->size &&
-              strchr("}]", p->text[*offset]) && token_start(p, comma + 1, false) == *offset;
+    char behind = *offset < p->size ? p->text[*offset] : '\0';
+    bool is = comma < *offset && p->text[comma] == ',' && (behind == '}' || behind == ']') &&
+              token_start(p, comma + 1, false) == *offset;
     if (is)
         *offset = comma;
     return is;
