@@ -73,6 +73,8 @@ static int on_frame(void *ctx, const struct sl_frame *frame, struct sl_err *err)
         return frame->channel
                    ? sl_err_set(err, SL_CLOSED, "a heartbeat on channel %u", frame->channel)
                    : SL_OK;
+    if (frame->channel && amqp->state == SL_AMQP_CLOSING)
+        return SL_OK; /* also of a channel that is gone on our side: close-ok alone matters */
     if (frame->channel) {
         struct sl_channel *channel =
             frame->channel <= SL_CHANNELS_MAX ? amqp->channels[frame->channel] : NULL;

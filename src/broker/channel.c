@@ -251,8 +251,7 @@ static int while_closing(struct sl_channel *channel, const struct sl_method *met
 
 int sl_channel_frame(struct sl_channel *channel, const struct sl_frame *frame, struct sl_err *err)
 {
-    bool deaf = channel->amqp->state == SL_AMQP_CLOSING || channel->state == SL_CHANNEL_CLOSED;
-    if (deaf)
+    if (channel->state == SL_CHANNEL_CLOSED)
         return SL_OK;
     bool closing = channel->state == SL_CHANNEL_CLOSING;
     if (frame->type != SL_FRAME_METHOD)

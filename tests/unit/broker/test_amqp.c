@@ -349,6 +349,33 @@ static void freed_channel_leaves_whole_frames(void **state)
     assert_true(client.closed);
 }
 
+static int close_behind_a_freed_channel(struct client *client, struct sl_amqp *amqp)
+{
+    uint64_t deadline_ms = sl_deadline_in(TIMEOUT_MS);
+    int rc = sl_channel_open(amqp, NULL, NULL, deadline_ms, &client->channel, &client->err);
+    sl_channel_free(client->channel);
+    client->channel = NULL;
+    sl_amqp_close(amqp, deadline_ms);
+    return rc;
+}
+
+static void close_fiber(void *arg)
+{
+    run_client(arg, close_behind_a_freed_channel);
+}
+
+/* What comes for the channel while the connection is being closed does not end the wait for the
+ * server's close-ok: acks on other channels count only then. */
+static void freed_channel_does_not_cut_the_close_short(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        WAIT(0x000A0032), METHOD(1, "\0\x14\0\x29"), QUIET, METHOD(0, "\0\x0A\0\x33"), {0}};
+    struct client client;
+    run(&client, close_fiber, (const struct step *const[4]){log_in, open_channel, script});
+    assert_int_equal(client.rc, SL_OK);
+}
+
 /* --- consuming --- */
 
 #define HEADER_5 HEADER(1, "\0\x3C\0\0\0\0\0\0\0\0\0\x05\x80\0\x04text")
@@ -475,6 +502,7 @@ int main(void)
         cmocka_unit_test(blocked_connection_holds_messages_back),
         cmocka_unit_test(unanswered_publish_times_out),
         cmocka_unit_test(freed_channel_leaves_whole_frames),
+        cmocka_unit_test(freed_channel_does_not_cut_the_close_short),
         cmocka_unit_test(broken_deliveries_end_the_connection),
         cmocka_unit_test(delivery_in_pieces_is_whole),
         cmocka_unit_test(returns_are_read_from_the_header),
