@@ -198,7 +198,7 @@ static int typed_event(struct sl_json_rows *r, enum sl_json_event event, struct 
     return rc;
 }
 
-/* Which wrapped values a column may have: their text is read by the column's type. */
+/* Which wrapped values a column may have: a number's text is read by the column's type. */
 static bool may_wrap(enum sl_type type, enum sl_extjson_word word)
 {
     switch (word) {
@@ -214,11 +214,24 @@ static bool may_wrap(enum sl_type type, enum sl_extjson_word word)
     }
 }
 
+/* The builder reads it: a wrapped date has two forms, one of them an object of its own. */
+static int wrapped_date(struct sl_json_rows *r, struct sl_str word, struct sl_err *err)
+{
+    int rc = build(r, SL_JSON_ON_KEY, r->typed->name, err);
+    if (rc == SL_OK)
+        rc = build(r, SL_JSON_ON_MAP, (struct sl_str){"", 0}, err);
+    r->place = ROW;
+    r->depth++;
+    return rc == SL_OK ? build(r, SL_JSON_ON_KEY, word, err) : rc;
+}
+
 static int wrapped_event(struct sl_json_rows *r, enum sl_json_event event, struct sl_str text,
                          struct sl_err *err)
 {
     if (r->place == WRAPPED && event == SL_JSON_ON_KEY &&
         may_wrap(r->typed->type, sl_extjson_word_of(text.at, text.length))) {
+        if (r->typed->type == SL_TYPE_DATE)
+            return wrapped_date(r, text, err);
         r->place = WRAPPED_VALUE;
         return SL_OK;
     }
