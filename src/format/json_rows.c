@@ -106,7 +106,7 @@ static int end_row(struct sl_json_rows *r, struct sl_err *err)
     if (r->options.lines && r->end_line != r->begin.line)
         return refuse(r, "the object does not end on the line where it begins", err);
     if (row.doc.length > r->options.max_row_bytes)
-        return refuse(r, "the row is too large", err);
+        return refuse(r, "the row is larger than limits.max_row", err);
     if (sl_bson_twice(row.doc, &twice)) {
         sl_buf_add(&r->column, twice.at, twice.length);
         return refuse_field(r, "it appears twice in its object", err);
@@ -267,7 +267,7 @@ static int on_event(void *ctx, enum sl_json_event event, struct sl_str text, str
     bool has_text = event == SL_JSON_ON_TEXT || event == SL_JSON_ON_KEY;
     if (in_row && ((has_text && sl_json_stream_cut(r->stream)) ||
                    sl_bson_size(&r->builder.writer) > r->options.max_row_bytes))
-        return refuse(r, "the row is too large", err);
+        return refuse(r, "the row is larger than limits.max_row", err);
     switch (r->place) {
     case START:
         return start_event(r, event, err);

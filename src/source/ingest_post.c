@@ -63,9 +63,10 @@ static void answer_fault(struct sl_ingest_feed *feed, struct sl_http_reply *repl
                          const struct sl_ingest_fault *fault)
 {
     char text[SL_ERR_TEXT_BYTES + 40];
+    bool names_column = !strncmp(fault->reason, "column '", strlen("column '"));
     if (fault->row)
         snprintf(text, sizeof text, "row %llu%s %s", (unsigned long long)fault->row,
-                 fault->column[0] ? "," : ":", fault->reason);
+                 names_column ? "," : ":", fault->reason);
     else
         snprintf(text, sizeof text, "line %u: %s", fault->line, fault->reason);
     count(feed, SL_INGEST_REFUSED);

@@ -185,7 +185,8 @@ def test_what_is_wrong_is_refused_whole(refusing, kind, body, status, wanted):
     assert wanted.items() <= answer.items(), answer
     assert len(answer["error"]) > 10
     if "row" in wanted:
-        assert f"row {wanted['row']}" in answer["error"]
+        mark = "," if "column '" in answer["error"] else ":"
+        assert answer["error"].startswith(f"row {wanted['row']}{mark} ")
     if "column" in wanted:
         assert wanted["column"] in answer["error"]
     poster.accepted({"id": "good"})

@@ -279,12 +279,14 @@ static void test_a_failing_callback_is_no_fault(void **state)
 static void test_a_row_that_is_too_large_fails(void **state)
 {
     (void)state;
-    char text[400], expected[] = "1@1:1 {\"a\":1}\nfault 2@2:132 [] the row is too large\nrejected";
+    char text[400],
+        expected[] =
+            "1@1:1 {\"a\":1}\nfault 2@2:132 [] the row is larger than limits.max_row\nrejected";
     snprintf(text, sizeof text, "{\"a\":1}\n{\"a\":\"%0120d\",\"b\":1}\n", 0);
     for (size_t chunk = 1; chunk < sizeof text; chunk++) {
         struct sl_err err = {0};
         char *heard = read_post(true, 100, text, strlen(text), chunk, 0, &err);
-        assert_non_null(strstr(heard, "the row is too large"));
+        assert_non_null(strstr(heard, "the row is larger than limits.max_row"));
         assert_int_equal(strncmp(heard, expected, 15), 0);
         free(heard);
     }
@@ -332,7 +334,7 @@ static void test_an_endless_text_fails_early(void **state)
     if (rc == SL_OK)
         rc = sl_json_rows_feed(rows, "\"}", 2, &err);
     assert_int_equal(rc, SL_REJECTED);
-    assert_non_null(strstr(err.message, "the row is too large"));
+    assert_non_null(strstr(err.message, "the row is larger than limits.max_row"));
     sl_json_rows_free(rows);
     sl_buf_done(&heard.out);
 }

@@ -347,7 +347,7 @@ static void test_large(void **state)
     for (int i = 0; i < 2 * MAX_ROW; i++)
         sl_buf_add_char(&body, 'x');
     sl_buf_add_text(&body, "\"}");
-    check_made(SL_INGEST_LINES, &body, 0, "too large");
+    check_made(SL_INGEST_LINES, &body, 0, "limits.max_row");
 
     sl_buf_clear(&body);
     sl_buf_add_text(&body, "{\"id\":\"a\",\"x\":");
