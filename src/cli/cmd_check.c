@@ -22,7 +22,7 @@ static void print_summary(const struct sl_config *config, const char *file)
 int sl_cmd_check(const struct sl_options *options)
 {
     const char *path;
-    const struct sl_config_shape shape = sl_trial_shape(options->role >= 0 ? &options->role : NULL);
+    const struct sl_config_shape shape = sl_trial_shape(&options->role);
     struct sl_config *config = sl_load_named(options, &shape, &path);
     if (!config)
         return SL_EXIT_FAILED;

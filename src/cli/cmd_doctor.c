@@ -50,7 +50,8 @@ static void examine(void *arg)
     sl_doctor_mongo(doctor);
     doctor->http = sl_http_new(&options, &err);
     if (sl_doctor_works(doctor, doctor->http ? SL_OK : (int)err.code, &err, "http", NULL)) {
-        sl_doctor_sources(doctor);
+        if (sl_config_ingests(doctor->config))
+            sl_doctor_sources(doctor);
         sl_doctor_alerts(doctor);
     }
     sl_doctor_listeners(doctor);
@@ -81,8 +82,7 @@ static int examine_config(const struct sl_config *config)
     struct sl_doctor doctor = {.config = config, .settings = config->settings};
     sl_doctor_say(&doctor, SL_DOCTOR_OK, "configuration", NULL, "sources %zu, feeds %zu%s",
                   config->source_count, config->feed_count,
-                  config->role == SL_ROLE_APPLY ? "; role apply has nothing to do with sources"
-                                                : "");
+                  sl_config_ingests(config) ? "" : "; role apply has nothing to do with sources");
     say_sandbox(&doctor);
     sl_fiber_spawn("doctor", examine, &doctor);
     sl_loop_run();
@@ -96,7 +96,7 @@ int sl_cmd_doctor(const struct sl_options *options)
 {
     const char *path;
     int status = SL_EXIT_FAILED;
-    const struct sl_config_shape shape = sl_trial_shape(options->role >= 0 ? &options->role : NULL);
+    const struct sl_config_shape shape = sl_trial_shape(&options->role);
     struct sl_config *config = sl_load_named(options, &shape, &path);
     if (config) {
         sl_log_setup(SL_ERROR, SL_LOG_AUTO); /* the lines on stdout say it all */

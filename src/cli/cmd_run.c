@@ -179,7 +179,7 @@ int sl_cmd_run(const struct sl_options *options)
     struct sl_err err;
     struct running running = {.options = options,
                               .path = sl_options_config(options, &err),
-                              .shape = sl_trial_shape(options->role >= 0 ? &options->role : NULL)};
+                              .shape = sl_trial_shape(&options->role)};
     if (!running.path) {
         fprintf(stderr, "sluice: %s\n", err.message);
         return SL_EXIT_FAILED;

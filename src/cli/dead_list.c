@@ -67,20 +67,10 @@ static const char *advice_for_more(const struct listing *listing)
     return listing->limit < SL_DEAD_LIST_MAX ? "--limit shows more" : "--until shows older ones";
 }
 
-static uint64_t count_all(const struct listing *listing, const struct sl_letter_count *counts,
-                          unsigned count)
-{
-    uint64_t all = listing->messages;
-    for (unsigned i = 0; i < count; i++)
-        all += counts[i].letters;
-    return all;
-}
-
 /* "17 letters: untypable 12, refused 5". */
 static void print_totals(const struct listing *listing, const struct sl_letter_count *counts,
-                         unsigned count)
+                         unsigned count, uint64_t all)
 {
-    uint64_t all = count_all(listing, counts, count);
     printf("%s%" PRIu64 " dead letter%s", listing->shown ? "\n" : "", all, sl_dead_plural(all));
     const char *before = ": ";
     for (unsigned i = 0; i < count; i++, before = ", ")
@@ -101,6 +91,25 @@ static void tell_more(const struct listing *listing, uint64_t all)
     if (listing->shown < all)
         fprintf(stderr, "sluice: the newest %" PRIu64 " of %" PRIu64 " letters are shown, %s\n",
                 listing->shown, all, advice_for_more(listing));
+}
+
+static void print_lines(const struct listing *listing)
+{
+    sl_letter_lines_print(listing->lines, (size_t)listing->shown, stdout);
+    for (uint64_t i = 0; i < listing->shown; i++)
+        sl_letter_line_done(&listing->lines[i]);
+}
+
+static void tell_totals(const struct listing *listing, const struct sl_letter_count *counts,
+                        unsigned count)
+{
+    uint64_t all = listing->messages;
+    for (unsigned i = 0; i < count; i++)
+        all += counts[i].letters;
+    if (listing->command->json)
+        tell_more(listing, all);
+    else
+        print_totals(listing, counts, count, all);
 }
 
 static int list_state(struct listing *listing, struct sl_letter_count *counts, unsigned *ret_count)
@@ -148,15 +157,10 @@ int sl_dead_list(struct sl_dead_command *command)
         of_state = list_state(&listing, counts, &count);
     if (command->choice.messages)
         of_queue = list_queue(&listing);
-    bool whole = of_state == SL_EXIT_OK && of_queue == SL_EXIT_OK;
     if (!command->json)
-        sl_letter_lines_print(listing.lines, (size_t)listing.shown, stdout);
-    for (uint64_t i = 0; !command->json && i < listing.shown; i++)
-        sl_letter_line_done(&listing.lines[i]);
-    if (whole && command->json)
-        tell_more(&listing, count_all(&listing, counts, count));
-    else if (whole)
-        print_totals(&listing, counts, count);
+        print_lines(&listing);
+    if (of_state == SL_EXIT_OK && of_queue == SL_EXIT_OK)
+        tell_totals(&listing, counts, count);
     free(listing.lines);
     return of_state == SL_EXIT_OK ? of_queue : of_state;
 }

@@ -79,12 +79,12 @@ static void try_consuming(struct sl_doctor *doctor, struct sl_amqp *amqp,
     const struct sl_config *config = doctor->config;
     char queue[SL_QUEUE_NAME_MAX], later[SL_QUEUE_NAME_MAX];
     bool may = true;
-    for (unsigned i = 0; i < 2 && config->role != SL_ROLE_INGEST; i++) {
+    for (unsigned i = 0; i < 2 && sl_config_applies(config); i++) {
         sl_topology_queue(settings, lanes[i], queue);
         may &= may_consume(doctor, amqp, queue);
     }
     for (size_t i = 0; i < config->source_count; i++)
-        if (config->role != SL_ROLE_APPLY && config->sources[i].type == &sl_webhook_config_type) {
+        if (sl_config_ingests(config) && config->sources[i].type == &sl_webhook_config_type) {
             sl_topology_events(settings, config->sources[i].name, queue, later);
             may &= may_consume(doctor, amqp, queue);
         }

@@ -48,9 +48,7 @@ void sl_doctor_listeners(struct sl_doctor *doctor)
     const char *ops = doctor->settings->ops.listen;
     if (ops && *ops)
         examine(doctor, ops, NULL);
-    if (doctor->config->role == SL_ROLE_APPLY)
-        return;
-    for (size_t i = 0; i < doctor->config->source_count; i++) {
+    for (size_t i = 0; sl_config_ingests(doctor->config) && i < doctor->config->source_count; i++) {
         const struct sl_listen_settings *own = sl_listen_of(&doctor->config->sources[i]);
         struct sl_listen_settings shared;
         if (!own || seen_before(doctor->config, i, own->address))

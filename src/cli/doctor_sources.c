@@ -22,8 +22,6 @@ bool sl_doctor_signs_in(struct sl_doctor *doctor, const struct sl_source_config 
 
 void sl_doctor_sources(struct sl_doctor *doctor)
 {
-    if (doctor->config->role == SL_ROLE_APPLY)
-        return;
     for (size_t i = 0; i < doctor->config->source_count; i++) {
         const struct sl_source_config *source = &doctor->config->sources[i];
         if (source->type == &sl_dmf_config_type)

@@ -27,16 +27,6 @@ enum {
     FINISH_MS = 1500,      /* for ending the open runs of all feeds */
 };
 
-static bool ingests(const struct sl_gateway *gateway)
-{
-    return gateway->config->role != SL_ROLE_APPLY;
-}
-
-static bool applies(const struct sl_gateway *gateway)
-{
-    return gateway->config->role != SL_ROLE_INGEST;
-}
-
 /* --- start --- */
 
 static int start_peers(struct sl_gateway *gateway, struct sl_err *err)
@@ -239,13 +229,13 @@ struct sl_gateway *sl_gateway_start(const struct sl_config *config, struct sl_er
     int rc = start_peers(gateway, err);
     if (rc == SL_OK)
         rc = check_broker(gateway, err);
-    if (rc == SL_OK && ingests(gateway))
+    if (rc == SL_OK && sl_config_ingests(gateway->config))
         rc = start_ingest(gateway, err);
     if (rc != SL_OK) {
         sl_gateway_stop(gateway, sl_deadline_in(0), false);
         return NULL;
     }
-    if (applies(gateway))
+    if (sl_config_applies(gateway->config))
         start_apply(gateway);
     sl_watch_start(gateway);
     sl_alert_watch_start(gateway);

@@ -108,17 +108,10 @@ static void check_message(const struct sl_config *config, struct sl_problems *pr
                            by_row ? "max_row" : "batch_bytes");
 }
 
-/* Without a name it would be RabbitMQ's own one; queues, of sources too, have its name in theirs.
- */
 static void check_exchange(const struct sl_config *config, struct sl_problems *problems)
 {
     const struct sl_settings *settings = config->settings;
-    const char *name = settings->broker.exchange;
-    const char *wrong = !*name                              ? "must not be empty"
-                        : strlen(name) > SL_CONFIG_NAME_MAX ? "is longer than 120 bytes"
-                        : !strncmp(name, "amq.", 4)
-                            ? "must not begin with \"amq.\": RabbitMQ keeps that for itself"
-                            : NULL;
+    const char *wrong = sl_exchange_wrong(settings->broker.exchange);
     struct sl_json_place at = sl_config_place(config->json, "broker.exchange", 0);
     if (wrong)
         sl_problem_error(problems, at.line, at.column, "broker.exchange %s", wrong);

@@ -67,7 +67,7 @@ static void try_listener(const struct sl_config *config, const struct sl_source_
                          struct sl_problems *problems)
 {
     const struct sl_listen_settings *listen = sl_listen_of(source);
-    const struct sl_listen_tls *tls = listen && config->role != SL_ROLE_APPLY ? &listen->tls : NULL;
+    const struct sl_listen_tls *tls = listen && sl_config_ingests(config) ? &listen->tls : NULL;
     struct sl_json_place at = sl_config_place(source->json, "tls", 0);
     struct sl_err err;
     if (tls && tls->certificate && tls->key &&
@@ -89,7 +89,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
     try_http(config, &settings->http, problems);
     for (size_t i = 0; i < config->source_count; i++) {
         try_listener(config, &config->sources[i], problems);
-        if (config->role != SL_ROLE_APPLY) /* who applies asks no source */
+        if (sl_config_ingests(config))
             sl_auth_try_files(&config->sources[i], problems);
     }
 }
@@ -97,7 +97,7 @@ static void check(const struct sl_config *config, struct sl_problems *problems)
 struct sl_config_shape sl_trial_shape(const int *role)
 {
     struct sl_config_shape shape = sl_registry_shape;
-    shape.role = role;
+    shape.role = *role >= 0 ? role : NULL;
     shape.check = check;
     return shape;
 }
@@ -112,7 +112,7 @@ static const char *address_at(const struct sl_config *config, size_t at)
     if (!at)
         return settings->ops.listen && *settings->ops.listen ? settings->ops.listen : NULL;
     const struct sl_listen_settings *listen = sl_listen_of(&config->sources[at - 1]);
-    return listen && config->role != SL_ROLE_APPLY ? listen->address : NULL;
+    return listen && sl_config_ingests(config) ? listen->address : NULL;
 }
 
 static bool in_use_by(const struct sl_config *running, const char *address)

@@ -7,8 +7,8 @@
 
 /* The registry's shape for whoever is about to use a configuration, or to say whether it can be:
  * its check also notes which addresses of servers, and which files of certificates, keys and
- * tokens, cannot be used. It reads the files, and contacts nobody. role: instead of the file's;
- * NULL: the file's; it outlives the shape. */
+ * tokens, cannot be used. It reads the files, and contacts nobody. *role: instead of the file's;
+ * -1: the file's. role outlives the shape. */
 struct sl_config_shape sl_trial_shape(const int *role);
 
 /* Whether the addresses that next listens at, and running does not, are free. Listens there for a

@@ -85,6 +85,17 @@ struct sl_config {
     const struct sl_config_shape *shape; /* private: how to free it */
 };
 
+/* Whether this process asks the sources and listens for them, and whether it writes to MongoDB. */
+static inline bool sl_config_ingests(const struct sl_config *config)
+{
+    return config->role != SL_ROLE_APPLY;
+}
+
+static inline bool sl_config_applies(const struct sl_config *config)
+{
+    return config->role != SL_ROLE_INGEST;
+}
+
 /* Reads and checks the file at path. On SL_OK gives the configuration (sl_config_free); problems
  * may hold warnings then. On SL_CONFIG problems (initialised by the caller) says what is wrong and
  * where, all of it as far as it can be told at once. Blocks on the file: for the start of the

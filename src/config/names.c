@@ -50,3 +50,16 @@ const char *sl_collection_wrong(const char *name)
             return "must not hold quotes, backslashes or control characters";
     return NULL;
 }
+
+/* Without a name it would be RabbitMQ's own one; queues, of sources too, have its name in theirs.
+ */
+const char *sl_exchange_wrong(const char *name)
+{
+    if (!*name)
+        return "must not be empty";
+    if (strlen(name) > SL_CONFIG_NAME_MAX)
+        return "is longer than 120 bytes";
+    if (!strncmp(name, "amq.", 4))
+        return "must not begin with \"amq.\": RabbitMQ keeps that for itself";
+    return NULL;
+}

@@ -18,4 +18,7 @@ const char *sl_entity_name_wrong(struct sl_str name);
 /* Of a MongoDB collection. */
 const char *sl_collection_wrong(const char *name);
 
+/* Of RabbitMQ's exchange. */
+const char *sl_exchange_wrong(const char *name);
+
 #endif

@@ -61,17 +61,23 @@ def test_two_files_of_an_entity_are_refused(workspace):
         assert workspace.db["notes"].count_documents({}) == 20
 
 
+def wait_full_in_vain(workspace, environment):
+    """(sluice, the run) of a full export without rows, after one of changes that failed."""
+    sluice = start(workspace, environment, every="1s", full_definition_group="full")
+    wait_run(sluice, workspace, feed_name="notes")
+    del environment.packages["notes"]  # the export fails, and changes are lost
+    full = sluice.wait_for(lambda: runs(workspace, "notes", state="done", full=True), 30, "full")
+    assert f"no rows of entity '{LABEL}', of which 10 documents are stored" in full[0]["error"]
+    return sluice, full[0]
+
+
 def test_an_entity_that_the_full_project_has_disabled_heals_nothing(workspace):
     """The manifest names it all the same."""
     named = listed()
     disabled = package([("Manifest.xml", manifest({FILE: LABEL}, "utf-8").replace(
         b"<EntityMapList />", b"<Disable>Yes</Disable>"))])
     with Environment({"notes": listed((FILE, notes(0, 10))), "full": disabled}) as environment:
-        sluice = start(workspace, environment, every="1s", full_definition_group="full")
-        wait_run(sluice, workspace, feed_name="notes")
-        del environment.packages["notes"]  # the export fails, and changes are lost
-        full = sluice.wait_for(lambda: runs(workspace, "notes", state="done", full=True), 30, "full")
-        assert f"no rows of entity '{LABEL}', of which 10 documents are stored" in full[0]["error"]
+        sluice, _ = wait_full_in_vain(workspace, environment)
         environment.packages["full"] = named
         sluice.wait_for(lambda: not workspace.state["feeds"].find_one({"suspect": {"$exists": True}}), 60,
                         "healing")
@@ -82,10 +88,6 @@ def test_a_file_of_zero_bytes_heals_nothing(workspace, descriptors):
     """With data descriptors its size is told behind it."""
     nothing = package([(FILE, b"")], data_descriptors=descriptors)
     with Environment({"notes": listed((FILE, notes(0, 10))), "full": nothing}) as environment:
-        sluice = start(workspace, environment, every="1s", full_definition_group="full")
-        wait_run(sluice, workspace, feed_name="notes")
-        del environment.packages["notes"]  # the export fails, and changes are lost
-        full = sluice.wait_for(lambda: runs(workspace, "notes", state="done", full=True), 30, "full")
-        assert f"no rows of entity '{LABEL}', of which 10 documents are stored" in full[0]["error"]
-        assert not full[0]["entities"][0]["finished"]
+        _, full = wait_full_in_vain(workspace, environment)
+        assert not full["entities"][0]["finished"]
         assert workspace.state["feeds"].find_one({"suspect": {"$exists": True}})
