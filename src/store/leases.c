@@ -30,6 +30,19 @@ static void name_owner(const struct sl_store *store, const struct sl_lease *leas
     snprintf(out, OWNER_BYTES, "%s%s%s", store->owner, *lease->holder ? "/" : "", lease->holder);
 }
 
+/* Until when it is held. A command takes the time when it begins, and statements of a round of
+ * renewals wait for one another: what begins later may be done first, and is not taken back. Of a
+ * server whose clock went back that is believed for one term more. */
+static bson_t *until(int64_t ttl_ms)
+{
+    // clang-format off
+    return BCON_NEW(
+        "$min", "[", "{", "$add", "[", "$$NOW", BCON_INT64(2 * ttl_ms), "]", "}",
+                     "{", "$max", "[", "$expires_at",
+                         "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "]", "}", "]");
+    // clang-format on
+}
+
 /* One $set stage; every condition in it sees the document as it was before.
  *   mine: I am the owner (perhaps too late, but nobody came in between);
  *   kept: it is mine, and no older than I know it to be;
@@ -50,6 +63,7 @@ static bson_t *hold_pipeline(const struct sl_lease *lease, const char *owner, co
     bson_t *taking = BCON_NEW(
         "$and", "[", "{", "$not", "[", BCON_DOCUMENT(kept), "]", "}", BCON_DOCUMENT(holding), "]");
     bson_t *epoch = BCON_NEW("$ifNull", "[", "$epoch", BCON_INT64(0), "]");
+    bson_t *later = until(ttl_ms);
     bson_t *pipeline = BCON_NEW(
         "0", "{", "$set", "{",
             "epoch", "{", "$cond", "[", BCON_DOCUMENT(taking),
@@ -61,7 +75,7 @@ static bson_t *hold_pipeline(const struct sl_lease *lease, const char *owner, co
             "process", "{", "$cond", "[", BCON_DOCUMENT(holding),
                 "{", "$literal", BCON_UTF8(process), "}", "$process", "]", "}",
             "expires_at", "{", "$cond", "[", BCON_DOCUMENT(holding),
-                "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "$expires_at", "]", "}",
+                BCON_DOCUMENT(later), "$expires_at", "]", "}",
         "}", "}");
     // clang-format on
     bson_destroy(mine);
@@ -70,6 +84,7 @@ static bson_t *hold_pipeline(const struct sl_lease *lease, const char *owner, co
     bson_destroy(holding);
     bson_destroy(taking);
     bson_destroy(epoch);
+    bson_destroy(later);
     return pipeline;
 }
 
@@ -151,11 +166,9 @@ static void append_renewals(const struct sl_store *store, const struct sl_lease 
                             size_t count, int64_t ttl_ms, bson_t *command)
 {
     bson_t updates;
-    // clang-format off
-    bson_t *later = BCON_NEW(
-        "0", "{", "$set", "{",
-            "expires_at", "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}", "}", "}");
-    // clang-format on
+    bson_t *end = until(ttl_ms);
+    bson_t *later = BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(end), "}", "}");
+    bson_destroy(end);
     SL_ARRAY_BEGIN(command, "updates", &updates);
     for (size_t i = 0; i < count; i++) {
         char me[OWNER_BYTES];

@@ -1,4 +1,5 @@
 /* The state against a real server. */
+#include "base/mem.h"
 #include "store/opened.h"
 
 #include "base/clock.h"
@@ -348,6 +349,62 @@ static void test_restored_leases(void **state)
     live(do_restored_leases);
 }
 
+struct renewing {
+    struct sl_state *store;
+    struct sl_lease *leases;
+    size_t count;
+    bool held;
+    bool done;
+};
+
+static void renew_rounds(void *arg)
+{
+    enum { ROUNDS = 20 };
+    struct renewing *renewing = arg;
+    struct sl_err err = {0};
+    bool *held = sl_calloc(renewing->count, sizeof *held);
+    struct sl_lease *round = sl_calloc(renewing->count, sizeof *round);
+    renewing->held = true;
+    for (int i = 0; i < ROUNDS; i++) {
+        memcpy(round, renewing->leases, renewing->count * sizeof *round);
+        EXPECT_OK(renewing->store->type->leases_renew(renewing->store, round, renewing->count,
+                                                      20000, held, &err),
+                  &err);
+        for (size_t j = 0; j < renewing->count; j++)
+            renewing->held = renewing->held && held[j];
+    }
+    free(round);
+    free(held);
+    renewing->done = true;
+}
+
+/* A round of renewals takes its time before one that is asked for meanwhile, and comes to it
+ * later. */
+static void do_held_while_renewed(struct sl_mongo *mongo)
+{
+    enum { COUNT = 200 };
+    struct sl_err err = {0};
+    struct sl_state *store = open_store(mongo);
+    static struct sl_lease leases[COUNT];
+    struct renewing renewing = {.store = store, .leases = leases, .count = COUNT};
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(leases[i].name, sizeof leases[i].name, "feed:%03d", i);
+        EXPECT_OK(store->type->lease_hold(store, &leases[i], 20000, &err), &err);
+    }
+    sl_fiber_spawn("renewing", renew_rounds, &renewing);
+    while (!renewing.done)
+        EXPECT_OK(store->type->lease_hold(store, &leases[COUNT - 1], 20000, &err), &err);
+    EXPECT(renewing.held);
+    EXPECT_INT(leases[COUNT - 1].epoch, 1);
+    store->type->close(store);
+}
+
+static void test_held_while_renewed(void **state)
+{
+    (void)state;
+    live(do_held_while_renewed);
+}
+
 /* --- ledger --- */
 
 static struct sl_batch *new_batch(uint32_t number, uint32_t rows, uint32_t superseded)
@@ -548,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_many_holdings),
         cmocka_unit_test(test_leases),
         cmocka_unit_test(test_restored_leases),
+        cmocka_unit_test(test_held_while_renewed),
         cmocka_unit_test(test_ledger),
         cmocka_unit_test(test_dead),
         cmocka_unit_test(test_away),
