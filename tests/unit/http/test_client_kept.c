@@ -1,7 +1,6 @@
 /* Connections that are kept between requests, and that the peer closes meanwhile. */
+#include "cpu.h"
 #include "http/client.h"
-
-#include <time.h>
 
 #include "http/harness.h"
 #include "http/peer.h"
@@ -15,13 +14,6 @@ static void serve(struct peer_link *link)
            peer_say(link, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") &&
            !peer_asked(link, "/last"))
         ;
-}
-
-static double cpu_ms(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec * 1000 + (double)used.tv_nsec / 1e6;
 }
 
 static void get(struct sl_http *http, const struct peer *peer, const char *path)

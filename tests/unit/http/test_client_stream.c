@@ -1,8 +1,8 @@
 /* http/client: streams, with their backpressure, broken off and cancelled. */
+#include "cpu.h"
 #include "http/client_peer.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 static struct sl_http_stream *open_stream(struct setup *setup, const char *path)
 {
@@ -96,13 +96,6 @@ static void test_stream_broken(void **state)
     with_server(read_broken);
 }
 
-static uint64_t own_cpu_ms(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
-}
-
 /* Suspends until the server has been able to send nothing for a while; what it sent until then. */
 static unsigned long long sent_when_still(struct peer *peer)
 {
@@ -133,9 +126,9 @@ static void stop_the_socket(void *arg)
     unsigned long long sent = sent_when_still(&setup->peer);
     EXPECT(sent > 1000);
     EXPECT(sent < LIMIT);
-    uint64_t cpu_ms = own_cpu_ms();
+    double before_ms = cpu_ms();
     sl_fiber_sleep(300);
-    EXPECT(own_cpu_ms() - cpu_ms < 100); /* it waits, it does not spin */
+    EXPECT(cpu_ms() - before_ms < 100); /* it waits, it does not spin */
     EXPECT_INT(atomic_load(&setup->peer.sent_bytes), (long long)sent);
 
     at += read_pattern(stream, at, STEP, 50000, &rc);

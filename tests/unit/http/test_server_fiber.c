@@ -1,8 +1,7 @@
 /* http/server: handlers that wait. Others are served meanwhile, clients go away meanwhile, the
  * server is stopped meanwhile. */
+#include "cpu.h"
 #include "http/server.h"
-
-#include <time.h>
 
 #include "base/metric.h"
 #include "http/raw.h"
@@ -369,13 +368,6 @@ static void test_cancelled_stop(void **state)
 }
 
 /* --- what it costs --- */
-
-static double cpu_ms(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec * 1000 + (double)used.tv_nsec / 1e6;
-}
 
 static void post_many(void *arg)
 {

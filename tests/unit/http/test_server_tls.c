@@ -1,5 +1,6 @@
 /* http/server over TLS: which versions it speaks, and its certificate: at the start, when the files
  * change, when they change for the worse. The clients are our own and OpenSSL in a thread. */
+#include "cpu.h"
 #include "http/server.h"
 
 #include <fcntl.h>
@@ -212,13 +213,6 @@ static void test_versions(void **state)
 }
 
 /* --- bodies and bad manners --- */
-
-static double cpu_ms(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec * 1000 + (double)used.tv_nsec / 1e6;
-}
 
 static void serve(void *arg)
 {

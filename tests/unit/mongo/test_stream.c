@@ -1,11 +1,11 @@
 /* The stream under the driver, over a pair of sockets and without any server. */
+#include "cpu.h"
 #include "mongo/live.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "mongo/stream.h"
 
@@ -102,13 +102,6 @@ static void test_write(void **state)
     run_in_fiber(do_write);
 }
 
-static int64_t cpu_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The peer sends no more, and reads nothing for a while: that is waited for asleep. */
 static void do_write_to_one_who_only_reads(void *arg)
 {
@@ -118,7 +111,7 @@ static void do_write_to_one_who_only_reads(void *arg)
     EXPECT_INT(shutdown(ends.peer, SHUT_WR), 0);
     char *bytes = calloc(1, MUCH);
     mongoc_iovec_t part = {.iov_base = bytes, .iov_len = MUCH};
-    int64_t before_ms = cpu_ms();
+    double before_ms = cpu_ms();
     EXPECT(mongoc_stream_writev(ends.stream, &part, 1, 500) < MUCH);
     EXPECT(cpu_ms() - before_ms < 250);
     free(bytes);
