@@ -273,7 +273,7 @@ static int look_at_feed(struct audit *audit, const char *feed, struct sl_err *er
         return rc;
     const char *what = "changes may be missing until a full export is done";
     if (rc == SL_NOTFOUND) {
-        what = "its newest run failed";
+        what = "its newest run did not bring all";
         snprintf(reason, sizeof reason, "%s", sl_audit_failure(&audit->feeds, feed));
     }
     sl_text_clean(reason);

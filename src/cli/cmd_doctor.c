@@ -54,6 +54,8 @@ static void examine(void *arg)
             sl_doctor_sources(doctor);
         sl_doctor_alerts(doctor);
     }
+    if (doctor->mongo_answers && sl_config_ingests(doctor->config))
+        sl_doctor_feeds(doctor);
     sl_doctor_listeners(doctor);
     sl_http_free(doctor->http);
 }

@@ -36,6 +36,7 @@ bool sl_doctor_works(struct sl_doctor *doctor, int rc, const struct sl_err *err,
 void sl_doctor_broker(struct sl_doctor *doctor);    /* doctor_broker.c */
 void sl_doctor_mongo(struct sl_doctor *doctor);     /* doctor_mongo.c */
 void sl_doctor_sources(struct sl_doctor *doctor);   /* doctor_sources.c */
+void sl_doctor_feeds(struct sl_doctor *doctor);     /* doctor_feeds.c */
 void sl_doctor_listeners(struct sl_doctor *doctor); /* doctor_listeners.c */
 void sl_doctor_alerts(struct sl_doctor *doctor);    /* doctor_alerts.c */
 

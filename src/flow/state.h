@@ -177,6 +177,9 @@ struct sl_state_type {
      * are numbered by each process for itself. */
     int (*run_latest)(struct sl_state *state, const char *feed, struct sl_run *ret,
                       struct sl_err *err);
+    /* The newest of those that are done or failed: SL_OK or SL_NOTFOUND. */
+    int (*run_ended)(struct sl_state *state, const char *feed, struct sl_run *ret,
+                     struct sl_err *err);
     /* Writes the run. Refused with SL_REJECTED when the lease was lost (a newer epoch wrote it). */
     int (*run_save)(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                     struct sl_err *err);

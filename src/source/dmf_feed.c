@@ -1,9 +1,11 @@
 /* What all parts of a feed stand on: its leases, the journal of its run, its trouble. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "loop/fiber.h"
 #include "source/dmf_own.h"
 #include "source/freshness.h"
@@ -38,9 +40,8 @@ bool sl_dmf_trouble(struct sl_dmf *dmf, const char *text)
     return news;
 }
 
-void sl_dmf_tell_end(struct sl_dmf *dmf)
+static void tell_end(struct sl_dmf *dmf, const struct sl_run *run)
 {
-    const struct sl_run *run = &dmf->run;
     bool failed = run->state == SL_RUN_FAILED;
     if (!failed && run->state != SL_RUN_DONE)
         return;
@@ -52,6 +53,11 @@ void sl_dmf_tell_end(struct sl_dmf *dmf)
         dmf->failure[0] = 0;
         sl_log(SL_INFO, "feed works again", SL_T("feed", dmf->feed->name));
     }
+}
+
+void sl_dmf_tell_end(struct sl_dmf *dmf)
+{
+    tell_end(dmf, &dmf->run);
 }
 
 /* --- leases --- */
@@ -103,6 +109,20 @@ static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
     return SL_OK;
 }
 
+/* How the last one ended that did, while the newest is still under way. */
+static int tell_last_end(struct sl_dmf *dmf, struct sl_err *err)
+{
+    struct sl_state *state = dmf->env.state;
+    struct sl_run *run = SL_NEW(struct sl_run);
+    int rc = state->type->run_ended(state, dmf->feed->name, run, err);
+    if (rc == SL_OK) {
+        pass_over_stranger(run);
+        tell_end(dmf, run);
+    }
+    free(run);
+    return rc == SL_NOTFOUND ? SL_OK : rc;
+}
+
 void sl_dmf_forget_troubles(struct sl_dmf *dmf)
 {
     dmf->broken = dmf->unclosed = 0;
@@ -141,9 +161,10 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     if (rc == SL_OK && dmf->run.id[0])
         sl_log(SL_INFO, "feed taken up", SL_T("feed", dmf->feed->name), SL_T("run", dmf->run.id),
                SL_T("state", sl_run_state_name(dmf->run.state)));
+    if (rc == SL_OK)
+        rc = tell_last_end(dmf, err);
     if (rc == SL_OK) {
         dmf->epoch = epoch;
-        sl_dmf_tell_end(dmf);
         sl_dmf_tell_fresh(dmf);
     }
     return rc;

@@ -70,6 +70,16 @@ int sl_store_run_latest(struct sl_state *state, const char *feed, struct sl_run 
     return rc == SL_OK ? rc : sl_err_wrap(err, "latest run of feed '%s'", feed);
 }
 
+int sl_store_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
+                       struct sl_err *err)
+{
+    bson_t *query = BCON_NEW("feed", BCON_UTF8(feed), "state", "{", "$in", "[",
+                             BCON_UTF8(sl_run_state_name(SL_RUN_DONE)),
+                             BCON_UTF8(sl_run_state_name(SL_RUN_FAILED)), "]", "}");
+    int rc = find_run(sl_store_of(state), query, "number", -1, ret, err);
+    return rc == SL_OK ? rc : sl_err_wrap(err, "last run that ended of feed '%s'", feed);
+}
+
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                       struct sl_err *err)
 {

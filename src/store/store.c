@@ -246,6 +246,7 @@ static void store_close(struct sl_state *state)
 static const struct sl_state_type type = {
     .run_newest = sl_store_run_newest,
     .run_latest = sl_store_run_latest,
+    .run_ended = sl_store_run_ended,
     .run_save = sl_store_run_save,
     .run_unsettled = sl_store_run_unsettled,
     .runs_open = sl_store_runs_open,

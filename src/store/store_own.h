@@ -87,6 +87,8 @@ int sl_store_run_newest(struct sl_state *state, const char *feed, struct sl_run 
                         struct sl_err *err);
 int sl_store_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
                         struct sl_err *err);
+int sl_store_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
+                       struct sl_err *err);
 int sl_store_run_save(struct sl_state *state, const struct sl_run *run, int64_t epoch,
                       struct sl_err *err);
 int sl_store_run_unsettled(struct sl_state *state, const char *feed, int64_t after,

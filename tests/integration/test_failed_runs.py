@@ -45,6 +45,24 @@ def test_a_feed_is_in_trouble_from_a_failed_run_until_one_is_done(sim, workspace
         assert runs(workspace)[-1]["number"] > number and logged(sluice, "feed works again")
 
 
+def test_a_failed_run_is_told_while_the_next_one_is_under_way(sim, workspace):
+    sluice = begin(workspace, sim, 30, feeds={"vendors": feed(sim)})
+    wait_run(sluice, workspace)
+    told = command(sluice.config_path, "doctor")
+    assert told.status == 0 and "feed 'vendors' runs" not in told.out
+    fail(sim, 1)
+    number = wait_failed(sluice, workspace, 2)
+    sim.post("switches", {"export_ms": 30000})
+    sluice.wait_for(lambda: runs(workspace, state="executing"), 30, "the next run")
+    sluice.kill()
+    told = command(sluice.config_path, "doctor")
+    assert told.status == 0 and "all is well, but see the warnings" in told.out
+    assert f"warn  feed 'vendors' runs: the last one that ended, vendors-{number:06} at 20" in told.out
+    assert "failed: the export failed" in told.out
+    sluice.start()
+    wait_trouble(sluice, "feed vendors", f"run vendors-{number:06} failed", timeout_s=20)
+
+
 def test_the_audit_tells_of_feeds_that_did_not_read_all(sim, workspace):
     sluice = begin(workspace, sim, 30, feeds={"vendors": feed(sim)})
     wait_run(sluice, workspace)
@@ -64,7 +82,7 @@ def test_the_audit_tells_of_feeds_that_did_not_read_all(sim, workspace):
     assert plain in command(sluice.config_path, "audit").out
     workspace.state["runs"].update_one({"number": 3}, {"$set": {"state": "failed", "error": "it was refused"}})
     told = command(sluice.config_path, "audit").out
-    assert plain not in told and "vendors: its newest run failed (it was refused)" in told
+    assert plain not in told and "vendors: its newest run did not bring all (it was refused)" in told
 
 
 def test_an_operator_is_not_told_by_a_reload_that_it_is_over(sim, workspace):

@@ -173,6 +173,23 @@ static inline int memory_run_newest(struct sl_state *state, const char *feed, st
     return SL_OK;
 }
 
+static inline int memory_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                   struct sl_err *err)
+{
+    const struct memory_run *ended = NULL;
+    int rc = memory_enter(state, err);
+    if (rc != SL_OK)
+        return rc;
+    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
+        if (!strcmp(one->run.feed, feed) && (!ended || one->run.number > ended->run.number) &&
+            (one->run.state == SL_RUN_DONE || one->run.state == SL_RUN_FAILED))
+            ended = one;
+    if (!ended)
+        return memory_none(err, feed);
+    *ret = ended->run;
+    return SL_OK;
+}
+
 static inline int memory_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
                                     struct sl_err *err)
 {

@@ -282,6 +282,7 @@ static inline void memory_close(struct sl_state *state)
 static const struct sl_state_type memory_state_type = {
     .run_newest = memory_run_newest,
     .run_latest = memory_run_latest,
+    .run_ended = memory_run_ended,
     .run_save = memory_run_save,
     .run_unsettled = memory_run_unsettled,
     .suspect_set = memory_suspect_set,

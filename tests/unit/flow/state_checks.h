@@ -354,6 +354,9 @@ static inline void check_runs_open(struct sl_state *one, struct sl_state *two)
     EXPECT(runs[0].number == 5 && runs[1].number == 6);
     EXPECT(one->type->run_newest(one, "polls", runs, &err) == SL_OK);
     EXPECT(runs[0].number == RUNS + 3);
+    EXPECT(two->type->run_ended(two, "polls", runs + 1, &err) == SL_OK);
+    EXPECT(runs[1].number == RUNS + 2 && runs[1].state == SL_RUN_FAILED);
+    EXPECT(two->type->run_ended(two, "others", runs + 1, &err) == SL_NOTFOUND);
     runs[0].created_ms = 1000;
     runs[0].number = 7;
     snprintf(runs[0].id, sizeof runs[0].id, "polls-0123456789ab-000007"); /* of posts */

@@ -32,6 +32,13 @@ static int rig_refresh_get(struct sl_state *state, const char *feed, struct sl_r
     return sl_err_set(err, SL_NOTFOUND, "no refresh of '%s'", feed);
 }
 
+static int rig_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
+                         struct sl_err *err)
+{
+    (void)state, (void)ret;
+    return sl_err_set(err, SL_NOTFOUND, "no run of '%s'", feed);
+}
+
 static int rig_overtake_get(struct sl_state *state, const char *feed, struct sl_overtake *ret,
                             struct sl_err *err)
 {

@@ -67,6 +67,7 @@ static int lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t t
 
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
+    .run_ended = rig_run_ended,
     .run_save = run_save,
     .run_unsettled = rig_run_unsettled,
     .runs_expire = rig_runs_expire,

@@ -162,6 +162,7 @@ static int suspect_set(struct sl_state *state, const char *feed, const char *rea
 
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
+    .run_ended = rig_run_ended,
     .run_save = run_save,
     .run_unsettled = run_unsettled,
     .runs_expire = rig_runs_expire,
