@@ -118,16 +118,20 @@ static void print_json(const struct replaying *replaying)
 
 /* --- letters --- */
 
-/* A broker that blocks publishing is waited for, however long; but not in silence. */
+/* A broker that blocks publishing, or has no room, is waited for; but not in silence. */
 static void watch(void *arg)
 {
     const struct sl_sink *sink = arg;
     bool told = false;
     while (sl_fiber_sleep(WATCH_MS) == SL_OK) {
         const char *trouble = sl_sink_amqp_trouble(sink);
+        const char *full = sl_sink_amqp_full(sink);
         if (trouble && !told)
             fprintf(stderr, "sluice: waiting: %s\n", trouble);
-        told = trouble != NULL;
+        else if (full && !told)
+            fprintf(stderr, "sluice: waiting: queue '%s' is full; are the appliers running?\n",
+                    full);
+        told = trouble || full;
     }
 }
 

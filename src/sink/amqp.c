@@ -314,3 +314,12 @@ const char *sl_sink_amqp_trouble(const struct sl_sink *sink)
         return NULL;
     return self->trouble;
 }
+
+const char *sl_sink_amqp_full(const struct sl_sink *sink)
+{
+    const struct amqp_sink *self = (const struct amqp_sink *)sink;
+    for (size_t i = 0; i < SL_LANES; i++)
+        if (self->link.lanes[i].messages >= self->link.broker->settings->max_backlog)
+            return self->link.lanes[i].queue;
+    return NULL;
+}

@@ -23,4 +23,7 @@ void sl_sink_amqp_limit_wait(struct sl_sink *sink, uint64_t wait_ms);
  * the fiber suspends. */
 const char *sl_sink_amqp_trouble(const struct sl_sink *sink);
 
+/* The name of a queue that had no room when last asked about; NULL: none. */
+const char *sl_sink_amqp_full(const struct sl_sink *sink);
+
 #endif

@@ -400,8 +400,9 @@ def test_a_full_queue_that_nobody_empties_ends_a_replay_in_time(notes, workspace
         for number in range(10):
             channel.basic_publish("", f"{workspace.exchange}.bulk", b"%d" % number,
                                   pika.BasicProperties(delivery_mode=2))
-    answer = dead(sluice, "replay", all=True, wait="1s", timeout_s=30)
-    assert answer.status == 1 and f"'{workspace.exchange}.bulk' is full" in answer.err
+    answer = dead(sluice, "replay", all=True, wait="5s", timeout_s=30)
+    assert answer.status == 1 and f"'{workspace.exchange}.bulk' is full: 10 messages" in answer.err
+    assert f"sluice: waiting: queue '{workspace.exchange}.bulk' is full" in answer.err, "not in silence"
     assert "nobody has applied" in answer.err and "--wait" in answer.err
     assert len(letters(workspace)) == 3 and workspace.queue_depth("bulk") == 10
 
