@@ -2,6 +2,7 @@
  * is done, and a ledger that stands still has its rows read again. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -165,6 +166,8 @@ void sl_journal_lost_words(const struct sl_journal_lost *lost, char ret[SL_JOURN
 static void note_lost(struct sl_journal *journal, const struct sl_journal_entry *run)
 {
     struct sl_journal_lost *lost = &journal->lost;
+    if (!strcmp(lost->last, run->id)) /* tried again */
+        return;
     if (!lost->runs++)
         snprintf(lost->first, sizeof lost->first, "%s", run->id);
     snprintf(lost->last, sizeof lost->last, "%s", run->id);
@@ -185,17 +188,18 @@ static int give_up_first(struct sl_journal *journal, struct sl_err *err)
     return SL_OK;
 }
 
-/* The appliers may just have been behind. */
+/* The appliers may just have been behind. It is noted before it is saved: that may be done although
+ * no answer came, and then nobody finds it again. */
 static int settle(struct sl_journal *journal, const struct sl_run *from, struct sl_err *err)
 {
     struct sl_journal_entry *run = sl_journal_adopted(journal, from);
     int rc = look(journal, run, err);
     bool closed = run->stage == SL_JOURNAL_AGREED;
+    if (rc == SL_OK && !closed)
+        note_lost(journal, run);
     if (rc == SL_OK)
         rc =
             save(journal, run, closed ? SL_RUN_DONE : SL_RUN_FAILED, closed ? "" : NOT_CLOSED, err);
-    if (rc == SL_OK && !closed)
-        note_lost(journal, run);
     free(run);
     return rc;
 }

@@ -27,6 +27,7 @@ struct rig {
     uint64_t orphan_ms;
     int64_t newest;    /* number of a run that was cut off */
     int64_t overtaken; /* by a full read: runs up to this number */
+    bool save_unanswered; /* it is saved all the same */
     bool save_refused, save_slow, rewind_fails, told_slow, told_fails;
     bool more_fails;                    /* runs_open, after the first time */
     bool away;                          /* the ledger */
@@ -61,7 +62,7 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
     for (unsigned i = 0; i < rig->earlier_count; i++)
         if (!strcmp(rig->earlier[i].id, run->id))
             rig->earlier[i].unsettled = run->unsettled;
-    return SL_OK;
+    return rig->save_unanswered ? sl_err_set(err, SL_CANCELED, "cancelled") : SL_OK;
 }
 
 static int ledger_sum(struct sl_state *state, const char *run, uint32_t attempt, const char *entity,
@@ -745,6 +746,10 @@ static void runs_that_were_given_up(void *arg)
     sl_journal_lost_words(&rig->journal->lost, words);
     EXPECT(!strcmp(words, "4 runs so far (4 rows; the first was feed-dead-000005, the last "
                           "feed-gone-000006)"));
+    rig->earlier[2].unsettled = rig->save_unanswered = true;
+    rig->away = false;
+    EXPECT(sl_journal_tell_again(rig->journal, &err) == SL_CANCELED && rig->stuck == 2);
+    EXPECT(!rig->earlier[2].unsettled);
     tear_down(rig);
 }
 
