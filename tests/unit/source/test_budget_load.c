@@ -111,9 +111,32 @@ static void bell(struct world *w)
     w->bell_due_ms += w->bell_every_ms;
 }
 
+static void sooner(uint64_t ms, uint64_t *next_ms)
+{
+    if (ms < *next_ms)
+        *next_ms = ms;
+}
+
+/* When something happens next, in whole steps. Tables that are refused ask again at again_ms. */
+static uint64_t next_ms(const struct world *w, uint64_t again_ms)
+{
+    uint64_t next = w->now_ms - w->now_ms % 1000 + 1000, soonest = w->now_ms + w->step_ms;
+    if (w->bell_due_ms)
+        sooner(w->bell_due_ms, &next);
+    for (unsigned i = 0; i < w->count && next > soonest; i++) {
+        const struct table *t = &w->tables[i];
+        bool refused = !t->ends_ms && t->due_ms <= w->now_ms;
+        sooner(refused ? again_ms : t->ends_ms ? t->ends_ms : t->due_ms, &next);
+    }
+    if (next <= soonest)
+        return soonest;
+    return w->now_ms + (next - w->now_ms + w->step_ms - 1) / w->step_ms * w->step_ms;
+}
+
 static void run_until(struct world *w, uint64_t end_ms)
 {
-    for (; w->now_ms < end_ms; w->now_ms += w->step_ms) {
+    uint64_t again_ms = 0;
+    for (; w->now_ms < end_ms; w->now_ms = next_ms(w, again_ms)) {
         struct table *t;
         if (w->now_ms % 1000 == 0)
             plan(w);
@@ -123,7 +146,8 @@ static void run_until(struct world *w, uint64_t end_ms)
         if (w->now_ms < w->paused_until_ms)
             continue;
         bell(w);
-        while ((t = next_due(w)) && !sl_gate_try(&w->gate, SL_STEADY, w->now_ms))
+        again_ms = 0;
+        while ((t = next_due(w)) && !(again_ms = sl_gate_try(&w->gate, SL_STEADY, w->now_ms)))
             table_begins(w, t);
     }
 }
