@@ -200,7 +200,8 @@ def test_a_reload_ends_the_gauges_of_what_is_gone(sim, workspace):
     wait_run(sluice, workspace)
     rows = sluice.metrics().value("sluice_rows_total", feed="vendors", stage="applied")
     fresh = "sluice_feed_fresh_timestamp_seconds{"
-    assert rows == 40 and fresh in sluice.ops("/metrics")[1]
+    assert rows == 40
+    sluice.wait_for(lambda: fresh in sluice.ops("/metrics")[1], 10, "how fresh it is")
     sluice.config["feeds"] = {"others": {**sluice.config["feeds"]["vendors"], "every": "1h"}}
     sluice.write_config()
     sluice.reload()
