@@ -232,8 +232,22 @@ int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *s
     return rc;
 }
 
+/* Whether there is no such queue. The answer that says so closes the channel. */
+static int look_for(struct declaring *d, const char *name, bool *ret_missing, struct sl_err *err)
+{
+    struct sl_queue_state queue;
+    int rc = sl_channel_queue_state(d->channel, name, d->deadline_ms, &queue, err);
+    if (rc != SL_NOTFOUND)
+        return rc;
+    *ret_missing = true;
+    sl_channel_free(d->channel);
+    d->channel = NULL;
+    return sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
+}
+
 int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
-                               const char *source, uint64_t deadline_ms, struct sl_err *err)
+                               const char *source, bool *ret_made, uint64_t deadline_ms,
+                               struct sl_err *err)
 {
     struct declaring d;
     char events[SL_QUEUE_NAME_MAX], later[SL_QUEUE_NAME_MAX];
@@ -242,6 +256,10 @@ int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_sett
     if (rc != SL_OK)
         return rc;
     rc = declare_all(&d, err);
+    if (rc == SL_OK)
+        rc = look_for(&d, events, ret_made, err);
+    if (rc == SL_OK)
+        rc = look_for(&d, later, ret_made, err);
     if (rc == SL_OK)
         rc = queue(&d, events, d.dead_letters, NULL, NULL, err);
     if (rc == SL_OK)

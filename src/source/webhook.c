@@ -78,6 +78,7 @@ struct sl_webhook *sl_webhook_new(const struct sl_webhook_env *env,
     sl_hook_link_start(&webhook->out, &sl_hook_out_type, env->broker, webhook);
     webhook->ringer = sl_fiber_spawn_joinable("hook.bells", sl_hook_run_bells, webhook);
     webhook->mover = sl_fiber_spawn_joinable("hook.kept", sl_hook_run_kept, webhook);
+    webhook->noter = sl_fiber_spawn_joinable("hook.queues", sl_hook_run_queues, webhook);
     sl_books_start(&webhook->books, "hook.books");
     return webhook;
 }
@@ -90,6 +91,7 @@ void sl_webhook_free(struct sl_webhook *webhook)
     sl_fiber_end(&webhook->mover);
     sl_books_stop(&webhook->books);
     sl_hook_link_stop(&webhook->out);
+    sl_fiber_end(&webhook->noter);
     sl_hook_bells_done(webhook);
     sl_hook_tables_done(webhook);
     sl_idset_done(&webhook->unclaimed);

@@ -168,8 +168,7 @@ static int open_in(void *ctx, struct sl_amqp *amqp, uint64_t deadline_ms, struct
     for (struct sl_webhook_feed *feed = webhook->feeds; feed && rc == SL_OK; feed = feed->next)
         rc = sl_hook_feed_take_up(feed, webhook->epoch, err);
     if (rc == SL_OK)
-        rc = sl_topology_declare_events(amqp, webhook->env.broker->settings, webhook->config->name,
-                                        deadline_ms, err);
+        rc = sl_hook_declare_queues(webhook, amqp, deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &handler, webhook, deadline_ms, &webhook->events, err);
     if (rc == SL_OK)

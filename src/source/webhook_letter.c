@@ -77,8 +77,7 @@ static int try_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t
 static int open_events(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t deadline_ms,
                        struct sl_err *err)
 {
-    int rc = sl_topology_declare_events(amqp, webhook->env.broker->settings, webhook->config->name,
-                                        deadline_ms, err);
+    int rc = sl_hook_declare_queues(webhook, amqp, deadline_ms, err);
     if (rc == SL_OK)
         rc = sl_channel_open(amqp, &out_handler, webhook, deadline_ms, &webhook->publish, err);
     return rc == SL_OK

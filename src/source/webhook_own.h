@@ -17,6 +17,7 @@
  *
  *   webhook.c         the environment: its fibers, status
  *   webhook_event.c   what a post says
+ *   webhook_queues.c  whether the queues of events were lost
  *   webhook_link.c    a connection to RabbitMQ that is kept up
  *   webhook_table.c   metadata of the tables that are read */
 #ifndef SL_SOURCE_WEBHOOK_OWN_H
@@ -210,6 +211,13 @@ struct sl_webhook {
     struct sl_waitlist ring;
     struct sl_fiber *ringer;
 
+    struct {
+        int64_t made_ms;  /* wall clock: they were not there; 0: they were, or that is noted */
+        bool news, noted; /* noted: since the process began */
+        struct sl_waitlist declared;
+    } queues;
+    struct sl_fiber *noter;
+
     struct sl_hook_link in; /* consumes events, while this process owns the environment */
     struct sl_channel *events;
     uint32_t generation; /* of that channel */
@@ -308,6 +316,15 @@ void sl_hook_run_bells(void *webhook);
 /* Of the channel that hears bells: a delivery. */
 void sl_hook_hear_bell(void *webhook, const struct sl_amqp_delivery *delivery);
 void sl_hook_bells_done(struct sl_webhook *webhook);
+
+/* --- webhook_queues.c --- */
+
+/* Declares the queues of events on a fresh connection. Suspends; fails as
+ * sl_topology_declare_events. */
+int sl_hook_declare_queues(struct sl_webhook *webhook, struct sl_amqp *amqp, uint64_t deadline_ms,
+                           struct sl_err *err);
+/* A fiber: notes when they were made, and tells when they had been there before. */
+void sl_hook_run_queues(void *webhook);
 
 /* --- webhook_letter.c --- */
 

@@ -65,6 +65,43 @@ def test_events_that_were_put_off_and_did_not_come_again_are_told_to_people(rabb
         gate.close()
 
 
+def test_queues_of_events_that_rabbitmq_has_lost_are_told_once(sim, workspace):
+    scene = Hooks(sim, workspace, read_back={"new_visit": 0})
+    sluice = scene.sluice()
+    scene.register()
+    scene.create(2, "new_visit")
+    scene.wait_followed()
+    mark = {"_id": f"mark:queue:{workspace.exchange}.events.hook"}
+
+    def lost(*kinds):
+        """As after a minute, so that they are no queues that several processes have just made."""
+        wait_until(lambda: workspace.state["checkpoints"].find_one(mark), 10, "their being noted")
+        workspace.state["checkpoints"].update_one(mark, {"$inc": {"value": -60000}})
+        with workspace.rabbit.connect() as connection:
+            for kind in kinds:
+                connection.channel().queue_delete(f"{workspace.exchange}.{kind}.hook")
+
+    def told():
+        return [line for line in logged(sluice, "alert") if line["title"] == "events were lost"]
+    assert not told()
+    lost("events")
+    alert, = wait_until(told, 20, "the alert")
+    assert (alert["kind"], alert["subject"]) == ("notice", "hook")
+    assert f"'{workspace.exchange}.events.hook'" in alert["text"]
+    # Also when sluice came anew together with RabbitMQ; and not when nothing was lost.
+    assert sluice.stop() == 0
+    lost("events", "later")
+    sluice.start(ready_timeout_s=30)
+    wait_until(lambda: len(told()) == 2, 20, "the next alert")
+    assert sluice.stop() == 0
+    lost()
+    sluice.start(ready_timeout_s=30)
+    scene.create(2, "new_visit")
+    scene.wait_followed()
+    assert len(told()) == 2
+    scene.check_nothing_lost()
+
+
 def test_a_queue_of_events_that_was_deleted_is_made_again(sim, workspace):
     scene = Hooks(sim, workspace, read_back={"new_visit": 0})
     sluice = scene.sluice()
