@@ -298,7 +298,7 @@ static int write_abandoned(struct sl_journal *journal, struct sl_err *err)
 static uint64_t begin_ms(const struct sl_journal *journal, const struct sl_journal_entry *run)
 {
     uint64_t orphan_ms = journal->options.orphan_ms;
-    if (!run->begun)
+    if (!run->begun_ms)
         return 0;
     return orphan_ms ? run->begun_ms + orphan_ms / SIGNS_OF_LIFE : SL_FOREVER;
 }
@@ -310,10 +310,10 @@ static int write_begun(struct sl_journal *journal, uint64_t *ret_wait_ms, struct
         if (run->stage >= SL_JOURNAL_PUBLISHED || run->given_up || is_confirmed(run))
             continue;
         if (sl_loop_now_ms() >= begin_ms(journal, run)) {
+            run->begun = true; /* also when no answer comes */
             int rc = save(journal, run, SL_RUN_STREAMING, "", err);
             if (rc != SL_OK)
                 return rc;
-            run->begun = true;
             run->begun_ms = sl_loop_now_ms();
         }
         if (begin_ms(journal, run) < *ret_wait_ms)

@@ -27,7 +27,7 @@ struct sl_journal_entry {
     char *seen, *mark; /* NULL: none */
     bool full;
     enum sl_journal_stage stage;
-    bool begun;    /* journaled as streaming, or as more */
+    bool begun;    /* journaled as streaming, or as more; perhaps, where no answer came */
     bool untold;   /* when its ledger does not close, the next process is to tell that, too */
     bool given_up; /* its rows will be read again; freed when nobody looks at it */
     uint32_t attempt;
@@ -35,7 +35,7 @@ struct sl_journal_entry {
     uint64_t read, dead, superseded;
     int64_t created_ms; /* wall clock */
     uint64_t began_ms;  /* loop clock, as those below */
-    uint64_t begun_ms;  /* when it was last journaled as streaming */
+    uint64_t begun_ms;  /* when it was last journaled as streaming; 0: not that we know */
     uint64_t published_ms;
     uint64_t look_ms;  /* the ledger is looked at then */
     uint64_t pause_ms; /* until the look after that */

@@ -25,8 +25,8 @@ struct rig {
     unsigned saves, begun, abandoned;
     unsigned begun_when_abandoning;
     uint64_t orphan_ms;
-    int64_t newest;    /* number of a run that was cut off */
-    int64_t overtaken; /* by a full read: runs up to this number */
+    int64_t newest;       /* number of a run that was cut off */
+    int64_t overtaken;    /* by a full read: runs up to this number */
     bool save_unanswered; /* it is saved all the same */
     bool save_refused, save_slow, rewind_fails, told_slow, told_fails;
     bool more_fails;                    /* runs_open, after the first time */
@@ -54,6 +54,8 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
         return sl_err_set(err, SL_REJECTED, "another epoch");
     rig->begun += run->state == SL_RUN_STREAMING;
     rig->abandoned += run->state == SL_RUN_ABANDONED;
+    if (run->state == SL_RUN_STREAMING && rig->save_unanswered)
+        return sl_err_set(err, SL_TIMEOUT, "no answer");
     if (run->state == SL_RUN_STREAMING || run->state == SL_RUN_ABANDONED)
         return SL_OK;
     snprintf(rig->saved[rig->saves++ % SAVES_MAX], sizeof rig->saved[0], "%s %s %llu/%u%s", run->id,
@@ -380,6 +382,29 @@ static void a_batch_comes_back(void *arg)
     commit_taken(rig);
     EXPECT(keep(rig) == SL_OK);
     EXPECT(!strcmp(rig->told, "P2:again ")); /* never the number of the other */
+    stop_taking(taker);
+    tear_down(rig);
+}
+
+/* That it begins may be journaled although no answer came: nobody else closes a run of this epoch.
+ */
+static void begun_without_an_answer(void *arg)
+{
+    struct rig *rig = arg;
+    set_up(rig, 100000, 100000);
+    struct sl_fiber *taker = taker_of(rig);
+    make_run(rig, "a");
+    rig->save_unanswered = true;
+    EXPECT(keep(rig) == SL_TIMEOUT && rig->begun == 1);
+    EXPECT(keep(rig) == SL_TIMEOUT && rig->begun == 2); /* until there is an answer */
+    rig->save_unanswered = false;
+    UNTIL(rig->taken_count == 2);
+    sl_journal_release(rig->journal, rig->taken[0]);
+    sl_journal_abandon(rig->journal);
+    EXPECT(keep(rig) == SL_OK && rig->begun == 2 && rig->abandoned == 1);
+    sl_batch_free(rig->taken[0]);
+    sl_batch_free(rig->taken[1]);
+    rig->taken_count = 0;
     stop_taking(taker);
     tear_down(rig);
 }
@@ -797,6 +822,7 @@ static void run_case(void (*fn)(void *))
 
 CASE(lives_of_two_runs)
 CASE(a_batch_comes_back)
+CASE(begun_without_an_answer)
 CASE(given_up_meanwhile)
 CASE(told_and_then_given_up)
 CASE(a_ledger_stands_still)
@@ -822,6 +848,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lives_of_two_runs),
         cmocka_unit_test(test_a_batch_comes_back),
+        cmocka_unit_test(test_begun_without_an_answer),
         cmocka_unit_test(test_given_up_meanwhile),
         cmocka_unit_test(test_told_and_then_given_up),
         cmocka_unit_test(test_a_ledger_stands_still),
