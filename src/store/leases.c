@@ -309,6 +309,8 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
         return;
     char me[OWNER_BYTES];
     name_owner(store, lease, me);
+    lease->held = false; /* at once: a renewal that does not find it has lost nothing */
+    lease->asked = true;
     struct sl_store hurried = *store;
     if (hurried.timeout_ms > SL_STORE_DROP_MS)
         hurried.timeout_ms = SL_STORE_DROP_MS;
@@ -317,10 +319,8 @@ void sl_store_lease_drop(struct sl_state *state, struct sl_lease *lease)
                  : vacate(&hurried, lease->name, me, &err);
     if (sl_code_transient(rc))
         store->no_drop_until_ms = sl_deadline_in(DROP_AGAIN_MS);
-    bool again = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
-    lease->held = lease->held && again;
-    lease->asked = lease->asked && again;
-    if (!again)
+    lease->asked = rc == SL_CANCELED; /* by a fiber that ends: whoever closes the holder drops it */
+    if (!lease->asked)
         lease->expires_ms = 0;
     if (rc != SL_OK && rc != SL_CANCELED)
         sl_log(SL_INFO, "a lease was not given back and will expire", SL_T("lease", lease->name),

@@ -405,6 +405,50 @@ static void test_held_while_renewed(void **state)
     live(do_held_while_renewed);
 }
 
+struct dropping {
+    struct sl_state *store;
+    struct sl_lease lease;
+};
+
+static void drop(void *arg)
+{
+    struct dropping *dropping = arg;
+    dropping->store->type->lease_drop(dropping->store, &dropping->lease);
+}
+
+/* A renewal meanwhile finds it gone, and must not tell its owner that another one has it. */
+static void do_given_back(struct sl_mongo *mongo)
+{
+    struct sl_err err = {0};
+    struct dropping dropping = {.store = open_store(mongo), .lease = {.name = "feed:given"}};
+    struct sl_state *store = dropping.store;
+    EXPECT_OK(store->type->lease_hold(store, &dropping.lease, 20000, &err), &err);
+    struct sl_fiber *fiber = sl_fiber_spawn_joinable("drop", drop, &dropping);
+    sl_fiber_yield();
+    EXPECT(!dropping.lease.held && dropping.lease.asked);
+    sl_fiber_join(fiber);
+    EXPECT(!dropping.lease.held && !dropping.lease.asked && !dropping.lease.expires_ms);
+
+    /* Cut off, it may not be carried out, and is asked for once more. */
+    EXPECT_OK(store->type->lease_hold(store, &dropping.lease, 20000, &err), &err);
+    EXPECT_INT(dropping.lease.epoch, 2);
+    fiber = sl_fiber_spawn_joinable("drop", drop, &dropping);
+    sl_fiber_yield();
+    sl_fiber_end(&fiber);
+    EXPECT(!dropping.lease.held && dropping.lease.asked);
+    drop(&dropping);
+    EXPECT(!dropping.lease.asked);
+    EXPECT_OK(store->type->lease_hold(store, &dropping.lease, 20000, &err), &err);
+    EXPECT_INT(dropping.lease.epoch, 3);
+    store->type->close(store);
+}
+
+static void test_given_back(void **state)
+{
+    (void)state;
+    live(do_given_back);
+}
+
 /* --- ledger --- */
 
 static struct sl_batch *new_batch(uint32_t number, uint32_t rows, uint32_t superseded)
@@ -606,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_leases),
         cmocka_unit_test(test_restored_leases),
         cmocka_unit_test(test_held_while_renewed),
+        cmocka_unit_test(test_given_back),
         cmocka_unit_test(test_ledger),
         cmocka_unit_test(test_dead),
         cmocka_unit_test(test_away),
