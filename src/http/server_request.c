@@ -74,13 +74,30 @@ static void find_route(const struct sl_http_server *server, struct sl_exchange *
 
 /* --- limits --- */
 
-static enum MHD_Result count_framing(void *ctx, enum MHD_ValueKind kind, const char *name,
-                                     const char *value)
+/* What the headers say of the body's length. */
+struct framing {
+    unsigned count; /* headers that tell it */
+    bool doubtful;  /* others may tell it to somebody else */
+};
+
+/* "Content-Length : 5", and a line that begins with a space, which goes on with the one before: the
+ * library sees no length in them. Such a line it joins to the name before it, which it copies for
+ * that to behind what it has read; every other name lies before its value. */
+static bool is_doubtful(const char *name, const char *value)
 {
-    unsigned *count = ctx;
-    (void)kind, (void)value;
-    *count += !strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
-              !strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    static const char LETTERS[] = "!#$%&'*+-.^_`|~0123456789"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    return !*name || name[strspn(name, LETTERS)] || (value && (uintptr_t)name > (uintptr_t)value);
+}
+
+static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+    struct framing *framing = ctx;
+    (void)kind;
+    framing->count += !strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+                      !strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    framing->doubtful |= is_doubtful(name, value);
     return MHD_YES;
 }
 
@@ -90,10 +107,11 @@ static bool read_framing(const struct sl_http_call *call, uint64_t *ret_length)
 {
     const char *length = sl_http_call_header(call, MHD_HTTP_HEADER_CONTENT_LENGTH);
     const char *encoding = sl_http_call_header(call, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-    unsigned count = 0;
-    MHD_get_connection_values(call->connection, MHD_HEADER_KIND, count_framing, &count);
+    struct framing framing = {0};
+    MHD_get_connection_values(call->connection, MHD_HEADER_KIND, look_at_header, &framing);
     *ret_length = encoding ? LENGTH_UNKNOWN : length ? strtoull(length, NULL, 10) : 0;
-    return count <= 1 && (!encoding || !strcasecmp(encoding, "chunked"));
+    return framing.count <= 1 && !framing.doubtful &&
+           (!encoding || !strcasecmp(encoding, "chunked"));
 }
 
 /* One token a request; a second's worth may be used at once. */
