@@ -111,7 +111,7 @@ static bool read_framing(const struct sl_http_call *call, uint64_t *ret_length)
     MHD_get_connection_values(call->connection, MHD_HEADER_KIND, look_at_header, &framing);
     *ret_length = encoding ? LENGTH_UNKNOWN : length ? strtoull(length, NULL, 10) : 0;
     return framing.count <= 1 && !framing.doubtful &&
-           (!encoding || !strcasecmp(encoding, "chunked"));
+           (encoding ? !strcasecmp(encoding, "chunked") : *ret_length != LENGTH_UNKNOWN);
 }
 
 /* One token a request; a second's worth may be used at once. */
