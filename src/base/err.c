@@ -6,12 +6,21 @@
 
 #include "base/str.h"
 
+enum { ROOM_BYTES = SL_ERR_TEXT_BYTES + 1 }; /* of one byte too many: it tells how to cut */
+
+/* A message ends with a whole character: it goes to MongoDB, whose clients refuse other text. */
+static void keep(struct sl_err *err, char message[ROOM_BYTES])
+{
+    message[sl_utf8_cut(message, strlen(message), SL_ERR_TEXT_BYTES - 1)] = 0;
+    memcpy(err->message, message, sizeof err->message);
+}
+
 int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
 {
     if (!err)
         return code;
 
-    char message[sizeof err->message]; /* the arguments may point into err */
+    char message[ROOM_BYTES]; /* the arguments may point into err */
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
@@ -21,7 +30,7 @@ int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
     err->code = code;
     err->cause = 0;
     err->retry_after_ms = 0;
-    memcpy(err->message, message, sizeof message);
+    keep(err, message);
     return code;
 }
 
@@ -30,7 +39,7 @@ int sl_err_wrap(struct sl_err *err, const char *format, ...)
     if (!err)
         return SL_CLOSED;
 
-    char message[sizeof err->message];
+    char message[ROOM_BYTES];
     va_list args;
     va_start(args, format);
     int used = vsnprintf(message, sizeof message, format, args);
@@ -39,7 +48,7 @@ int sl_err_wrap(struct sl_err *err, const char *format, ...)
 
     if (used >= 0 && (size_t)used + 2 < sizeof message)
         snprintf(message + used, sizeof message - (size_t)used, ": %s", err->message);
-    memcpy(err->message, message, sizeof message);
+    keep(err, message);
     return err->code;
 }
 

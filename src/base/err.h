@@ -27,7 +27,8 @@ struct sl_err {
 };
 
 /* Fills err (may be NULL) and returns code, so that a failure is one statement. Control characters
- * in the message become spaces. cause and retry_after_ms are reset. */
+ * in the message become spaces; one that is too long is cut behind a whole character. cause and
+ * retry_after_ms are reset. */
 int sl_err_set(struct sl_err *err, enum sl_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

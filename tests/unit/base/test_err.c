@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <cmocka.h>
 
@@ -69,6 +70,27 @@ static void long_messages_are_cut_not_overrun(void **state)
     }
 }
 
+static void no_character_is_cut(void **state)
+{
+    (void)state;
+    static const char *const characters[] = {"\xc3\xa9", "\xe8\xaa\x9e", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < sizeof characters / sizeof *characters; i++)
+        for (size_t before = 0; before < 8; before++) {
+            struct sl_err err;
+            char text[4 * SL_ERR_TEXT_BYTES] = "";
+            memset(text, 'x', before);
+            while (strlen(text) < 2 * SL_ERR_TEXT_BYTES)
+                strcat(text, characters[i]);
+            sl_err_set(&err, SL_REJECTED, "%s", text);
+            assert_true(sl_utf8_valid(err.message, strlen(err.message)));
+            assert_in_range(strlen(err.message), SL_ERR_TEXT_BYTES - 4, SL_ERR_TEXT_BYTES - 1);
+            sl_err_wrap(&err, "context");
+            assert_true(sl_utf8_valid(err.message, strlen(err.message)));
+            sl_err_wrap(&err, "%s", text);
+            assert_true(sl_utf8_valid(err.message, strlen(err.message)));
+        }
+}
+
 static void control_characters_become_blanks(void **state)
 {
     (void)state;
@@ -124,6 +146,7 @@ int main(void)
         cmocka_unit_test(wrap_puts_context_in_front),
         cmocka_unit_test(a_message_may_quote_itself),
         cmocka_unit_test(long_messages_are_cut_not_overrun),
+        cmocka_unit_test(no_character_is_cut),
         cmocka_unit_test(control_characters_become_blanks),
         cmocka_unit_test(codes_have_names_and_a_kind),
     };
