@@ -32,7 +32,6 @@ static const int allowed[] = {
     SCMP_SYS(close),
     SCMP_SYS(lseek),
     SCMP_SYS(dup),
-    SCMP_SYS(fcntl),
     SCMP_SYS(fstat),
     SCMP_SYS(stat),
     SCMP_SYS(lstat),
@@ -122,7 +121,8 @@ static const int allowed[] = {
 
 /* Calls that may be made when one argument, as far as mask goes, is value. Several rows of a call:
  * any of them will do. Libraries may be loaded late, but what can be written is never executed;
- * limits are looked at, not set; kill() may ask whether a process is there. */
+ * limits are looked at, not set; kill() may ask whether a process is there; fcntl() may not have
+ * the kernel send a signal to another one (F_SETOWN, F_SETSIG). */
 struct narrow {
     int call;
     unsigned argument;
@@ -137,6 +137,12 @@ enum { WRITING = O_ACCMODE | O_CREAT | O_TRUNC }; /* no bit of it: a file is ope
 static const struct narrow narrows[] = {
     {SCMP_SYS(open),       1, WRITING,                0              },
     {SCMP_SYS(openat),     2, WRITING,                0              },
+    {SCMP_SYS(fcntl),      1, INT,                    F_DUPFD        },
+    {SCMP_SYS(fcntl),      1, INT,                    F_DUPFD_CLOEXEC},
+    {SCMP_SYS(fcntl),      1, INT,                    F_GETFD        },
+    {SCMP_SYS(fcntl),      1, INT,                    F_SETFD        },
+    {SCMP_SYS(fcntl),      1, INT,                    F_GETFL        },
+    {SCMP_SYS(fcntl),      1, INT,                    F_SETFL        },
     {SCMP_SYS(ioctl),      1, INT,                    FIONBIO        },
     {SCMP_SYS(ioctl),      1, INT,                    FIONREAD       },
     {SCMP_SYS(ioctl),      1, INT,                    FIOCLEX        },

@@ -62,6 +62,18 @@ static long signal_parent_thread(void)
     return syscall(SYS_tgkill, tester, tester, SIGCONT);
 }
 
+/* Then whoever writes into the pair sends it the signal. */
+static long have_parent_signalled(void)
+{
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ? 0 : fcntl(pair[0], F_SETOWN, tester);
+}
+
+static long choose_signal(void)
+{
+    return fcntl(STDIN_FILENO, F_SETSIG, SIGKILL);
+}
+
 static long read_parent(void)
 {
     return syscall(SYS_process_vm_readv, tester, NULL, 0, NULL, 0, 0);

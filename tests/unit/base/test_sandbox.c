@@ -75,6 +75,8 @@ static void test_denied(void **state)
 #endif
         {"kill",             signal_parent,            EPERM },
         {"tgkill",           signal_parent_thread,     EPERM },
+        {"F_SETOWN",         have_parent_signalled,    EPERM },
+        {"F_SETSIG",         choose_signal,            EPERM },
         {"process_vm_readv", read_parent,              EPERM },
 #ifndef SL_ASAN
         {"fork",             make_process,             EPERM },
