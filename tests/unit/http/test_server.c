@@ -349,7 +349,7 @@ static void keep_alive(void *arg)
         "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
         "GET /none HTTP/1.1\r\nHost: a\r\n\r\n"
-        "GET /hello HTTP/1.1\r\nHost: a\r\nX-A: last\r\n\r\n";
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX-None:\r\nX-Blank: \r\nX-A: last\r\n\r\n";
     unsigned rounds = 0;
     for (size_t step = 1; step < sizeof text; step += 1 + step / 2) {
         for (size_t at = 0; at < sizeof text - 1; at += step) {
