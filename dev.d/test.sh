@@ -18,14 +18,15 @@ run_pytest() {
     "$python" -m pytest -c tests/pytest.ini --rootdir "$root" --durations 15 "$@"
 }
 
-# All of them: in three parts side by side, each with servers of its own, since tests mostly wait. A
-# file stays together.
+# All of them: in parts side by side, three a processor since tests mostly wait, each with servers of
+# its own. A file stays together.
 run_integration() {
     say "integration tests"
     if [ $# -gt 0 ]; then
         run_pytest "$@"
     else
-        run_pytest --numprocesses 3 --dist loadfile --deselect "$kill_points"
+        parts=$(($(nproc) < 3 ? 3 * $(nproc) : 7)) # one more has the torture: see tests/integration/process.py
+        run_pytest --numprocesses $parts --dist loadfile --deselect "$kill_points"
     fi
 }
 
