@@ -232,7 +232,8 @@ int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *s
     return rc;
 }
 
-/* Whether there is no such queue. The answer that says so closes the channel. */
+/* Whether there is no such queue, or its node is away: then it cannot be made, either. The answer
+ * that says so closes the channel. */
 static int look_for(struct declaring *d, const char *name, bool *ret_missing, struct sl_err *err)
 {
     struct sl_queue_state queue;
@@ -255,15 +256,18 @@ int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_sett
     int rc = begin(&d, amqp, settings, deadline_ms, err);
     if (rc != SL_OK)
         return rc;
+    bool no_events = false, no_later = false;
     rc = declare_all(&d, err);
     if (rc == SL_OK)
-        rc = look_for(&d, events, ret_made, err);
+        rc = look_for(&d, events, &no_events, err);
     if (rc == SL_OK)
-        rc = look_for(&d, later, ret_made, err);
+        rc = look_for(&d, later, &no_later, err);
     if (rc == SL_OK)
         rc = queue(&d, events, d.dead_letters, NULL, NULL, err);
+    *ret_made |= rc == SL_OK && no_events;
     if (rc == SL_OK)
         rc = later_queue(&d, later, events, err);
+    *ret_made |= rc == SL_OK && no_later;
     sl_channel_free(d.channel);
     return rc;
 }

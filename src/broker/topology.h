@@ -25,8 +25,8 @@ int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *s
                         uint64_t deadline_ms, struct sl_err *err);
 
 /* Declares, besides all that, the two durable queues of a source's events: of those that are ready,
- * and of those that are to become so later. *ret_made becomes true when one of them was not there,
- * also when it fails later. Suspends; fails likewise. */
+ * and of those that are to become so later. *ret_made becomes true when one of them was made,
+ * also when what follows fails. Suspends; fails likewise. */
 int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
                                const char *source, bool *ret_made, uint64_t deadline_ms,
                                struct sl_err *err);
