@@ -42,6 +42,8 @@ bool sl_mongo_uri_overhear(const char *message)
     return true;
 }
 
+#define ENCODE "user and password hold what must be written as %%40 (@), %%2F (/) or %%3F (?)"
+
 /* Behind an "@" that nobody encoded, or before it, may be a part of the password: then no name is
  * told. */
 static int check_known(const char *url, const struct sl_buf *names, struct sl_err *err)
@@ -50,9 +52,7 @@ static int check_known(const char *url, const struct sl_buf *names, struct sl_er
     if (!names->length)
         return SL_OK;
     if (options && strchr(options, '@'))
-        return sl_err_set(err, SL_CONFIG,
-                          "mongo.url: one of its options is unknown; or user and password hold "
-                          "what must be written as %%40 (@), %%2F (/) or %%3F (?)");
+        return sl_err_set(err, SL_CONFIG, "mongo.url: one of its options is unknown; or " ENCODE);
     return sl_err_set(err, SL_CONFIG, "mongo.url: unknown option %.200s", names->data);
 }
 
@@ -101,6 +101,14 @@ static void set_defaults(mongoc_uri_t *uri)
 
 /* --- parsing --- */
 
+/* Part of a password was taken for the end of the names of the servers. */
+static bool is_cut_in_password(const char *text)
+{
+    const char *names = strstr(text, "://");
+    const char *slash = names ? strchr(names + 3, '/') : NULL;
+    return slash && strchr(slash, '@');
+}
+
 /* The driver's part. */
 static mongoc_uri_t *read_text(const char *text, struct sl_err *err)
 {
@@ -112,7 +120,9 @@ static mongoc_uri_t *read_text(const char *text, struct sl_err *err)
     unknown = NULL;
     if (!uri) {
         sl_mongo_mask(error.message);
-        sl_err_set(err, SL_CONFIG, "mongo.url: %s", error.message);
+        sl_err_set(err, SL_CONFIG,
+                   is_cut_in_password(text) ? "mongo.url: %s: " ENCODE : "mongo.url: %s",
+                   error.message);
     } else if (check_known(text, &names, err) != SL_OK) {
         mongoc_uri_destroy(uri);
         uri = NULL;

@@ -157,6 +157,7 @@ static void test_urls(void **state)
         {"mongodb://user:secret@h/?replicaSte=rs0&tsl=true",            "ste\", \"tsl\""},
         {"mongodb+srv://user:secret@cluster.example.com/?ab=1",         "option \"ab\"" },
         {"mongodb://user:12/ab?secret=ef@h/",                           "as %40"        },
+        {"mongodb://user:se/cret@h/",                                   "as %40"        },
         {"mongodb://h/?w=majority&retryWrites=true&appName=a@b",        NULL            },
         {"mongodb://user:secret@h:port/",                               "mongo.url: "   },
         {"http://user:secret@h/",                                       "mongo.url: "   },
