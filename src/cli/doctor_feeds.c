@@ -29,10 +29,11 @@ void sl_doctor_feeds(struct sl_doctor *doctor)
     struct sl_err err = {0};
     struct sl_mongo *mongo = sl_mongo_new(&doctor->settings->mongo, &err);
     struct sl_state *state = mongo ? sl_store_new(mongo, &doctor->settings->mongo, &err) : NULL;
-    if (sl_doctor_works(doctor, state ? SL_OK : (int)err.code, &err, "feeds", NULL)) {
-        for (size_t i = 0; i < doctor->config->feed_count; i++)
-            examine(doctor, state, doctor->config->feeds[i].name);
+    for (size_t i = 0; state && i < doctor->config->feed_count; i++)
+        examine(doctor, state, doctor->config->feeds[i].name);
+    if (state)
         state->type->close(state);
-    }
+    else
+        sl_doctor_works(doctor, (int)err.code, &err, "feeds", NULL);
     sl_mongo_free(mongo);
 }

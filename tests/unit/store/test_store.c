@@ -420,8 +420,8 @@ static void drop(void *arg)
 static void do_given_back(struct sl_mongo *mongo)
 {
     struct sl_err err = {0};
-    struct dropping dropping = {.store = open_store(mongo), .lease = {.name = "feed:given"}};
-    struct sl_state *store = dropping.store;
+    struct sl_state *store = open_store(mongo);
+    struct dropping dropping = {.store = store, .lease = {.name = "feed:given"}};
     EXPECT_OK(store->type->lease_hold(store, &dropping.lease, 20000, &err), &err);
     struct sl_fiber *fiber = sl_fiber_spawn_joinable("drop", drop, &dropping);
     sl_fiber_yield();
