@@ -100,10 +100,11 @@ class Scene:
         return self.sim.get(f"count?entity={label}&company={self.company}")
 
     def download(self):
-        """A download under way, as the simulator sees it; None when there is none. The one byte by
-        which sluice learns whether it may ask for ranges is none."""
+        """A download under way, from its beginning, as the simulator sees it; None when there is none.
+        The one byte by which sluice learns whether it may ask for ranges is none, nor is the list at
+        the end, which it reads before."""
         downloads = self.sim.get("stats")["downloads"]
-        return next((one for one in downloads if one["length"] > 1), None)
+        return next((one for one in downloads if one["offset"] == 0 and one["length"] > 1), None)
 
     # --- MongoDB ---
 
