@@ -157,54 +157,56 @@ static inline int memory_run_save(struct sl_state *state, const struct sl_run *r
     return SL_OK;
 }
 
-static inline int memory_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
-                                    struct sl_err *err)
+/* The one of the greatest rank; those below 0 are none. */
+static inline int memory_run_by(struct sl_state *state, const char *feed,
+                                int64_t (*rank)(const struct sl_run *run), struct sl_run *ret,
+                                struct sl_err *err)
 {
-    const struct memory_run *newest = NULL;
+    const struct sl_run *first = NULL;
     int rc = memory_enter(state, err);
     if (rc != SL_OK)
         return rc;
     for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
-        if (!strcmp(one->run.feed, feed) && (!newest || one->run.number > newest->run.number))
-            newest = one;
-    if (!newest)
+        if (!strcmp(one->run.feed, feed) && rank(&one->run) >= 0 &&
+            (!first || rank(&one->run) > rank(first)))
+            first = &one->run;
+    if (!first)
         return memory_none(err, feed);
-    *ret = newest->run;
+    *ret = *first;
     return SL_OK;
 }
 
-static inline int memory_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
-                                   struct sl_err *err)
+static inline int64_t memory_by_number(const struct sl_run *run)
 {
-    const struct memory_run *ended = NULL;
-    int rc = memory_enter(state, err);
-    if (rc != SL_OK)
-        return rc;
-    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
-        if (!strcmp(one->run.feed, feed) && (!ended || one->run.number > ended->run.number) &&
-            (one->run.state == SL_RUN_DONE || one->run.state == SL_RUN_FAILED))
-            ended = one;
-    if (!ended)
-        return memory_none(err, feed);
-    *ret = ended->run;
-    return SL_OK;
+    return run->number;
+}
+
+static inline int64_t memory_by_time(const struct sl_run *run)
+{
+    return run->created_ms;
+}
+
+static inline int64_t memory_by_end(const struct sl_run *run)
+{
+    return run->state == SL_RUN_DONE || run->state == SL_RUN_FAILED ? run->number : -1;
+}
+
+static inline int memory_run_newest(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                    struct sl_err *err)
+{
+    return memory_run_by(state, feed, memory_by_number, ret, err);
 }
 
 static inline int memory_run_latest(struct sl_state *state, const char *feed, struct sl_run *ret,
                                     struct sl_err *err)
 {
-    const struct memory_run *latest = NULL;
-    int rc = memory_enter(state, err);
-    if (rc != SL_OK)
-        return rc;
-    for (struct memory_run *one = memory_of(state)->memory->runs; one; one = one->next)
-        if (!strcmp(one->run.feed, feed) &&
-            (!latest || one->run.created_ms > latest->run.created_ms))
-            latest = one;
-    if (!latest)
-        return memory_none(err, feed);
-    *ret = latest->run;
-    return SL_OK;
+    return memory_run_by(state, feed, memory_by_time, ret, err);
+}
+
+static inline int memory_run_ended(struct sl_state *state, const char *feed, struct sl_run *ret,
+                                   struct sl_err *err)
+{
+    return memory_run_by(state, feed, memory_by_end, ret, err);
 }
 
 static inline int memory_run_unsettled(struct sl_state *state, const char *feed, int64_t after,
