@@ -18,14 +18,14 @@ run_pytest() {
     "$python" -m pytest -c tests/pytest.ini --rootdir "$root" --durations 15 "$@"
 }
 
-# All of them: in parts side by side, three a processor since tests mostly wait, each with servers of
-# its own. A file stays together.
+# All of them: in parts side by side, two a processor since tests mostly wait, each with servers of its
+# own. A file stays together.
 run_integration() {
     say "integration tests"
     if [ $# -gt 0 ]; then
         run_pytest "$@"
     else
-        parts=$(($(nproc) < 3 ? 3 * $(nproc) : 7)) # one more has the torture: see tests/integration/process.py
+        parts=$(($(nproc) < 4 ? 2 * $(nproc) : 7)) # one more has the torture: see tests/integration/process.py
         run_pytest --numprocesses $parts --dist loadfile --deselect "$kill_points"
     fi
 }

@@ -154,9 +154,9 @@ def test_a_full_export_without_an_entity_heals_nothing(sim, workspace):
 
 def add_customers_midway(sim, workspace, sluice):
     """Customers are added to the project, exported, and configured while that export is under way."""
-    sim.post("switches", {"project": "Vendors", "export_ms": 5000})
     change_records(sim, 2)
     make_project(sim, labels=(VENDORS, CUSTOMERS))
+    sim.post("switches", {"project": "Vendors", "export_ms": 3000})  # a project made anew has forgotten it
     number = runs(workspace)[-1]["number"]
     sluice.wait_for(lambda: runs(workspace, state="executing", number={"$gt": number}), 30, "an export")
     sluice.config["feeds"]["vendors"]["entities"][CUSTOMERS] = entity(sim, CUSTOMERS, "customers")

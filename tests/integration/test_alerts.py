@@ -355,7 +355,9 @@ def test_a_webhook_that_fails_is_asked_again_and_a_redirect_is_not_followed(sim,
 
 def test_a_reload_tells_nothing_twice_and_an_end_tells_what_waits(sim, workspace):
     with Mailbox() as mailbox:
-        sluice = begin(workspace, sim, 5, alerts=mailbox.alerts())
+        # A reload may cut off the answer to a request.
+        sluice = begin(workspace, sim, 5, alerts=mailbox.alerts(),
+                       feeds={"vendors": feeds.feed(sim, start_grace="2s")})
         wait_run(sluice, workspace)
         switch(sim, final_status="Failed", fail_next=1)
         change_records(sim, 2)
