@@ -114,15 +114,20 @@ static void tell_limit(const struct declaring *d, const char *name, bool dead_le
            SL_T("queue", name), SL_T("server", sl_amqp_server_version(d->amqp)));
 }
 
-/* A queue that another version of RabbitMQ made: messages are in it, so it is taken as it is. The
- * refusal has closed the channel. */
+/* An answer that refuses, or says that there is no such thing, has closed the channel. */
+static int open_again(struct declaring *d, struct sl_err *err)
+{
+    sl_channel_free(d->channel);
+    d->channel = NULL;
+    return sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
+}
+
+/* A queue that another version of RabbitMQ made: messages are in it, so it is taken as it is. */
 static int take_as_made(struct declaring *d, const char *name, struct sl_queue_options *options,
                         struct sl_err *err)
 {
     options->no_delivery_limit = !options->no_delivery_limit;
-    sl_channel_free(d->channel);
-    d->channel = NULL;
-    int rc = sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
+    int rc = open_again(d, err);
     if (rc == SL_OK)
         rc = sl_channel_declare_queue(d->channel, name, options, d->deadline_ms, err);
     bool hands_on = options->dead_letter_exchange && !*options->dead_letter_exchange;
@@ -232,8 +237,7 @@ int sl_topology_declare(struct sl_amqp *amqp, const struct sl_broker_settings *s
     return rc;
 }
 
-/* Whether there is no such queue, or its node is away: then it cannot be made, either. The answer
- * that says so closes the channel. */
+/* Whether there is no such queue, or its node is away: then it cannot be made, either. */
 static int look_for(struct declaring *d, const char *name, bool *ret_missing, struct sl_err *err)
 {
     struct sl_queue_state queue;
@@ -241,9 +245,7 @@ static int look_for(struct declaring *d, const char *name, bool *ret_missing, st
     if (rc != SL_NOTFOUND)
         return rc;
     *ret_missing = true;
-    sl_channel_free(d->channel);
-    d->channel = NULL;
-    return sl_channel_open(d->amqp, NULL, NULL, d->deadline_ms, &d->channel, err);
+    return open_again(d, err);
 }
 
 int sl_topology_declare_events(struct sl_amqp *amqp, const struct sl_broker_settings *settings,
