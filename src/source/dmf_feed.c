@@ -109,10 +109,14 @@ static int find_newest(struct sl_dmf *dmf, struct sl_err *err)
     return SL_OK;
 }
 
-/* How the last one ended that did, while the newest is still under way. */
+/* How the last one ended that did: the newest, or one before it while that is under way. */
 static int tell_last_end(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
+    if (dmf->run.id[0] && dmf->run.state >= SL_RUN_DONE) {
+        sl_dmf_tell_end(dmf);
+        return SL_OK;
+    }
     struct sl_run *run = SL_NEW(struct sl_run);
     int rc = state->type->run_ended(state, dmf->feed->name, run, err);
     if (rc == SL_OK) {
