@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "source/books.h"
 #include "source/budget_limits.h"
 #include "source/budget_pace.h"
 #include "source/budget_window.h"
@@ -111,22 +112,16 @@ static void bell(struct world *w)
     w->bell_due_ms += w->bell_every_ms;
 }
 
-static void sooner(uint64_t ms, uint64_t *next_ms)
-{
-    if (ms < *next_ms)
-        *next_ms = ms;
-}
-
 /* When something happens next, in whole steps. Tables that are refused ask again at again_ms. */
 static uint64_t next_ms(const struct world *w, uint64_t again_ms)
 {
     uint64_t next = w->now_ms - w->now_ms % 1000 + 1000, soonest = w->now_ms + w->step_ms;
     if (w->bell_due_ms)
-        sooner(w->bell_due_ms, &next);
+        sl_books_sooner(&next, w->bell_due_ms);
     for (unsigned i = 0; i < w->count && next > soonest; i++) {
         const struct table *t = &w->tables[i];
         bool refused = !t->ends_ms && t->due_ms <= w->now_ms;
-        sooner(refused ? again_ms : t->ends_ms ? t->ends_ms : t->due_ms, &next);
+        sl_books_sooner(&next, refused ? again_ms : t->ends_ms ? t->ends_ms : t->due_ms);
     }
     if (next <= soonest)
         return soonest;
