@@ -25,7 +25,7 @@ run_integration() {
     if [ $# -gt 0 ]; then
         run_pytest "$@"
     else
-        parts=$(($(nproc) < 4 ? 2 * $(nproc) : 7)) # one more has the torture: see tests/integration/process.py
+        local parts=$(($(nproc) < 4 ? 2 * $(nproc) : 7)) # one more has the torture: see tests/integration/process.py
         run_pytest --numprocesses $parts --dist loadfile --deselect "$kill_points"
     fi
 }

@@ -14,7 +14,7 @@ enum {
 
 static void tell(const struct sl_webhook *webhook)
 {
-    char text[3 * SL_QUEUE_NAME_MAX + 480];
+    char text[2 * SL_QUEUE_NAME_MAX + 480];
     snprintf(text, sizeof text,
              "The queue '%s' or '%s' was not in RabbitMQ any more and was made anew. Whatever was "
              "in it is lost: events that were answered 200 and whose rows were not read back yet. "
