@@ -124,7 +124,9 @@ bool sl_alert_book_raise(struct sl_alert_book *book, enum sl_alert_kind kind, co
                          const char *title, const char *text, struct sl_alert_time now)
 {
     struct sl_alert *alert = sl_alert_find_or_make(book, kind, subject, title);
+    bool waits = alert->tell_ms != UINT64_MAX;
     bool fresh = sl_alert_put_words(alert, title, text);
+    alert->untold += fresh && waits && sl_alert_never_ends(alert);
     if (sl_alert_is_up(alert) && !(fresh && alert->told && sl_alert_never_ends(alert))) {
         alert->phase = RAISED;
         book->held_back += fresh && alert->told;

@@ -53,6 +53,7 @@ struct sl_alert_line {
     char *subject, *title, *text;
     int64_t raised_wall_ms;
     int64_t over_wall_ms; /* 0: it is not; also one that IS_RAISED may be over by now */
+    unsigned earlier;     /* texts of this notice before this one that no message told */
     bool news;            /* private: the message tells of its beginning for the first time */
 };
 

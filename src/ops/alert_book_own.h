@@ -19,6 +19,7 @@ struct sl_alert {
     uint64_t told_ms;      /* when a message last told that it is raised … */
     bool ever_told;        /* … if one did */
     bool told;             /* one told of the present raising, or of the one that is over */
+    unsigned untold;       /* texts of a notice that another took the place of, and nobody saw */
     uint64_t tell_ms;      /* tell that it is raised; UINT64_MAX: no */
     uint64_t tell_over_ms; /* tell that it is over; UINT64_MAX: no */
     int64_t raised_wall_ms, over_wall_ms;

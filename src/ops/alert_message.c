@@ -58,6 +58,7 @@ static void add_line(struct sl_alert_message *message, const struct sl_alert *al
         .text = sl_strdup(alert->text),
         .raised_wall_ms = alert->raised_wall_ms,
         .over_wall_ms = sl_alert_is_up(alert) ? 0 : alert->over_wall_ms,
+        .earlier = alert->untold,
         .news = news,
     };
 }
@@ -67,6 +68,7 @@ static void told(const struct sl_alert_book *book, struct sl_alert *alert, uint6
     alert->told = alert->ever_told = true;
     alert->told_ms = now_ms;
     alert->tell_ms = UINT64_MAX;
+    alert->untold = 0;
     if (sl_alert_is_up(alert) && !sl_alert_never_ends(alert))
         alert->tell_ms = now_ms + book->rules.repeat_ms;
 }
@@ -122,6 +124,14 @@ void sl_alert_book_take(struct sl_alert_book *book, struct sl_alert_message *ret
     tidy(book, now.ms);
 }
 
+/* Another notice came while the message was sent. It waits as if somebody had seen this one. */
+static void tell_sooner(struct sl_alert *alert, const struct sl_alert_line *line, uint64_t at_ms)
+{
+    alert->untold += line->earlier + 1;
+    if (at_ms < alert->tell_ms)
+        alert->tell_ms = at_ms;
+}
+
 /* Puts back what a line said, unless something newer is known. */
 static void put_back(struct sl_alert_book *book, const struct sl_alert_line *line, uint64_t at_ms)
 {
@@ -130,8 +140,11 @@ static void put_back(struct sl_alert_book *book, const struct sl_alert_line *lin
         return; /* forgotten: nobody would tell of its end */
     if (!alert)
         alert = sl_alert_find_or_make(book, line->kind, line->subject, line->title);
-    if (alert->raised_wall_ms && alert->raised_wall_ms != line->raised_wall_ms)
-        return; /* raised anew */
+    if (alert->raised_wall_ms && alert->raised_wall_ms != line->raised_wall_ms) {
+        tell_sooner(alert, line, at_ms);
+        return;
+    }
+    alert->untold += line->earlier;
     if (line->change != SL_ALERT_IS_OVER && (sl_alert_is_up(alert) || line->news)) {
         alert->tell_ms = at_ms;
         alert->told = !line->news;

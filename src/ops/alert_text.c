@@ -67,6 +67,10 @@ static void add_line(struct sl_buf *buf, const struct sl_alert_line *line)
     sl_buf_add_text(buf, ")\n");
     if (line->change != SL_ALERT_IS_OVER && line->text[0])
         sl_buf_printf(buf, "  %s\n", line->text);
+    if (line->earlier)
+        sl_buf_printf(buf, "  No message has told %u earlier one%s like it; the log has %s.\n",
+                      line->earlier, line->earlier == 1 ? "" : "s",
+                      line->earlier == 1 ? "it" : "them");
     sl_buf_add_char(buf, '\n');
 }
 
@@ -134,6 +138,7 @@ static void add_alert(struct sl_buf *buf, const struct sl_alert_line *line)
     add_member(buf, "change", words[line->change]);
     add_member(buf, "title", line->title);
     add_member(buf, "text", line->text);
+    sl_buf_printf(buf, "\"earlier\":%u,", line->earlier);
     add_when(buf, "since", line->raised_wall_ms);
     sl_buf_add_char(buf, ',');
     add_when(buf, "until", line->over_wall_ms);

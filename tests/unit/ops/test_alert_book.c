@@ -228,6 +228,8 @@ static void test_notices_of_one_feed_are_told_each(void **state)
     assert_int_equal(message.count, 2);
     assert_string_equal(message.lines[0].text, "one");
     assert_string_equal(message.lines[1].text, "three");
+    assert_int_equal(message.lines[0].earlier, 0);
+    assert_int_equal(message.lines[1].earlier, 1);            /* "two" */
     sl_alert_book_failed(book, &message, 10 * MINUTE, now()); /* and nobody took them */
     sl_alert_message_done(&message);
     expect_due(10 * MINUTE / SECOND + 30, "visits+ visits+");
@@ -237,6 +239,28 @@ static void test_notices_of_one_feed_are_told_each(void **state)
     raise_titled(SL_ALERT_RUN_FAILED, "visits", "run failed", "one");
     raise_titled(SL_ALERT_RUN_FAILED, "visits", "run is late", "two");
     expect_due(30, "visits+");
+}
+
+/* It counted as told while it was sent, and then nobody took it. */
+static void test_a_notice_that_came_while_a_message_failed_is_told_soon(void **state)
+{
+    struct sl_alert_message message;
+    (void)state;
+    raise_as(SL_ALERT_NOTICE, "visits", "one");
+    raise_as(SL_ALERT_NOTICE, "visits", "two");
+    clock_ms += 30 * SECOND;
+    sl_alert_book_take(book, &message, now());
+    clock_ms += SECOND; /* it is being sent */
+    raise_as(SL_ALERT_NOTICE, "visits", "three");
+    sl_alert_book_failed(book, &message, 10 * MINUTE, now());
+    sl_alert_message_done(&message);
+    assert_int_equal(due_s(), 10 * 60 + 30);
+    clock_ms += 10 * MINUTE + 30 * SECOND;
+    sl_alert_book_take(book, &message, now());
+    assert_int_equal(message.count, 1);
+    assert_string_equal(message.lines[0].text, "three");
+    assert_int_equal(message.lines[0].earlier, 2);
+    sl_alert_message_done(&message);
 }
 
 static void test_a_condition_must_last(void **state)
@@ -396,6 +420,7 @@ int main(void)
         CASE(test_no_more_messages_than_the_rate_allows),
         CASE(test_a_notice_ends_by_itself),
         CASE(test_notices_of_one_feed_are_told_each),
+        CASE(test_a_notice_that_came_while_a_message_failed_is_told_soon),
         CASE(test_a_condition_must_last),
         CASE(test_a_condition_does_not_flap),
         CASE(test_what_nobody_took_is_told_again),

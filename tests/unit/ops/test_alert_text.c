@@ -56,6 +56,7 @@ static void test_text(void **state)
                                     line(SL_ALERT_IS_OVER, "task", 60)};
     const struct sl_alert_message message = {
         .lines = lines, .count = 2, .held_back = 2, .waited_ms = 61000};
+    lines[0].earlier = 3;
     struct sl_buf buf;
     (void)state;
     sl_buf_init(&buf);
@@ -64,7 +65,8 @@ static void test_text(void **state)
         buf.data,
         "Raised:\n\n"
         "  account: changes come late (lag, since 2026-11-22 03:10:00 UTC)\n"
-        "  a \"text\"\nof two\n\n"
+        "  a \"text\"\nof two\n"
+        "  No message has told 3 earlier ones like it; the log has them.\n\n"
         "Over:\n\n"
         "  task: changes come late (lag, since 2026-11-22 03:10:00 UTC, over since 2026-11-22 "
         "03:11:00 UTC)\n\n"
@@ -85,6 +87,7 @@ static void test_json(void **state)
     struct sl_alert_line lines[] = {line(SL_ALERT_IS_RAISED, "account", 5),
                                     line(SL_ALERT_STILL_RAISED, "task", 0)};
     const struct sl_alert_message message = {.lines = lines, .count = 2, .held_back = 3};
+    lines[0].earlier = 7;
     struct sl_json_doc *doc;
     struct sl_buf buf;
     int64_t number = 0;
@@ -102,6 +105,8 @@ static void test_json(void **state)
     assert_string_equal(text_at(alerts->first, "kind"), "lag");
     assert_string_equal(text_at(alerts->first, "change"), "raised");
     assert_string_equal(text_at(alerts->first, "text"), "a \"text\"\nof two");
+    assert_true(sl_json_int(sl_json_get(alerts->first, "earlier"), &number));
+    assert_int_equal(number, 7);
     assert_string_equal(text_at(alerts->first, "since"), "2026-11-22T03:10:00.120Z");
     assert_string_equal(text_at(alerts->first, "until"), "2026-11-22T03:10:05.120Z");
     assert_string_equal(text_at(alerts->first->next, "change"), "still_raised");
