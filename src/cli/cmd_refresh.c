@@ -11,8 +11,8 @@
 #include "cli/refresh_show.h"
 #include "cli/session.h"
 #include "loop/fiber.h"
-#include "source/dataverse_settings.h"
-#include "source/dmf_settings.h"
+#include "dataverse/settings.h"
+#include "dmf/settings.h"
 
 enum { LOOK_EVERY_MS = 250 };
 

@@ -8,7 +8,7 @@
 #include "loop/fiber.h"
 #include "sink/amqp.h"
 #include "sink/mongo.h"
-#include "source/replay.h"
+#include "replay/replay.h"
 
 enum {
     CONNECT_MS = 5000,

@@ -5,7 +5,7 @@
 #include "cli/registry.h"
 #include "config/config.h"
 #include "flow/state.h"
-#include "source/dataverse_api.h"
+#include "dataverse/api.h"
 
 enum sl_verdict { SL_DOCTOR_OK, SL_DOCTOR_WARN, SL_DOCTOR_FAIL };
 

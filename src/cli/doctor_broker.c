@@ -2,7 +2,7 @@
 #include "broker/topology.h"
 #include "cli/doctor.h"
 #include "loop/fiber.h"
-#include "source/webhook_settings.h"
+#include "webhook/settings.h"
 
 #define WHAT "broker"
 #define PUBLISHING WHAT " publishing"

@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/doctor.h"
-#include "source/dataverse_reach.h"
-#include "source/dataverse_table.h"
-#include "source/webhook_settings.h"
+#include "dataverse/reach.h"
+#include "dataverse/table.h"
+#include "webhook/settings.h"
 
 struct examining {
     struct sl_doctor *doctor;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/doctor.h"
-#include "source/dmf_lookup.h"
+#include "dmf/lookup.h"
 
 struct examining {
     struct sl_doctor *doctor;

@@ -3,8 +3,8 @@
 
 #include "cli/doctor.h"
 #include "source/auth.h"
-#include "source/dataverse_settings.h"
-#include "source/dmf_settings.h"
+#include "dataverse/settings.h"
+#include "dmf/settings.h"
 
 bool sl_doctor_signs_in(struct sl_doctor *doctor, const struct sl_source_config *source,
                         struct sl_oauth *oauth, const struct sl_auth_settings *auth)

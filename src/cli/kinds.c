@@ -5,14 +5,14 @@
 #include "base/mem.h"
 #include "cli/gateway_own.h"
 #include "ops/alert.h"
-#include "source/dataverse.h"
-#include "source/dataverse_settings.h"
-#include "source/dmf.h"
-#include "source/dmf_settings.h"
-#include "source/ingest.h"
-#include "source/ingest_settings.h"
-#include "source/webhook.h"
-#include "source/webhook_settings.h"
+#include "dataverse/dataverse.h"
+#include "dataverse/settings.h"
+#include "dmf/dmf.h"
+#include "dmf/settings.h"
+#include "ingest/ingest.h"
+#include "ingest/settings.h"
+#include "webhook/webhook.h"
+#include "webhook/settings.h"
 
 /* --- dmf --- */
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "flow/overtaken.h"
 #include "loop/fiber.h"
-#include "source/dataverse_settings.h"
+#include "dataverse/settings.h"
 #include "source/sweep.h"
 
 enum { IMPATIENT_MS = 10 * 1000 };

@@ -9,10 +9,10 @@
 #include "config/names.h"
 #include "http/listen.h"
 #include "source/auth_check.h"
-#include "source/dataverse_settings.h"
-#include "source/dmf_settings.h"
-#include "source/ingest_settings.h"
-#include "source/webhook_settings.h"
+#include "dataverse/settings.h"
+#include "dmf/settings.h"
+#include "ingest/settings.h"
+#include "webhook/settings.h"
 
 static const struct sl_config_section SECTIONS[] = {
     {.name = "broker",

@@ -28,6 +28,9 @@ enum sl_config_entities {
 };
 
 /* A kind of source: what its "sources" entry and the feeds that use it may say. */
+struct sl_listen_settings;
+struct sl_auth_settings;
+
 struct sl_config_type {
     const char *name; /* "dmf" */
     const char *summary;
@@ -49,6 +52,11 @@ struct sl_config_type {
     /* Writes what the versions of a feed's rows are, in a few words: two feeds may share a
      * collection when the words are the same. Without it they are the type's name. */
     void (*domain)(const void *source_settings, const void *feed_settings, char *out, size_t size);
+
+    /* Where a source listens, and how it signs in (source/ knows what is in them). Without them it
+     * does not. */
+    const struct sl_listen_settings *(*listen)(const void *source_settings);
+    const struct sl_auth_settings *(*auth)(const void *source_settings);
 
     /* Whether the source's feeds use another source, too, of that name. */
     bool (*uses)(const void *source_settings, const char *source_name);

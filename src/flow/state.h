@@ -11,7 +11,7 @@
 #include "flow/overtaken.h"
 #include "flow/refresh.h"
 
-/* States of a run, in order; source/dmf_runner.c tells what each means, and moves it on. */
+/* States of a run, in order; dmf/runner.c tells what each means, and moves it on. */
 enum sl_run_state {
     SL_RUN_PLANNED,
     SL_RUN_REQUESTED,

@@ -6,22 +6,17 @@
 #include "config/check.h"
 #include "config/problems.h"
 #include "config/secret_file.h"
+#include "config/shape.h"
 #include "http/identity.h"
 #include "http/oauth_settings.h"
 #include "source/auth_settings.h"
-#include "source/dataverse_settings.h"
-#include "source/dmf_settings.h"
 
 /* The "auth" of a source that signs in somewhere, or NULL. */
 static const struct sl_auth_settings *auth_of(const struct sl_source_config *source)
 {
-    if (!source->settings)
+    if (!source->settings || !source->type->auth)
         return NULL;
-    if (source->type == &sl_dmf_config_type)
-        return &((const struct sl_dmf_source_settings *)source->settings)->auth;
-    if (source->type == &sl_dataverse_config_type)
-        return &((const struct sl_dataverse_source_settings *)source->settings)->auth;
-    return NULL;
+    return source->type->auth(source->settings);
 }
 
 void sl_auth_check(const struct sl_config *config, struct sl_problems *problems)

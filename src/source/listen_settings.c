@@ -5,9 +5,8 @@
 
 #include "config/check.h"
 #include "config/problems.h"
+#include "config/shape.h"
 #include "http/listen.h"
-#include "source/ingest_settings.h"
-#include "source/webhook_settings.h"
 
 #define TLS(field) offsetof(struct sl_listen_tls, field)
 
@@ -27,13 +26,9 @@ const struct sl_setting sl_listen_tls_table[] = {
 
 const struct sl_listen_settings *sl_listen_of(const struct sl_source_config *source)
 {
-    if (!source->settings)
+    if (!source->settings || !source->type->listen)
         return NULL;
-    if (source->type == &sl_webhook_config_type)
-        return &((const struct sl_webhook_source_settings *)source->settings)->listen;
-    if (source->type == &sl_ingest_config_type)
-        return &((const struct sl_ingest_source_settings *)source->settings)->listen;
-    return NULL;
+    return source->type->listen(source->settings);
 }
 
 static bool is_at(const struct sl_listen_settings *listen, const char *address)

@@ -1,7 +1,7 @@
 /* Bodies of posts in their three forms: what was read once without a fault gives the same rows
  * again, each a valid document. */
 #include "format/bson_reader.h"
-#include "source/ingest_rows.h"
+#include "ingest/rows.h"
 
 #include "fuzz.h"
 

@@ -6,7 +6,7 @@
 #include "format/extjson.h"
 #include "format/utf16.h"
 #include "loop/fiber.h"
-#include "source/dmf_rows.h"
+#include "dmf/rows.h"
 
 #include "fuzz.h"
 
@@ -47,7 +47,7 @@ static void check_batch(const struct sl_batch *batch)
         FUZZ_REQUIRE(*batch->dead[i].code && batch->dead[i].reason.length > 0);
 }
 
-/* UTF-16 becomes UTF-8 piece by piece, as in source/dmf_file.c. */
+/* UTF-16 becomes UTF-8 piece by piece, as in dmf/file.c. */
 static void decode(struct fuzz_chunks chunks, bool wide, struct sl_buf *out)
 {
     struct sl_utf16 utf16 = {0};

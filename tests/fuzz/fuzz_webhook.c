@@ -1,6 +1,6 @@
 /* Posts of Dataverse: whoever knows the listener's address may send these bytes, once the secret is
  * right. Ids that come out are GUIDs in lower case. */
-#include "source/webhook_event.h"
+#include "webhook/event.h"
 
 #include "fuzz.h"
 
