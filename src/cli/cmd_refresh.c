@@ -10,9 +10,9 @@
 #include "cli/kinds.h"
 #include "cli/refresh_show.h"
 #include "cli/session.h"
-#include "loop/fiber.h"
 #include "dataverse/settings.h"
 #include "dmf/settings.h"
+#include "loop/fiber.h"
 
 enum { LOOK_EVERY_MS = 250 };
 

@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "cli/dead.h"
 #include "loop/fiber.h"
+#include "replay/replay.h"
 #include "sink/amqp.h"
 #include "sink/mongo.h"
-#include "replay/replay.h"
 
 enum {
     CONNECT_MS = 5000,

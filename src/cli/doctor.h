@@ -4,8 +4,8 @@
 
 #include "cli/registry.h"
 #include "config/config.h"
-#include "flow/state.h"
 #include "dataverse/api.h"
+#include "flow/state.h"
 
 enum sl_verdict { SL_DOCTOR_OK, SL_DOCTOR_WARN, SL_DOCTOR_FAIL };
 

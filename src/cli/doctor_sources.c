@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "cli/doctor.h"
-#include "source/auth.h"
 #include "dataverse/settings.h"
 #include "dmf/settings.h"
+#include "source/auth.h"
 
 bool sl_doctor_signs_in(struct sl_doctor *doctor, const struct sl_source_config *source,
                         struct sl_oauth *oauth, const struct sl_auth_settings *auth)

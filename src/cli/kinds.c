@@ -4,15 +4,15 @@
 
 #include "base/mem.h"
 #include "cli/gateway_own.h"
-#include "ops/alert.h"
 #include "dataverse/dataverse.h"
 #include "dataverse/settings.h"
 #include "dmf/dmf.h"
 #include "dmf/settings.h"
 #include "ingest/ingest.h"
 #include "ingest/settings.h"
-#include "webhook/webhook.h"
+#include "ops/alert.h"
 #include "webhook/settings.h"
+#include "webhook/webhook.h"
 
 /* --- dmf --- */
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "dataverse/settings.h"
 #include "flow/overtaken.h"
 #include "loop/fiber.h"
-#include "dataverse/settings.h"
 #include "source/sweep.h"
 
 enum { IMPATIENT_MS = 10 * 1000 };

@@ -7,11 +7,11 @@
 
 #include "config/check.h"
 #include "config/names.h"
-#include "http/listen.h"
-#include "source/auth_check.h"
 #include "dataverse/settings.h"
 #include "dmf/settings.h"
+#include "http/listen.h"
 #include "ingest/settings.h"
+#include "source/auth_check.h"
 #include "webhook/settings.h"
 
 static const struct sl_config_section SECTIONS[] = {

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "dataverse/refusal.h"
 #include "loop/fiber.h"
 #include "source/auth.h"
-#include "dataverse/refusal.h"
 
 #define API "/api/data/"
 #define VERSION "v9.2/"

@@ -7,13 +7,13 @@
 #define SL_DATAVERSE_API_H
 
 #include "base/err.h"
+#include "dataverse/budget.h"
+#include "dataverse/clock_offset.h"
+#include "dataverse/settings.h"
 #include "format/json.h"
 #include "http/client.h"
 #include "http/oauth.h"
 #include "http/url.h"
-#include "dataverse/budget.h"
-#include "dataverse/clock_offset.h"
-#include "dataverse/settings.h"
 
 /* One environment as one application user sees it; shared by all that reads from it. */
 struct sl_dataverse_remote {

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "loop/fiber.h"
 #include "dataverse/budget_gate.h"
+#include "loop/fiber.h"
 
 enum {
     RETRY_AFTER_MS = 30 * 1000,

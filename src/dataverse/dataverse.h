@@ -7,11 +7,11 @@
 #include "base/alert_kind.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "dataverse/api.h"
 #include "flow/credit.h"
 #include "flow/sink.h"
 #include "flow/source.h"
 #include "flow/state.h"
-#include "dataverse/api.h"
 #include "source/share.h"
 
 /* What it works with; all outlive it. */

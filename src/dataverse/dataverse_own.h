@@ -1,31 +1,34 @@
 /* Inside of the dataverse source, shared by its parts:
  *
- *   dataverse.c          the environment: its lease
- *   counter.c  a counter of row versions: its mark
- *   feed.c     a table's feed as a source: batches out, commits in, status
- *   poller.c   what a feed does next: take over, read in full, poll, sweep
- *   poll.c     one poll: pages into rows, rows and deletions into batches
- *   links.c    how far a table was read: links, checkpoints
- *   claim.c    what another source has read so far
- *   identity.c whether the environment is still the one that was read
- *   sweep.c    deletions that a full read implies
- *   refresh.c  a full read and a sweep that somebody asked for
- *   sight.c    whether the application user sees the whole table
- *   table.c    metadata
- *   reach.c    how far a right to read reaches
- *   api.c      requests */
+ *   dataverse.c     the environment: its lease
+ *   counter.c       a counter of row versions: its mark
+ *   feed.c          a table's feed as a source: batches out, commits in, status
+ *   poller.c        what a feed does next: take over, read in full, poll, sweep
+ *   poll.c          one poll: pages into rows, rows and deletions into batches
+ *   links.c         how far a table was read: links, checkpoints
+ *   claim.c         what another source has read so far
+ *   identity.c      whether the environment is still the one that was read
+ *   sweep.c         deletions that a full read implies
+ *   refresh.c       a full read and a sweep that somebody asked for
+ *   sight.c         whether the application user sees the whole table
+ *   table.c         metadata
+ *   reach.c         how far a right to read reaches
+ *   refusal.c       what a refused request means
+ *   api.c           requests
+ *   budget.c        who may ask when: budget_gate.c, budget_window.c, budget_pace.c
+ *   clock_offset.c  how much the service's clock is ahead */
 #ifndef SL_DATAVERSE_DATAVERSE_OWN_H
 #define SL_DATAVERSE_DATAVERSE_OWN_H
 
 #include "base/metric.h"
-#include "flow/batcher.h"
-#include "loop/fiber.h"
-#include "source/books.h"
 #include "dataverse/budget.h"
 #include "dataverse/dataverse.h"
 #include "dataverse/reach.h"
 #include "dataverse/settings.h"
 #include "dataverse/table.h"
+#include "flow/batcher.h"
+#include "loop/fiber.h"
+#include "source/books.h"
 #include "source/idset.h"
 #include "source/journal.h"
 

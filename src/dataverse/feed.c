@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "source/batches.h"
 #include "dataverse/dataverse_own.h"
+#include "source/batches.h"
 
 void sl_dv_trouble(struct sl_dv_feed *feed, const char *text)
 {

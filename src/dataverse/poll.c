@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "format/odata.h"
 #include "dataverse/dataverse_own.h"
+#include "format/odata.h"
 #include "source/idset.h"
 
 enum {

@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "flow/state.h"
 #include "dataverse/table.h"
+#include "flow/state.h"
 
 enum { FORBIDDEN = 403 };
 

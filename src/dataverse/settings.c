@@ -9,8 +9,8 @@
 #include "config/problems.h"
 #include "http/oauth_settings.h"
 #include "http/url.h"
-#include "source/feed_names.h"
 #include "source/environment.h"
+#include "source/feed_names.h"
 
 #define EVERY "3s" /* by default */
 

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-#include "format/columns.h"
 #include "dataverse/api.h"
+#include "format/columns.h"
 
 /* Zeroed = not read yet. */
 struct sl_dataverse_table {

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "loop/fiber.h"
 #include "dmf/dmf_own.h"
+#include "loop/fiber.h"
 #include "source/feed_names.h"
 
 enum { STRANGER_WAIT_MS = 60 * 1000 };

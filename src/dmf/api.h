@@ -7,10 +7,10 @@
 #define SL_DMF_API_H
 
 #include "base/err.h"
+#include "dmf/settings.h"
 #include "format/json.h"
 #include "http/client.h"
 #include "http/oauth.h"
-#include "dmf/settings.h"
 
 /* One environment, shared by all feeds that read from it. */
 struct sl_dmf_remote {

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "dmf/dmf_own.h"
 #include "loop/fiber.h"
 #include "source/batches.h"
-#include "dmf/dmf_own.h"
 
 enum { PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30 * 1000 };
 

@@ -1,6 +1,6 @@
 /* Inside of the dmf source: one feed's state, shared by its parts:
  *
- *   dmf.c          the source: gives batches, hears commits, runs the feed's fibers
+ *   dmf.c      the source: gives batches, hears commits, runs the feed's fibers
  *   feed.c     its leases, the journal of its run, its trouble
  *   plan.c     when the next run is due, and what it is
  *   refresh.c  a full export and a sweep that somebody asked for
@@ -19,13 +19,13 @@
 
 #include "base/metric.h"
 #include "config/config.h"
+#include "dmf/api.h"
+#include "dmf/dmf.h"
+#include "dmf/rows.h"
 #include "flow/batcher.h"
 #include "flow/source.h"
 #include "flow/state.h"
 #include "format/unzip.h"
-#include "dmf/dmf.h"
-#include "dmf/api.h"
-#include "dmf/rows.h"
 
 /* The environment keeps the history of an execution for some days, one at least. */
 enum { SL_DMF_FORGETS_MS = 12 * 3600 * 1000 };

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "loop/fiber.h"
 #include "dmf/dmf_own.h"
+#include "loop/fiber.h"
 
 enum {
     LEDGER_POLL_MIN_MS = 50,

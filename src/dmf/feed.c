@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "loop/fiber.h"
 #include "dmf/dmf_own.h"
+#include "loop/fiber.h"
 #include "source/freshness.h"
 
 enum { LEASE_RETRY_MS = 200, LEASE_AGAIN_MS = 1000 };

@@ -5,11 +5,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dmf/dmf_own.h"
 #include "format/csv.h"
 #include "format/encoding.h"
 #include "format/utf16.h"
 #include "loop/fiber.h"
-#include "dmf/dmf_own.h"
 
 enum { CHUNK_BYTES = 64 * 1024, SLICE_NS = 250 * 1000 };
 

@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "format/manifest.h"
 #include "dmf/blob.h"
 #include "dmf/dmf_own.h"
+#include "format/manifest.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 

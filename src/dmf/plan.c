@@ -9,8 +9,8 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "loop/fiber.h"
 #include "dmf/dmf_own.h"
+#include "loop/fiber.h"
 
 enum { AGAIN_MIN_MS = 1000, AGAIN_MAX_MS = 5 * 60 * 1000, PIECE_MS = 10 * 1000 };
 

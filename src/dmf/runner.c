@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "loop/fiber.h"
 #include "dmf/dmf_own.h"
+#include "loop/fiber.h"
 
 enum {
     BROKEN_MAX = 3,

@@ -6,8 +6,8 @@
 #include <strings.h>
 
 #include "config/check.h"
-#include "source/feed_names.h"
 #include "source/environment.h"
+#include "source/feed_names.h"
 
 #define SOURCE(field) offsetof(struct sl_dmf_source_settings, field)
 #define FEED(field) offsetof(struct sl_dmf_feed_settings, field)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "source/batches.h"
 #include "ingest/ingest_own.h"
+#include "source/batches.h"
 
 enum {
     ORPHAN_MS = 3600 * 1000, /* a run that no process has journaled for so long was cut off */

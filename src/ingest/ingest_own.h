@@ -1,22 +1,23 @@
 /* Inside of the ingest source, shared by its parts:
  *
- *   ingest.c        the environment: routes, who may post
- *   feed.c   a feed as a source: batches out, commits in, status; which posts wait for what
- *   post.c   one post: checked, added, confirmed, answered
- *   rows.c   bodies into rows
- *   line.c   whether its versions compare with those that are stored
- *   arrival.c       versions by order of arrival */
+ *   ingest.c  the environment: routes, who may post
+ *   feed.c    a feed as a source: batches out, commits in, status; which posts wait for what
+ *   post.c    one post: checked, added, confirmed, answered
+ *   rows.c    bodies into rows
+ *   line.c    whether its versions compare with those that are stored
+ *
+ * Versions by order of arrival: source/arrival.c. */
 #ifndef SL_INGEST_INGEST_OWN_H
 #define SL_INGEST_INGEST_OWN_H
 
 #include "base/metric.h"
 #include "flow/batcher.h"
-#include "loop/fiber.h"
-#include "source/books.h"
-#include "source/arrival.h"
 #include "ingest/ingest.h"
 #include "ingest/rows.h"
 #include "ingest/settings.h"
+#include "loop/fiber.h"
+#include "source/arrival.h"
+#include "source/books.h"
 #include "source/journal.h"
 
 enum {

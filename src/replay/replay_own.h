@@ -1,5 +1,4 @@
-/* Inside of a replay: replay.c has the letters and the books, row.c makes rows of letters.
- */
+/* Inside of a replay: replay.c has the letters and the books, row.c makes rows of letters. */
 #ifndef SL_REPLAY_REPLAY_OWN_H
 #define SL_REPLAY_REPLAY_OWN_H
 

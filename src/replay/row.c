@@ -4,10 +4,10 @@
 
 #include "base/clock.h"
 #include "config/value.h"
-#include "flow/dead_code.h"
-#include "format/bson_reader.h"
 #include "dmf/letter.h"
 #include "dmf/settings.h"
+#include "flow/dead_code.h"
+#include "format/bson_reader.h"
 #include "replay/replay_own.h"
 
 static bool is_type(const struct sl_feed_config *feed, const char *name)

@@ -8,11 +8,11 @@
 #include "base/str.h"
 #include "broker/settings.h"
 #include "config/config.h"
+#include "dataverse/dataverse.h"
 #include "flow/credit.h"
 #include "flow/sink.h"
 #include "flow/source.h"
 #include "flow/state.h"
-#include "dataverse/dataverse.h"
 #include "source/listeners.h"
 
 /* What it works with; all outlive it. */

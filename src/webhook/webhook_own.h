@@ -1,41 +1,43 @@
 /* Inside of the webhook source, shared by its parts. A post is answered by the first ones:
  *
- *   post.c    the secret, bells, answers
- *   at_once.c a row read back while its post waits
- *   letter.c  events into the queue <exchange>.events.NAME, at once or later, and out of it
- *   missed.c  events that could not be taken
- *   bells.c   bells from and to other processes
+ *   post.c     the secret, bells, answers
+ *   event.c    what a post says
+ *   at_once.c  a row read back while its post waits
+ *   letter.c   events into the queue <exchange>.events.NAME, at once or later, and out of it
+ *   missed.c   events that could not be taken
+ *   bells.c    bells from and to other processes
  *
  * and what they name is read back by the owner of the environment, on its way through
  *
- *   events.c  deliveries
- *   kept.c    events of a table that fails, to the end of their queue
- *   jobs.c    one request an id at a time
- *   read.c    the request
- *   batch.c   rows into batches
- *   feed.c    batches into the flow, commits back
+ *   events.c   deliveries
+ *   kept.c     events of a table that fails, to the end of their queue
+ *   jobs.c     one request an id at a time
+ *   table.c    metadata of the tables that are read
+ *   read.c     the request
+ *   batch.c    rows into batches
+ *   feed.c     batches into the flow, commits back
  *
- *   webhook.c         the environment: its fibers, status
- *   event.c   what a post says
- *   queues.c  whether the queues of events were lost
- *   link.c    a connection to RabbitMQ that is kept up
- *   table.c   metadata of the tables that are read */
+ * What both need:
+ *
+ *   webhook.c  the environment: its fibers, status
+ *   link.c     a connection to RabbitMQ that is kept up
+ *   queues.c   whether the queues of events were lost */
 #ifndef SL_WEBHOOK_WEBHOOK_OWN_H
 #define SL_WEBHOOK_WEBHOOK_OWN_H
 
 #include "base/metric.h"
 #include "broker/topology.h"
-#include "flow/batcher.h"
-#include "loop/fiber.h"
-#include "source/books.h"
-#include "source/arrival.h"
 #include "dataverse/reach.h"
 #include "dataverse/table.h"
+#include "flow/batcher.h"
+#include "loop/fiber.h"
+#include "source/arrival.h"
+#include "source/books.h"
 #include "source/idset.h"
 #include "source/journal.h"
-#include "webhook/webhook.h"
 #include "webhook/event.h"
 #include "webhook/settings.h"
+#include "webhook/webhook.h"
 
 /* --- link.c --- */
 
@@ -293,9 +295,7 @@ void sl_hook_post(void *ctx, const struct sl_http_call *call, struct sl_http_rep
 
 /* --- at_once.c --- */
 
-enum {
-    SL_HOOK_AT_ONCE_MS = 2000
-}; /* a post waits for so long, then its event is queued after all */
+enum { SL_HOOK_AT_ONCE_MS = 2000 }; /* a post waits, then its event is queued after all */
 
 /* Reads back what an event names for a feed, if that can be done now. Suspends. SL_OK: RabbitMQ has
  * what was read. SL_TIMEOUT: the event belongs into the queue. SL_CANCELED. */

@@ -1,12 +1,12 @@
 /* A data file of a package, from its bytes to records and dead letters: every row is one or the
  * other, and every document is valid and has a form in JSON, as messages need it. */
+#include "dmf/rows.h"
 #include "flow/batcher.h"
 #include "format/bson_reader.h"
 #include "format/encoding.h"
 #include "format/extjson.h"
 #include "format/utf16.h"
 #include "loop/fiber.h"
-#include "dmf/rows.h"
 
 #include "fuzz.h"
 

@@ -6,9 +6,9 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "dataverse/refusals.h"
 #include "http/harness.h"
 #include "http/peer.h"
-#include "dataverse/refusals.h"
 
 static const struct answer FINE = {
     200, "Content-Type: application/json; odata.metadata=minimal\r\n", "{\"value\":[]}"};

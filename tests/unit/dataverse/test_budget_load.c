@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source/books.h"
 #include "dataverse/budget_limits.h"
 #include "dataverse/budget_pace.h"
 #include "dataverse/budget_window.h"
+#include "source/books.h"
 
 #include <cmocka.h>
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/metric.h"
+#include "dataverse/budget_limits.h"
 #include "format/json.h"
 #include "loop/in_fiber.h"
-#include "dataverse/budget_limits.h"
 
 enum { ORDERED = 9 };
 

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "loop/in_fiber.h"
 #include "dataverse/dataverse_own.h"
+#include "loop/in_fiber.h"
 #include "source/journal_own.h"
 
 enum { SAVES_MAX = 16, SAVE_MS = 20, COUNT_MS = 5, DEADLINE_MS = 300 };

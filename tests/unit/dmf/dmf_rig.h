@@ -5,10 +5,10 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "flow/credit.h"
-#include "flow/state.h"
 #include "dmf/dmf.h"
 #include "dmf/settings.h"
+#include "flow/credit.h"
+#include "flow/state.h"
 
 /* Nothing is unsettled, suspect, refreshed or overtaken; leases are held under the epoch 1. */
 static int rig_run_unsettled(struct sl_state *state, const char *feed, int64_t after,

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/metric.h"
-#include "loop/in_fiber.h"
 #include "dmf/dmf_rig.h"
+#include "loop/in_fiber.h"
 
 #include <cmocka.h>
 

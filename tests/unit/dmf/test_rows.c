@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "flow/batcher.h"
 #include "dmf/rows.h"
+#include "flow/batcher.h"
 
 #include "loop/in_fiber.h"
 

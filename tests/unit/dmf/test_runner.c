@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/metric.h"
-#include "loop/in_fiber.h"
 #include "dmf/dmf_own.h"
 #include "dmf/dmf_rig.h"
+#include "loop/in_fiber.h"
 
 #include <cmocka.h>
 

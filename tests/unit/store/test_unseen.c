@@ -1,6 +1,6 @@
 /* What a full read did not see, against a real server. */
-#include "store/opened.h"
 #include "mongo/turns.h"
+#include "store/opened.h"
 
 enum { FLOOR = 101, IDS_MAX = 100 };
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "loop/in_fiber.h"
 #include "dataverse/dataverse_own.h"
+#include "loop/in_fiber.h"
 
 enum { EPOCH = 3, CONCURRENCY = 8, DEADLINE_MS = 60 * 1000 };
 

@@ -14,8 +14,8 @@
 #include "config/problems.h"
 #include "dmf/settings.h"
 #include "ingest/settings.h"
-#include "webhook/settings.h"
 #include "source/environment.h"
+#include "webhook/settings.h"
 
 #include <cmocka.h>
 
