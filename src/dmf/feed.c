@@ -144,6 +144,7 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
 {
     struct sl_state *state = dmf->env.state;
     dmf->epoch = 0;
+    sl_dmf_drop_collections(dmf); /* at once: the new owner cannot do without them */
     if (!dmf->lease.held)
         sl_share_wait_turn(dmf->env.share, &dmf->lease);
     int rc = state->type->lease_hold(state, &dmf->lease, state->lease_ms, err);
@@ -152,7 +153,6 @@ int sl_dmf_take_over(struct sl_dmf *dmf, struct sl_err *err)
     if (rc != SL_OK)
         return rc;
     int64_t epoch = dmf->lease.epoch, before = dmf->run.number;
-    sl_dmf_drop_collections(dmf);
     rc = find_newest(dmf, err);
     if (dmf->run.number != before) {
         sl_dmf_forget_troubles(dmf);

@@ -194,6 +194,19 @@ static int look_for_late_start(struct sl_dmf *dmf, bool *ret_started, struct sl_
     return rc == SL_NOTFOUND ? SL_OK : rc;
 }
 
+/* A process that stood still since it was confirmed may have lost the feed: what it asked for now
+ * may move the watermark for nobody, since the new owner has looked for it, and gone on. */
+static int confirm_anew_if_late(struct sl_dmf *dmf, uint64_t confirmed_ms, struct sl_err *err)
+{
+    while (sl_loop_now_ms() - confirmed_ms >= dmf->env.state->lease_ms) {
+        confirmed_ms = sl_loop_now_ms();
+        int rc = sl_dmf_confirm_owner(dmf, err);
+        if (rc != SL_OK)
+            return rc;
+    }
+    return SL_OK;
+}
+
 static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
 {
     bool started;
@@ -208,10 +221,13 @@ static int step_planned(struct sl_dmf *dmf, struct sl_err *err)
         rc = sl_dmf_take_collections(dmf, err);
     if (rc == SL_OK)
         rc = take_counters(dmf, err);
+    uint64_t confirmed_ms = sl_loop_now_ms();
     if (rc == SL_OK)
         rc = sl_dmf_confirm_owner(dmf, err);
     if (rc == SL_OK)
         rc = sl_dmf_enter(dmf, SL_RUN_REQUESTED, err);
+    if (rc == SL_OK)
+        rc = confirm_anew_if_late(dmf, confirmed_ms, err);
     return rc == SL_OK ? request_export(dmf, err) : rc;
 }
 

@@ -35,6 +35,9 @@ static struct {
     int export_code, export_cause; /* how an export is answered; SL_OK: accepted */
     bool renames;                  /* … under another id, once export_code was given */
     unsigned suspects;
+    unsigned slow_request_ms; /* that it is to be requested is journaled so much later */
+    unsigned holds, lost_at;  /* of the feed's lease; it is another's from that one on; 0: never */
+    bool collection_held, gave_way;
 } rig;
 
 /* --- the environment --- */
@@ -117,6 +120,8 @@ static int run_save(struct sl_state *state, const struct sl_run *run, int64_t ep
         return SL_OK;
     }
     rig.journal = *run;
+    if (run->state == SL_RUN_REQUESTED && rig.slow_request_ms)
+        sl_fiber_sleep(rig.slow_request_ms);
     if (run->state == rig.until && sl_fiber_sleep(60000) != SL_OK) /* it goes no further */
         return sl_err_set(err, SL_CANCELED, "cancelled");
     return SL_OK;
@@ -160,6 +165,25 @@ static int suspect_set(struct sl_state *state, const char *feed, const char *rea
     return SL_OK;
 }
 
+static int lease_hold(struct sl_state *state, struct sl_lease *lease, uint64_t ttl_ms,
+                      struct sl_err *err)
+{
+    bool collection = !strncmp(lease->name, "collection:", 11);
+    rig.collection_held |= collection;
+    if (!collection && ++rig.holds >= rig.lost_at && rig.lost_at) {
+        lease->held = false;
+        return sl_err_set(err, SL_THROTTLED, "'%s' has another owner", lease->name);
+    }
+    return rig_lease_hold(state, lease, ttl_ms, err);
+}
+
+static void lease_drop(struct sl_state *state, struct sl_lease *lease)
+{
+    if (!strncmp(lease->name, "collection:", 11))
+        rig.collection_held = false;
+    rig_lease_drop(state, lease);
+}
+
 static const struct sl_state_type state_type = {
     .run_newest = run_newest,
     .run_ended = rig_run_ended,
@@ -171,8 +195,8 @@ static const struct sl_state_type state_type = {
     .refresh_get = rig_refresh_get,
     .overtake_get = rig_overtake_get,
     .counter_take = counter_take,
-    .lease_hold = rig_lease_hold,
-    .lease_drop = rig_lease_drop,
+    .lease_hold = lease_hold,
+    .lease_drop = lease_drop,
 };
 
 /* A run that entered its state so long ago, and was planned before. */
@@ -525,6 +549,50 @@ static void marks_the_feed_again_at_the_end_of_a_run_with_an_error(void *arg)
     }
 }
 
+/* Seen while it waits for the feed: at its end it gives back all. */
+static bool has_given_way(void *ctx)
+{
+    (void)ctx;
+    rig.gave_way = rig.holds > rig.lost_at && !rig.collection_held;
+    return rig.gave_way;
+}
+
+static bool has_asked_or_lost(void *ctx)
+{
+    (void)ctx;
+    return rig.exports || (rig.lost_at && rig.holds > rig.lost_at);
+}
+
+/* Its own lease is gone when it is about to ask, with those of its collections in hand. */
+static void gives_the_collections_back_with_the_feed(void *arg)
+{
+    (void)arg;
+    struct sl_dmf_feed_settings settings = {0};
+    journal(SL_RUN_PLANNED, 0);
+    rig.journal.created_ms = rig.journal.state_ms;
+    rig.until = SL_RUN_DONE;
+    rig.lost_at = 2;
+    rig_run(&rig.state, &settings, has_given_way, NULL);
+    EXPECT(rig.gave_way && rig.exports == 0);
+}
+
+/* Halted after it was journaled that it is to be requested, for longer than a lease lasts. */
+static void asks_for_nothing_after_a_halt_that_cost_the_feed(void *arg)
+{
+    (void)arg;
+    for (unsigned lost_at = 0; lost_at <= 3; lost_at += 3) {
+        journal(SL_RUN_PLANNED, 0);
+        rig.journal.created_ms = rig.journal.state_ms;
+        rig.state.lease_ms = 200;
+        rig.slow_request_ms = 300;
+        rig.lost_at = lost_at;
+        rig.until = SL_RUN_EXECUTING;
+        struct sl_dmf_feed_settings settings = {.start_grace_ms = 120000};
+        rig_run(&rig.state, &settings, has_asked_or_lost, NULL);
+        EXPECT(rig.holds >= 3 && rig.exports == (lost_at ? 0 : 1));
+    }
+}
+
 #define IN_FIBER(name)                                                                             \
     static void test_##name(void **state)                                                          \
     {                                                                                              \
@@ -549,6 +617,8 @@ IN_FIBER(takes_the_status_unknown_for_no_start)
 IN_FIBER(knows_that_it_was_asked_for)
 IN_FIBER(a_503_is_no_answer)
 IN_FIBER(marks_the_feed_again_at_the_end_of_a_run_with_an_error)
+IN_FIBER(gives_the_collections_back_with_the_feed)
+IN_FIBER(asks_for_nothing_after_a_halt_that_cost_the_feed)
 
 static int end_all(void **state)
 {
@@ -576,6 +646,8 @@ int main(void)
         cmocka_unit_test(test_knows_that_it_was_asked_for),
         cmocka_unit_test(test_a_503_is_no_answer),
         cmocka_unit_test(test_marks_the_feed_again_at_the_end_of_a_run_with_an_error),
+        cmocka_unit_test(test_gives_the_collections_back_with_the_feed),
+        cmocka_unit_test(test_asks_for_nothing_after_a_halt_that_cost_the_feed),
     };
     return cmocka_run_group_tests(tests, NULL, end_all);
 }
